@@ -1,0 +1,27 @@
+//! The words every part of Haithe shares, and nothing else.
+//!
+//! The kernel owns the vocabulary that crosses domain borders: [`WalletAddress`], money
+//! ([`Usdt`], [`TokenUnits`], [`Decimals`]), public identifiers ([`OrgUid`], [`ProjectUid`]),
+//! time ([`Timestamp`]), the kinds of failure ([`Kind`]) and the ports for time, chance and
+//! background work ([`Clock`], [`Random`], [`Tasks`]). It performs no input or output and must
+//! never learn of HTTP, SQL, chains or a runtime. It should stay readable in ten minutes:
+//! a type that only one domain uses belongs to that domain.
+
+mod address;
+mod error;
+mod id;
+mod money;
+mod page;
+mod ports;
+mod time;
+
+pub use address::{AddressError, WalletAddress};
+pub use error::{Failure, Kind, StoreError};
+pub use id::{CallId, ModelId, OrgId, OrgUid, ProductId, ProjectId, ProjectUid, UidError};
+pub use money::{Decimals, MoneyError, TokenUnits, Usdt};
+pub use page::{Page, PageError};
+pub use ports::{Clock, FixedClock, Random, Tasks};
+pub use time::Timestamp;
+
+#[cfg(any(test, feature = "mocks"))]
+pub use ports::{MockClock, MockRandom};
