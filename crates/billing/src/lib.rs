@@ -1,1 +1,23 @@
-//! haithe-billing
+//! Money: what a call may cost, what it did cost, and how that is settled on chain.
+//!
+//! The life of a charge, each step with its own module:
+//!
+//! 1. [`hold`]: before the upstream hears of a call, the most it can cost is set aside in memory.
+//! 2. [`capture`]: what it did cost moves, durably and once, from the payer's available balance to
+//!    its unsettled one, with a usage record and a [`receipt`].
+//! 3. [`batch`]: unsettled lines become one sequential batch, a pure function of its items.
+//! 4. [`chain`]: the batch's own event, once final, moves unsettled money to its payees.
+//!
+//! The ledger ([`ledger`]) is double entry and append-only: facts from the chain are never refused
+//! by a constraint, decisions are guarded. This crate must never know of tables, transactions' bytes
+//! or HTTP: it speaks through [`ports`]. It is a domain of its own, beside identity, orgs,
+//! marketplace and inference, because three of those touch money.
+
+pub mod batch;
+pub mod capture;
+pub mod chain;
+pub mod hold;
+pub mod ledger;
+pub mod outbox;
+pub mod ports;
+pub mod receipt;

@@ -1,0 +1,176 @@
+//! What billing needs from outside. One method is one atomic operation.
+
+use crate::{
+    batch::{Batch, BatchItem, BatchState, CarryKey, SealPolicy, Unsealed},
+    capture::{Capture, Captured},
+    chain::{BlockRef, ChainError, ChainEvent, Hash32, IndexStep, StepEffects},
+    hold::{HoldError, HoldRequest},
+    ledger::{Balance, LedgerSnapshot},
+    outbox::{NewTx, TxAttempt, TxIntent, TxIntentId},
+    receipt::Receipt,
+};
+use async_trait::async_trait;
+use haithe_kernel::{CallId, OrgId, StoreError, Timestamp, TokenUnits, Usdt, WalletAddress};
+
+/// The ledger's hot side: decisions about money. One process owns it.
+#[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Sets money aside and says how much: as much of `most` as there is, at least `least`.
+    ///
+    /// One atomic decision over the spendable balance, the on-chain daily cap and every budget:
+    /// concurrent holds never exceed any of them, and what is covered is never refused.
+    async fn hold(&self, request: HoldRequest) -> Result<Usdt, HoldError>;
+
+    /// Gives a hold back. Unknown calls are ignored. Never blocks, so that a destructor may call it.
+    fn release(&self, call: CallId);
+
+    /// Takes min(cost, hold + spendable) and gives the rest of the hold back, in one durable
+    /// transaction with the usage record, the receipt and the payees' lines. Returns once that is
+    /// on disk. The same call again returns the first answer and takes nothing.
+    async fn capture(&self, capture: Capture) -> Result<Captured, StoreError>;
+
+    /// An organization's money now.
+    async fn balance(&self, org: OrgId) -> Result<Balance, StoreError>;
+
+    /// Everything captured from the organization, all time.
+    async fn expenditure(&self, org: OrgId) -> Result<Usdt, StoreError>;
+}
+
+/// Receipts and the ledger's books, for reading.
+#[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
+#[async_trait]
+pub trait Books: Send + Sync {
+    /// A receipt with its settlement and proof.
+    async fn receipt(&self, call: CallId) -> Result<Option<Receipt>, StoreError>;
+    /// Receipts of an organization settled or not, oldest first, after `after`.
+    async fn receipts(
+        &self,
+        org: OrgId,
+        after: Option<CallId>,
+        limit: u32,
+    ) -> Result<Vec<Receipt>, StoreError>;
+    /// Everything the identity check needs, from one consistent read.
+    async fn snapshot(&self) -> Result<LedgerSnapshot, StoreError>;
+}
+
+/// Unsettled calls on their way into batches.
+#[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
+#[async_trait]
+pub trait SettlementStore: Send + Sync {
+    /// What waits for a batch. Suspended organizations count too.
+    async fn unsealed(&self) -> Result<Unsealed, StoreError>;
+    /// The sealed batch that is not final, if there is one.
+    async fn open_batch(&self) -> Result<Option<(Batch, BatchState)>, StoreError>;
+    /// Atomically takes waiting items (oldest first, within the policy's bounds), calls
+    /// [`Batch::build`](crate::batch::Batch) with the next sequence number and stores the result.
+    /// `None` when a batch is open or nothing waits.
+    async fn seal(&self, policy: SealPolicy, now: Timestamp) -> Result<Option<Batch>, StoreError>;
+    /// A batch by number.
+    async fn batch(&self, seq: u64) -> Result<Option<(Batch, BatchState)>, StoreError>;
+}
+
+/// The index of the chain. Facts are applied once each, named by (transaction, log).
+#[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
+#[async_trait]
+pub trait ChainIndex: Send + Sync {
+    /// Binds this database to one chain and orchestrator for ever, starting below `start`;
+    /// an error when it is bound to another.
+    async fn bind(&self, chain_id: u64, orchestrator: WalletAddress, start: u64) -> Result<(), StoreError>;
+    /// The last indexed block; `None` before the first step.
+    async fn checkpoint(&self) -> Result<Option<BlockRef>, StoreError>;
+    /// Remembered blocks, newest first.
+    async fn recent(&self, limit: u32) -> Result<Vec<BlockRef>, StoreError>;
+    /// Contracts of all organizations, whose token transfers matter.
+    async fn organizations(&self) -> Result<Vec<WalletAddress>, StoreError>;
+    /// Writes a step's effects, confirmations and its checkpoint in one transaction. Applying an
+    /// event that is already there changes nothing. Directory and marketplace rows follow at first
+    /// sight; a withdrawal request freezes at first sight; deposits count once confirmed; batches,
+    /// executed withdrawals and payouts count once final.
+    async fn apply(&self, step: IndexStep) -> Result<StepEffects, StoreError>;
+    /// Forgets every event above `to` and undoes its effects with opposite postings; `to` becomes
+    /// the checkpoint.
+    async fn rewind(&self, to: BlockRef) -> Result<(), StoreError>;
+}
+
+/// Reads the chain.
+#[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
+#[async_trait]
+pub trait ChainReader: Send + Sync {
+    /// The newest block.
+    async fn head(&self) -> Result<BlockRef, ChainError>;
+    /// A block of the canonical chain.
+    async fn block(&self, number: u64) -> Result<Option<BlockRef>, ChainError>;
+    /// Every event in [`from`, `to`], in chain order: all of the orchestrator's, and the payment
+    /// token's transfers from or to `orgs` and organizations created in the range.
+    async fn events(
+        &self,
+        from: u64,
+        to: u64,
+        orgs: Vec<WalletAddress>,
+    ) -> Result<Vec<ChainEvent>, ChainError>;
+    /// The payment token's balance of `holder`, at a block or at the head.
+    async fn token_balance(
+        &self,
+        holder: WalletAddress,
+        block: Option<u64>,
+    ) -> Result<TokenUnits, ChainError>;
+}
+
+/// Settles batches on the chain.
+#[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
+#[async_trait]
+pub trait Settler: Send + Sync {
+    /// The contract's `nextBatch`.
+    async fn next_sequence(&self) -> Result<u64, ChainError>;
+    /// Hands the batch to the durable outbox under the key `settle/{seq}`; again is harmless.
+    async fn submit(&self, batch: Batch) -> Result<(), ChainError>;
+    /// The hash the contract stores for this batch: keccak(chain id, orchestrator, seq, root, lines).
+    async fn expected_hash(&self, batch: Batch) -> Result<Hash32, ChainError>;
+    /// The contract's own check of a receipt's leaf: `verifyReceipt`.
+    async fn verify_receipt(
+        &self,
+        seq: u64,
+        line: u32,
+        leaf: Hash32,
+        proof: Vec<Hash32>,
+    ) -> Result<bool, ChainError>;
+}
+
+/// The durable half of the outbox.
+#[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
+#[async_trait]
+pub trait TxOutbox: Send + Sync {
+    /// Writes an intent; the same key gives the intent that is there.
+    async fn enqueue(&self, tx: NewTx) -> Result<TxIntent, StoreError>;
+    /// By key.
+    async fn find(&self, key: String) -> Result<Option<TxIntent>, StoreError>;
+    /// Intents of the lane that are neither done nor failed, in order of nonce, then of age.
+    async fn open(&self, signer: WalletAddress) -> Result<Vec<TxIntent>, StoreError>;
+    /// Gives the intent the lane's next nonce: max(`chain_nonce`, last used + 1). Idempotent.
+    async fn assign_nonce(&self, id: TxIntentId, chain_nonce: u64) -> Result<u64, StoreError>;
+    /// Stores an attempt's signed bytes; must return before they are sent.
+    async fn record_attempt(&self, id: TxIntentId, attempt: TxAttempt) -> Result<(), StoreError>;
+    /// An attempt was mined in this block.
+    async fn mark_mined(&self, id: TxIntentId, hash: Hash32, block: u64) -> Result<(), StoreError>;
+    /// The block that held it is gone; the attempts are live again.
+    async fn mark_unmined(&self, id: TxIntentId) -> Result<(), StoreError>;
+    /// Mined and final: `failure` is `None` when it succeeded.
+    async fn close(&self, id: TxIntentId, failure: Option<String>) -> Result<(), StoreError>;
+    /// How many intents of this purpose were made since, for one wallet or for all.
+    async fn count_since(
+        &self,
+        purpose: crate::outbox::TxPurpose,
+        on_behalf: Option<WalletAddress>,
+        since: Timestamp,
+    ) -> Result<u64, StoreError>;
+}
+
+/// What [`SettlementStore::seal`] gathers before it builds a batch.
+#[derive(Debug, Clone, Default)]
+pub struct SealInput {
+    /// Items, oldest first.
+    pub items: Vec<BatchItem>,
+    /// Carry of the organizations involved.
+    pub carry: Vec<(CarryKey, Usdt)>,
+}

@@ -1,0 +1,143 @@
+//! What identity needs from outside. One method is one atomic operation.
+
+use crate::{
+    api_key::{ApiKey, ApiKeyId, KeyHash, NewApiKey},
+    challenge::{MessageDigest, StoredChallenge},
+    session::{Account, Session, SessionId},
+};
+use async_trait::async_trait;
+use haithe_kernel::{Failure, Kind, StoreError, Timestamp, WalletAddress};
+
+/// Challenges that wait for a signature.
+#[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
+#[async_trait]
+pub trait ChallengeStore: Send + Sync {
+    /// Stores a challenge. Above [`LIVE_PER_ADDRESS_AND_IP`](crate::challenge::LIVE_PER_ADDRESS_AND_IP)
+    /// the oldest of the same address and IP goes; above
+    /// [`LIVE_PER_ADDRESS`](crate::challenge::LIVE_PER_ADDRESS) the oldest of the IP that holds most goes,
+    /// so that a flooder evicts only itself.
+    async fn put(&self, challenge: StoredChallenge) -> Result<(), StoreError>;
+    /// The digests this address may still sign at `now`, newest first.
+    async fn live(&self, address: WalletAddress, now: Timestamp) -> Result<Vec<MessageDigest>, StoreError>;
+    /// Deletes the challenge and says whether it was live: `true` for exactly one of any number of
+    /// concurrent callers.
+    async fn take(
+        &self,
+        address: WalletAddress,
+        digest: MessageDigest,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+    /// Deletes what has expired; returns how many.
+    async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError>;
+}
+
+/// Accounts and their sessions.
+#[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
+#[async_trait]
+pub trait SessionStore: Send + Sync {
+    /// Stores the session, and the account when the wallet is new.
+    async fn open(&self, session: Session) -> Result<(), StoreError>;
+    /// The session, unless it was revoked or has expired at `now`.
+    async fn find(&self, id: SessionId, now: Timestamp) -> Result<Option<Session>, StoreError>;
+    /// Every live session of the wallet, newest first.
+    async fn list(&self, address: WalletAddress, now: Timestamp) -> Result<Vec<Session>, StoreError>;
+    /// Notes a use.
+    async fn touch(&self, id: SessionId, at: Timestamp) -> Result<(), StoreError>;
+    /// Revokes one session of the wallet; says whether there was one.
+    async fn revoke(&self, address: WalletAddress, id: SessionId) -> Result<bool, StoreError>;
+    /// Revokes all sessions of the wallet; returns their names.
+    async fn revoke_all(&self, address: WalletAddress) -> Result<Vec<SessionId>, StoreError>;
+    /// The wallet's account.
+    async fn account(&self, address: WalletAddress) -> Result<Option<Account>, StoreError>;
+    /// Deletes expired sessions; returns how many.
+    async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError>;
+}
+
+/// Why a key could not be stored.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateKeyError {
+    /// The wallet has a live default key.
+    #[error("this wallet already has a live default key; disable it before you create another")]
+    DefaultExists,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Failure for CreateKeyError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::DefaultExists => Kind::Conflict,
+            Self::Store(error) => error.kind(),
+        }
+    }
+    fn code(&self) -> &'static str {
+        match self {
+            Self::DefaultExists => "api_key_exists",
+            Self::Store(error) => error.code(),
+        }
+    }
+}
+
+/// API keys.
+#[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
+#[async_trait]
+pub trait ApiKeyStore: Send + Sync {
+    /// Stores a key. Of concurrent default keys of one wallet exactly one is stored.
+    async fn create(&self, key: NewApiKey) -> Result<ApiKey, CreateKeyError>;
+    /// The key with this hash, revoked or not.
+    async fn find(&self, hash: KeyHash) -> Result<Option<ApiKey>, StoreError>;
+    /// All keys of the wallet, newest first.
+    async fn list(&self, address: WalletAddress) -> Result<Vec<ApiKey>, StoreError>;
+    /// Revokes a key of the wallet for ever; gives the key when it was live.
+    async fn revoke(
+        &self,
+        address: WalletAddress,
+        id: ApiKeyId,
+        at: Timestamp,
+    ) -> Result<Option<ApiKey>, StoreError>;
+    /// Revokes the wallet's default key; gives the key when there was a live one.
+    async fn revoke_default(
+        &self,
+        address: WalletAddress,
+        at: Timestamp,
+    ) -> Result<Option<ApiKey>, StoreError>;
+    /// When the wallet's newest default key was issued, revoked or not.
+    async fn last_issued(&self, address: WalletAddress) -> Result<Option<Timestamp>, StoreError>;
+    /// Notes a use.
+    async fn touch(&self, id: ApiKeyId, at: Timestamp) -> Result<(), StoreError>;
+}
+
+/// Why a contract wallet's signature could not be checked.
+#[derive(Debug, thiserror::Error)]
+pub enum WalletCheckError {
+    /// The chain did not answer in time.
+    #[error("the chain cannot be reached to check a smart wallet's signature; try again shortly")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Failure for WalletCheckError {
+    fn kind(&self) -> Kind {
+        Kind::Unavailable
+    }
+    fn code(&self) -> &'static str {
+        "chain_unavailable"
+    }
+    fn retry_after(&self) -> Option<u64> {
+        Some(5)
+    }
+}
+
+/// Signatures of smart-contract wallets (ERC-1271, and ERC-6492 for those not yet deployed).
+#[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
+#[async_trait]
+pub trait ContractWallets: Send + Sync {
+    /// Whether the wallet at `address` accepts `signature` over `digest`. Runs a stranger's code on
+    /// the node, bounded in gas and time; a revert or a wrong answer is `false`.
+    async fn accepts(
+        &self,
+        address: WalletAddress,
+        digest: MessageDigest,
+        signature: Vec<u8>,
+    ) -> Result<bool, WalletCheckError>;
+}

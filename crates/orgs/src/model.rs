@@ -1,0 +1,170 @@
+//! Organizations, projects, members.
+
+use haithe_kernel::{ModelId, OrgId, OrgUid, ProjectId, ProjectUid, Timestamp, Usdt, WalletAddress};
+use std::{fmt, str::FromStr};
+
+/// An organization: a contract that holds USDT, mirrored from the chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Organization {
+    /// Number in the database.
+    pub id: OrgId,
+    /// Public identifier.
+    pub uid: OrgUid,
+    /// Its contract.
+    pub address: WalletAddress,
+    /// Position in the orchestrator's list, from 1.
+    pub orchestrator_index: u64,
+    /// Name, as shown. The name on chain is fixed; renaming here changes only this one.
+    pub name: String,
+    /// Owner on chain.
+    pub owner: WalletAddress,
+    /// When it was first seen.
+    pub created_at: Timestamp,
+    /// Deleted organizations keep settling and accept no new call.
+    pub deleted_at: Option<Timestamp>,
+}
+
+/// A project (an agent) of an organization.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Project {
+    /// Number in the database.
+    pub id: ProjectId,
+    /// Public identifier.
+    pub uid: ProjectUid,
+    /// The organization that owns it.
+    pub org: OrgId,
+    /// Name.
+    pub name: String,
+    /// Web search offered to the model?
+    pub search_enabled: bool,
+    /// Conversation memory kept?
+    pub memory_enabled: bool,
+    /// Messages of memory put before the model, 0 to 100.
+    pub memory_window: u8,
+    /// Days that memory is kept; `None` keeps it until deleted.
+    pub memory_retention_days: Option<u16>,
+    /// Model used when a request names none.
+    pub default_model: ModelId,
+    /// What another organization pays per call of this public project.
+    pub price_per_call: Usdt,
+    /// May other organizations call it?
+    pub public: bool,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+/// What to create.
+#[derive(Debug, Clone)]
+pub struct NewProject {
+    /// Public identifier, freshly drawn.
+    pub uid: ProjectUid,
+    /// The owner.
+    pub org: OrgId,
+    /// Name, already validated.
+    pub name: String,
+    /// Its default model.
+    pub default_model: ModelId,
+    /// Now.
+    pub created_at: Timestamp,
+}
+
+/// What to change; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented on Project")]
+pub struct ProjectChange {
+    pub name: Option<String>,
+    pub search_enabled: Option<bool>,
+    pub memory_enabled: Option<bool>,
+    pub memory_window: Option<u8>,
+    pub memory_retention_days: Option<Option<u16>>,
+    pub default_model: Option<ModelId>,
+    pub price_per_call: Option<Usdt>,
+    pub public: Option<bool>,
+}
+
+macro_rules! role {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name { $($(#[$vdoc])* $variant),+ }
+
+        impl $name {
+            /// The word on the wire and in the database.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = UnknownRole;
+            fn from_str(text: &str) -> Result<Self, UnknownRole> {
+                match text { $($text => Ok(Self::$variant),)+ _ => Err(UnknownRole) }
+            }
+        }
+    };
+}
+
+/// A role that does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("unknown role: an organization has admin and member, a project has admin, developer and viewer")]
+pub struct UnknownRole;
+
+role!(
+    /// A wallet's role in an organization. The owner is not a member row: the chain says who it is.
+    OrgRole {
+        /// Runs the organization, except its money and its admins.
+        Admin = "admin",
+        /// Belongs to it.
+        Member = "member",
+    }
+);
+
+role!(
+    /// A wallet's role in a project.
+    ProjectRole {
+        /// Runs the project.
+        Admin = "admin",
+        /// Configures it and calls models as it.
+        Developer = "developer",
+        /// Looks at it.
+        Viewer = "viewer",
+    }
+);
+
+/// A member of an organization.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct OrgMember {
+    pub org: OrgId,
+    pub address: WalletAddress,
+    pub role: OrgRole,
+    pub created_at: Timestamp,
+}
+
+/// A member of a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct ProjectMember {
+    pub project: ProjectId,
+    pub address: WalletAddress,
+    pub role: ProjectRole,
+}
+
+/// What a wallet is to an organization and, where one is named, to a project of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// Owner on chain?
+    pub owner: bool,
+    /// Role in the organization.
+    pub org: Option<OrgRole>,
+    /// Role in the project.
+    pub project: Option<ProjectRole>,
+    /// Role in any project of the organization, which is enough to see the organization.
+    pub any_project: bool,
+}
