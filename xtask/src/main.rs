@@ -1,1 +1,43 @@
-fn main() {}
+//! The project's chores, in Rust: `cargo xtask <command>`.
+//!
+//! Links neither the EVM nor the server: it reads files and starts programs.
+
+mod abi;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's chores")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Compile abi/src with npm's solc and write the artifacts in abi/ (needs Node).
+    Abi {
+        /// Write nothing; fail if the artifacts differ from what the sources compile to.
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    let root = workspace_root()?;
+    match Cli::parse().command {
+        Command::Abi { check: false } => abi::generate(&root),
+        Command::Abi { check: true } => abi::check_recompile(&root),
+    }
+}
+
+/// The folder that holds the workspace's manifest.
+fn workspace_root() -> anyhow::Result<PathBuf> {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map(Path::to_path_buf)
+        .context("the xtask crate has no parent folder")
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.28;
+
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {ERC721} from "@openzeppelin/contracts/token/ERC721/ERC721.sol";
+
+import {IHaitheErrors} from "./interfaces/IHaitheErrors.sol";
+import {IHaitheOrchestrator} from "./interfaces/IHaitheOrchestrator.sol";
+
+/// @title Identities of creators, and their earnings
+/// @notice One soulbound token per creator (ERC-721 with ERC-5192). The money that settlement credits to an identity
+/// lies here until its creator takes it out. The contract always holds at least `totalFunds`.
+contract HaitheCreatorIdentity is ERC721, IHaitheErrors {
+    using SafeERC20 for IERC20;
+
+    /// @dev ERC-165 identifier of ERC-5192.
+    bytes4 private constant ERC5192 = 0xb45a3c0e;
+
+    /// @notice The orchestrator that made this contract.
+    IHaitheOrchestrator public immutable orchestrator;
+
+    /// @notice The payment token.
+    IERC20 public immutable usdt;
+
+    /// @notice Money credited to an identity, in base units.
+    mapping(uint256 id => uint256) public funds;
+
+    /// @notice Money credited to all identities, in base units.
+    uint256 public totalFunds;
+
+    /// @notice The seed of an identity's content keys.
+    mapping(uint256 id => bytes32) public pvtKeySeeds;
+
+    /// @notice The public key of an identity.
+    mapping(uint256 id => string) public pubKeys;
+
+    mapping(uint256 id => string) private _uris;
+    mapping(address creator => uint256) private _identitiesOf;
+    uint256 private _lastId;
+
+    /// @notice ERC-5192: the token will never move.
+    event Locked(uint256 tokenId);
+
+    modifier onlyOrchestrator() {
+        if (msg.sender != address(orchestrator)) revert NotOrchestrator(msg.sender);
+        _;
+    }
+
+    constructor(IERC20 usdt_) ERC721("Haithe Creator Identity", "HaitheCID") {
+        orchestrator = IHaitheOrchestrator(msg.sender);
+        usdt = usdt_;
+    }
+
+    /// @notice The seed that the next identity of `creator` has to carry. Differs between chains, deployments, creators
+    /// and a creator's identities.
+    function determineNextSeed(address creator) public view returns (bytes32) {
+        return keccak256(abi.encode(block.chainid, address(this), creator, _identitiesOf[creator]));
+    }
+
+    /// @notice Gives `to` an identity.
+    /// @param uri Where the creator describes itself.
+    /// @param seed `determineNextSeed(to)`.
+    /// @param pubKey The creator's public key.
+    function mint(address to, string calldata uri, bytes32 seed, string calldata pubKey)
+        external
+        onlyOrchestrator
+        returns (uint256 id)
+    {
+        bytes32 expected = determineNextSeed(to);
+        if (seed != expected) revert WrongSeed(expected, seed);
+        id = ++_lastId;
+        ++_identitiesOf[to];
+        pvtKeySeeds[id] = seed;
+        pubKeys[id] = pubKey;
+        _uris[id] = uri;
+        _mint(to, id);
+        emit Locked(id);
+    }
+
+    /// @notice Credits `amount` to an identity. The orchestrator sends the money in the same transaction.
+    function registerFunds(uint256 id, uint256 amount) external onlyOrchestrator {
+        _requireOwned(id);
+        funds[id] += amount;
+        totalFunds += amount;
+    }
+
+    /// @notice Pays all that was credited to the identity to its creator, who calls.
+    function withdrawFunds(uint256 id) external {
+        address creator = _requireOwned(id);
+        if (msg.sender != creator) revert NotCreator(msg.sender);
+        uint256 amount = funds[id];
+        if (amount == 0) revert NothingToWithdraw();
+        funds[id] = 0;
+        totalFunds -= amount;
+        orchestrator.reportCreatorWithdrawn(id, creator, amount);
+        usdt.safeTransfer(creator, amount);
+    }
+
+    /// @notice Sends tokens that were transferred here by mistake to `to`. Creators' money is not among them.
+    function recoverStray(IERC20 token, address to) external {
+        if (msg.sender != orchestrator.owner()) revert NotOwner(msg.sender);
+        if (to == address(0)) revert ZeroAddress();
+        uint256 amount = token.balanceOf(address(this)) - (address(token) == address(usdt) ? totalFunds : 0);
+        if (amount == 0) revert NothingToWithdraw();
+        orchestrator.reportStrayRecovered(address(token), to, amount);
+        token.safeTransfer(to, amount);
+    }
+
+    /// @notice Where the creator describes itself.
+    function tokenURI(uint256 id) public view override returns (string memory) {
+        _requireOwned(id);
+        return _uris[id];
+    }
+
+    /// @notice ERC-5192: whether the token will never move; always so.
+    function locked(uint256 id) external view returns (bool) {
+        _requireOwned(id);
+        return true;
+    }
+
+    /// @inheritdoc ERC721
+    function supportsInterface(bytes4 interfaceId) public view override returns (bool) {
+        return interfaceId == ERC5192 || super.supportsInterface(interfaceId);
+    }
+
+    /// @notice Always refuses: the token cannot move, so nobody can be allowed to move it.
+    function approve(address, uint256) public pure override {
+        revert Soulbound();
+    }
+
+    /// @notice Always refuses.
+    function setApprovalForAll(address, bool) public pure override {
+        revert Soulbound();
+    }
+
+    /// @dev Only a mint, which comes from nobody, goes through.
+    function _update(address to, uint256 id, address auth) internal override returns (address) {
+        if (_ownerOf(id) != address(0)) revert Soulbound();
+        return super._update(to, id, auth);
+    }
+}

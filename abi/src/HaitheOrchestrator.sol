@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.28;
+
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+
+import {EventRelay} from "./base/EventRelay.sol";
+import {Governed} from "./base/Governed.sol";
+import {Registry} from "./base/Registry.sol";
+import {Settlement} from "./base/Settlement.sol";
+
+/// @title The centre of Haithe
+/// @notice Registers organizations, creators and products (`Registry`), settles what organizations owe (`Settlement`),
+/// emits every event (`EventRelay`) and is run by an owner, a server and a guardian (`Governed`). It holds the
+/// platform's share and nothing else: organizations hold their own deposits, the identity contract holds what creators
+/// earned.
+contract HaitheOrchestrator is EventRelay, Settlement {
+    using SafeERC20 for IERC20;
+
+    /// @param usdt_ The payment token.
+    /// @param owner_ Cold key that governs.
+    /// @param server_ Hot key that settles.
+    /// @param guardian_ Key that can pause; may be zero.
+    /// @param withdrawalDelay_ Active seconds before an organization's withdrawal; a day by default.
+    /// @param initialDailyCap_ Daily cap of a new organization in base units; the maximum means none.
+    constructor(
+        IERC20 usdt_,
+        address owner_,
+        address server_,
+        address guardian_,
+        uint64 withdrawalDelay_,
+        uint256 initialDailyCap_
+    ) Governed(owner_, server_, guardian_, withdrawalDelay_) Registry(usdt_, initialDailyCap_) {}
+
+    /// @notice Pays the platform's share to `to`.
+    function withdrawPlatform(address to) external onlyOwner nonReentrant {
+        if (to == address(0)) revert ZeroAddress();
+        uint256 amount = platformFunds;
+        if (amount == 0) revert NothingToWithdraw();
+        platformFunds = 0;
+        emit PlatformWithdrawn(to, amount);
+        usdt.safeTransfer(to, amount);
+    }
+
+    /// @notice Sends tokens that were transferred here by mistake to `to`. The platform's share is not among them.
+    function recoverStray(IERC20 token, address to) external onlyOwner nonReentrant {
+        if (to == address(0)) revert ZeroAddress();
+        uint256 amount = token.balanceOf(address(this)) - (address(token) == address(usdt) ? platformFunds : 0);
+        if (amount == 0) revert NothingToWithdraw();
+        emit StrayRecovered(address(this), address(token), to, amount);
+        token.safeTransfer(to, amount);
+    }
+}

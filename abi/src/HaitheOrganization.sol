@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.28;
+
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {EnumerableSet} from "@openzeppelin/contracts/utils/structs/EnumerableSet.sol";
+
+import {HaitheProduct} from "./HaitheProduct.sol";
+import {IHaitheErrors} from "./interfaces/IHaitheErrors.sol";
+import {IHaitheOrchestrator} from "./interfaces/IHaitheOrchestrator.sol";
+
+/// @title An organization: the escrow that its calls are paid from
+/// @notice Deposits are plain transfers of the token to this address. Money leaves in three ways: settlement by the
+/// orchestrator, within a daily cap; a withdrawal by the owner, announced a delay ahead so that calls made before it are
+/// settled first; nothing else. Administrators choose products and never touch money.
+contract HaitheOrganization is IHaitheErrors {
+    using SafeERC20 for IERC20;
+    using EnumerableSet for EnumerableSet.AddressSet;
+
+    /// @notice An announced withdrawal; `readyAt` is 0 when there is none.
+    /// @param to Who is paid.
+    /// @param readyAt Active time from which it can be executed.
+    /// @param amount The most that is paid, in base units.
+    struct Withdrawal {
+        address to;
+        uint64 readyAt;
+        uint256 amount;
+    }
+
+    /// @notice The account has no role.
+    uint8 public constant NONE = 0;
+    /// @notice The account belongs to the organization.
+    uint8 public constant MEMBER = 1;
+    /// @notice The account may also enable and disable products.
+    uint8 public constant ADMIN = 2;
+
+    /// @notice The orchestrator that made this organization.
+    IHaitheOrchestrator public immutable orchestrator;
+
+    /// @notice The payment token.
+    IERC20 public immutable usdt;
+
+    /// @notice Active seconds between the request of a withdrawal, or of a lower cap, and its effect.
+    uint64 public immutable withdrawalDelay;
+
+    /// @notice Active seconds in which a withdrawal can be executed once it is ready.
+    uint64 public immutable withdrawalWindow;
+
+    /// @notice The organization's name.
+    string public name;
+
+    /// @notice Who owns the money.
+    address public owner;
+
+    /// @notice Who ownership was offered to, or zero.
+    address public pendingOwner;
+
+    /// @notice Role of an account: `NONE`, `MEMBER` or `ADMIN`. The owner needs none.
+    mapping(address account => uint8 role) public roles;
+
+    /// @notice The most a call to an enabled product may cost, in base units. 0 means free calls only.
+    mapping(address product => uint256) public maxPriceOf;
+
+    /// @notice The announced withdrawal.
+    Withdrawal public withdrawal;
+
+    EnumerableSet.AddressSet private _products;
+
+    uint256 private _cap;
+    /// @dev Replaces `_cap` at `_nextCapAt` (active time) if that is not 0.
+    uint256 private _nextCap;
+    uint64 private _nextCapAt;
+    /// @dev The day (UTC) of the last settlement and what was taken in it.
+    uint32 private _day;
+    uint160 private _takenThatDay;
+
+    modifier onlyOwner() {
+        if (msg.sender != owner) revert NotOwner(msg.sender);
+        _;
+    }
+
+    modifier onlyAdmin() {
+        if (msg.sender != owner && roles[msg.sender] != ADMIN) revert NotAdmin(msg.sender);
+        _;
+    }
+
+    modifier onlyOrchestrator() {
+        if (msg.sender != address(orchestrator)) revert NotOrchestrator(msg.sender);
+        _;
+    }
+
+    /// @dev Runs once, in the orchestrator's constructor. Clones share these values and are set up by `initialize`.
+    constructor(IERC20 usdt_, uint64 withdrawalDelay_, uint64 withdrawalWindow_) {
+        orchestrator = IHaitheOrchestrator(msg.sender);
+        usdt = usdt_;
+        withdrawalDelay = withdrawalDelay_;
+        withdrawalWindow = withdrawalWindow_;
+    }
+
+    /// @notice Sets a new clone up. Called by the orchestrator in the transaction that makes it.
+    function initialize(string calldata name_, address owner_, uint256 dailyCap_) external onlyOrchestrator {
+        if (owner != address(0)) revert AlreadyInitialized();
+        name = name_;
+        owner = owner_;
+        _cap = dailyCap_;
+        orchestrator.reportDailyCapChanged(dailyCap_, orchestrator.activeTime());
+    }
+
+    // Money
+
+    /// @notice What the organization holds, in base units.
+    function balance() external view returns (uint256) {
+        return usdt.balanceOf(address(this));
+    }
+
+    /// @notice Pays `amount` to `to` in the course of settlement, within the daily cap.
+    function pull(address to, uint256 amount) external onlyOrchestrator {
+        uint256 cap = dailyCap();
+        uint256 taken = takenToday() + amount;
+        if (taken > cap || taken > type(uint160).max) revert DailyCapExceeded(address(this), cap, taken);
+        _day = _today();
+        _takenThatDay = uint160(taken);
+        usdt.safeTransfer(to, amount);
+    }
+
+    /// @notice Announces a withdrawal. It can be executed in [delay, delay + window] from now, in active time, and is
+    /// void afterwards. One at a time.
+    /// @param amount May exceed the balance: whatever is there then is paid, later deposits included.
+    function requestWithdrawal(address to, uint256 amount) external onlyOwner {
+        if (to == address(0)) revert ZeroAddress();
+        if (amount == 0) revert ZeroAmount();
+        uint64 time = orchestrator.activeTime();
+        uint64 earlier = withdrawal.readyAt;
+        if (earlier != 0 && time <= earlier + withdrawalWindow) revert WithdrawalPending(earlier);
+        uint64 readyAt = time + withdrawalDelay;
+        withdrawal = Withdrawal({to: to, readyAt: readyAt, amount: amount});
+        orchestrator.reportWithdrawalRequested(to, amount, readyAt, readyAt + withdrawalWindow);
+    }
+
+    /// @notice Pays the announced withdrawal, or the whole balance if that is less.
+    function executeWithdrawal() external onlyOwner returns (uint256 paid) {
+        Withdrawal memory request = withdrawal;
+        if (request.readyAt == 0) revert NoWithdrawal();
+        if (orchestrator.paused()) revert EnforcedPause();
+        uint64 time = orchestrator.activeTime();
+        if (time < request.readyAt) revert WithdrawalTooEarly(request.readyAt, time);
+        uint64 validUntil = request.readyAt + withdrawalWindow;
+        if (time > validUntil) revert WithdrawalVoid(validUntil, time);
+
+        uint256 held = usdt.balanceOf(address(this));
+        paid = request.amount < held ? request.amount : held;
+        if (paid == 0) revert NothingToWithdraw();
+        delete withdrawal;
+        orchestrator.reportWithdrawalExecuted(request.to, paid);
+        usdt.safeTransfer(request.to, paid);
+    }
+
+    /// @notice Takes the announced withdrawal back.
+    function cancelWithdrawal() external onlyOwner {
+        if (withdrawal.readyAt == 0) revert NoWithdrawal();
+        delete withdrawal;
+        orchestrator.reportWithdrawalCancelled();
+    }
+
+    /// @notice Sends another token that was transferred here by mistake to `to`.
+    function recoverStray(IERC20 token, address to) external onlyOwner {
+        if (address(token) == address(usdt)) revert PaymentTokenIsNotStray();
+        if (to == address(0)) revert ZeroAddress();
+        uint256 amount = token.balanceOf(address(this));
+        if (amount == 0) revert NothingToWithdraw();
+        orchestrator.reportStrayRecovered(address(token), to, amount);
+        token.safeTransfer(to, amount);
+    }
+
+    // The daily cap
+
+    /// @notice The most that may be settled today (UTC), in base units.
+    function dailyCap() public view returns (uint256) {
+        return _nextCapAt != 0 && orchestrator.activeTime() >= _nextCapAt ? _nextCap : _cap;
+    }
+
+    /// @notice A lower cap that is not in effect yet: its value and when it will be (active time); (0, 0) if none.
+    function scheduledDailyCap() external view returns (uint256 cap, uint64 effectiveAt) {
+        if (_nextCapAt != 0 && orchestrator.activeTime() < _nextCapAt) return (_nextCap, _nextCapAt);
+    }
+
+    /// @notice What was settled today (UTC), in base units.
+    function takenToday() public view returns (uint256) {
+        return _day == _today() ? _takenThatDay : 0;
+    }
+
+    /// @notice Changes the daily cap: up at once, down after the withdrawal delay, so that calls admitted under the old
+    /// cap can still be settled. Replaces a change that is not in effect yet.
+    function setDailyCap(uint256 cap) external onlyOwner {
+        uint256 current = dailyCap();
+        uint64 effectiveAt = orchestrator.activeTime();
+        if (cap >= current) {
+            _cap = cap;
+            _nextCapAt = 0;
+        } else {
+            effectiveAt += withdrawalDelay;
+            _cap = current;
+            _nextCap = cap;
+            _nextCapAt = effectiveAt;
+        }
+        orchestrator.reportDailyCapChanged(cap, effectiveAt);
+    }
+
+    // Products
+
+    /// @notice Enables `product` at no more than today's price; also accepts a new price.
+    function enableProduct(address product) external onlyAdmin {
+        if (!orchestrator.isProduct(product)) revert UnknownProduct(product);
+        _enableProduct(product, HaitheProduct(product).pricePerCall());
+    }
+
+    /// @notice Enables `product` as long as a call costs at most `maxPrice`; also changes the maximum.
+    function enableProduct(address product, uint256 maxPrice) external onlyAdmin {
+        if (!orchestrator.isProduct(product)) revert UnknownProduct(product);
+        uint256 price = HaitheProduct(product).pricePerCall();
+        if (price > maxPrice) revert PriceAboveMaximum(price, maxPrice);
+        _enableProduct(product, maxPrice);
+    }
+
+    /// @notice Stops using `product`.
+    function disableProduct(address product) external onlyAdmin {
+        if (!_products.remove(product)) revert ProductNotEnabled(product);
+        delete maxPriceOf[product];
+        orchestrator.reportProductDisabled(product);
+    }
+
+    /// @notice The products in use, in no particular order.
+    function getEnabledProducts() external view returns (address[] memory) {
+        return _products.values();
+    }
+
+    /// @notice The same as `getEnabledProducts`.
+    function enabledProducts() external view returns (address[] memory) {
+        return _products.values();
+    }
+
+    function _enableProduct(address product, uint256 maxPrice) private {
+        if (HaitheProduct(product).retired()) revert ProductIsRetired(product);
+        _products.add(product);
+        maxPriceOf[product] = maxPrice;
+        orchestrator.reportProductEnabled(product, maxPrice);
+    }
+
+    // People
+
+    /// @notice Gives `account` a role, or takes it away with `NONE`.
+    function setRole(address account, uint8 role) external onlyOwner {
+        if (role > ADMIN) revert BadRole(account, role);
+        _setRole(account, role);
+    }
+
+    /// @notice The same for the server, which mirrors decisions made off chain. It neither makes nor unmakes
+    /// administrators.
+    function setRoleFor(address account, uint8 role) external {
+        if (msg.sender != orchestrator.server()) revert NotServer(msg.sender);
+        if (orchestrator.paused()) revert EnforcedPause();
+        if (role >= ADMIN || roles[account] >= ADMIN) revert RoleAboveServer(account, role);
+        _setRole(account, role);
+    }
+
+    /// @notice Offers ownership to `newOwner`, who has to accept. The zero address takes the offer back.
+    function transferOwnership(address newOwner) external onlyOwner {
+        pendingOwner = newOwner;
+        orchestrator.reportOwnershipOffered(msg.sender, newOwner);
+    }
+
+    /// @notice Accepts ownership. An announced withdrawal stays announced: only the new owner can execute or cancel it.
+    function acceptOwnership() external {
+        if (msg.sender != pendingOwner) revert NotPendingOwner(msg.sender);
+        address previous = owner;
+        if (roles[msg.sender] != NONE) _setRole(msg.sender, NONE);
+        pendingOwner = address(0);
+        owner = msg.sender;
+        orchestrator.reportOwnershipTransferred(previous, msg.sender);
+    }
+
+    function _setRole(address account, uint8 role) private {
+        if (account == address(0)) revert ZeroAddress();
+        if (account == owner) revert BadRole(account, role);
+        roles[account] = role;
+        orchestrator.reportRoleChanged(account, role);
+    }
+
+    function _today() private view returns (uint32) {
+        return uint32(block.timestamp / 1 days);
+    }
+}

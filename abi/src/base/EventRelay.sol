@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.28;
+
+import {Registry} from "./Registry.sol";
+
+/// @title The orchestrator's ear
+/// @notice Organizations, products and the identity contract report here what happened to them; each report becomes the
+/// event of that name, with the reporter as its first argument.
+abstract contract EventRelay is Registry {
+    modifier fromOrganization() {
+        if (!isOrganization(msg.sender)) revert NotAChild(msg.sender);
+        _;
+    }
+
+    modifier fromProduct() {
+        if (!isProduct[msg.sender]) revert NotAChild(msg.sender);
+        _;
+    }
+
+    modifier fromIdentity() {
+        if (msg.sender != address(creatorIdentity)) revert NotAChild(msg.sender);
+        _;
+    }
+
+    function reportRoleChanged(address account, uint8 role) external override fromOrganization {
+        emit RoleChanged(msg.sender, account, role);
+    }
+
+    function reportOwnershipOffered(address owner_, address newOwner) external override fromOrganization {
+        emit OrganizationOwnershipOffered(msg.sender, owner_, newOwner);
+    }
+
+    function reportOwnershipTransferred(address previousOwner, address newOwner) external override fromOrganization {
+        emit OrganizationOwnershipTransferred(msg.sender, previousOwner, newOwner);
+    }
+
+    function reportDailyCapChanged(uint256 cap, uint64 effectiveAt) external override fromOrganization {
+        emit DailyCapChanged(msg.sender, cap, effectiveAt);
+    }
+
+    function reportProductEnabled(address product, uint256 maxPrice) external override fromOrganization {
+        emit ProductEnabled(msg.sender, product, maxPrice);
+    }
+
+    function reportProductDisabled(address product) external override fromOrganization {
+        emit ProductDisabled(msg.sender, product);
+    }
+
+    function reportWithdrawalRequested(address to, uint256 amount, uint64 readyAt, uint64 validUntil)
+        external
+        override
+        fromOrganization
+    {
+        emit WithdrawalRequested(msg.sender, to, amount, readyAt, validUntil);
+    }
+
+    function reportWithdrawalExecuted(address to, uint256 amount) external override fromOrganization {
+        emit WithdrawalExecuted(msg.sender, to, amount);
+    }
+
+    function reportWithdrawalCancelled() external override fromOrganization {
+        emit WithdrawalCancelled(msg.sender);
+    }
+
+    function reportPriceChanged(uint256 pricePerCall) external override fromProduct {
+        emit PriceChanged(msg.sender, pricePerCall);
+    }
+
+    function reportUriChanged(string calldata uri) external override fromProduct {
+        emit UriChanged(msg.sender, uri);
+    }
+
+    function reportProductRetired() external override fromProduct {
+        emit ProductRetired(msg.sender);
+    }
+
+    function reportCreatorWithdrawn(uint256 id, address to, uint256 amount) external override fromIdentity {
+        emit CreatorWithdrawn(id, to, amount);
+    }
+
+    function reportStrayRecovered(address token, address to, uint256 amount) external override {
+        if (msg.sender != address(creatorIdentity) && !isOrganization(msg.sender)) revert NotAChild(msg.sender);
+        emit StrayRecovered(msg.sender, token, to, amount);
+    }
+}

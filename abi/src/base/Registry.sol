@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.28;
+
+import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+
+import {HaitheCreatorIdentity} from "../HaitheCreatorIdentity.sol";
+import {HaitheOrganization} from "../HaitheOrganization.sol";
+import {HaitheProduct} from "../HaitheProduct.sol";
+import {Governed} from "./Governed.sol";
+
+/// @title Organizations, creators and products
+/// @notice Organizations and products are EIP-1167 clones of one implementation each. Names are unique for ever.
+abstract contract Registry is Governed {
+    uint256 private constant MAX_NAME = 64;
+    uint256 private constant MAX_CATEGORY = 64;
+    uint256 private constant MAX_URI = 2048;
+    uint256 private constant MAX_IV = 256;
+    uint256 private constant MAX_KEY = 8192;
+
+    /// @notice The payment token.
+    IERC20 public immutable usdt;
+
+    /// @notice Identities of creators and the money credited to them.
+    HaitheCreatorIdentity public immutable creatorIdentity;
+
+    /// @notice What organizations are clones of.
+    address public immutable organizationImplementation;
+
+    /// @notice What products are clones of.
+    address public immutable productImplementation;
+
+    /// @notice The daily cap an organization begins with, in base units.
+    uint256 public immutable initialDailyCap;
+
+    /// @notice Organizations in the order of their creation.
+    address[] public organizations;
+
+    /// @notice Products in the order of their creation.
+    address[] public products;
+
+    /// @notice Whether `product` was made by this orchestrator.
+    mapping(address product => bool) public override isProduct;
+
+    /// @notice The identity of a creator; 0 if not registered.
+    mapping(address creator => uint256 id) public creators;
+
+    /// @notice Whether an organization has or had this name.
+    mapping(string name => bool) public organizationNameExists;
+
+    /// @notice Whether a product has or had this name.
+    mapping(string name => bool) public productNameExists;
+
+    /// @dev Position in `organizations` plus one; 0 means not an organization.
+    mapping(address organization => uint256) private _organizationNumber;
+
+    constructor(IERC20 usdt_, uint256 initialDailyCap_) {
+        if (address(usdt_).code.length == 0) revert NotAToken(address(usdt_));
+        usdt = usdt_;
+        initialDailyCap = initialDailyCap_;
+        creatorIdentity = new HaitheCreatorIdentity(usdt_);
+        organizationImplementation = address(new HaitheOrganization(usdt_, withdrawalDelay, WITHDRAWAL_WINDOW));
+        productImplementation = address(new HaitheProduct());
+    }
+
+    /// @notice Creates an organization that belongs to the caller.
+    function createOrganization(string memory name) external returns (address organization) {
+        return _createOrganization(name, msg.sender);
+    }
+
+    /// @notice Creates an organization that belongs to `owner_`, at the server's expense.
+    function createOrganizationFor(string memory name, address owner_)
+        external
+        onlyServer
+        returns (address organization)
+    {
+        if (owner_ == address(0)) revert ZeroAddress();
+        return _createOrganization(name, owner_);
+    }
+
+    /// @notice Registers `creator` with the seed that the identity contract determines for it.
+    /// @param uri Where the creator describes itself.
+    /// @param seed `creatorIdentity.determineNextSeed(creator)`.
+    /// @param pubKey The creator's public key.
+    function registerAsCreator(address creator, string memory uri, bytes32 seed, string memory pubKey)
+        external
+        onlyServer
+    {
+        if (creator == address(0)) revert ZeroAddress();
+        if (creators[creator] != 0) revert AlreadyRegistered(creator);
+        _requireAtMost("uri", uri, MAX_URI);
+        _requireAtMost("pubKey", pubKey, MAX_KEY);
+        uint256 id = creatorIdentity.mint(creator, uri, seed, pubKey);
+        creators[creator] = id;
+        emit CreatorRegistered(id, creator, uri, seed, pubKey);
+    }
+
+    /// @notice Offers a product of the calling creator.
+    /// @param name Unique among products.
+    /// @param uri Where the sealed content is found.
+    /// @param iv Initialization vector of the sealed content.
+    /// @param encryptedKeyForTEE Content key, sealed to the enclave.
+    /// @param category Kind of content, for example `knowledge:text`.
+    /// @param pricePerCall Base units of the token.
+    function addProduct(
+        string memory name,
+        string memory uri,
+        string memory iv,
+        string memory encryptedKeyForTEE,
+        string memory category,
+        uint256 pricePerCall
+    ) external returns (address product) {
+        if (creators[msg.sender] == 0) revert UnknownCreator(msg.sender);
+        _requireName(name);
+        _requireAtMost("uri", uri, MAX_URI);
+        _requireAtMost("iv", iv, MAX_IV);
+        _requireAtMost("encryptedKeyForTEE", encryptedKeyForTEE, MAX_KEY);
+        _requireAtMost("category", category, MAX_CATEGORY);
+        if (productNameExists[name]) revert NameTaken(name);
+        productNameExists[name] = true;
+
+        product = Clones.clone(productImplementation);
+        isProduct[product] = true;
+        products.push(product);
+        emit ProductAdded(
+            product,
+            msg.sender,
+            products.length - 1,
+            name,
+            uri,
+            iv,
+            encryptedKeyForTEE,
+            category,
+            pricePerCall
+        );
+        HaitheProduct(product).initialize(msg.sender, name, uri, iv, encryptedKeyForTEE, category, pricePerCall);
+    }
+
+    /// @notice How many organizations there are.
+    function organizationsCount() external view returns (uint256) {
+        return organizations.length;
+    }
+
+    /// @notice How many products there are.
+    function productsCount() external view returns (uint256) {
+        return products.length;
+    }
+
+    /// @notice Whether `organization` was made by this orchestrator.
+    function isOrganization(address organization) public view returns (bool) {
+        return _organizationNumber[organization] != 0;
+    }
+
+    /// @notice The position of `organization` in `organizations`.
+    function getOrganizationIndex(address organization) external view returns (uint256) {
+        uint256 number = _organizationNumber[organization];
+        if (number == 0) revert UnknownOrganization(organization);
+        return number - 1;
+    }
+
+    function _createOrganization(string memory name, address owner_) private returns (address organization) {
+        _requireName(name);
+        if (organizationNameExists[name]) revert NameTaken(name);
+        organizationNameExists[name] = true;
+
+        organization = Clones.clone(organizationImplementation);
+        organizations.push(organization);
+        _organizationNumber[organization] = organizations.length;
+        emit OrganizationCreated(organization, owner_, organizations.length - 1, name);
+        HaitheOrganization(organization).initialize(name, owner_, initialDailyCap);
+    }
+
+    function _requireName(string memory name) private pure {
+        if (bytes(name).length == 0) revert BadText("name", 0, MAX_NAME);
+        _requireAtMost("name", name, MAX_NAME);
+    }
+
+    function _requireAtMost(string memory field, string memory text, uint256 limit) internal pure {
+        if (bytes(text).length > limit) revert BadText(field, bytes(text).length, limit);
+    }
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.28;
+
+import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+
+import {HaitheOrganization} from "../HaitheOrganization.sol";
+import {Registry} from "./Registry.sol";
+
+/// @title Settlement of what organizations owe, in numbered batches
+/// @notice A batch carries one line per organization. Each line runs in a call of its own with its own gas: it moves all
+/// of its money or none, and one that cannot be settled is skipped and reported while the others go through.
+abstract contract Settlement is Registry, ReentrancyGuardTransient {
+    /// @notice A share of a line.
+    /// @param payee A registered creator, credited in the identity contract, or an organization, paid by transfer.
+    struct Credit {
+        address payee;
+        uint96 amount;
+    }
+
+    /// @notice What one organization pays.
+    /// @param org The organization that pays.
+    /// @param platform The platform's share.
+    /// @param credits Everybody else's shares.
+    struct Line {
+        address org;
+        uint96 platform;
+        Credit[] credits;
+    }
+
+    /// @dev Gas given to a line and to each of its credits; a multiple of what they take with real USDT. A token that
+    /// burns its gas can take no more than this.
+    uint256 private constant LINE_GAS = 400_000;
+    uint256 private constant CREDIT_GAS = 200_000;
+
+    /// @dev Gas the batch itself needs after a line.
+    uint256 private constant RESERVED_GAS = 80_000;
+
+    /// @dev Bytes of a skipped line's reason that are kept: any of our errors, and no flood from a token.
+    uint256 private constant MAX_REASON = 256;
+
+    /// @notice The sequence number the next batch must carry; the first batch is 0.
+    uint64 public nextBatch;
+
+    /// @notice What the platform earned and did not take out yet, in base units.
+    uint256 public platformFunds;
+
+    /// @notice keccak256(abi.encode(chain id, this contract, seq, root, lines)) of a settled batch.
+    mapping(uint64 seq => bytes32) public batchHash;
+
+    /// @notice The root of the Merkle tree over a batch's receipts.
+    mapping(uint64 seq => bytes32) public receiptsRoot;
+
+    /// @dev One bit per line, 256 lines to a word; set if the line was settled.
+    mapping(uint64 seq => mapping(uint256 word => uint256 bits)) private _settledLines;
+
+    /// @notice Settles batch `seq`.
+    /// @param seq Must equal `nextBatch`.
+    /// @param root Root over the receipts that make up the lines.
+    /// @param lines At most one per organization is economical; more are allowed.
+    /// @return skipped How many lines moved nothing. Each emitted `LineSkipped`.
+    function settleBatch(uint64 seq, bytes32 root, Line[] calldata lines)
+        external
+        onlyServer
+        nonReentrant
+        returns (uint256 skipped)
+    {
+        if (seq != nextBatch) revert WrongSequence(nextBatch, seq);
+        if (lines.length == 0) revert EmptyBatch();
+        bytes32 hash = keccak256(abi.encode(block.chainid, address(this), seq, root, lines));
+        nextBatch = seq + 1;
+        batchHash[seq] = hash;
+        receiptsRoot[seq] = root;
+
+        uint256 total;
+        uint256 settled;
+        for (uint256 i; i < lines.length; ++i) {
+            (bool ok, uint256 amount) = _tryLine(seq, i, lines[i]);
+            if (ok) {
+                total += amount;
+                settled |= 1 << (i & 0xff);
+            } else {
+                ++skipped;
+            }
+            if (i & 0xff == 0xff || i == lines.length - 1) {
+                _settledLines[seq][i >> 8] = settled;
+                settled = 0;
+            }
+        }
+        emit BatchSettled(seq, hash, root, total, skipped);
+    }
+
+    /// @notice Settles one line. Called by this contract only, so that a line's failure is its own.
+    function settleLine(uint64 seq, uint256 index, Line calldata line) external returns (uint256 total) {
+        if (msg.sender != address(this)) revert NotOrchestrator(msg.sender);
+        if (!isOrganization(line.org)) revert UnknownOrganization(line.org);
+        total = _sum(line);
+        uint256 held = usdt.balanceOf(line.org);
+        if (held < total) revert InsufficientFunds(line.org, held, total);
+
+        uint256 toCreators;
+        for (uint256 i; i < line.credits.length; ++i) {
+            Credit calldata credit = line.credits[i];
+            if (credit.payee == line.org) revert PayeeIsPayer(line.org);
+            if (isOrganization(credit.payee)) {
+                _pull(line.org, credit.payee, credit.amount);
+            } else {
+                uint256 id = creators[credit.payee];
+                if (id == 0) revert UnknownPayee(credit.payee);
+                creatorIdentity.registerFunds(id, credit.amount);
+                toCreators += credit.amount;
+                emit CreatorCredited(id, line.org, seq, uint32(index), credit.amount);
+            }
+        }
+        _pull(line.org, address(creatorIdentity), toCreators);
+        _pull(line.org, address(this), line.platform);
+        platformFunds += line.platform;
+        emit OrganizationExpenditure(line.org, total, server);
+    }
+
+    /// @notice Whether line `line` of batch `seq` moved its money.
+    function lineSettled(uint64 seq, uint32 line) public view returns (bool) {
+        return _settledLines[seq][line >> 8] & (1 << (line & 0xff)) != 0;
+    }
+
+    /// @notice Whether the receipt with this leaf was paid for in line `line` of batch `seq`.
+    /// @dev Compute `leaf` with `receiptLeaf` for the same `seq` and `line`: a receipt whose line was skipped is queued
+    /// again and gets another leaf, and its old one never verifies.
+    function verifyReceipt(uint64 seq, uint32 line, bytes32 leaf, bytes32[] calldata proof)
+        external
+        view
+        returns (bool)
+    {
+        return lineSettled(seq, line) && MerkleProof.verifyCalldata(proof, receiptsRoot[seq], leaf);
+    }
+
+    /// @notice The leaf of a receipt, hashed twice as OpenZeppelin's StandardMerkleTree does.
+    /// @param version Version of the receipt's format.
+    /// @param receiptId The receipt.
+    /// @param seq The batch it is part of.
+    /// @param line The line it is part of.
+    /// @param org The organization that pays.
+    /// @param nano The price in nano-USDT.
+    /// @param receiptHash SHA-256 of the receipt's RFC 8785 JSON.
+    function receiptLeaf(
+        uint8 version,
+        bytes32 receiptId,
+        uint64 seq,
+        uint32 line,
+        address org,
+        uint256 nano,
+        bytes32 receiptHash
+    ) external pure returns (bytes32) {
+        return keccak256(
+            bytes.concat(keccak256(abi.encode(version, receiptId, seq, line, org, nano, receiptHash)))
+        );
+    }
+
+    /// @dev Runs a line. All gas it could need is there before it starts, so too small a gas limit fails the whole
+    /// transaction and is never taken for a line's own failure.
+    function _tryLine(uint64 seq, uint256 index, Line calldata line) private returns (bool ok, uint256 total) {
+        uint256 lineGas = LINE_GAS + CREDIT_GAS * line.credits.length;
+        // A call hands on at most 63/64 of the gas that is left (EIP-150).
+        uint256 needed = lineGas + lineGas / 63 + RESERVED_GAS;
+        if (gasleft() < needed) revert NotEnoughGas(index, needed);
+        // slither-disable-next-line reentrancy-vulnerabilities
+        try Settlement(this).settleLine{gas: lineGas}(seq, index, line) returns (uint256 amount) {
+            return (true, amount);
+        } catch {
+            emit LineSkipped(seq, index, line.org, _sum(line), _revertReason());
+        }
+    }
+
+    /// @dev Moves money out of an organization and insists that all of it arrives.
+    function _pull(address org, address to, uint256 amount) private {
+        if (amount == 0) return;
+        uint256 before = usdt.balanceOf(to);
+        HaitheOrganization(org).pull(to, amount);
+        uint256 received = usdt.balanceOf(to) - before;
+        if (received != amount) revert WrongAmountReceived(to, amount, received);
+    }
+
+    function _sum(Line calldata line) private pure returns (uint256 total) {
+        total = line.platform;
+        for (uint256 i; i < line.credits.length; ++i) {
+            total += line.credits[i].amount;
+        }
+    }
+
+    /// @dev The beginning of what the last call returned. Solidity's own `catch (bytes memory)` would copy all of it,
+    /// however much that is.
+    function _revertReason() private pure returns (bytes memory reason) {
+        assembly ("memory-safe") {
+            let size := returndatasize()
+            if gt(size, MAX_REASON) { size := MAX_REASON }
+            reason := mload(0x40)
+            mstore(0x40, add(reason, and(add(size, 0x3f), not(0x1f))))
+            mstore(reason, size)
+            returndatacopy(add(reason, 0x20), 0, size)
+        }
+    }
+}

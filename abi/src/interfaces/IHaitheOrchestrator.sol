@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.28;
+
+/// @title What organizations, products and the identity contract ask of the orchestrator
+interface IHaitheOrchestrator {
+    /// @notice The orchestrator's owner.
+    function owner() external view returns (address);
+    /// @notice The server's key.
+    function server() external view returns (address);
+    /// @notice Whether `product` was made by this orchestrator.
+    function isProduct(address product) external view returns (bool);
+    /// @notice Whether settlement and withdrawals rest.
+    function paused() external view returns (bool);
+    /// @notice Block time less the time spent paused.
+    function activeTime() external view returns (uint64);
+
+    // Reports by organizations. Each becomes the event of that name.
+
+    function reportRoleChanged(address account, uint8 role) external;
+    function reportOwnershipOffered(address owner, address newOwner) external;
+    function reportOwnershipTransferred(address previousOwner, address newOwner) external;
+    function reportDailyCapChanged(uint256 cap, uint64 effectiveAt) external;
+    function reportProductEnabled(address product, uint256 maxPrice) external;
+    function reportProductDisabled(address product) external;
+    function reportWithdrawalRequested(address to, uint256 amount, uint64 readyAt, uint64 validUntil) external;
+    function reportWithdrawalExecuted(address to, uint256 amount) external;
+    function reportWithdrawalCancelled() external;
+
+    // Reports by products.
+
+    function reportPriceChanged(uint256 pricePerCall) external;
+    function reportUriChanged(string calldata uri) external;
+    function reportProductRetired() external;
+
+    // Reports by the identity contract.
+
+    function reportCreatorWithdrawn(uint256 id, address to, uint256 amount) external;
+
+    // Reports by organizations and the identity contract.
+
+    function reportStrayRecovered(address token, address to, uint256 amount) external;
+}
