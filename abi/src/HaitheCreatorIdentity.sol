@@ -8,9 +8,9 @@ import {ERC721} from "@openzeppelin/contracts/token/ERC721/ERC721.sol";
 import {IHaitheErrors} from "./interfaces/IHaitheErrors.sol";
 import {IHaitheOrchestrator} from "./interfaces/IHaitheOrchestrator.sol";
 
-/// @title Identities of creators, and their earnings
-/// @notice One soulbound token per creator (ERC-721 with ERC-5192). The money that settlement credits to an identity
-/// lies here until its creator takes it out. The contract always holds at least `totalFunds`.
+/// @title Identities of creators, and the accounts of their earnings
+/// @notice One soulbound token per creator (ERC-721 with ERC-5192). Settlement credits money to identities here; the
+/// orchestrator holds it, always at least `totalFunds`, until its creator takes it out.
 contract HaitheCreatorIdentity is ERC721, IHaitheErrors {
     using SafeERC20 for IERC20;
 
@@ -19,9 +19,6 @@ contract HaitheCreatorIdentity is ERC721, IHaitheErrors {
 
     /// @notice The orchestrator that made this contract.
     IHaitheOrchestrator public immutable orchestrator;
-
-    /// @notice The payment token.
-    IERC20 public immutable usdt;
 
     /// @notice Money credited to an identity, in base units.
     mapping(uint256 id => uint256) public funds;
@@ -47,9 +44,8 @@ contract HaitheCreatorIdentity is ERC721, IHaitheErrors {
         _;
     }
 
-    constructor(IERC20 usdt_) ERC721("Haithe Creator Identity", "HaitheCID") {
+    constructor() ERC721("Haithe Creator Identity", "HaitheCID") {
         orchestrator = IHaitheOrchestrator(msg.sender);
-        usdt = usdt_;
     }
 
     /// @notice The seed that the next identity of `creator` has to carry. Differs between chains, deployments, creators
@@ -78,7 +74,7 @@ contract HaitheCreatorIdentity is ERC721, IHaitheErrors {
         emit Locked(id);
     }
 
-    /// @notice Credits `amount` to an identity. The orchestrator sends the money in the same transaction.
+    /// @notice Credits `amount` to an identity. The orchestrator received the money in the same transaction.
     function registerFunds(uint256 id, uint256 amount) external onlyOrchestrator {
         _requireOwned(id);
         funds[id] += amount;
@@ -93,15 +89,14 @@ contract HaitheCreatorIdentity is ERC721, IHaitheErrors {
         if (amount == 0) revert NothingToWithdraw();
         funds[id] = 0;
         totalFunds -= amount;
-        orchestrator.reportCreatorWithdrawn(id, creator, amount);
-        usdt.safeTransfer(creator, amount);
+        orchestrator.payCreator(id, creator, amount);
     }
 
-    /// @notice Sends tokens that were transferred here by mistake to `to`. Creators' money is not among them.
+    /// @notice Sends tokens to `to`; all that are here came by mistake.
     function recoverStray(IERC20 token, address to) external {
         if (msg.sender != orchestrator.owner()) revert NotOwner(msg.sender);
         if (to == address(0)) revert ZeroAddress();
-        uint256 amount = token.balanceOf(address(this)) - (address(token) == address(usdt) ? totalFunds : 0);
+        uint256 amount = token.balanceOf(address(this));
         if (amount == 0) revert NothingToWithdraw();
         orchestrator.reportStrayRecovered(address(token), to, amount);
         token.safeTransfer(to, amount);

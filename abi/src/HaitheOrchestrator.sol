@@ -8,12 +8,12 @@ import {EventRelay} from "./base/EventRelay.sol";
 import {Governed} from "./base/Governed.sol";
 import {Registry} from "./base/Registry.sol";
 import {Settlement} from "./base/Settlement.sol";
+import {IHaitheOrchestrator} from "./interfaces/IHaitheOrchestrator.sol";
 
 /// @title The centre of Haithe
 /// @notice Registers organizations, creators and products (`Registry`), settles what organizations owe (`Settlement`),
-/// emits every event (`EventRelay`) and is run by an owner, a server and a guardian (`Governed`). It holds the
-/// platform's share and nothing else: organizations hold their own deposits, the identity contract holds what creators
-/// earned.
+/// emits every event (`EventRelay`) and is run by an owner, a server and a guardian (`Governed`). It holds what creators
+/// and the platform earned; organizations hold their own deposits.
 contract HaitheOrchestrator is EventRelay, Settlement {
     using SafeERC20 for IERC20;
 
@@ -32,6 +32,13 @@ contract HaitheOrchestrator is EventRelay, Settlement {
         uint256 initialDailyCap_
     ) Governed(owner_, server_, guardian_, withdrawalDelay_) Registry(usdt_, initialDailyCap_) {}
 
+    /// @inheritdoc IHaitheOrchestrator
+    function payCreator(uint256 id, address to, uint256 amount) external override nonReentrant {
+        if (msg.sender != address(creatorIdentity)) revert NotAChild(msg.sender);
+        emit CreatorWithdrawn(id, to, amount);
+        usdt.safeTransfer(to, amount);
+    }
+
     /// @notice Pays the platform's share to `to`.
     function withdrawPlatform(address to) external onlyOwner nonReentrant {
         if (to == address(0)) revert ZeroAddress();
@@ -42,10 +49,12 @@ contract HaitheOrchestrator is EventRelay, Settlement {
         usdt.safeTransfer(to, amount);
     }
 
-    /// @notice Sends tokens that were transferred here by mistake to `to`. The platform's share is not among them.
+    /// @notice Sends tokens that were transferred here by mistake to `to`. What creators and the platform earned is not
+    /// among them.
     function recoverStray(IERC20 token, address to) external onlyOwner nonReentrant {
         if (to == address(0)) revert ZeroAddress();
-        uint256 amount = token.balanceOf(address(this)) - (address(token) == address(usdt) ? platformFunds : 0);
+        uint256 amount = token.balanceOf(address(this));
+        if (address(token) == address(usdt)) amount -= platformFunds + creatorIdentity.totalFunds();
         if (amount == 0) revert NothingToWithdraw();
         emit StrayRecovered(address(this), address(token), to, amount);
         token.safeTransfer(to, amount);

@@ -22,6 +22,7 @@ const input = {
   settings: {
     evmVersion: "cancun",
     optimizer: { enabled: true, runs: 200 },
+    viaIR: true,
     metadata: { bytecodeHash: "none", appendCBOR: false },
     outputSelection: { "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"] } },
   },
@@ -42,7 +43,8 @@ if (problems.length > 0) process.exit(1);
 
 const contracts = names.flatMap((sourceName) =>
   Object.entries(output.contracts[sourceName] ?? {})
-    .filter(([, contract]) => contract.evm.bytecode.object !== "")
+    // Neither abstract contracts and interfaces nor libraries that only exist inside others.
+    .filter(([, contract]) => contract.evm.bytecode.object !== "" && contract.abi.length > 0)
     .map(([contractName, contract]) => ({
       sourceName,
       contractName,

@@ -17,11 +17,6 @@ abstract contract EventRelay is Registry {
         _;
     }
 
-    modifier fromIdentity() {
-        if (msg.sender != address(creatorIdentity)) revert NotAChild(msg.sender);
-        _;
-    }
-
     function reportRoleChanged(address account, uint8 role) external override fromOrganization {
         emit RoleChanged(msg.sender, account, role);
     }
@@ -72,10 +67,6 @@ abstract contract EventRelay is Registry {
 
     function reportProductRetired() external override fromProduct {
         emit ProductRetired(msg.sender);
-    }
-
-    function reportCreatorWithdrawn(uint256 id, address to, uint256 amount) external override fromIdentity {
-        emit CreatorWithdrawn(id, to, amount);
     }
 
     function reportStrayRecovered(address token, address to, uint256 amount) external override {

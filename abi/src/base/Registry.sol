@@ -58,7 +58,7 @@ abstract contract Registry is Governed {
         if (address(usdt_).code.length == 0) revert NotAToken(address(usdt_));
         usdt = usdt_;
         initialDailyCap = initialDailyCap_;
-        creatorIdentity = new HaitheCreatorIdentity(usdt_);
+        creatorIdentity = new HaitheCreatorIdentity();
         organizationImplementation = address(new HaitheOrganization(usdt_, withdrawalDelay, WITHDRAWAL_WINDOW));
         productImplementation = address(new HaitheProduct());
     }

@@ -5,6 +5,7 @@ import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProo
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 
 import {HaitheOrganization} from "../HaitheOrganization.sol";
+import {CreatorTally} from "./CreatorTally.sol";
 import {Registry} from "./Registry.sol";
 
 /// @title Settlement of what organizations owe, in numbered batches
@@ -12,7 +13,7 @@ import {Registry} from "./Registry.sol";
 /// of its money or none, and one that cannot be settled is skipped and reported while the others go through.
 abstract contract Settlement is Registry, ReentrancyGuardTransient {
     /// @notice A share of a line.
-    /// @param payee A registered creator, credited in the identity contract, or an organization, paid by transfer.
+    /// @param payee An organization, paid by transfer, or a registered creator, credited in the identity contract.
     struct Credit {
         address payee;
         uint96 amount;
@@ -30,11 +31,11 @@ abstract contract Settlement is Registry, ReentrancyGuardTransient {
 
     /// @dev Gas given to a line and to each of its credits; a multiple of what they take with real USDT. A token that
     /// burns its gas can take no more than this.
-    uint256 private constant LINE_GAS = 400_000;
-    uint256 private constant CREDIT_GAS = 200_000;
+    uint256 private constant LINE_GAS = 300_000;
+    uint256 private constant CREDIT_GAS = 100_000;
 
-    /// @dev Gas the batch itself needs after a line.
-    uint256 private constant RESERVED_GAS = 80_000;
+    /// @dev Gas to report a skipped line.
+    uint256 private constant REPORT_GAS = 30_000;
 
     /// @dev Bytes of a skipped line's reason that are kept: any of our errors, and no flood from a token.
     uint256 private constant MAX_REASON = 256;
@@ -87,33 +88,33 @@ abstract contract Settlement is Registry, ReentrancyGuardTransient {
                 settled = 0;
             }
         }
+        _creditCreators(seq);
         emit BatchSettled(seq, hash, root, total, skipped);
     }
 
     /// @notice Settles one line. Called by this contract only, so that a line's failure is its own.
-    function settleLine(uint64 seq, uint256 index, Line calldata line) external returns (uint256 total) {
+    function settleLine(Line calldata line) external returns (uint256 total) {
         if (msg.sender != address(this)) revert NotOrchestrator(msg.sender);
         if (!isOrganization(line.org)) revert UnknownOrganization(line.org);
         total = _sum(line);
         uint256 held = usdt.balanceOf(line.org);
         if (held < total) revert InsufficientFunds(line.org, held, total);
 
-        uint256 toCreators;
-        for (uint256 i; i < line.credits.length; ++i) {
-            Credit calldata credit = line.credits[i];
+        uint256 kept = line.platform;
+        Credit[] calldata credits = line.credits;
+        for (uint256 i; i < credits.length; ++i) {
+            Credit calldata credit = credits[i];
             if (credit.payee == line.org) revert PayeeIsPayer(line.org);
             if (isOrganization(credit.payee)) {
                 _pull(line.org, credit.payee, credit.amount);
             } else {
                 uint256 id = creators[credit.payee];
                 if (id == 0) revert UnknownPayee(credit.payee);
-                creatorIdentity.registerFunds(id, credit.amount);
-                toCreators += credit.amount;
-                emit CreatorCredited(id, line.org, seq, uint32(index), credit.amount);
+                CreatorTally.add(id, credit.amount);
+                kept += credit.amount;
             }
         }
-        _pull(line.org, address(creatorIdentity), toCreators);
-        _pull(line.org, address(this), line.platform);
+        _pull(line.org, address(this), kept);
         platformFunds += line.platform;
         emit OrganizationExpenditure(line.org, total, server);
     }
@@ -156,15 +157,24 @@ abstract contract Settlement is Registry, ReentrancyGuardTransient {
         );
     }
 
+    /// @dev Credits creators with what all lines together brought them: one entry and one event per creator, however
+    /// many organizations pay.
+    function _creditCreators(uint64 seq) private {
+        for (uint256 i = CreatorTally.count(); i != 0; --i) {
+            (uint256 id, uint256 amount) = CreatorTally.pop();
+            creatorIdentity.registerFunds(id, amount);
+            emit CreatorCredited(id, seq, amount);
+        }
+    }
+
     /// @dev Runs a line. All gas it could need is there before it starts, so too small a gas limit fails the whole
     /// transaction and is never taken for a line's own failure.
     function _tryLine(uint64 seq, uint256 index, Line calldata line) private returns (bool ok, uint256 total) {
         uint256 lineGas = LINE_GAS + CREDIT_GAS * line.credits.length;
         // A call hands on at most 63/64 of the gas that is left (EIP-150).
-        uint256 needed = lineGas + lineGas / 63 + RESERVED_GAS;
+        uint256 needed = lineGas + lineGas / 63 + REPORT_GAS;
         if (gasleft() < needed) revert NotEnoughGas(index, needed);
-        // slither-disable-next-line reentrancy-vulnerabilities
-        try Settlement(this).settleLine{gas: lineGas}(seq, index, line) returns (uint256 amount) {
+        try Settlement(this).settleLine{gas: lineGas}(line) returns (uint256 amount) {
             return (true, amount);
         } catch {
             emit LineSkipped(seq, index, line.org, _sum(line), _revertReason());
@@ -182,8 +192,9 @@ abstract contract Settlement is Registry, ReentrancyGuardTransient {
 
     function _sum(Line calldata line) private pure returns (uint256 total) {
         total = line.platform;
-        for (uint256 i; i < line.credits.length; ++i) {
-            total += line.credits[i].amount;
+        Credit[] calldata credits = line.credits;
+        for (uint256 i; i < credits.length; ++i) {
+            total += credits[i].amount;
         }
     }
 

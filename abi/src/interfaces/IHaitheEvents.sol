@@ -40,10 +40,8 @@ interface IHaitheEvents {
 
     /// @notice `creator` received identity `id`.
     event CreatorRegistered(uint256 indexed id, address indexed creator, string uri, bytes32 seed, string pubKey);
-    /// @notice Line `line` of batch `seq` credited `amount` to identity `id`.
-    event CreatorCredited(
-        uint256 indexed id, address indexed organization, uint64 indexed seq, uint32 line, uint256 amount
-    );
+    /// @notice Batch `seq` credited `amount` to identity `id`, all lines together.
+    event CreatorCredited(uint256 indexed id, uint64 indexed seq, uint256 amount);
     /// @notice A creator took `amount` out.
     event CreatorWithdrawn(uint256 indexed id, address indexed to, uint256 amount);
     /// @notice A product came to be as number `index`.

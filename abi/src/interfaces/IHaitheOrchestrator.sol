@@ -32,9 +32,8 @@ interface IHaitheOrchestrator {
     function reportUriChanged(string calldata uri) external;
     function reportProductRetired() external;
 
-    // Reports by the identity contract.
-
-    function reportCreatorWithdrawn(uint256 id, address to, uint256 amount) external;
+    /// @notice Pays what was credited to identity `id`. Called by the identity contract, which keeps the accounts.
+    function payCreator(uint256 id, address to, uint256 amount) external;
 
     // Reports by organizations and the identity contract.
 
