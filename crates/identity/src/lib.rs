@@ -1,14 +1,30 @@
 //! Who is calling.
 //!
-//! A wallet asks for a [challenge](challenge), signs its text and gets a [session](session);
-//! a program uses an [API key](api_key). Both lead to a [`Principal`]. This crate owns signatures
-//! ([`signature`]), tokens and keys and their rules; it must never know of organizations' roles,
-//! HTTP headers or tables. What it needs from outside are the ports in [`ports`].
+//! A wallet asks for a challenge ([`challenges`], an EIP-4361 text), signs it ([`signature`]) and
+//! gets a session and its token ([`logins`], [`token`]); a program uses an API key ([`api_keys`]).
+//! Both lead to a [`Principal`] through the [`Authenticator`].
+//!
+//! This crate owns signatures, tokens, keys and their rules; it must never know of organizations'
+//! roles, HTTP headers or tables. What it needs from outside are the ports in [`ports`].
 
 pub mod api_key;
+pub mod api_keys;
+pub mod authenticator;
 pub mod challenge;
+pub mod challenges;
+pub mod logins;
 pub mod ports;
 pub mod principal;
 pub mod session;
+pub mod signature;
+pub mod siwe;
+pub mod token;
 
+pub use api_keys::{ApiKeys, IssuedKey, KeySpec};
+pub use authenticator::Authenticator;
+pub use challenges::{Challenges, IssuedChallenge};
+pub use logins::{AuthError, LoggedIn, LoginClaim, LoginError, LoginRequest, Logins, Sessions};
 pub use principal::{Credential, Principal};
+pub use signature::{MessageSigner, WalletSignature};
+pub use siwe::Site;
+pub use token::Tokens;
