@@ -142,6 +142,23 @@ impl DevChain {
         node.mine();
     }
 
+    /// Gives the next block exactly this timestamp; the clock goes on from there.
+    ///
+    /// # Errors
+    /// It is not after the newest block.
+    pub fn set_next_timestamp(&self, timestamp: u64) -> Result<(), RpcError> {
+        let mut node = self.node();
+        let head = node.blocks.timestamp(node.head()).unwrap_or_default();
+        if timestamp <= head {
+            return Err(RpcError::params(format!(
+                "timestamp {timestamp} is not after the newest block's, {head}"
+            )));
+        }
+        node.next_timestamp = Some(timestamp);
+        node.edit_clock(|clock| clock.set(timestamp));
+        Ok(())
+    }
+
     /// Changes when blocks are made. Instant mining begins with what is waiting.
     pub fn set_mining(&self, mining: Mining) {
         let mut node = self.node();
@@ -179,11 +196,15 @@ impl DevChain {
     /// # Errors
     /// The chain cannot go back that far; nothing changed.
     pub fn reorg(&self, depth: u64, keep: ReorgTxs) -> Result<(), RpcError> {
-        let mut node = self.node();
-        let head = node.head();
-        node.reorg(depth, &keep).ok_or_else(|| {
-            RpcError::params(format!("a chain with head {head} cannot go back {depth} blocks"))
-        })
+        self.node().reorg(depth, keep)
+    }
+
+    /// Takes the newest `depth` blocks away and puts nothing in their place: the head goes back.
+    ///
+    /// # Errors
+    /// The chain cannot go back that far; nothing changed.
+    pub fn rollback(&self, depth: u64) -> Result<(), RpcError> {
+        self.node().rollback(depth).map(|_| ())
     }
 
     // --- the pool ------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 //! answers the JSON-RPC that wallets and libraries speak. Use it in three ways:
 //!
 //! - **in a test**: [`DevChain::rpc_client`] is an alloy transport, no port and no process;
+//! - **over HTTP**: [`DevChain::serve`] for viem, MetaMask, cast;
 //! - **as a program**: `haithe-devchain`, which keeps its chain in a journal file.
 //!
 //! What real networks do to software can be done to it on purpose: time travel, snapshots,
@@ -36,6 +37,7 @@ mod node;
 mod pool;
 mod render;
 mod rpc;
+mod server;
 mod simulate;
 mod state;
 mod ticker;
@@ -46,3 +48,4 @@ pub use chain::DevChain;
 pub use config::{DEFAULT_CHAIN_ID, DevChainConfig, GWEI, Hardfork, LogLimits, Mining};
 pub use error::{RpcError, StartError};
 pub use mine::ReorgTxs;
+pub use server::ServedChain;

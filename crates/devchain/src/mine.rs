@@ -1,7 +1,7 @@
 //! Making blocks: choosing transactions, running them, sealing the result; and unmaking them.
 
 use crate::{
-    Mining,
+    Mining, RpcError, admission,
     blocks::{Mined, Slot},
     execute,
     journal::{EmptyRun, Entry},
@@ -37,6 +37,8 @@ pub enum ReorgTxs {
     Reorder,
     /// Like [`Self::Replay`], but these vanish, and so does what depended on them.
     Without(Vec<B256>),
+    /// The replacement blocks hold these raw transactions, block by block, and no others.
+    Exactly(Vec<Vec<Bytes>>),
 }
 
 /// A block as it was sealed.
@@ -85,17 +87,39 @@ impl Node {
             .ready(slot.base_fee, |sender| self.account(sender).nonce)
     }
 
+    /// Takes `depth` blocks away; returns their timestamps and transactions, the oldest first.
+    ///
+    /// # Errors
+    /// The chain cannot go back that far; nothing changed.
+    pub fn rollback(&mut self, depth: u64) -> Result<Vec<(u64, Vec<Pooled>)>, RpcError> {
+        self.writable()?;
+        let head = self.head();
+        let target = head.checked_sub(depth);
+        target
+            .and_then(|block| {
+                self.rewind(Mark {
+                    block,
+                    writes: usize::MAX,
+                })
+            })
+            .ok_or_else(|| {
+                RpcError::params(format!("a chain with head {head} cannot go back {depth} blocks"))
+            })
+    }
+
     /// Throws away `depth` blocks and makes as many new ones, which keep the old ones' times.
-    /// `None` when the chain cannot go back that far.
-    pub fn reorg(&mut self, depth: u64, keep: &ReorgTxs) -> Option<()> {
+    ///
+    /// # Errors
+    /// The chain cannot go back that far, or `keep` holds no transactions; nothing changed.
+    pub fn reorg(&mut self, depth: u64, keep: ReorgTxs) -> Result<(), RpcError> {
+        let chosen = match &keep {
+            ReorgTxs::Exactly(blocks) => decode_all(blocks)?,
+            _ => Vec::new(),
+        };
         if depth == 0 {
-            return Some(());
+            return Ok(());
         }
-        let target = self.head().checked_sub(depth)?;
-        let gone = self.rewind(Mark {
-            block: target,
-            writes: usize::MAX,
-        })?;
+        let gone = self.rollback(depth)?;
         let times: Vec<u64> = gone.iter().map(|(time, _)| *time).collect();
         let txs: Vec<Pooled> = gone.into_iter().flat_map(|(_, txs)| txs).collect();
         let mut blocks: Vec<Vec<Pooled>> = vec![Vec::new(); times.len()];
@@ -112,6 +136,10 @@ impl Node {
                         .collect(),
                 );
             }
+            ReorgTxs::Exactly(_) => blocks
+                .iter_mut()
+                .zip(chosen)
+                .for_each(|(block, txs)| *block = txs),
         }
         for (time, txs) in times.into_iter().zip(blocks) {
             let slot = Slot {
@@ -120,7 +148,7 @@ impl Node {
             };
             self.make(slot, txs);
         }
-        Some(())
+        Ok(())
     }
 
     /// Puts mined transactions back into the pool, as far as they are still admissible.
@@ -238,6 +266,13 @@ impl Assembly {
             tx,
         });
     }
+}
+
+fn decode_all(blocks: &[Vec<Bytes>]) -> Result<Vec<Vec<Pooled>>, RpcError> {
+    blocks
+        .iter()
+        .map(|txs| txs.iter().map(|raw| admission::decode(raw)).collect())
+        .collect()
 }
 
 fn fill(block: Option<&mut Vec<Pooled>>, txs: Vec<Pooled>) {

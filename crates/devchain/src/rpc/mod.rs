@@ -1,10 +1,12 @@
 //! JSON-RPC: the table of methods.
 
 mod blocks;
+mod control;
 mod fees;
 mod filters;
 mod params;
 mod state;
+mod txpool;
 
 use crate::{DevChain, RpcError};
 use alloy::primitives::{Bytes, U64, keccak256};
@@ -17,6 +19,9 @@ const CLIENT: &str = concat!("haithe-devchain/v", env!("CARGO_PKG_VERSION"));
 /// Answers one call.
 pub(crate) fn handle(chain: &DevChain, method: &str, params: &Value) -> Result<Value, RpcError> {
     let params = Params::new(params)?;
+    if let Some(answer) = control::handle(chain, method, &params) {
+        return answer;
+    }
     let node = &mut *chain.node();
     match method {
         "eth_chainId" => to_value(U64::from(chain.chain_id())),
@@ -62,6 +67,9 @@ pub(crate) fn handle(chain: &DevChain, method: &str, params: &Value) -> Result<V
         "eth_getFilterChanges" => filters::changes(node, &params),
         "eth_getFilterLogs" => filters::all_logs(node, &params),
         "eth_uninstallFilter" => filters::uninstall(node, &params),
+
+        "txpool_status" => txpool::status(node),
+        "txpool_content" => txpool::content(node),
         _ => Err(RpcError::method(method)),
     }
 }
