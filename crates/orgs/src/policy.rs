@@ -68,3 +68,68 @@ pub fn allows(standing: Standing, action: Action) -> bool {
     };
     (standing.owner && owner) || through_org || through_project
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table of the design, copied by hand: owner, admin, member | admin, developer, viewer.
+    const TABLE: &[(Action, &str)] = &[
+        (Action::ReadOrg, "yyy yyy"),
+        (Action::ManageOrg, "y-- ---"),
+        (Action::ManageOrgMembers, "yy- ---"),
+        (Action::ManageOrgAdmins, "y-- ---"),
+        (Action::ManageModelsAndProjects, "yy- ---"),
+        (Action::ReadOrgMoney, "yy- ---"),
+        (Action::MoveOrgMoney, "y-- ---"),
+        (Action::ReadProject, "yy- yyy"),
+        (Action::ConfigureProject, "yy- yy-"),
+        (Action::ManageProject, "yy- y--"),
+        (Action::CallAsProject, "yy- yy-"),
+        (Action::ReadProjectMoney, "yy- yyy"),
+    ];
+
+    #[test]
+    fn every_role_may_do_exactly_what_the_table_says() {
+        let none = Standing::default();
+        let org = |role| Standing {
+            org: Some(role),
+            ..none
+        };
+        let project = |role| Standing {
+            project: Some(role),
+            any_project: true,
+            ..none
+        };
+        let columns = [
+            Standing { owner: true, ..none },
+            org(OrgRole::Admin),
+            org(OrgRole::Member),
+            project(ProjectRole::Admin),
+            project(ProjectRole::Developer),
+            project(ProjectRole::Viewer),
+        ];
+        for (action, row) in TABLE {
+            let cells = row.chars().filter(|c| *c != ' ');
+            for (standing, cell) in columns.iter().zip(cells) {
+                assert_eq!(allows(*standing, *action), cell == 'y', "{standing:?} {action:?}");
+            }
+            assert!(!allows(none, *action), "a stranger {action:?}");
+        }
+    }
+
+    #[test]
+    fn a_role_in_another_project_shows_the_organization_and_nothing_more() {
+        let elsewhere = Standing {
+            any_project: true,
+            ..Standing::default()
+        };
+        for (action, _) in TABLE {
+            assert_eq!(
+                allows(elsewhere, *action),
+                *action == Action::ReadOrg,
+                "{action:?}"
+            );
+        }
+    }
+}

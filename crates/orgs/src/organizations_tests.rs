@@ -1,0 +1,184 @@
+use super::*;
+use crate::ports::{MockChainSync, MockOrgDeployer, MockOrgStore};
+use haithe_kernel::{FixedClock, OrgUid, Timestamp};
+use std::collections::HashMap;
+
+const OWNER: WalletAddress = WalletAddress::new([1; 20]);
+const ADMIN: WalletAddress = WalletAddress::new([2; 20]);
+const OTHER_ADMIN: WalletAddress = WalletAddress::new([3; 20]);
+const MEMBER: WalletAddress = WalletAddress::new([4; 20]);
+const STRANGER: WalletAddress = WalletAddress::new([5; 20]);
+const ORG: OrgId = OrgId(1);
+
+fn organization() -> Organization {
+    Organization {
+        id: ORG,
+        uid: "0190a0b0c0d0e0f00102030405060708".parse::<OrgUid>().unwrap(),
+        address: WalletAddress::new([9; 20]),
+        orchestrator_index: 1,
+        name: "acme".into(),
+        owner: OWNER,
+        created_at: Timestamp::from_seconds(0),
+        deleted_at: None,
+    }
+}
+
+fn store() -> MockOrgStore {
+    let roles = HashMap::from([
+        (ADMIN, OrgRole::Admin),
+        (OTHER_ADMIN, OrgRole::Admin),
+        (MEMBER, OrgRole::Member),
+    ]);
+    let mut store = MockOrgStore::new();
+    store
+        .expect_find()
+        .returning(|id| Ok((id == ORG).then(organization)));
+    let standing = roles.clone();
+    store.expect_standing().returning(move |_, _, address| {
+        Ok(Standing {
+            owner: address == OWNER,
+            org: standing.get(&address).copied(),
+            ..Standing::default()
+        })
+    });
+    let role = roles.clone();
+    store
+        .expect_role()
+        .returning(move |_, address| Ok(role.get(&address).copied()));
+    store.expect_put_member().returning(Ok);
+    store.expect_remove_member().returning(move |org, address| {
+        let member = |role: &OrgRole| OrgMember {
+            org,
+            address,
+            role: *role,
+            created_at: Timestamp::from_seconds(0),
+        };
+        Ok(roles.get(&address).map(member))
+    });
+    store.expect_count().returning(|| Ok(3));
+    store
+}
+
+fn organizations(store: MockOrgStore, deployer: MockOrgDeployer) -> Organizations {
+    let mut chain = MockChainSync::new();
+    chain.expect_catch_up().returning(|| true);
+    let clock = FixedClock::at(Timestamp::from_seconds(1_700_000_000));
+    Organizations::new(
+        Arc::new(store),
+        Arc::new(deployer),
+        Arc::new(chain),
+        Arc::new(clock),
+        ModelId(1),
+    )
+}
+
+fn plain() -> Organizations {
+    organizations(store(), MockOrgDeployer::new())
+}
+
+fn code<T: std::fmt::Debug>(result: Result<T, OrgError>) -> &'static str {
+    result.map_or_else(|error| error.code(), |_| "ok")
+}
+
+#[tokio::test]
+async fn a_stranger_and_a_missing_organization_get_the_same_answer() {
+    let orgs = plain();
+    let foreign = orgs.authorize(STRANGER, ORG, Action::ReadOrg).await.unwrap_err();
+    let missing = orgs
+        .authorize(STRANGER, OrgId(2), Action::ReadOrg)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (foreign.kind(), foreign.code(), foreign.to_string()),
+        (missing.kind(), missing.code(), missing.to_string())
+    );
+}
+
+#[tokio::test]
+async fn only_the_owner_touches_admins_and_nobody_touches_the_owner() {
+    let orgs = plain();
+    let new = WalletAddress::new([7; 20]);
+    for (caller, address, role, expected) in [
+        (OWNER, new, OrgRole::Admin, "ok"),
+        (ADMIN, new, OrgRole::Admin, "forbidden"),
+        (ADMIN, new, OrgRole::Member, "ok"),
+        (MEMBER, new, OrgRole::Member, "forbidden"),
+        (STRANGER, new, OrgRole::Member, "not_found"),
+        (OWNER, OWNER, OrgRole::Admin, "owner_is_on_chain"),
+        (ADMIN, MEMBER, OrgRole::Member, "already_a_member"),
+    ] {
+        assert_eq!(
+            code(orgs.add_member(caller, ORG, address, role).await),
+            expected,
+            "{caller} adds {address} as {role}"
+        );
+    }
+    for (caller, address, role, expected) in [
+        (OWNER, ADMIN, OrgRole::Member, "ok"),
+        (ADMIN, OTHER_ADMIN, OrgRole::Member, "forbidden"),
+        (ADMIN, MEMBER, OrgRole::Admin, "forbidden"),
+        (OWNER, new, OrgRole::Member, "not_a_member"),
+    ] {
+        assert_eq!(
+            code(orgs.change_member(caller, ORG, address, role).await),
+            expected,
+            "{caller} makes {address} {role}"
+        );
+    }
+    for (caller, address, expected) in [
+        (ADMIN, OTHER_ADMIN, "forbidden"),
+        (ADMIN, OWNER, "owner_is_on_chain"),
+        (ADMIN, MEMBER, "ok"),
+        (ADMIN, ADMIN, "ok"),
+        (MEMBER, MEMBER, "ok"),
+        (MEMBER, ADMIN, "forbidden"),
+        (OWNER, OWNER, "owner_is_on_chain"),
+    ] {
+        assert_eq!(
+            code(orgs.remove_member(caller, ORG, address).await),
+            expected,
+            "{caller} removes {address}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_deployed_organization_is_returned_with_the_default_model_enabled() {
+    let mut store = store();
+    store.expect_of_wallet().returning(|_| Ok(vec![organization()]));
+    store.expect_models().returning(|_| Ok(vec![]));
+    store
+        .expect_enable_model()
+        .withf(|_, model, _| *model == ModelId(1))
+        .once()
+        .returning(|_, _, _| Ok(()));
+    let mut deployer = MockOrgDeployer::new();
+    deployer
+        .expect_deploy()
+        .withf(|name, owner| name == "acme" && *owner == OWNER)
+        .returning(|_, _| Ok(organization().address));
+    let (org, count) = organizations(store, deployer)
+        .deploy(OWNER, " acme ")
+        .await
+        .unwrap();
+    assert_eq!((org.id, count), (ORG, 3));
+}
+
+#[tokio::test]
+async fn a_name_that_cannot_be_shown_never_reaches_the_chain() {
+    let mut deployer = MockOrgDeployer::new();
+    deployer.expect_deploy().never();
+    let orgs = organizations(store(), deployer);
+    for name in ["", " ", "a\u{0}b", &"x".repeat(65)] {
+        assert_eq!(code(orgs.deploy(OWNER, name).await), "invalid_name");
+    }
+}
+
+#[tokio::test]
+async fn an_organization_with_calls_in_flight_is_not_deleted() {
+    let mut store = store();
+    store.expect_delete().never();
+    let orgs = organizations(store, MockOrgDeployer::new());
+    let access = orgs.authorize(OWNER, ORG, Action::ManageOrgAdmins).await.unwrap();
+    assert_eq!(code(orgs.delete(&access, true).await), "calls_in_flight");
+}

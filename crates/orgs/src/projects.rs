@@ -1,0 +1,256 @@
+//! Use cases over projects and their members.
+
+use crate::{
+    model::{NewProject, Organization, Project, ProjectChange, ProjectMember, ProjectRole, Standing},
+    organizations::{OrgError, Organizations, valid_name},
+    policy::{Action, allows},
+    ports::{OrgStore, ProjectStore},
+};
+use haithe_kernel::{Clock, ModelId, OrgId, ProjectId, ProjectUid, Random, WalletAddress};
+use std::sync::Arc;
+
+/// Most messages of memory put before the model.
+const MOST_MEMORY: u8 = 100;
+/// Longest retention of memory, in days.
+const LONGEST_RETENTION: u16 = 3650;
+
+/// A caller who passed the rule table for one project.
+#[derive(Debug, Clone)]
+pub struct ProjectAccess {
+    /// The project.
+    pub project: Project,
+    /// The organization that owns it.
+    pub org: Organization,
+    /// What the caller is to both.
+    pub standing: Standing,
+}
+
+/// Projects and their members.
+pub struct Projects {
+    orgs: Arc<dyn OrgStore>,
+    store: Arc<dyn ProjectStore>,
+    organizations: Arc<Organizations>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    default_model: ModelId,
+}
+
+impl Projects {
+    /// Composes the use case.
+    pub fn new(
+        orgs: Arc<dyn OrgStore>,
+        store: Arc<dyn ProjectStore>,
+        organizations: Arc<Organizations>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        default_model: ModelId,
+    ) -> Self {
+        Self {
+            orgs,
+            store,
+            organizations,
+            clock,
+            random,
+            default_model,
+        }
+    }
+
+    /// The project, if the caller may do this to it. A plain member of the organization sees that
+    /// the project exists (it is in the organization's list), so it gets a refusal, not a 404.
+    ///
+    /// # Errors
+    /// [`OrgError::NotFound`] for strangers and for missing ones alike, [`OrgError::Forbidden`] for
+    /// a role that is not enough.
+    pub async fn authorize(
+        &self,
+        caller: WalletAddress,
+        id: ProjectId,
+        action: Action,
+    ) -> Result<ProjectAccess, OrgError> {
+        let missing = || OrgError::NotFound("project");
+        let project = self.store.find(id).await?.ok_or_else(missing)?;
+        let org = self.orgs.find(project.org).await?.ok_or_else(missing)?;
+        let standing = self.orgs.standing(project.org, Some(id), caller).await?;
+        if !allows(standing, Action::ReadOrg) {
+            return Err(missing());
+        }
+        if !allows(standing, action) {
+            return Err(OrgError::Forbidden);
+        }
+        Ok(ProjectAccess {
+            project,
+            org,
+            standing,
+        })
+    }
+
+    /// Creates a project.
+    ///
+    /// # Errors
+    /// [`OrgError`] by the rule table; [`OrgError::Name`].
+    pub async fn create(&self, caller: WalletAddress, org: OrgId, name: &str) -> Result<Project, OrgError> {
+        let name = valid_name(name)?;
+        self.organizations
+            .authorize(caller, org, Action::ManageModelsAndProjects)
+            .await?;
+        let uid = ProjectUid::new(uuid::Builder::from_random_bytes(self.random.bytes16()).into_uuid());
+        let new = NewProject {
+            uid,
+            org,
+            name,
+            default_model: self.default_model,
+            created_at: self.clock.now(),
+        };
+        Ok(self.store.create(new).await?)
+    }
+
+    /// Projects of an organization, newest first.
+    ///
+    /// # Errors
+    /// [`OrgError`] by the rule table.
+    pub async fn of_org(&self, caller: WalletAddress, org: OrgId) -> Result<Vec<Project>, OrgError> {
+        self.organizations.authorize(caller, org, Action::ReadOrg).await?;
+        Ok(self.store.of_org(org).await?)
+    }
+
+    /// Projects the wallet has a role in, newest first.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn of_wallet(&self, caller: WalletAddress) -> Result<Vec<Project>, OrgError> {
+        Ok(self.store.of_wallet(caller).await?)
+    }
+
+    /// Changes configuration; the price and the public flag need more than the rest.
+    ///
+    /// # Errors
+    /// [`OrgError::NothingToChange`], [`OrgError::Setting`], and the rule table's.
+    pub async fn change(
+        &self,
+        caller: WalletAddress,
+        id: ProjectId,
+        mut change: ProjectChange,
+    ) -> Result<Project, OrgError> {
+        let offers = change.price_per_call.is_some() || change.public.is_some();
+        let action = if offers {
+            Action::ManageProject
+        } else {
+            Action::ConfigureProject
+        };
+        self.authorize(caller, id, action).await?;
+        if change == ProjectChange::default() {
+            return Err(OrgError::NothingToChange);
+        }
+        if let Some(name) = &change.name {
+            change.name = Some(valid_name(name)?);
+        }
+        if change.memory_window.is_some_and(|window| window > MOST_MEMORY) {
+            return Err(OrgError::Setting("memory_window must be 0 to 100 messages"));
+        }
+        if change
+            .memory_retention_days
+            .flatten()
+            .is_some_and(|days| days == 0 || days > LONGEST_RETENTION)
+        {
+            return Err(OrgError::Setting(
+                "memory_retention_days must be 1 to 3650 days, or null to keep memory",
+            ));
+        }
+        if change
+            .price_per_call
+            .is_some_and(haithe_kernel::Usdt::is_negative)
+        {
+            return Err(OrgError::Setting("price_per_call must not be negative"));
+        }
+        self.store
+            .change(id, change)
+            .await?
+            .ok_or(OrgError::NotFound("project"))
+    }
+
+    /// Deletes it; its usage records and receipts stay.
+    ///
+    /// # Errors
+    /// [`OrgError`] by the rule table.
+    pub async fn delete(&self, caller: WalletAddress, id: ProjectId) -> Result<Project, OrgError> {
+        self.authorize(caller, id, Action::ManageProject).await?;
+        self.store.delete(id).await?.ok_or(OrgError::NotFound("project"))
+    }
+
+    /// Members.
+    ///
+    /// # Errors
+    /// [`OrgError`] by the rule table.
+    pub async fn members(
+        &self,
+        caller: WalletAddress,
+        id: ProjectId,
+    ) -> Result<Vec<ProjectMember>, OrgError> {
+        self.authorize(caller, id, Action::ReadProject).await?;
+        Ok(self.store.members(id).await?)
+    }
+
+    /// Adds a member.
+    ///
+    /// # Errors
+    /// [`OrgError::AlreadyAMember`] and the rule table's.
+    pub async fn add_member(
+        &self,
+        caller: WalletAddress,
+        id: ProjectId,
+        address: WalletAddress,
+        role: ProjectRole,
+    ) -> Result<ProjectMember, OrgError> {
+        self.authorize(caller, id, Action::ManageProject).await?;
+        if self.role(id, address).await?.is_some() {
+            return Err(OrgError::AlreadyAMember);
+        }
+        Ok(self.store.put_member(id, address, role).await?)
+    }
+
+    /// Changes a member's role.
+    ///
+    /// # Errors
+    /// [`OrgError::NotAMember`] and the rule table's.
+    pub async fn change_member(
+        &self,
+        caller: WalletAddress,
+        id: ProjectId,
+        address: WalletAddress,
+        role: ProjectRole,
+    ) -> Result<ProjectMember, OrgError> {
+        self.authorize(caller, id, Action::ManageProject).await?;
+        self.role(id, address).await?.ok_or(OrgError::NotAMember)?;
+        Ok(self.store.put_member(id, address, role).await?)
+    }
+
+    /// Removes a member. Everybody may leave.
+    ///
+    /// # Errors
+    /// [`OrgError::NotAMember`] and the rule table's.
+    pub async fn remove_member(
+        &self,
+        caller: WalletAddress,
+        id: ProjectId,
+        address: WalletAddress,
+    ) -> Result<ProjectMember, OrgError> {
+        let action = if caller == address {
+            Action::ReadProject
+        } else {
+            Action::ManageProject
+        };
+        self.authorize(caller, id, action).await?;
+        self.store
+            .remove_member(id, address)
+            .await?
+            .ok_or(OrgError::NotAMember)
+    }
+
+    async fn role(&self, id: ProjectId, address: WalletAddress) -> Result<Option<ProjectRole>, OrgError> {
+        let members = self.store.members(id).await?;
+        Ok(members
+            .into_iter()
+            .find(|member| member.address == address)
+            .map(|member| member.role))
+    }
+}
