@@ -3,6 +3,10 @@
 //! Links neither the EVM nor the server: it reads files and starts programs.
 
 mod abi;
+mod check;
+mod edges;
+mod run;
+mod test;
 
 use std::path::{Path, PathBuf};
 
@@ -18,6 +22,14 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run the tests: the rules on mocked ports first, then the rest.
+    Test {
+        /// How much of them.
+        #[arg(value_enum, default_value = "all")]
+        scope: test::Scope,
+    },
+    /// Prove edges, artifacts, formatting and lints.
+    Check,
     /// Compile abi/src with npm's solc and write the artifacts in abi/ (needs Node).
     Abi {
         /// Write nothing; fail if the artifacts differ from what the sources compile to.
@@ -29,6 +41,8 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     let root = workspace_root()?;
     match Cli::parse().command {
+        Command::Test { scope } => test::test(&root, scope),
+        Command::Check => check::check(&root),
         Command::Abi { check: false } => abi::generate(&root),
         Command::Abi { check: true } => abi::check_recompile(&root),
     }

@@ -1,0 +1,30 @@
+//! `cargo xtask check`: everything that must hold before a change lands, except the tests.
+
+use crate::{
+    abi, edges,
+    run::{cargo, step},
+};
+use std::path::Path;
+
+/// Edges, artifacts, formatting and lints, cheapest first.
+pub fn check(root: &Path) -> anyhow::Result<()> {
+    println!("── edges");
+    edges::check(root)?;
+    println!("── abi");
+    abi::check_fresh(root)?;
+    step("fmt", cargo(root).args(["fmt", "--all", "--check"]))?;
+    step(
+        "clippy",
+        cargo(root).args([
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ]),
+    )?;
+    println!("\ncheck: all good");
+    Ok(())
+}

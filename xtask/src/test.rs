@@ -1,0 +1,57 @@
+//! `cargo xtask test`: the rules on mocked ports first, then everything that touches a disk or a socket.
+
+use crate::run::{cargo, has_nextest, step};
+use std::path::Path;
+
+/// The crates whose tests need neither disk nor network.
+const DOMAINS: &[&str] = &[
+    "haithe-kernel",
+    "haithe-identity",
+    "haithe-orgs",
+    "haithe-billing",
+    "haithe-marketplace",
+    "haithe-inference",
+];
+
+/// What to run.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Scope {
+    /// The domains' rules on mocked ports: seconds.
+    Unit,
+    /// Everything: adapters, contracts, end to end.
+    All,
+}
+
+/// Runs the tests, with nextest where it is installed.
+pub fn test(root: &Path, scope: Scope) -> anyhow::Result<()> {
+    let nextest = has_nextest(root);
+    let runner: &[&str] = if nextest { &["nextest", "run"] } else { &["test"] };
+    let domains = DOMAINS.iter().flat_map(|name| ["-p", name]);
+    step(
+        "rules on mocked ports",
+        cargo(root).args(runner).args(["--locked"]).args(domains),
+    )?;
+    if scope == Scope::All {
+        // The end-to-end tests start the service and the chain as programs too.
+        let programs = [
+            "build",
+            "--locked",
+            "-p",
+            "haithe-server",
+            "-p",
+            "haithe-devchain",
+            "--bins",
+        ];
+        step("programs", cargo(root).args(programs))?;
+        let others = DOMAINS.iter().flat_map(|name| ["--exclude", name]);
+        step(
+            "adapters, contracts and end to end",
+            cargo(root)
+                .args(runner)
+                .args(["--locked", "--workspace"])
+                .args(others),
+        )?;
+    }
+    println!("\ntest: all good");
+    Ok(())
+}
