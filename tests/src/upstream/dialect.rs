@@ -1,0 +1,154 @@
+//! OpenAI's dialect, as a provider speaks it: parsed loosely, written exactly.
+
+use super::script::{Script, UsageReport};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// What the upstream reads of a request.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ChatRequest {
+    pub model: String,
+    pub stream: bool,
+    pub stream_options: Option<StreamOptions>,
+    pub n: Option<u64>,
+    pub max_tokens: Option<u64>,
+    pub max_completion_tokens: Option<u64>,
+    pub x_script: Option<Script>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct StreamOptions {
+    pub include_usage: bool,
+}
+
+/// A request with its script: everything the answer depends on.
+#[derive(Debug)]
+pub struct Plan {
+    pub script: Script,
+    pub model: String,
+    pub choices: u64,
+    /// Output tokens per choice.
+    pub output: u64,
+    pub finish_reason: &'static str,
+    pub include_usage: bool,
+}
+
+impl Plan {
+    pub fn new(request: ChatRequest, script: Script) -> Self {
+        let bound = request.max_completion_tokens.or(request.max_tokens);
+        let bound = bound.filter(|_| script.honours_bound).unwrap_or(u64::MAX);
+        let asked = request
+            .stream_options
+            .is_some_and(|options| options.include_usage);
+        Self {
+            model: request.model,
+            choices: request.n.unwrap_or(1),
+            output: script.output.min(bound),
+            finish_reason: if script.output > bound { "length" } else { "stop" },
+            include_usage: script.usage == UsageReport::AsAsked && asked,
+            script,
+        }
+    }
+
+    /// All output tokens.
+    pub fn total_output(&self) -> u64 {
+        self.output * self.choices
+    }
+
+    /// The `usage` object.
+    pub fn usage(&self) -> Value {
+        json!({
+            "prompt_tokens": self.script.input,
+            "completion_tokens": self.total_output(),
+            "total_tokens": self.script.input + self.total_output(),
+            "prompt_tokens_details": {"cached_tokens": self.script.cached},
+            "completion_tokens_details": {"reasoning_tokens": self.script.reasoning},
+        })
+    }
+
+    /// The whole answer as one document, with a field no standard knows.
+    pub fn document(&self) -> Bytes {
+        let text = words(0, self.output);
+        let choices: Vec<Value> = (0..self.choices)
+            .map(|index| {
+                json!({
+                    "index": index,
+                    "message": {"role": "assistant", "content": text},
+                    "finish_reason": self.finish_reason,
+                })
+            })
+            .collect();
+        let mut document = json!({
+            "id": "chatcmpl-upstream",
+            "object": "chat.completion",
+            "created": 1_700_000_000,
+            "model": self.model,
+            "choices": choices,
+            "x_unknown_field": {"kept": true},
+        });
+        if self.script.usage != UsageReport::Never {
+            document["usage"] = self.usage();
+        }
+        Bytes::from(document.to_string())
+    }
+
+    /// How many content events a stream of this answer has, per choice.
+    pub fn events(&self) -> u64 {
+        self.output.div_ceil(self.script.tokens_per_event.max(1))
+    }
+
+    /// Tokens in event `number` of a choice.
+    pub fn tokens_of_event(&self, number: u64) -> u64 {
+        let size = self.script.tokens_per_event.max(1);
+        size.min(self.output - number * size)
+    }
+
+    /// Content event `number` for choice `index`.
+    pub fn content_event(&self, index: u64, number: u64) -> Bytes {
+        let size = self.script.tokens_per_event.max(1);
+        let text = words(number * size, self.tokens_of_event(number));
+        let mut delta = json!({"content": text});
+        if number == 0 {
+            delta["role"] = json!("assistant");
+        }
+        self.chunk(
+            json!([{"index": index, "delta": delta, "finish_reason": null}]),
+            None,
+        )
+    }
+
+    /// The event that ends a choice.
+    pub fn finish_event(&self, index: u64) -> Bytes {
+        let choice = json!([{"index": index, "delta": {}, "finish_reason": self.finish_reason}]);
+        let last = index + 1 == self.choices && self.script.usage == UsageReport::OnLastEvent;
+        self.chunk(choice, last.then(|| self.usage()))
+    }
+
+    /// The event that carries usage only.
+    pub fn usage_event(&self) -> Bytes {
+        self.chunk(json!([]), Some(self.usage()))
+    }
+
+    fn chunk(&self, choices: Value, usage: Option<Value>) -> Bytes {
+        let mut chunk = json!({
+            "id": "chatcmpl-upstream",
+            "object": "chat.completion.chunk",
+            "created": 1_700_000_000,
+            "model": self.model,
+            "choices": choices,
+            "x_unknown_field": {"kept": true},
+        });
+        if let Some(usage) = usage {
+            chunk["usage"] = usage;
+        }
+        Bytes::from(format!("data: {chunk}\n\n"))
+    }
+}
+
+/// Words `from..from + count`; each is one token.
+fn words(from: u64, count: u64) -> String {
+    (from..from + count).map(|number| format!(" w{number}")).collect()
+}

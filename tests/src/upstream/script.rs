@@ -1,0 +1,175 @@
+//! What a scripted upstream does with a request.
+
+use serde::{Deserialize, Serialize};
+
+/// One request's fate. A request chooses it with an unknown field `x_script` in its body (which
+/// the gateway must pass on untouched); otherwise the test queued it, or it is the default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Script {
+    /// What is answered.
+    pub answer: Answer,
+    /// Milliseconds before the first byte.
+    pub wait_ms: u64,
+    /// Input tokens the provider claims; `cached` of them came from its cache.
+    pub input: u64,
+    /// See `input`.
+    pub cached: u64,
+    /// Output tokens per choice, unless the request allows fewer.
+    pub output: u64,
+    /// How many of all output tokens are reasoning.
+    pub reasoning: u64,
+    /// Does the provider honour the request's bound on output? Some don't.
+    pub honours_bound: bool,
+    /// When usage is reported.
+    pub usage: UsageReport,
+    /// Tokens per stream event.
+    pub tokens_per_event: u64,
+    /// Milliseconds between stream events.
+    pub pace_ms: u64,
+    /// How a stream ends.
+    pub ending: Ending,
+}
+
+/// The kinds of answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// A chat completion, JSON or streamed as the request says.
+    Completion,
+    /// Nothing at all: the request is read and the connection stays open.
+    Hang,
+    /// The connection closes before the first byte.
+    Reset,
+    /// This status, these headers and this body.
+    Verbatim {
+        /// HTTP status.
+        status: u16,
+        /// Headers.
+        headers: Vec<(String, String)>,
+        /// Body.
+        body: String,
+    },
+}
+
+/// When token usage is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UsageReport {
+    /// Like OpenAI: in JSON always; in a stream when `stream_options.include_usage` asks for it.
+    AsAsked,
+    /// Never: the gateway must count.
+    Never,
+    /// In a stream, on the last content event instead of an event of its own (some providers).
+    OnLastEvent,
+}
+
+/// How a stream ends. The number says after how many events it happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// `data: [DONE]`.
+    Done,
+    /// The body ends cleanly without `[DONE]`.
+    WithoutDone,
+    /// The connection breaks.
+    CloseAfter(u64),
+    /// Nothing more comes until the test calls [`Exchange::resume`](super::Exchange::resume).
+    PauseAfter(u64),
+    /// Bytes that are no event, then a clean end.
+    GarbageAfter(u64),
+    /// An error event, then a clean end (what OpenAI does when its backend dies mid-stream).
+    ErrorAfter(u64),
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Self {
+            answer: Answer::Completion,
+            wait_ms: 0,
+            input: 10,
+            cached: 0,
+            output: 5,
+            reasoning: 0,
+            honours_bound: true,
+            usage: UsageReport::AsAsked,
+            tokens_per_event: 1,
+            pace_ms: 0,
+            ending: Ending::Done,
+        }
+    }
+}
+
+impl Script {
+    /// A completion of so many tokens.
+    pub fn tokens(input: u64, output: u64) -> Self {
+        Self {
+            input,
+            output,
+            ..Self::default()
+        }
+    }
+
+    /// Never answers.
+    pub fn hang() -> Self {
+        Self {
+            answer: Answer::Hang,
+            ..Self::default()
+        }
+    }
+
+    /// Closes the connection before the first byte.
+    pub fn reset() -> Self {
+        Self {
+            answer: Answer::Reset,
+            ..Self::default()
+        }
+    }
+
+    /// This status and JSON body.
+    pub fn status(status: u16, body: &str) -> Self {
+        Self::verbatim(status, "application/json", body)
+    }
+
+    /// This status, content type and body.
+    pub fn verbatim(status: u16, content_type: &str, body: &str) -> Self {
+        Self {
+            answer: Answer::Verbatim {
+                status,
+                headers: vec![("content-type".into(), content_type.into())],
+                body: body.into(),
+            },
+            ..Self::default()
+        }
+    }
+
+    /// With one more header on a verbatim answer.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        if let Answer::Verbatim { headers, .. } = &mut self.answer {
+            headers.push((name.into(), value.into()));
+        }
+        self
+    }
+
+    /// With this ending of its stream.
+    #[must_use]
+    pub fn ending(mut self, ending: Ending) -> Self {
+        self.ending = ending;
+        self
+    }
+
+    /// With this habit of reporting usage.
+    #[must_use]
+    pub fn usage(mut self, usage: UsageReport) -> Self {
+        self.usage = usage;
+        self
+    }
+
+    /// With so many milliseconds between its stream events.
+    #[must_use]
+    pub fn paced(mut self, pace_ms: u64) -> Self {
+        self.pace_ms = pace_ms;
+        self
+    }
+}
