@@ -1,1 +1,24 @@
-//! haithe-evm
+//! The chain adapter: everything Haithe knows of contracts, logs and transactions.
+
+mod client;
+mod config;
+mod contracts;
+mod convert;
+mod deploy;
+mod direct;
+mod events;
+mod failure;
+mod money;
+mod node;
+mod reader;
+mod sign;
+
+pub use client::ChainClient;
+pub use config::{DeployBudget, EvmConfig, GWEI, KeyError, RpcLimits, SendPolicy, ServerKey};
+pub use contracts::Contract;
+pub use deploy::{DeployPlan, Deployment, DeploymentError, TokenPlan, deploy};
+pub use direct::DirectError;
+pub use failure::{ConnectError, NodeError};
+pub use money::TestMoney;
+pub use node::Node;
+pub use reader::EvmChainReader;
