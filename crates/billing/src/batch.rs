@@ -1,7 +1,12 @@
 //! Batches: many captured calls become one settlement transaction.
 //!
 //! A batch is a pure function of its items and of what earlier batches carried over, so that the
-//! same items always give the same calldata, the same leaves and the same root.
+//! same items always give the same calldata, the same leaves and the same root:
+//! [`Batch::build`].
+
+mod build;
+
+pub use build::BatchError;
 
 use crate::{capture::Payee, chain::Hash32};
 use haithe_kernel::{CallId, Decimals, OrgId, Timestamp, TokenUnits, Usdt, WalletAddress};
@@ -48,7 +53,8 @@ pub struct BatchLine {
     pub org: OrgId,
     /// Its contract.
     pub address: WalletAddress,
-    /// Payees, sorted, without zero amounts.
+    /// Payees, sorted, without zero amounts. A line may have none (free calls, or less than a base
+    /// unit so far): it moves nothing and is there so that its receipts can be proven.
     pub credits: Vec<BatchCredit>,
 }
 
@@ -74,13 +80,16 @@ pub struct Batch {
     pub lines: Vec<BatchLine>,
     /// The items, in the order given.
     pub items: Vec<SealedItem>,
-    /// What stays below a base unit, for the next batch; replaces the carry of the same keys.
+    /// What stays below a base unit, for the next batch; replaces the carry of the same keys. It
+    /// holds only if the line is settled: the items of a skipped line wait again in full, so its
+    /// organization's carry goes back to what the batch was built from.
     pub carry: Vec<(CarryKey, Usdt)>,
     /// When it was sealed.
     pub sealed_at: Timestamp,
 }
 
-/// When unsettled calls become a batch.
+/// When unsettled calls become a batch, and how large it may be. The counts are bounds that
+/// [`Batch::build`] enforces; the sum and the age only say when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SealPolicy {
     /// At this many calls, …
@@ -114,3 +123,6 @@ pub enum BatchState {
     Seen,
     Final,
 }
+
+#[cfg(test)]
+mod tests;

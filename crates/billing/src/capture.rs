@@ -108,9 +108,10 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// What it cost in all; capped at the end of the range.
+    /// What it cost in all; capped at the end of the range. A negative amount, which no price
+    /// yields, counts as zero.
     pub fn cost(&self) -> Usdt {
-        self.lines.iter().map(|line| line.amount).sum()
+        capped(self.lines.iter().map(owed).sum())
     }
 }
 
@@ -129,18 +130,109 @@ pub struct Captured {
 ///
 /// The platform bears the loss: its lines are cut first, from the last; creators and organizations
 /// are cut only when that is not enough, from the last. The result sums to exactly
-/// min(`charged`, sum of lines), and no line grows.
+/// min(`charged`, sum of lines), however large the lines are, and no line grows. Amounts below
+/// zero, which no price yields, count as zero.
 pub fn allocate(lines: &[PriceLine], charged: Usdt) -> Vec<PriceLine> {
     let mut lines = lines.to_vec();
-    let total: Usdt = lines.iter().map(|line| line.amount).sum();
-    let mut missing = total.saturating_sub(charged.max(Usdt::ZERO)).max(Usdt::ZERO);
-    for platform_first in [true, false] {
-        let is_turn = |line: &PriceLine| (line.payee == Payee::Platform) == platform_first;
+    let total: i128 = lines.iter().map(owed).sum();
+    let mut missing = (total - i128::from(charged.nano().max(0))).max(0);
+    for platforms_turn in [true, false] {
+        let is_turn = |line: &PriceLine| (line.payee == Payee::Platform) == platforms_turn;
         for line in lines.iter_mut().rev().filter(|line| is_turn(line)) {
-            let cut = missing.min(line.amount);
-            line.amount = line.amount.saturating_sub(cut);
-            missing = missing.saturating_sub(cut);
+            let owed = owed(line);
+            let cut = missing.min(owed);
+            line.amount = capped(owed - cut);
+            missing -= cut;
         }
     }
     lines
+}
+
+fn owed(line: &PriceLine) -> i128 {
+    i128::from(line.amount.nano().max(0))
+}
+
+fn capped(nano: i128) -> Usdt {
+    i64::try_from(nano).map_or(Usdt::MAX, Usdt::from_nano)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn line(payee: Payee, nano: i64) -> PriceLine {
+        PriceLine {
+            payee,
+            item: LineItem::ModelTokens,
+            amount: Usdt::from_nano(nano),
+        }
+    }
+
+    fn nanos(lines: &[PriceLine]) -> Vec<i64> {
+        lines.iter().map(|line| line.amount.nano()).collect()
+    }
+
+    const CREATOR: Payee = Payee::Creator(WalletAddress::new([7; 20]));
+
+    #[test]
+    fn a_call_paid_in_full_keeps_its_lines() {
+        let lines = [line(Payee::Platform, 5), line(CREATOR, 3)];
+        assert_eq!(allocate(&lines, Usdt::from_nano(8)), lines);
+        assert_eq!(allocate(&lines, Usdt::MAX), lines);
+    }
+
+    #[test]
+    fn the_platform_bears_what_is_missing_before_anybody_else() {
+        let lines = [
+            line(Payee::Platform, 5),
+            line(CREATOR, 3),
+            line(Payee::Platform, 2),
+            line(Payee::Organization(OrgId(1)), 4),
+        ];
+        assert_eq!(nanos(&allocate(&lines, Usdt::from_nano(13))), [5, 3, 1, 4]);
+        assert_eq!(nanos(&allocate(&lines, Usdt::from_nano(8))), [1, 3, 0, 4]);
+        assert_eq!(nanos(&allocate(&lines, Usdt::from_nano(5))), [0, 3, 0, 2]);
+        assert_eq!(nanos(&allocate(&lines, Usdt::from_nano(2))), [0, 2, 0, 0]);
+        assert_eq!(nanos(&allocate(&lines, Usdt::ZERO)), [0, 0, 0, 0]);
+    }
+
+    fn payee() -> impl Strategy<Value = Payee> {
+        prop_oneof![
+            Just(Payee::Platform),
+            any::<[u8; 20]>().prop_map(|bytes| Payee::Creator(WalletAddress::new(bytes))),
+            any::<i64>().prop_map(|id| Payee::Organization(OrgId(id))),
+        ]
+    }
+
+    fn amount() -> impl Strategy<Value = i64> {
+        prop_oneof![0i64..1000, 0..=i64::MAX, Just(i64::MAX), Just(0)]
+    }
+
+    proptest! {
+        #[test]
+        fn the_lines_sum_to_exactly_what_was_charged_and_none_grows(
+            parts in prop::collection::vec((payee(), amount()), 0..12),
+            charged in amount(),
+        ) {
+            let lines: Vec<_> = parts.into_iter().map(|(payee, nano)| line(payee, nano)).collect();
+            let cut = allocate(&lines, Usdt::from_nano(charged));
+
+            let total: i128 = lines.iter().map(owed).sum();
+            let sum: i128 = cut.iter().map(owed).sum();
+            prop_assert_eq!(sum, total.min(i128::from(charged)));
+            prop_assert_eq!(cut.len(), lines.len());
+            for (before, after) in lines.iter().zip(&cut) {
+                prop_assert!(after.amount <= before.amount);
+                prop_assert!(!after.amount.is_negative());
+                prop_assert_eq!((before.payee, before.item), (after.payee, after.item));
+            }
+
+            let of_platform = |lines: &[PriceLine]| -> i128 {
+                lines.iter().filter(|line| line.payee == Payee::Platform).map(owed).sum()
+            };
+            let others_lost = (total - of_platform(&lines)) - (sum - of_platform(&cut));
+            prop_assert!(others_lost == 0 || of_platform(&cut) == 0);
+        }
+    }
 }

@@ -5,7 +5,8 @@
 //! 1. [`hold`]: before the upstream hears of a call, the most it can cost is set aside in memory.
 //! 2. [`capture`]: what it did cost moves, durably and once, from the payer's available balance to
 //!    its unsettled one, with a usage record and a [`receipt`].
-//! 3. [`batch`]: unsettled lines become one sequential batch, a pure function of its items.
+//! 3. [`batch`]: unsettled lines become one sequential batch, a pure function of its items; the
+//!    root of its receipts' [`merkle`] tree goes with it.
 //! 4. [`chain`]: the batch's own event, once final, moves unsettled money to its payees.
 //!
 //! The ledger ([`ledger`]) is double entry and append-only: facts from the chain are never refused
@@ -18,6 +19,7 @@ pub mod capture;
 pub mod chain;
 pub mod hold;
 pub mod ledger;
+pub mod merkle;
 pub mod outbox;
 pub mod ports;
 pub mod receipt;

@@ -171,6 +171,8 @@ pub trait TxOutbox: Send + Sync {
 pub struct SealInput {
     /// Items, oldest first.
     pub items: Vec<BatchItem>,
-    /// Carry of the organizations involved.
+    /// Carry of the organizations involved. Carry of others is left alone.
     pub carry: Vec<(CarryKey, Usdt)>,
+    /// Contracts of the organizations that are payees, of items or of carry.
+    pub payee_orgs: Vec<(OrgId, WalletAddress)>,
 }
