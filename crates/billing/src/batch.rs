@@ -106,13 +106,18 @@ pub struct SealPolicy {
     pub decimals: Decimals,
 }
 
-/// Unsettled calls, for deciding whether to seal.
+/// Unsettled calls outside any open batch, for deciding whether to seal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Unsealed {
+    /// Calls that wait for their first batch.
     pub items: u64,
+    /// What they were charged in all.
     pub amount: Usdt,
+    /// When the oldest of them was captured.
     pub oldest: Option<Timestamp>,
+    /// Calls that wait again because their line was skipped. They go along with any batch, but one
+    /// organization that cannot pay neither hastens batches nor counts as a delay of settlement.
+    pub skipped: u64,
 }
 
 /// How far a batch has come.

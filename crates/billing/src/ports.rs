@@ -58,7 +58,8 @@ pub trait Books: Send + Sync {
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait SettlementStore: Send + Sync {
-    /// What waits for a batch. Suspended organizations count too.
+    /// What waits for a batch, told apart by whether it was in a skipped line before. Suspended
+    /// organizations count too.
     async fn unsealed(&self) -> Result<Unsealed, StoreError>;
     /// The sealed batch that is not final, if there is one.
     async fn open_batch(&self) -> Result<Option<(Batch, BatchState)>, StoreError>;
