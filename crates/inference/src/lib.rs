@@ -1,10 +1,30 @@
 //! Calls of models: admitted, priced, forwarded, metered, charged.
 //!
 //! A request arrives as bytes in OpenAI's dialect. [`catalogue`] says which models exist and what
-//! they cost; the request is parsed only as far as routing, limits and money need, and forwarded
-//! as bytes to a [`ChatModel`](ports::ChatModel). What comes back passes through a meter that reads
-//! usage without re-serializing. This crate owns the rules of DESIGN's "outcomes": which end of a
-//! call is charged how. It must never know of HTTP clients, frameworks or tables.
+//! they cost; [`request`] reads only what routing, limits and money need; [`completions`] is the
+//! use case: it quotes ([`price`]), holds, forwards the caller's own bytes to a
+//! [`ChatModel`](ports::ChatModel), and charges. What comes back is split into events ([`sse`]) and
+//! read by a meter in passing, never re-serialized. Errors speak the dialect too ([`dialect`],
+//! [`fault`] for the providers' own).
+//!
+//! This crate owns the rules of DESIGN's "outcomes": which end of a call is charged how. It must
+//! never know of HTTP clients, frameworks, runtimes or tables.
 
+mod call;
 pub mod catalogue;
+pub mod completions;
+pub mod dialect;
+pub mod error;
+pub mod fault;
+mod json;
+mod meter;
 pub mod ports;
+pub mod price;
+pub mod request;
+pub mod sse;
+mod stream;
+
+pub use catalogue::{Catalogue, CatalogueError, CatalogueFile, Model};
+pub use completions::{Answer, Caller, CompletionPorts, CompletionSettings, Completions};
+pub use dialect::ErrorObject;
+pub use error::CompletionError;

@@ -1,0 +1,159 @@
+//! One call between its hold and its charge.
+
+use crate::{
+    catalogue::Model,
+    meter::{Cost, Meter},
+    ports::TokenCounter,
+    price::{Bound, Quote},
+    request::ChatRequest,
+};
+use haithe_billing::{
+    capture::{CallOutcome, Capture, Captured, TokenUsage, UsageRecord},
+    ports::Ledger,
+};
+use haithe_identity::api_key::ApiKeyId;
+use haithe_kernel::{CallId, Clock, Decimals, OrgId, ProjectId, StoreError, Timestamp, Usdt, WalletAddress};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+/// Money set aside for a call, given back when this is dropped.
+pub(crate) struct Hold {
+    ledger: Arc<dyn Ledger>,
+    call: CallId,
+    captured: bool,
+}
+
+impl Hold {
+    /// Guards what the ledger has granted to `call`.
+    pub fn new(ledger: Arc<dyn Ledger>, call: CallId) -> Self {
+        Self {
+            ledger,
+            call,
+            captured: false,
+        }
+    }
+
+    async fn capture(mut self, capture: Capture) -> Result<Captured, StoreError> {
+        let captured = self.ledger.capture(capture).await?;
+        self.captured = true;
+        Ok(captured)
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if !self.captured {
+            self.ledger.release(self.call);
+        }
+    }
+}
+
+/// For whom a call is made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Account {
+    pub org: OrgId,
+    pub project: ProjectId,
+    pub wallet: WalletAddress,
+    pub api_key: Option<ApiKeyId>,
+}
+
+/// What every call needs besides its own facts.
+#[derive(Clone)]
+pub(crate) struct Tools {
+    pub counter: Arc<dyn TokenCounter>,
+    pub clock: Arc<dyn Clock>,
+    pub decimals: Decimals,
+}
+
+/// An admitted call. Dropping it gives its money back; [`Call::charge`] takes what it cost.
+pub(crate) struct Call {
+    pub id: CallId,
+    pub hold: Hold,
+    pub account: Account,
+    pub model: Arc<Model>,
+    pub quote: Quote,
+    pub bound: Bound,
+    pub request: ChatRequest,
+    pub started_at: Timestamp,
+    pub tools: Tools,
+}
+
+/// What a call was charged, durably.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Charged {
+    pub tokens: TokenUsage,
+    pub cost: Cost,
+}
+
+impl Charged {
+    /// What was taken.
+    pub const fn amount(&self) -> Usdt {
+        self.cost.charged
+    }
+}
+
+impl Call {
+    /// Takes what the call cost. Returns once that is on disk.
+    ///
+    /// `delivered` says whether a content byte reached the caller.
+    pub async fn charge(
+        self,
+        meter: Meter,
+        outcome: CallOutcome,
+        delivered: bool,
+    ) -> Result<Charged, StoreError> {
+        let reported = meter.usage();
+        let tokens = reported.unwrap_or_else(|| self.count(&meter));
+        let capture = Capture {
+            call: self.id,
+            org: self.account.org,
+            lines: self.quote.lines(tokens, delivered),
+            usage: UsageRecord {
+                project: self.account.project,
+                wallet: self.account.wallet,
+                api_key: self.account.api_key,
+                model: self.model.id,
+                model_name: self.model.name.clone(),
+                provider: self.model.provider.clone(),
+                tokens,
+                estimated: reported.is_none(),
+                streamed: self.request.stream(),
+                outcome,
+                request_hash: Sha256::digest(self.request.body()).into(),
+                response_hash: meter.digest(),
+                started_at: self.started_at,
+                finished_at: self.tools.clock.now(),
+            },
+        };
+        let cost = capture.cost();
+        let captured = self.hold.capture(capture).await.inspect_err(|error| {
+            tracing::error!(call.id = %self.id, cost = %cost, error = ?error, "a charge was not recorded");
+        })?;
+        if captured.lost.is_positive() {
+            tracing::warn!(call.id = %self.id, lost = %captured.lost, "a call cost more than its payer had");
+        }
+        Ok(Charged {
+            tokens,
+            cost: Cost {
+                charged: captured.charged,
+                spent_before: captured.spent_before,
+                decimals: self.tools.decimals,
+            },
+        })
+    }
+
+    /// Tokens as Haithe counts them, never beyond what the hold covers.
+    fn count(&self, meter: &Meter) -> TokenUsage {
+        let count = |text: &str| self.tools.counter.count(&self.model.name, text);
+        let parts = u64::from(self.request.media()) * u64::from(self.model.part_tokens.unwrap_or(0));
+        let input = count(&self.request.text()).saturating_add(parts);
+        let (text, cut) = meter.text();
+        let output = count(text).saturating_add(u64::try_from(cut / 4).unwrap_or(u64::MAX));
+        let most = self.bound.output.saturating_mul(u64::from(self.bound.choices));
+        TokenUsage {
+            input: input.min(self.bound.input),
+            output: output.min(most),
+            ..TokenUsage::default()
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Admission: what a call may use and cost at most, and the money for it.
+//!
+//! Input is bounded by its bytes, because no tokenizer makes more tokens than bytes. Only when that
+//! coarse bound is more than there is are tokens counted, with a margin, since the provider's own
+//! tokenizer differs a little. Output is bounded by the caller, the model, and what money is left.
+
+use super::{Caller, Completions};
+use crate::{
+    call::{Account, Call, Hold},
+    catalogue::Model,
+    error::CompletionError,
+    price::{Bound, ProjectFee, Quote},
+    request::ChatRequest,
+};
+use futures::future::poll_fn;
+use haithe_billing::hold::{BudgetClaim, BudgetSubject, HoldError, HoldRequest};
+use haithe_identity::api_key::{ApiKey, BudgetWindow};
+use haithe_kernel::{CallId, Timestamp, Usdt};
+use std::{sync::Arc, task::Poll};
+use time::{OffsetDateTime, Time};
+
+/// Bytes counted at a stretch, about a millisecond's work.
+const COUNTED_AT_ONCE: usize = 8 * 1024;
+
+impl Completions {
+    /// Quotes the call and sets its money aside.
+    pub(super) async fn admit(
+        &self,
+        caller: &Caller,
+        request: ChatRequest,
+        model: Arc<Model>,
+    ) -> Result<Call, CompletionError> {
+        let started_at = self.ports.clock.now();
+        let id = self.new_id(started_at);
+        let quote = quote(caller, &model);
+        let bound = stated_bound(&request, &model);
+        let ask = |bound: Bound| HoldRequest {
+            call: id,
+            org: caller.context.payer.id,
+            most: quote.most(bound),
+            least: quote.least(bound),
+            budgets: budgets(caller.api_key.as_deref(), started_at),
+        };
+        let held = |granted: Usdt| (Hold::new(Arc::clone(&self.ports.ledger), id), granted);
+        let ((hold, granted), bound) = match self.ports.ledger.hold(ask(bound)).await {
+            Ok(granted) if granted >= quote.most(bound) => (held(granted), bound),
+            Ok(granted) => {
+                let held = held(granted);
+                let counted = self.count(&request, &model, bound.input).await;
+                let input = counted.unwrap_or(bound.input);
+                (held, Bound { input, ..bound })
+            }
+            Err(refusal) => {
+                let Some(limit) = spendable(&refusal) else {
+                    return Err(refusal.into());
+                };
+                let limit = quote.affordable_input(limit, bound.choices).min(bound.input);
+                let Some(input) = self.count(&request, &model, limit).await else {
+                    return Err(refusal.into());
+                };
+                let bound = Bound { input, ..bound };
+                (held(self.ports.ledger.hold(ask(bound)).await?), bound)
+            }
+        };
+        let output = quote.affordable_output(granted, bound);
+        Ok(Call {
+            id,
+            hold,
+            account: Account {
+                org: caller.context.payer.id,
+                project: caller.context.project.id,
+                wallet: caller.wallet,
+                api_key: caller.api_key.as_ref().map(|key| key.id),
+            },
+            model,
+            quote,
+            bound: Bound { output, ..bound },
+            request,
+            started_at,
+            tools: self.tools.clone(),
+        })
+    }
+
+    /// An upper bound of the input's tokens by counting; `None` when that is more than `most`.
+    /// Lets others run in between, because a large body takes long.
+    async fn count(&self, request: &ChatRequest, model: &Model, most: u64) -> Option<u64> {
+        if most == 0 || (request.media() > 0 && model.part_tokens.is_none()) {
+            return None;
+        }
+        let parts = u64::from(request.media()) * u64::from(model.part_tokens.unwrap_or(0));
+        let fixed = u64::from(model.prompt_overhead).saturating_add(parts);
+        let with_margin = |counted: u64| fixed.saturating_add(counted + counted / 8 + 16);
+        let text = request.text();
+        let (mut rest, mut counted) = (text.as_str(), 0u64);
+        while !rest.is_empty() && with_margin(counted) <= most {
+            let (piece, after) = rest.split_at(rest.floor_char_boundary(COUNTED_AT_ONCE));
+            counted = counted.saturating_add(self.ports.counter.count(&model.name, piece));
+            rest = after;
+            if !rest.is_empty() {
+                let_others_run().await;
+            }
+        }
+        Some(with_margin(counted)).filter(|tokens| *tokens <= most)
+    }
+
+    /// A version 7 UUID of this moment (RFC 9562).
+    fn new_id(&self, at: Timestamp) -> CallId {
+        let millis = u64::try_from(at.micros() / 1000).unwrap_or(0);
+        let [random @ .., _, _, _, _, _, _] = self.ports.random.bytes16();
+        CallId(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+    }
+}
+
+/// The model's price, and the project's when it is another organization's.
+fn quote(caller: &Caller, model: &Model) -> Quote {
+    let (payer, project) = (&caller.context.payer, &caller.context.project);
+    Quote {
+        model: model.price,
+        project: (project.org != payer.id).then_some(ProjectFee {
+            project: project.id,
+            owner: project.org,
+            amount: project.price_per_call.max(Usdt::ZERO),
+        }),
+    }
+}
+
+/// What the request itself says about its size.
+fn stated_bound(request: &ChatRequest, model: &Model) -> Bound {
+    let context = u64::from(model.context);
+    let bytes = u64::try_from(request.body().len()).unwrap_or(u64::MAX);
+    let media = u64::from(request.media());
+    let parts = match model.part_tokens {
+        _ if media == 0 => 0,
+        Some(tokens) => media * u64::from(tokens),
+        None => context,
+    };
+    let input = bytes
+        .saturating_add(u64::from(model.prompt_overhead))
+        .saturating_add(parts)
+        .min(context);
+    let most = u64::from(model.max_output);
+    let output = match request.max_output() {
+        Some(stated) => stated.min(most),
+        // Providers refuse a bound that does not fit into the context beside the prompt.
+        None => context.saturating_sub(bytes / 2).clamp(1, most),
+    };
+    Bound {
+        input,
+        output,
+        choices: request.choices(),
+    }
+}
+
+/// The money that a refusal says there is; `None` when money is not what is lacking.
+fn spendable(refusal: &HoldError) -> Option<Usdt> {
+    match refusal {
+        HoldError::Funds { spendable, .. } => Some(*spendable),
+        HoldError::DailyCap { left } | HoldError::Budget { left, .. } => Some(*left),
+        HoldError::Suspended | HoldError::SettlementDelayed | HoldError::Store(_) => None,
+    }
+}
+
+/// The budgets that a key brings along.
+fn budgets(key: Option<&ApiKey>, now: Timestamp) -> Vec<BudgetClaim> {
+    let claim = |key: &ApiKey| {
+        let budget = key.budget?;
+        let since = match budget.window {
+            BudgetWindow::Day => midnight(now, false),
+            BudgetWindow::Month => midnight(now, true),
+            BudgetWindow::Total => key.issued_at,
+        };
+        Some(BudgetClaim {
+            subject: BudgetSubject::ApiKey(key.id),
+            limit: budget.limit,
+            since,
+        })
+    };
+    key.and_then(claim).into_iter().collect()
+}
+
+/// When the UTC day, or the UTC month, of `now` began.
+fn midnight(now: Timestamp, of_month: bool) -> Timestamp {
+    let now = OffsetDateTime::from_unix_timestamp(now.seconds()).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let day = now.replace_time(Time::MIDNIGHT);
+    let day = if of_month {
+        day.replace_day(1).unwrap_or(day)
+    } else {
+        day
+    };
+    Timestamp::from_seconds(day.unix_timestamp())
+}
+
+async fn let_others_run() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

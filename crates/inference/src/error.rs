@@ -1,0 +1,134 @@
+//! Why a completion was refused or failed, fit for a stranger.
+
+use crate::ports::UpstreamError;
+use haithe_billing::hold::HoldError;
+use haithe_kernel::{Failure, Kind, StoreError};
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CompletionError {
+    /// The request breaks a rule of the dialect.
+    #[error("{message}")]
+    Invalid {
+        /// The field at fault, as the caller wrote it, where there is one.
+        param: Option<String>,
+        /// What is wrong and what would be right.
+        message: String,
+    },
+    /// A field that would change the price in a way the catalogue does not price.
+    #[error("{param} is not supported: {reason}")]
+    Unsupported {
+        /// The field.
+        param: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// The body is larger than allowed.
+    #[error("the request is larger than the {limit} bytes allowed")]
+    TooLarge {
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// The caller's key is limited to other models.
+    #[error("this API key may not use the model {model}")]
+    KeyScope {
+        /// The model asked for.
+        model: String,
+    },
+    /// No such model.
+    #[error("the model {model} does not exist; GET /models lists those you can use")]
+    UnknownModel {
+        /// The model asked for.
+        model: String,
+    },
+    /// The organization has not enabled it.
+    #[error("the model {model} is not enabled for this organization; an admin can enable it")]
+    NotEnabled {
+        /// The model asked for.
+        model: String,
+    },
+    /// Nothing could be set aside for the call, so the model never heard of it.
+    #[error(transparent)]
+    Hold(#[from] HoldError),
+    /// The provider gave no answer. Nothing is charged.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// The answer is there but its charge could not be written down, so it is withheld.
+    #[error("the charge for this call could not be recorded, so its answer is withheld; try again")]
+    Capture(#[source] StoreError),
+    /// The work was cut off by a defect or a stop of the service.
+    #[error("the call was interrupted; try again")]
+    Interrupted,
+}
+
+impl CompletionError {
+    /// A broken rule about `param`.
+    pub(crate) fn invalid(param: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Invalid {
+            param: Some(param.into()),
+            message: message.into(),
+        }
+    }
+
+    /// A broken rule about the body as a whole.
+    pub(crate) fn malformed(message: impl Into<String>) -> Self {
+        Self::Invalid {
+            param: None,
+            message: message.into(),
+        }
+    }
+
+    /// The field at fault, for the dialect's `param`.
+    pub fn param(&self) -> Option<&str> {
+        match self {
+            Self::Invalid { param, .. } => param.as_deref(),
+            Self::Unsupported { param, .. } => Some(param),
+            Self::KeyScope { .. } | Self::UnknownModel { .. } | Self::NotEnabled { .. } => Some("model"),
+            Self::Upstream(UpstreamError::Refused { param, .. }) => param.as_deref(),
+            Self::TooLarge { .. }
+            | Self::Hold(_)
+            | Self::Upstream(_)
+            | Self::Capture(_)
+            | Self::Interrupted => None,
+        }
+    }
+}
+
+impl Failure for CompletionError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Invalid { .. } | Self::Unsupported { .. } => Kind::Invalid,
+            Self::TooLarge { .. } => Kind::TooLarge,
+            Self::KeyScope { .. } | Self::NotEnabled { .. } => Kind::Forbidden,
+            Self::UnknownModel { .. } => Kind::NotFound,
+            Self::Hold(error) => error.kind(),
+            Self::Upstream(error) => error.kind(),
+            Self::Capture(_) => Kind::Unavailable,
+            Self::Interrupted => Kind::Internal,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid { .. } => "invalid_request",
+            Self::Unsupported { .. } => "unsupported_parameter",
+            Self::TooLarge { .. } => "request_too_large",
+            Self::KeyScope { .. } => "key_scope",
+            Self::UnknownModel { .. } => "model_not_found",
+            Self::NotEnabled { .. } => "model_not_enabled",
+            Self::Hold(error) => error.code(),
+            Self::Upstream(error) => error.code(),
+            Self::Capture(_) => "charge_not_recorded",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Hold(error) => error.retry_after(),
+            Self::Upstream(error) => error.retry_after(),
+            Self::Capture(_) | Self::Interrupted => Some(1),
+            _ => None,
+        }
+    }
+}

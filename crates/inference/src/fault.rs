@@ -1,0 +1,235 @@
+//! What providers say when they fail, in all the forms they say it.
+//!
+//! OpenAI's object, Gemini's list of one, integer codes, a bare text, FastAPI's `detail`, or a page
+//! of HTML: all become one [`Fault`], bounded, from which the right [`UpstreamError`] follows.
+
+use crate::{
+    json::{Append, Fields, Items, Object, skip},
+    ports::UpstreamError,
+};
+use serde::de::{DeserializeSeed, MapAccess};
+use serde_json::value::RawValue;
+
+/// Characters of a provider's message that are kept.
+const LONGEST_MESSAGE: usize = 2_000;
+/// Characters of a provider's code, type or parameter that are kept.
+const LONGEST_WORD: usize = 128;
+
+/// A provider's error object.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fault {
+    /// For people; empty when there is none.
+    pub message: String,
+    /// `type`, or Gemini's `status`.
+    pub kind: Option<String>,
+    /// `code`, as text; a code that is a number is the status.
+    pub code: Option<String>,
+    /// The parameter it blames.
+    pub param: Option<String>,
+    /// A status within the object.
+    pub status: Option<u16>,
+}
+
+impl Fault {
+    /// Reads a body or the data of an event; `None` when it holds no error.
+    pub fn read(body: &[u8]) -> Option<Self> {
+        let mut found = Outer::default();
+        let mut deserializer = serde_json::Deserializer::from_slice(body);
+        match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'[') => Items(&mut found).deserialize(&mut deserializer).ok()??,
+            Some(b'{') => usize::from(Object(&mut found).deserialize(&mut deserializer).ok()?),
+            _ => return None,
+        };
+        let mut fault = found.fault?;
+        cut(&mut fault.message, LONGEST_MESSAGE);
+        for word in [&mut fault.kind, &mut fault.code, &mut fault.param] {
+            if let Some(word) = word {
+                cut(word, LONGEST_WORD);
+            }
+        }
+        Some(fault)
+    }
+
+    /// The error that an answer with this status means; `retry_after` is its header, in seconds.
+    pub fn of_status(status: u16, body: &[u8], retry_after: Option<u64>) -> UpstreamError {
+        let fault = Self::read(body).unwrap_or_default();
+        fault.into_error(status, retry_after)
+    }
+
+    /// The error that this object means within an answer that began well.
+    pub fn within_answer(self) -> UpstreamError {
+        let named = match self.kind.as_deref().or(self.code.as_deref()) {
+            Some("invalid_request_error" | "INVALID_ARGUMENT") => 400,
+            Some("rate_limit_error" | "rate_limit_exceeded" | "RESOURCE_EXHAUSTED") => 429,
+            _ => 502,
+        };
+        let status = self.status.unwrap_or(named);
+        self.into_error(status, None)
+    }
+
+    fn into_error(self, status: u16, retry_after: Option<u64>) -> UpstreamError {
+        match status {
+            401 | 403 => UpstreamError::Credentials,
+            408 | 504 => UpstreamError::TimedOut,
+            // An empty account at the provider is ours to mend; it looks like a limit to callers.
+            402 | 429 => UpstreamError::RateLimited { retry_after },
+            400..=499 => UpstreamError::Refused {
+                status,
+                message: if self.message.is_empty() {
+                    format!("the model's provider refused the request (status {status})")
+                } else {
+                    self.message
+                },
+                code: self.code,
+                kind: self.kind,
+                param: self.param,
+            },
+            _ => UpstreamError::Failed(format!("status {status}: {}", self.message).into()),
+        }
+    }
+}
+
+fn cut(text: &mut String, most: usize) {
+    if let Some((at, _)) = text.char_indices().nth(most) {
+        text.truncate(at);
+    }
+}
+
+/// The object around an error.
+#[derive(Default)]
+struct Outer {
+    fault: Option<Fault>,
+}
+
+impl Outer {
+    fn fault(&mut self) -> &mut Fault {
+        self.fault.get_or_insert_default()
+    }
+}
+
+impl Fields for Outer {
+    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            "error" => {
+                let raw: &RawValue = map.next_value()?;
+                let mut inner = serde_json::Deserializer::from_str(raw.get());
+                match raw.get().as_bytes().first() {
+                    Some(b'{') => drop(Object(self.fault()).deserialize(&mut inner)),
+                    Some(b'"') => drop(Append(&mut self.fault().message).deserialize(&mut inner)),
+                    _ => {}
+                }
+                Ok(())
+            }
+            // FastAPI and the servers built on it.
+            "detail" => {
+                let mut text = String::new();
+                if map.next_value_seed(Append(&mut text))?.is_some() {
+                    self.fault().message = text;
+                }
+                Ok(())
+            }
+            _ => skip(map),
+        }
+    }
+}
+
+impl Fields for Fault {
+    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            "message" => {
+                self.message.clear();
+                map.next_value_seed(Append(&mut self.message)).map(drop)
+            }
+            "type" | "status" => word(map).map(|text| self.kind = text.or(self.kind.take())),
+            "param" => word(map).map(|text| self.param = text),
+            "code" => {
+                let raw: &RawValue = map.next_value()?;
+                match serde_json::from_str::<u16>(raw.get()) {
+                    Ok(status) => self.status = (400..=599).contains(&status).then_some(status),
+                    Err(_) => self.code = serde_json::from_str(raw.get()).ok(),
+                }
+                Ok(())
+            }
+            _ => skip(map),
+        }
+    }
+}
+
+fn word<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<String>, A::Error> {
+    let mut text = String::new();
+    let length = map.next_value_seed(Append(&mut text))?;
+    Ok(length.filter(|length| *length > 0).map(|_| text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_providers_form_of_an_error_is_understood() {
+        for (body, message, code) in [
+            (
+                r#"{"error":{"message":"bad","type":"invalid_request_error","param":"n","code":"x"}}"#,
+                "bad",
+                Some("x"),
+            ),
+            (
+                r#"[{"error":{"code":400,"message":"bad","status":"INVALID_ARGUMENT"}}]"#,
+                "bad",
+                None,
+            ),
+            (r#"{"error":"bad"}"#, "bad", None),
+            (r#"{"detail":"bad"}"#, "bad", None),
+            (
+                r#"{"error":{"message":"bad","code":null,"param":null}}"#,
+                "bad",
+                None,
+            ),
+        ] {
+            let fault = Fault::read(body.as_bytes()).unwrap();
+            assert_eq!(
+                (fault.message.as_str(), fault.code.as_deref()),
+                (message, code),
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_holds_no_error_is_no_fault() {
+        for body in [
+            "",
+            "<html>busy</html>",
+            "[]",
+            "{}",
+            "{\"error\":",
+            "7",
+            r#"{"choices":[]}"#,
+        ] {
+            assert_eq!(Fault::read(body.as_bytes()), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_status_decides_whose_fault_it_is() {
+        let of = |status| Fault::of_status(status, b"<html>", Some(7));
+        assert!(matches!(of(400), UpstreamError::Refused { status: 400, .. }));
+        assert!(matches!(of(401), UpstreamError::Credentials));
+        assert!(matches!(
+            of(429),
+            UpstreamError::RateLimited { retry_after: Some(7) }
+        ));
+        assert!(matches!(of(500), UpstreamError::Failed(_)));
+        assert!(matches!(of(504), UpstreamError::TimedOut));
+        assert!(matches!(of(302), UpstreamError::Failed(_)));
+    }
+
+    #[test]
+    fn a_long_message_is_cut() {
+        let body = format!(r#"{{"error":{{"message":"{}"}}}}"#, "ä".repeat(5_000));
+        assert_eq!(
+            Fault::read(body.as_bytes()).unwrap().message.chars().count(),
+            LONGEST_MESSAGE
+        );
+    }
+}

@@ -1,0 +1,261 @@
+//! The meter: what a provider's answer says about itself, read in passing.
+//!
+//! It hashes the bytes as they come, notes usage, and keeps the generated text (bounded) in case the
+//! provider reports no usage and tokens must be counted. It changes nothing.
+
+mod answer;
+mod usage;
+
+use crate::{
+    fault::Fault,
+    json::{Append, Fields, Items, Object, skip},
+};
+use haithe_billing::capture::TokenUsage;
+use serde::de::{DeserializeSeed, MapAccess};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+pub(crate) use answer::{Cost, Document, usage_object};
+pub(crate) use usage::UsageFields;
+
+/// Bytes of generated text kept for counting; what is beyond is estimated at four bytes a token.
+const MOST_TEXT: usize = 4 * 1024 * 1024;
+
+/// What one event of a stream is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Chunk {
+    /// Part of the answer, or something unknown: passed on.
+    Part,
+    /// Usage and nothing else.
+    UsageOnly,
+    /// `[DONE]`.
+    Done,
+    /// The provider's error.
+    Fault(Fault),
+    /// Not JSON, so nothing that a client could read.
+    Garbled,
+}
+
+/// The first chunk's identity, for a chunk that Haithe adds to the stream.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Head {
+    pub id: String,
+    pub created: u64,
+}
+
+/// Reads an answer as it passes.
+#[derive(Default)]
+pub(crate) struct Meter {
+    hash: Sha256,
+    usage: Option<TokenUsage>,
+    text: String,
+    text_cut: usize,
+    /// Something was generated: text, a refusal, reasoning, or a call of a tool.
+    produced: bool,
+    /// The provider said why it stopped.
+    finished: bool,
+    head: Option<Head>,
+}
+
+impl Meter {
+    /// Takes bytes into the hash, as received.
+    pub fn hash(&mut self, bytes: &[u8]) {
+        self.hash.update(bytes);
+    }
+
+    /// The hash of everything received.
+    pub fn digest(&self) -> [u8; 32] {
+        self.hash.clone().finalize().into()
+    }
+
+    /// What the provider reported, unless it reported nothing although something was generated.
+    pub fn usage(&self) -> Option<TokenUsage> {
+        self.usage.filter(|usage| usage.output > 0 || !self.produced)
+    }
+
+    /// Whether anything was generated.
+    pub const fn produced(&self) -> bool {
+        self.produced
+    }
+
+    /// Whether the provider said why it stopped, or reported usage.
+    pub const fn finished(&self) -> bool {
+        self.finished || self.usage.is_some()
+    }
+
+    /// The generated text, and how many bytes of it were not kept.
+    pub fn text(&self) -> (&str, usize) {
+        (&self.text, self.text_cut)
+    }
+
+    /// The first chunk's identity.
+    pub fn head(&self) -> Head {
+        self.head.clone().unwrap_or_default()
+    }
+
+    /// Reads the data of one event.
+    pub fn read_chunk(&mut self, data: &[u8]) -> Chunk {
+        if data.trim_ascii() == b"[DONE]" {
+            return Chunk::Done;
+        }
+        let head = self.head.is_none().then(Head::default);
+        let mut view = View {
+            meter: self,
+            head,
+            choices: 0,
+            usage: None,
+            fault: false,
+        };
+        let mut json = serde_json::Deserializer::from_slice(data);
+        let read = Object(&mut view).deserialize(&mut json);
+        if !matches!(read, Ok(true)) || json.end().is_err() {
+            return Chunk::Garbled;
+        }
+        let View {
+            head,
+            choices,
+            usage,
+            fault,
+            ..
+        } = view;
+        if fault {
+            return Fault::read(data).map_or(Chunk::Garbled, Chunk::Fault);
+        }
+        if self.head.is_none() {
+            self.head = head;
+        }
+        let reported = usage.is_some();
+        self.usage = usage.or(self.usage);
+        if reported && choices == 0 {
+            Chunk::UsageOnly
+        } else {
+            Chunk::Part
+        }
+    }
+
+    fn keep(&mut self, before: usize) {
+        if self.text.len() > before {
+            self.produced = true;
+        }
+        if self.text.len() > MOST_TEXT {
+            let cut = (0..=MOST_TEXT)
+                .rev()
+                .find(|at| self.text.is_char_boundary(*at))
+                .unwrap_or(0);
+            self.text_cut += self.text.len() - cut;
+            self.text.truncate(cut);
+        }
+    }
+}
+
+/// The fields of a chunk or a whole answer that the meter wants.
+struct View<'a> {
+    meter: &'a mut Meter,
+    head: Option<Head>,
+    choices: usize,
+    usage: Option<TokenUsage>,
+    fault: bool,
+}
+
+impl Fields for View<'_> {
+    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match (name, &mut self.head) {
+            ("choices", _) => {
+                let count = map.next_value_seed(Items(&mut ChoiceView(&mut *self.meter)))?;
+                self.choices = count.unwrap_or(0);
+                Ok(())
+            }
+            ("usage", _) => {
+                let mut fields = UsageFields::default();
+                map.next_value_seed(Object(&mut fields))?;
+                self.usage = fields.tokens();
+                Ok(())
+            }
+            ("error", _) => {
+                let raw: &RawValue = map.next_value()?;
+                self.fault = !crate::json::is_null(raw.get());
+                Ok(())
+            }
+            ("id", Some(head)) => map.next_value_seed(Append(&mut head.id)).map(drop),
+            ("created", Some(head)) => {
+                head.created = map.next_value_seed(crate::json::Count)?.unwrap_or(0);
+                Ok(())
+            }
+            _ => skip(map),
+        }
+    }
+}
+
+struct ChoiceView<'a>(&'a mut Meter);
+
+impl Fields for ChoiceView<'_> {
+    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            "delta" | "message" => map
+                .next_value_seed(Object(&mut DeltaView(&mut *self.0)))
+                .map(drop),
+            "finish_reason" => {
+                let reason: &RawValue = map.next_value()?;
+                self.0.finished |= !crate::json::is_null(reason.get());
+                Ok(())
+            }
+            // Moonshot reports usage within the choice.
+            "usage" => {
+                let mut fields = UsageFields::default();
+                map.next_value_seed(Object(&mut fields))?;
+                self.0.usage = fields.tokens().or(self.0.usage);
+                Ok(())
+            }
+            _ => skip(map),
+        }
+    }
+}
+
+struct DeltaView<'a>(&'a mut Meter);
+
+impl Fields for DeltaView<'_> {
+    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        let before = self.0.text.len();
+        match name {
+            "content" | "reasoning_content" | "reasoning" | "refusal" => {
+                map.next_value_seed(Append(&mut self.0.text))?;
+            }
+            "tool_calls" => {
+                map.next_value_seed(Items(&mut CallView(&mut self.0.text)))?;
+            }
+            "function_call" => {
+                map.next_value_seed(Object(&mut FunctionView(&mut self.0.text)))?;
+            }
+            _ => return skip(map),
+        }
+        self.0.keep(before);
+        Ok(())
+    }
+}
+
+struct CallView<'a>(&'a mut String);
+
+impl Fields for CallView<'_> {
+    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            "function" | "custom" => map
+                .next_value_seed(Object(&mut FunctionView(&mut *self.0)))
+                .map(drop),
+            _ => skip(map),
+        }
+    }
+}
+
+struct FunctionView<'a>(&'a mut String);
+
+impl Fields for FunctionView<'_> {
+    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            "name" | "arguments" | "input" => map.next_value_seed(Append(&mut *self.0)).map(drop),
+            _ => skip(map),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,366 @@
+//! A streamed answer on its way from the provider to the caller.
+//!
+//! Reads are forwarded as they come, cut at event borders and otherwise untouched. The last events
+//! (usage, if asked for, and `[DONE]`) wait until the charge is on disk, which happens in a task of
+//! its own: a caller who leaves in that moment changes nothing. A caller who leaves earlier drops
+//! this stream; that closes the connection to the provider, and what was generated is charged.
+
+use crate::{
+    call::{Call, Charged},
+    dialect::ErrorObject,
+    error::CompletionError,
+    meter::{Chunk, Document, Head, Meter, usage_object},
+    ports::UpstreamError,
+    sse::{Block, Event, Splitter},
+};
+use bytes::Bytes;
+use futures::{Stream, StreamExt, channel::oneshot, future::poll_fn, ready, stream::BoxStream};
+use haithe_billing::capture::CallOutcome;
+use haithe_kernel::{CallId, StoreError, Tasks};
+use std::{
+    borrow::Cow,
+    collections::VecDeque,
+    fmt::Write as _,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+const DONE: &[u8] = b"data: [DONE]\n\n";
+
+/// A provider's event stream.
+pub(crate) type Upstream = BoxStream<'static, Result<Bytes, UpstreamError>>;
+
+/// How a stream ended at the provider.
+enum End {
+    Complete,
+    Failed(UpstreamError),
+}
+
+enum Phase {
+    /// Events come.
+    Open,
+    /// The charge is being written.
+    Charging {
+        end: End,
+        charged: oneshot::Receiver<Result<Charged, StoreError>>,
+    },
+    /// Nothing comes any more, except what is ready.
+    Over,
+}
+
+/// Forwards, meters and finally charges a stream.
+pub(crate) struct MeteredStream {
+    upstream: Option<Upstream>,
+    splitter: Splitter,
+    meter: Meter,
+    /// The call, until it is charged or given back.
+    call: Option<Call>,
+    tasks: Arc<dyn Tasks>,
+    wants_usage: bool,
+    /// What the caller gets next.
+    ready: VecDeque<Bytes>,
+    /// The data of the provider's usage-only chunk, withheld.
+    usage: Option<Bytes>,
+    /// Whether something generated was handed on.
+    delivered: bool,
+    phase: Phase,
+    /// A failure before anything was ready: an answer of its own rather than an event.
+    failure: Option<CompletionError>,
+    last: Last,
+}
+
+/// What a chunk of our own needs.
+struct Last {
+    call: CallId,
+    model: String,
+    head: Head,
+}
+
+impl MeteredStream {
+    pub fn new(upstream: Upstream, call: Call, tasks: Arc<dyn Tasks>) -> Self {
+        Self {
+            upstream: Some(upstream),
+            splitter: Splitter::default(),
+            meter: Meter::default(),
+            wants_usage: call.request.include_usage(),
+            last: Last {
+                call: call.id,
+                model: call.model.name.clone(),
+                head: Head::default(),
+            },
+            call: Some(call),
+            tasks,
+            ready: VecDeque::new(),
+            usage: None,
+            delivered: false,
+            phase: Phase::Open,
+            failure: None,
+        }
+    }
+
+    /// Waits for the first event, so that a provider that fails before it makes a proper error.
+    pub async fn begin(mut self) -> Result<Self, CompletionError> {
+        poll_fn(|cx| self.poll_ready(cx)).await;
+        match self.failure.take() {
+            Some(failure) => Err(failure),
+            None => Ok(self),
+        }
+    }
+
+    /// Moves on until something is ready for the caller or nothing will come any more.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.ready.is_empty() {
+            match &mut self.phase {
+                Phase::Over => break,
+                Phase::Open => match ready!(self.poll_upstream(cx)) {
+                    Some(Ok(read)) => self.take(read),
+                    Some(Err(error)) => self.end(End::Failed(error)),
+                    None => self.end_of_upstream(),
+                },
+                Phase::Charging { charged, .. } => {
+                    let charged = Pin::new(charged).poll(cx);
+                    if charged.is_pending() {
+                        // Reading to the provider's end lets its connection be used again.
+                        self.drain(cx);
+                    }
+                    let charged = ready!(charged);
+                    if let Phase::Charging { end, .. } = std::mem::replace(&mut self.phase, Phase::Over) {
+                        self.finish(end, charged.ok());
+                    }
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamError>>> {
+        match &mut self.upstream {
+            Some(upstream) => upstream.poll_next_unpin(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn drain(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(read) = self.poll_upstream(cx) {
+            if !matches!(read, Some(Ok(_))) {
+                self.upstream = None;
+                break;
+            }
+        }
+    }
+
+    /// Takes one read of the provider's.
+    fn take(&mut self, read: Bytes) {
+        self.meter.hash(&read);
+        match self.splitter.push(read) {
+            Ok(Some(block)) => self.forward(&block),
+            Ok(None) => {}
+            Err(error) => self.end(End::Failed(UpstreamError::Failed(error.into()))),
+        }
+    }
+
+    /// Makes whole events ready, in as few pieces as what is withheld allows.
+    fn forward(&mut self, block: &Block) {
+        let mut from = 0;
+        let mut end = None;
+        for event in block.events() {
+            let Event {
+                range,
+                data: Some(data),
+            } = event
+            else {
+                continue;
+            };
+            match self.meter.read_chunk(&data) {
+                Chunk::Part => continue,
+                Chunk::UsageOnly => self.usage = Some(owned(block, &data)),
+                Chunk::Done => end = Some(self.done()),
+                Chunk::Fault(fault) => end = Some(End::Failed(fault.within_answer())),
+                Chunk::Garbled => {
+                    let what = "an event of the stream is not a JSON object";
+                    end = Some(End::Failed(UpstreamError::Failed(what.into())));
+                }
+            }
+            self.push(block.bytes.slice(from..range.start));
+            from = range.end;
+            if end.is_some() {
+                break;
+            }
+        }
+        match end {
+            Some(end) => self.end(end),
+            None => self.push(block.bytes.slice(from..)),
+        }
+    }
+
+    fn push(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.ready.push_back(bytes);
+        }
+    }
+
+    /// The provider says `[DONE]`, or closed without it.
+    fn done(&self) -> End {
+        if self.meter.produced() || self.meter.finished() {
+            End::Complete
+        } else {
+            End::Failed(UpstreamError::Failed("the stream is empty".into()))
+        }
+    }
+
+    fn end_of_upstream(&mut self) {
+        self.upstream = None;
+        if let Some(block) = self.splitter.finish() {
+            let whole = block.events().all(|event| {
+                event.data.is_none_or(|data| {
+                    serde_json::from_slice::<serde::de::IgnoredAny>(&data).is_ok()
+                        || data.trim_ascii() == b"[DONE]"
+                })
+            });
+            if whole {
+                self.forward(&block);
+            }
+        }
+        if !matches!(self.phase, Phase::Open) {
+            return;
+        }
+        let end = if self.meter.finished() {
+            End::Complete
+        } else {
+            End::Failed(UpstreamError::Failed(
+                "the connection closed before the answer was complete".into(),
+            ))
+        };
+        self.end(end);
+    }
+
+    /// The provider is through: charge what there is, or give the money back.
+    fn end(&mut self, end: End) {
+        let outcome = match end {
+            End::Complete => CallOutcome::Complete,
+            End::Failed(_) => {
+                self.upstream = None;
+                CallOutcome::Partial
+            }
+        };
+        self.last.head = self.meter.head();
+        // What is ready will be handed on before the caller learns of the end.
+        let delivered = self.delivered || (self.meter.produced() && !self.ready.is_empty());
+        match (end, self.charge(outcome, delivered)) {
+            (end, Some(charged)) => self.phase = Phase::Charging { end, charged },
+            (end, None) => {
+                self.phase = Phase::Over;
+                if let End::Failed(error) = end {
+                    let error = CompletionError::Upstream(error);
+                    if self.ready.is_empty() {
+                        self.ready.push_back(ErrorObject::from(&error).event());
+                        self.failure = Some(error);
+                    } else {
+                        self.ready.push_back(ErrorObject::from(&error).event());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Charges in a task of its own; `None` (and the money given back) when nothing is due.
+    fn charge(
+        &mut self,
+        outcome: CallOutcome,
+        delivered: bool,
+    ) -> Option<oneshot::Receiver<Result<Charged, StoreError>>> {
+        let call = self.call.take()?;
+        let meter = std::mem::take(&mut self.meter);
+        let due = meter.produced() || meter.usage().is_some() || outcome == CallOutcome::Complete;
+        if !due {
+            return None;
+        }
+        let (tell, charged) = oneshot::channel();
+        let work = async move {
+            // Nobody may be listening any more; the charge stands all the same.
+            let _ = tell.send(call.charge(meter, outcome, delivered).await);
+        };
+        self.tasks.spawn("charge", Box::pin(work));
+        Some(charged)
+    }
+
+    /// The last events, once the charge is known. `None`: the task that wrote it was lost.
+    fn finish(&mut self, end: End, charged: Option<Result<Charged, StoreError>>) {
+        self.upstream = None;
+        let last = match (end, charged) {
+            (End::Complete, Some(Ok(charged))) => self.last_events(charged),
+            (End::Failed(error), Some(Ok(_))) => ErrorObject::from(&CompletionError::Upstream(error)).event(),
+            (_, Some(Err(error))) => ErrorObject::from(&CompletionError::Capture(error)).event(),
+            (_, None) => ErrorObject::from(&CompletionError::Interrupted).event(),
+        };
+        self.ready.push_back(last);
+    }
+
+    /// Usage with the cost in it, if the caller asked for it, and `[DONE]`: one piece.
+    fn last_events(&self, charged: Charged) -> Bytes {
+        if !self.wants_usage {
+            return Bytes::from_static(DONE);
+        }
+        let document = self.usage.clone().and_then(Document::open);
+        let chunk = match document {
+            Some(document) => document.with_cost(charged.cost, charged.tokens),
+            None => self.last.usage_chunk(charged),
+        };
+        let mut out = Vec::with_capacity(chunk.len() + 24);
+        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(&chunk);
+        out.extend_from_slice(b"\n\n");
+        out.extend_from_slice(DONE);
+        Bytes::from(out)
+    }
+}
+
+impl Last {
+    /// The usage chunk that the provider did not send.
+    fn usage_chunk(&self, charged: Charged) -> Bytes {
+        let id = match self.head.id.as_str() {
+            "" => format!("chatcmpl-{}", self.call),
+            id => id.to_owned(),
+        };
+        let id = serde_json::to_string(&id).unwrap_or_default();
+        let mut chunk = String::with_capacity(320);
+        // Writing to a String cannot fail.
+        let _ = write!(
+            chunk,
+            "{{\"id\":{id},\"object\":\"chat.completion.chunk\",\"created\":{},\"model\":\"{}\",\"choices\":[],\"usage\":",
+            self.head.created, self.model
+        );
+        usage_object(charged.tokens, charged.cost, &mut chunk);
+        chunk.push('}');
+        Bytes::from(chunk)
+    }
+}
+
+/// The data of an event, without a copy where it is part of the block.
+fn owned(block: &Block, data: &Cow<'_, [u8]>) -> Bytes {
+    match data {
+        Cow::Borrowed(part) => block.bytes.slice_ref(part),
+        Cow::Owned(joined) => Bytes::copy_from_slice(joined),
+    }
+}
+
+impl Stream for MeteredStream {
+    type Item = Bytes;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        ready!(self.poll_ready(cx));
+        let next = self.ready.pop_front();
+        self.delivered |= next.is_some() && self.meter.produced();
+        Poll::Ready(next)
+    }
+}
+
+impl Drop for MeteredStream {
+    /// The caller left: the provider stops, and what was generated so far is charged.
+    fn drop(&mut self) {
+        self.upstream = None;
+        let delivered = self.delivered;
+        drop(self.charge(CallOutcome::Aborted, delivered));
+    }
+}
