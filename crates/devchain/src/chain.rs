@@ -62,9 +62,7 @@ impl DevChain {
             None => Node::new(&config, genesis),
             Some(path) => {
                 let (journal, genesis, entries) = Journal::open(path, genesis)?;
-                let mut node = Node::new(&config, genesis);
-                node.attach(journal, entries)?;
-                node
+                Node::from_journal(&config, &genesis, journal, &entries)?
             }
         };
         let shared = Arc::new(Shared {

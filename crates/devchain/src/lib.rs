@@ -36,6 +36,7 @@ mod mine;
 mod node;
 mod pool;
 mod render;
+mod replay;
 mod rpc;
 mod server;
 mod simulate;

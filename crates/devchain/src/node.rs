@@ -4,7 +4,7 @@
 //! methods here and in [`crate::mine`], so that the journal hears of it.
 
 use crate::{
-    LogLimits, Mining, RpcError, StartError, admission,
+    LogLimits, Mining, RpcError, admission,
     blocks::{Blocks, Slot},
     clock::Clock,
     config::Genesis,
@@ -16,7 +16,7 @@ use crate::{
 };
 use alloy::{
     eips::{BlockId, BlockNumberOrTag, RpcBlockHash},
-    primitives::{Address, B256, Bytes, U256, keccak256},
+    primitives::{Address, B256, U256},
 };
 use revm::{bytecode::Bytecode, state::AccountInfo};
 use std::collections::BTreeMap;
@@ -54,9 +54,9 @@ pub(crate) struct Node {
     finalized_depth: u64,
     snapshots: BTreeMap<u64, Snapshot>,
     last_snapshot: u64,
-    journal: Option<Journal>,
+    pub journal: Option<Journal>,
     /// While a journal is replayed nothing is written and nothing forgotten.
-    replaying: bool,
+    pub replaying: bool,
     /// Why the journal cannot be written any more.
     broken: Option<String>,
 }
@@ -302,95 +302,6 @@ impl Node {
 
     // --- the journal ---------------------------------------------------------------------------
 
-    /// Replays a journal and writes to it from now on.
-    ///
-    /// # Errors
-    /// The first line that cannot have been written by this chain.
-    pub fn attach(&mut self, mut journal: Journal, entries: Vec<Entry>) -> Result<(), StartError> {
-        self.replaying = true;
-        let last = entries.len();
-        for (index, entry) in entries.into_iter().enumerate() {
-            let torn = index + 1 == last && matches!(entry, Entry::Empty(_));
-            match self.replay(entry) {
-                Ok(()) => {}
-                Err(reason) if torn => {
-                    tracing::warn!(%reason, "the journal's last line was torn and is dropped");
-                    journal.drop_last_line()?;
-                }
-                // The genesis is line 1, so entry 0 is line 2.
-                Err(reason) => return Err(journal.damaged(index + 2, reason)),
-            }
-        }
-        self.replaying = false;
-        self.forget_history();
-        self.journal = Some(journal);
-        Ok(())
-    }
-
-    fn replay(&mut self, entry: Entry) -> Result<(), String> {
-        match entry {
-            Entry::Genesis { .. } => Err("a second genesis".to_owned()),
-            Entry::Block {
-                slot,
-                hash,
-                transactions,
-            } => {
-                let txs: Result<Vec<Pooled>, RpcError> =
-                    transactions.iter().map(|raw| admission::decode(raw)).collect();
-                let txs = txs.map_err(|error| error.message)?;
-                self.replay_block(slot, txs, Some(hash))
-            }
-            Entry::Empty(run) => {
-                for index in 0..run.count {
-                    let slot = Slot {
-                        number: run.first + index,
-                        timestamp: run.time + index * run.step,
-                        base_fee: self.blocks.base_fee_after(self.head()),
-                    };
-                    self.replay_block(slot, Vec::new(), (index + 1 == run.count).then_some(run.hash))?;
-                }
-                Ok(())
-            }
-            Entry::Rewind { block, writes } => self
-                .rewind(Mark { block, writes })
-                .map(|_| ())
-                .ok_or_else(|| format!("block {block} cannot be gone back to")),
-            Entry::Account {
-                address,
-                balance,
-                nonce,
-                code,
-            } => {
-                self.state
-                    .set_account(address, account_info(balance, nonce, code));
-                Ok(())
-            }
-            Entry::Slot { address, slot, value } => {
-                self.state.set_slot(address, slot, value);
-                Ok(())
-            }
-            Entry::Clock(clock) => {
-                self.clock = clock;
-                Ok(())
-            }
-        }
-    }
-
-    fn replay_block(&mut self, slot: Slot, txs: Vec<Pooled>, expected: Option<B256>) -> Result<(), String> {
-        if slot.number != self.head() + 1 {
-            return Err(format!("block {} follows block {}", slot.number, self.head()));
-        }
-        let count = txs.len();
-        let sealed = self.seal(slot, txs);
-        if sealed.mined.len() != count {
-            return Err(format!("block {}: a transaction did not run again", slot.number));
-        }
-        if expected.is_some_and(|hash| hash != sealed.hash) {
-            return Err(format!("block {} comes out different", slot.number));
-        }
-        Ok(())
-    }
-
     /// Tells the journal. A journal that cannot be written stops the chain from changing.
     pub fn write(&mut self, entry: &Entry) {
         if self.replaying {
@@ -411,22 +322,5 @@ impl Node {
                 "the chain journal cannot be written: {error}"
             ))),
         }
-    }
-}
-
-/// An account with code, in revm's terms.
-pub(crate) fn account_info(balance: U256, nonce: u64, code: Bytes) -> AccountInfo {
-    let info = AccountInfo {
-        balance,
-        nonce,
-        ..Default::default()
-    };
-    if code.is_empty() {
-        return info;
-    }
-    AccountInfo {
-        code_hash: keccak256(&code),
-        code: Some(Bytecode::new_raw(code)),
-        ..info
     }
 }
