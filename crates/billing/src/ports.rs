@@ -63,9 +63,11 @@ pub trait SettlementStore: Send + Sync {
     async fn unsealed(&self) -> Result<Unsealed, StoreError>;
     /// The sealed batch that is not final, if there is one.
     async fn open_batch(&self) -> Result<Option<(Batch, BatchState)>, StoreError>;
-    /// Atomically takes waiting items (oldest first, within the policy's bounds), calls
+    /// Atomically takes waiting items within the policy's bounds, calls
     /// [`Batch::build`](crate::batch::Batch) with the next sequence number and stores the result.
-    /// `None` when a batch is open or nothing waits.
+    /// Oldest first; skipped ones come after those that wait for their first batch, so that an
+    /// organization that cannot pay never crowds out the others. `None` when a batch is open or
+    /// nothing waits.
     async fn seal(&self, policy: SealPolicy, now: Timestamp) -> Result<Option<Batch>, StoreError>;
     /// A batch by number.
     async fn batch(&self, seq: u64) -> Result<Option<(Batch, BatchState)>, StoreError>;
@@ -126,8 +128,10 @@ pub trait Settler: Send + Sync {
     async fn next_sequence(&self) -> Result<u64, ChainError>;
     /// Hands the batch to the durable outbox under the key `settle/{seq}`; again is harmless.
     async fn submit(&self, batch: Batch) -> Result<(), ChainError>;
-    /// The hash the contract stores for this batch: keccak(chain id, orchestrator, seq, root, lines).
+    /// The hash the contract will store for this batch, computed here: keccak(chain id, orchestrator, seq, root, lines).
     async fn expected_hash(&self, batch: Batch) -> Result<Hash32, ChainError>;
+    /// The hash the contract has stored for this batch (`batchHash`); `None` before it was settled.
+    async fn settled_hash(&self, seq: u64) -> Result<Option<Hash32>, ChainError>;
     /// The contract's own check of a receipt's leaf: `verifyReceipt`.
     async fn verify_receipt(
         &self,
