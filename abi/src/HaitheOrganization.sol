@@ -273,9 +273,11 @@ contract HaitheOrganization is IHaitheErrors {
     function acceptOwnership() external {
         if (msg.sender != pendingOwner) revert NotPendingOwner(msg.sender);
         address previous = owner;
-        if (roles[msg.sender] != NONE) _setRole(msg.sender, NONE);
+        bool hadRole = roles[msg.sender] != NONE;
         pendingOwner = address(0);
         owner = msg.sender;
+        delete roles[msg.sender];
+        if (hadRole) orchestrator.reportRoleChanged(msg.sender, NONE);
         orchestrator.reportOwnershipTransferred(previous, msg.sender);
     }
 

@@ -21,8 +21,8 @@ abstract contract EventRelay is Registry {
         emit RoleChanged(msg.sender, account, role);
     }
 
-    function reportOwnershipOffered(address owner_, address newOwner) external override fromOrganization {
-        emit OrganizationOwnershipOffered(msg.sender, owner_, newOwner);
+    function reportOwnershipOffered(address currentOwner, address newOwner) external override fromOrganization {
+        emit OrganizationOwnershipOffered(msg.sender, currentOwner, newOwner);
     }
 
     function reportOwnershipTransferred(address previousOwner, address newOwner) external override fromOrganization {

@@ -11,9 +11,9 @@ import {ExpiringPause} from "./ExpiringPause.sol";
 /// @notice Three keys. The *owner* is cold: it appoints the other two, ends a pause and takes the platform's share out.
 /// The *server* is hot: it settles and registers. The *guardian* can only pause.
 ///
-/// A new server waits `exitTime`, which is long enough for every organization to request and execute a withdrawal:
-/// nobody has to trust a server chosen after they paid in. A stolen server key is met by a pause (at most `MAX_PAUSE`,
-/// longer than any `exitTime`) in which the replacement becomes ready.
+/// A new server waits `exitTime`: who does not trust it has the time to request and execute a withdrawal. The wait runs
+/// on block time, so that a stolen server key can be met by a pause (`MAX_PAUSE` is longer than any `exitTime`) in which
+/// its replacement becomes ready; in that case it is the daily caps that protect those who would rather leave.
 abstract contract Governed is Ownable2Step, ExpiringPause {
     /// @notice Seconds in which a withdrawal can be executed once it is ready.
     uint64 public constant WITHDRAWAL_WINDOW = 1 days;

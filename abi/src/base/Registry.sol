@@ -123,15 +123,7 @@ abstract contract Registry is Governed {
         isProduct[product] = true;
         products.push(product);
         emit ProductAdded(
-            product,
-            msg.sender,
-            products.length - 1,
-            name,
-            uri,
-            iv,
-            encryptedKeyForTEE,
-            category,
-            pricePerCall
+            product, msg.sender, products.length - 1, name, uri, iv, encryptedKeyForTEE, category, pricePerCall
         );
         HaitheProduct(product).initialize(msg.sender, name, uri, iv, encryptedKeyForTEE, category, pricePerCall);
     }

@@ -152,9 +152,7 @@ abstract contract Settlement is Registry, ReentrancyGuardTransient {
         uint256 nano,
         bytes32 receiptHash
     ) external pure returns (bytes32) {
-        return keccak256(
-            bytes.concat(keccak256(abi.encode(version, receiptId, seq, line, org, nano, receiptHash)))
-        );
+        return keccak256(bytes.concat(keccak256(abi.encode(version, receiptId, seq, line, org, nano, receiptHash))));
     }
 
     /// @dev Credits creators with what all lines together brought them: one entry and one event per creator, however

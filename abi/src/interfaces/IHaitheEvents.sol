@@ -12,9 +12,7 @@ interface IHaitheEvents {
     /// @notice `account` now has `role` (0 none, 1 member, 2 administrator) in `organization`.
     event RoleChanged(address indexed organization, address indexed account, uint8 role);
     /// @notice Ownership was offered to `newOwner`, who has to accept; the zero address takes an offer back.
-    event OrganizationOwnershipOffered(
-        address indexed organization, address indexed owner, address indexed newOwner
-    );
+    event OrganizationOwnershipOffered(address indexed organization, address indexed owner, address indexed newOwner);
     /// @notice The offer was accepted.
     event OrganizationOwnershipTransferred(
         address indexed organization, address indexed previousOwner, address indexed newOwner

@@ -17,7 +17,7 @@ interface IHaitheOrchestrator {
     // Reports by organizations. Each becomes the event of that name.
 
     function reportRoleChanged(address account, uint8 role) external;
-    function reportOwnershipOffered(address owner, address newOwner) external;
+    function reportOwnershipOffered(address currentOwner, address newOwner) external;
     function reportOwnershipTransferred(address previousOwner, address newOwner) external;
     function reportDailyCapChanged(uint256 cap, uint64 effectiveAt) external;
     function reportProductEnabled(address product, uint256 maxPrice) external;
