@@ -1,0 +1,70 @@
+//! What a database must offer to be tested, and the list of databases.
+
+use async_trait::async_trait;
+use haithe_billing::ports::{Books, ChainIndex, Ledger, SettlementStore, TxOutbox};
+use haithe_identity::ports::{ApiKeyStore, ChallengeStore, SessionStore};
+use haithe_kernel::{Decimals, FixedClock, Timestamp};
+use haithe_orgs::ports::{Directory, OrgStore, ProjectStore};
+use std::sync::Arc;
+
+/// 15 January 2026, noon: far from the border of a day or a month.
+pub const NOON: Timestamp = Timestamp::from_seconds(1_768_478_400);
+
+/// What a database is opened with.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    pub clock: Arc<FixedClock>,
+    pub decimals: Decimals,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self::with_decimals(18)
+    }
+}
+
+impl Setup {
+    pub fn with_decimals(digits: u8) -> Self {
+        Self {
+            clock: Arc::new(FixedClock::at(NOON)),
+            decimals: Decimals::new(digits).unwrap(),
+        }
+    }
+}
+
+/// One database of its own, with every port that lives in it.
+#[async_trait]
+pub trait Database: Sized + Send + Sync + 'static {
+    /// An empty one.
+    async fn open(setup: Setup) -> Self;
+    /// The same data after a restart of the service.
+    async fn reopened(self) -> Self;
+    fn setup(&self) -> &Setup;
+    fn challenges(&self) -> Arc<dyn ChallengeStore>;
+    fn sessions(&self) -> Arc<dyn SessionStore>;
+    fn api_keys(&self) -> Arc<dyn ApiKeyStore>;
+    fn orgs(&self) -> Arc<dyn OrgStore>;
+    fn projects(&self) -> Arc<dyn ProjectStore>;
+    fn directory(&self) -> Arc<dyn Directory>;
+    fn ledger(&self) -> Arc<dyn Ledger>;
+    fn books(&self) -> Arc<dyn Books>;
+    fn settlements(&self) -> Arc<dyn SettlementStore>;
+    fn index(&self) -> Arc<dyn ChainIndex>;
+    fn outbox(&self) -> Arc<dyn TxOutbox>;
+}
+
+/// Runs each named `async fn(db: impl Database)` of the module on every database.
+macro_rules! on_every_database {
+    ($($test:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $test() {
+                    use $crate::database::{Database, Setup};
+                    super::$test($crate::sqlite::SqliteDatabase::open(Setup::default()).await).await;
+                }
+            )+
+        }
+    };
+}
+pub(crate) use on_every_database;

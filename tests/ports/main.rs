@@ -1,0 +1,20 @@
+//! Contract suites: one module per port, run for every adapter that claims to implement it.
+//!
+//! Expectations come from the ports' documentation. A second database adds one line to
+//! [`on_every_database`] and inherits everything here.
+
+mod api_keys;
+mod books;
+mod chain_index;
+mod challenges;
+mod database;
+mod directory;
+mod ledger;
+mod ledger_under_random_use;
+mod orgs;
+mod outbox;
+mod projects;
+mod sessions;
+mod settlements;
+mod sqlite;
+mod world;

@@ -1,0 +1,267 @@
+//! [`OrgStore`]: organizations as the chain and their members made them.
+
+use crate::{
+    database::{Database, NOON, on_every_database},
+    world::{World, unknown_org, wallet},
+};
+use haithe_billing::chain::EventBody;
+use haithe_kernel::{ModelId, OrgId, Timestamp};
+use haithe_orgs::{OrgMember, OrgRole, Organization, ProjectRole, Standing};
+use std::time::Duration;
+
+fn member(org: &Organization, number: u8, role: OrgRole) -> OrgMember {
+    OrgMember {
+        org: org.id,
+        address: wallet(number),
+        role,
+        created_at: at(number),
+    }
+}
+
+fn at(second: u8) -> Timestamp {
+    NOON.plus(Duration::from_secs(u64::from(second)))
+}
+
+async fn names<D: Database>(world: &World<D>, number: u8) -> Vec<String> {
+    let orgs = world.db.orgs().of_wallet(wallet(number)).await.unwrap();
+    orgs.into_iter().map(|org| org.name).collect()
+}
+
+async fn an_organization_appears_by_indexing_and_is_found_every_way(db: impl Database) {
+    let mut world = World::over(db).await;
+    let org = world.organization("Acme", wallet(1)).await;
+    assert_eq!(
+        (org.name.as_str(), org.owner, org.orchestrator_index),
+        ("Acme", wallet(1), 1)
+    );
+    assert_eq!(org.deleted_at, None);
+    let orgs = world.db.orgs();
+    assert_eq!(orgs.find(org.id).await.unwrap(), Some(org.clone()));
+    assert_eq!(orgs.find_by_uid(org.uid).await.unwrap(), Some(org.clone()));
+    assert_eq!(orgs.newest_owned(wallet(1)).await.unwrap(), Some(org.clone()));
+    assert_eq!(orgs.count().await.unwrap(), 1);
+    assert_eq!(orgs.find(OrgId(org.id.0 + 1)).await.unwrap(), None);
+    assert_eq!(orgs.find_by_uid(unknown_org()).await.unwrap(), None);
+    assert_eq!(orgs.find_by_chain_name("acme".into()).await.unwrap(), None);
+    assert_eq!(orgs.newest_owned(wallet(2)).await.unwrap(), None);
+}
+
+async fn a_wallet_sees_what_it_owns_belongs_to_or_works_in_newest_first(db: impl Database) {
+    let mut world = World::over(db).await;
+    let first = world.organization("first", wallet(1)).await;
+    let second = world.organization("second", wallet(2)).await;
+    let third = world.organization("third", wallet(3)).await;
+    world.organization("fourth", wallet(4)).await;
+    world
+        .db
+        .orgs()
+        .put_member(member(&first, 3, OrgRole::Member))
+        .await
+        .unwrap();
+    let project = world.project(&second).await;
+    let developer = ProjectRole::Developer;
+    world
+        .db
+        .projects()
+        .put_member(project.id, wallet(3), developer)
+        .await
+        .unwrap();
+    assert_eq!(names(&world, 3).await, ["third", "second", "first"]);
+    assert_eq!(names(&world, 1).await, ["first"]);
+    assert_eq!(names(&world, 9).await, Vec::<String>::new());
+    assert_eq!(
+        world.db.orgs().newest_owned(wallet(3)).await.unwrap(),
+        Some(third)
+    );
+}
+
+async fn renaming_changes_what_is_shown_and_not_the_name_on_chain(db: impl Database) {
+    let mut world = World::over(db).await;
+    let org = world.organization("Acme", wallet(1)).await;
+    let orgs = world.db.orgs();
+    let renamed = orgs.rename(org.id, "Bcme".into()).await.unwrap().unwrap();
+    assert_eq!(renamed.name, "Bcme");
+    assert_eq!(
+        orgs.find_by_chain_name("Acme".into()).await.unwrap(),
+        Some(renamed)
+    );
+    assert_eq!(orgs.find_by_chain_name("Bcme".into()).await.unwrap(), None);
+    assert_eq!(orgs.rename(OrgId(org.id.0 + 9), "x".into()).await.unwrap(), None);
+}
+
+async fn a_deleted_organization_is_found_no_more(db: impl Database) {
+    let mut world = World::over(db).await;
+    let org = world.organization("Acme", wallet(1)).await;
+    let orgs = world.db.orgs();
+    let was = orgs.delete(org.id, at(9)).await.unwrap().unwrap();
+    assert_eq!((was.id, was.name), (org.id, org.name));
+    assert_eq!(orgs.find(org.id).await.unwrap(), None);
+    assert_eq!(orgs.find_by_uid(org.uid).await.unwrap(), None);
+    assert_eq!(orgs.find_by_chain_name("Acme".into()).await.unwrap(), None);
+    assert_eq!(orgs.newest_owned(wallet(1)).await.unwrap(), None);
+    assert_eq!(names(&world, 1).await, Vec::<String>::new());
+    assert_eq!(orgs.delete(org.id, at(10)).await.unwrap(), None);
+    assert_eq!(orgs.rename(org.id, "again".into()).await.unwrap(), None);
+}
+
+async fn standing_tells_every_role_apart(db: impl Database) {
+    let mut world = World::over(db).await;
+    let org = world.organization("Acme", wallet(1)).await;
+    let other = world.organization("Other", wallet(9)).await;
+    let project = world.project(&org).await;
+    let sibling = world.project(&org).await;
+    let (orgs, projects) = (world.db.orgs(), world.db.projects());
+    orgs.put_member(member(&org, 2, OrgRole::Admin)).await.unwrap();
+    orgs.put_member(member(&org, 3, OrgRole::Member)).await.unwrap();
+    projects
+        .put_member(project.id, wallet(4), ProjectRole::Viewer)
+        .await
+        .unwrap();
+    let stand = async |number: u8, of| orgs.standing(org.id, of, wallet(number)).await.unwrap();
+    let nobody = Standing::default();
+    assert_eq!(
+        stand(1, None).await,
+        Standing {
+            owner: true,
+            ..nobody
+        }
+    );
+    let admin = Standing {
+        org: Some(OrgRole::Admin),
+        ..nobody
+    };
+    assert_eq!(stand(2, Some(project.id)).await, admin);
+    let plain = Standing {
+        org: Some(OrgRole::Member),
+        ..nobody
+    };
+    assert_eq!(stand(3, None).await, plain);
+    let viewer = Standing {
+        project: Some(ProjectRole::Viewer),
+        any_project: true,
+        ..nobody
+    };
+    assert_eq!(stand(4, Some(project.id)).await, viewer);
+    let elsewhere = Standing {
+        any_project: true,
+        ..nobody
+    };
+    assert_eq!(stand(4, Some(sibling.id)).await, elsewhere);
+    assert_eq!(stand(4, None).await, elsewhere);
+    assert_eq!(stand(5, Some(project.id)).await, nobody);
+    let stranger = orgs
+        .standing(other.id, Some(project.id), wallet(1))
+        .await
+        .unwrap();
+    assert_eq!(
+        stranger, nobody,
+        "a project of another organization gives no standing here"
+    );
+    let foreign_project = orgs
+        .standing(other.id, Some(project.id), wallet(4))
+        .await
+        .unwrap();
+    assert_eq!(foreign_project, nobody);
+}
+
+async fn members_are_listed_newest_first_without_the_owner(db: impl Database) {
+    let mut world = World::over(db).await;
+    let org = world.organization("Acme", wallet(1)).await;
+    let orgs = world.db.orgs();
+    for number in [2, 3, 4] {
+        orgs.put_member(member(&org, number, OrgRole::Member))
+            .await
+            .unwrap();
+    }
+    let changed = orgs.put_member(member(&org, 3, OrgRole::Admin)).await.unwrap();
+    assert_eq!(changed.role, OrgRole::Admin);
+    let listed = orgs.members(org.id).await.unwrap();
+    let listed: Vec<_> = listed.iter().map(|m| (m.address, m.role)).collect();
+    let (plain, admin) = (OrgRole::Member, OrgRole::Admin);
+    assert_eq!(
+        listed,
+        [(wallet(4), plain), (wallet(3), admin), (wallet(2), plain)]
+    );
+    assert_eq!(orgs.role(org.id, wallet(3)).await.unwrap(), Some(OrgRole::Admin));
+    assert_eq!(orgs.role(org.id, wallet(1)).await.unwrap(), None);
+}
+
+async fn removing_a_member_takes_its_roles_in_the_projects_too(db: impl Database) {
+    let mut world = World::over(db).await;
+    let org = world.organization("Acme", wallet(1)).await;
+    let other = world.organization("Other", wallet(1)).await;
+    let (here, there) = (world.project(&org).await, world.project(&other).await);
+    let (orgs, projects) = (world.db.orgs(), world.db.projects());
+    orgs.put_member(member(&org, 2, OrgRole::Admin)).await.unwrap();
+    for project in [&here, &there] {
+        projects
+            .put_member(project.id, wallet(2), ProjectRole::Developer)
+            .await
+            .unwrap();
+    }
+    let removed = orgs.remove_member(org.id, wallet(2)).await.unwrap().unwrap();
+    assert_eq!((removed.address, removed.role), (wallet(2), OrgRole::Admin));
+    assert_eq!(orgs.role(org.id, wallet(2)).await.unwrap(), None);
+    assert!(projects.members(here.id).await.unwrap().is_empty());
+    assert_eq!(
+        projects.members(there.id).await.unwrap().len(),
+        1,
+        "another organization's project"
+    );
+    assert_eq!(orgs.remove_member(org.id, wallet(2)).await.unwrap(), None);
+}
+
+async fn models_are_enabled_and_disabled_per_organization(db: impl Database) {
+    let mut world = World::over(db).await;
+    let org = world.organization("Acme", wallet(1)).await;
+    let other = world.organization("Other", wallet(1)).await;
+    let orgs = world.db.orgs();
+    let before = orgs.models(other.id).await.unwrap();
+    for model in [7, 8, 7] {
+        orgs.enable_model(org.id, ModelId(model), at(1)).await.unwrap();
+    }
+    let enabled = orgs.models(org.id).await.unwrap();
+    assert_eq!(enabled.iter().filter(|model| model.0 == 7).count(), 1);
+    assert!(enabled.contains(&ModelId(8)));
+    assert!(orgs.disable_model(org.id, ModelId(7)).await.unwrap());
+    assert!(!orgs.disable_model(org.id, ModelId(7)).await.unwrap());
+    assert!(!orgs.models(org.id).await.unwrap().contains(&ModelId(7)));
+    assert_eq!(orgs.models(other.id).await.unwrap(), before);
+}
+
+async fn the_owner_follows_the_chain_and_a_rewind(db: impl Database) {
+    let mut world = World::over(db).await;
+    let org = world.organization("Acme", wallet(1)).await;
+    let sold = EventBody::OwnershipTransferred {
+        org: org.address,
+        from: wallet(1),
+        to: wallet(2),
+    };
+    world.mine_one(sold).await;
+    let owner = |org: Option<Organization>| org.unwrap().owner;
+    assert_eq!(owner(world.db.orgs().find(org.id).await.unwrap()), wallet(2));
+    assert_eq!(names(&world, 1).await, Vec::<String>::new());
+    world.rewind(1).await;
+    assert_eq!(owner(world.db.orgs().find(org.id).await.unwrap()), wallet(1));
+    assert!(
+        world
+            .db
+            .orgs()
+            .standing(org.id, None, wallet(1))
+            .await
+            .unwrap()
+            .owner
+    );
+}
+
+on_every_database!(
+    an_organization_appears_by_indexing_and_is_found_every_way,
+    a_wallet_sees_what_it_owns_belongs_to_or_works_in_newest_first,
+    renaming_changes_what_is_shown_and_not_the_name_on_chain,
+    a_deleted_organization_is_found_no_more,
+    standing_tells_every_role_apart,
+    members_are_listed_newest_first_without_the_owner,
+    removing_a_member_takes_its_roles_in_the_projects_too,
+    models_are_enabled_and_disabled_per_organization,
+    the_owner_follows_the_chain_and_a_rewind,
+);

@@ -1,0 +1,162 @@
+//! [`ProjectStore`].
+
+use crate::{
+    database::{Database, on_every_database},
+    world::{World, new_project, wallet},
+};
+use haithe_kernel::{ModelId, ProjectId, ProjectUid};
+use haithe_orgs::{Project, ProjectChange, ProjectMember, ProjectRole};
+use uuid::Uuid;
+
+async fn a_project_starts_private_free_and_with_the_documented_defaults(db: impl Database) {
+    let mut world = World::over(db).await;
+    let org = world.organization("Acme", wallet(1)).await;
+    let new = new_project(org.id, "Agent");
+    let made = world.db.projects().create(new.clone()).await.unwrap();
+    assert_eq!(
+        (made.uid, made.org, made.name.as_str()),
+        (new.uid, org.id, "Agent")
+    );
+    assert_eq!(
+        (made.default_model, made.created_at),
+        (new.default_model, new.created_at)
+    );
+    assert_eq!(
+        (made.search_enabled, made.memory_enabled, made.public),
+        (false, false, false)
+    );
+    assert_eq!(made.memory_window, 30);
+    assert_eq!(made.memory_retention_days, None);
+    assert_eq!(made.price_per_call.nano(), 0);
+    let projects = world.db.projects();
+    assert_eq!(projects.find(made.id).await.unwrap(), Some(made.clone()));
+    assert_eq!(projects.find_by_uid(made.uid).await.unwrap(), Some(made.clone()));
+    assert_eq!(projects.find(ProjectId(made.id.0 + 1)).await.unwrap(), None);
+    let unknown = ProjectUid::new(Uuid::nil());
+    assert_eq!(projects.find_by_uid(unknown).await.unwrap(), None);
+}
+
+async fn a_change_touches_only_what_it_names(db: impl Database) {
+    let mut world = World::over(db).await;
+    let org = world.organization("Acme", wallet(1)).await;
+    let made = world.project(&org).await;
+    let projects = world.db.projects();
+    let everything = ProjectChange {
+        name: Some("Other".into()),
+        search_enabled: Some(true),
+        memory_enabled: Some(true),
+        memory_window: Some(100),
+        memory_retention_days: Some(Some(365)),
+        default_model: Some(ModelId(3)),
+        price_per_call: Some(haithe_kernel::Usdt::from_nano(i64::MAX)),
+        public: Some(true),
+    };
+    let changed = projects.change(made.id, everything).await.unwrap().unwrap();
+    let expected = Project {
+        name: "Other".into(),
+        search_enabled: true,
+        memory_enabled: true,
+        memory_window: 100,
+        memory_retention_days: Some(365),
+        default_model: ModelId(3),
+        price_per_call: haithe_kernel::Usdt::from_nano(i64::MAX),
+        public: true,
+        ..made.clone()
+    };
+    assert_eq!(changed, expected);
+    let forget = ProjectChange {
+        memory_retention_days: Some(None),
+        ..ProjectChange::default()
+    };
+    let changed = projects.change(made.id, forget).await.unwrap().unwrap();
+    let expected = Project {
+        memory_retention_days: None,
+        ..expected
+    };
+    assert_eq!(changed, expected);
+    assert_eq!(projects.find(made.id).await.unwrap(), Some(expected));
+    let nobody = projects.change(ProjectId(made.id.0 + 9), ProjectChange::default());
+    assert_eq!(nobody.await.unwrap(), None);
+}
+
+async fn lists_are_newest_first_and_per_organization_or_wallet(db: impl Database) {
+    let mut world = World::over(db).await;
+    let org = world.organization("Acme", wallet(1)).await;
+    let other = world.organization("Other", wallet(1)).await;
+    let first = world.project(&org).await;
+    let second = world.project(&org).await;
+    let foreign = world.project(&other).await;
+    let projects = world.db.projects();
+    for project in [&first, &foreign] {
+        projects
+            .put_member(project.id, wallet(2), ProjectRole::Viewer)
+            .await
+            .unwrap();
+    }
+    let ids = |list: Vec<Project>| list.iter().map(|project| project.id).collect::<Vec<_>>();
+    assert_eq!(ids(projects.of_org(org.id).await.unwrap()), [second.id, first.id]);
+    assert_eq!(
+        ids(projects.of_wallet(wallet(2)).await.unwrap()),
+        [foreign.id, first.id]
+    );
+    assert!(
+        projects.of_wallet(wallet(1)).await.unwrap().is_empty(),
+        "owning is no project role"
+    );
+}
+
+async fn members_come_change_and_go(db: impl Database) {
+    let mut world = World::over(db).await;
+    let org = world.organization("Acme", wallet(1)).await;
+    let project = world.project(&org).await;
+    let projects = world.db.projects();
+    projects
+        .put_member(project.id, wallet(2), ProjectRole::Viewer)
+        .await
+        .unwrap();
+    let admin = ProjectMember {
+        project: project.id,
+        address: wallet(2),
+        role: ProjectRole::Admin,
+    };
+    let put = projects
+        .put_member(project.id, wallet(2), ProjectRole::Admin)
+        .await
+        .unwrap();
+    assert_eq!(put, admin);
+    assert_eq!(projects.members(project.id).await.unwrap(), [admin.clone()]);
+    assert_eq!(
+        projects.remove_member(project.id, wallet(2)).await.unwrap(),
+        Some(admin)
+    );
+    assert_eq!(projects.remove_member(project.id, wallet(2)).await.unwrap(), None);
+}
+
+async fn a_deleted_project_is_gone_and_its_receipts_stay(db: impl Database) {
+    let mut world = World::over(db).await;
+    let (org, project) = world.funded("Acme", crate::world::nano(100)).await;
+    let call = world.spend(&org, &project, crate::world::nano(40)).await;
+    world
+        .db
+        .projects()
+        .put_member(project.id, wallet(2), ProjectRole::Viewer)
+        .await
+        .unwrap();
+    let was = world.db.projects().delete(project.id).await.unwrap();
+    assert_eq!(was.map(|was| was.id), Some(project.id));
+    assert_eq!(world.db.projects().find(project.id).await.unwrap(), None);
+    assert_eq!(world.db.projects().find_by_uid(project.uid).await.unwrap(), None);
+    assert!(world.db.projects().of_org(org.id).await.unwrap().is_empty());
+    assert!(world.db.projects().of_wallet(wallet(2)).await.unwrap().is_empty());
+    assert_eq!(world.db.projects().delete(project.id).await.unwrap(), None);
+    assert!(world.db.books().receipt(call).await.unwrap().is_some());
+    world.assert_sound().await;
+}
+
+on_every_database!(
+    a_project_starts_private_free_and_with_the_documented_defaults,
+    a_change_touches_only_what_it_names,
+    lists_are_newest_first_and_per_organization_or_wallet,
+    members_come_change_and_go,
+    a_deleted_project_is_gone_and_its_receipts_stay,
+);
