@@ -1,7 +1,7 @@
 //! The orchestrator on its chain, checked before anything is believed.
 
 use crate::{
-    config::{EvmConfig, RpcLimits},
+    config::EvmConfig,
     contracts::{
         HaitheOrchestrator::{self, HaitheOrchestratorInstance},
         TestUsdt::{self, TestUsdtInstance},
@@ -107,10 +107,6 @@ impl ChainClient {
     /// The node.
     pub fn node(&self) -> &Node {
         &self.inner.node
-    }
-
-    pub(crate) fn limits(&self) -> &RpcLimits {
-        self.inner.node.limits()
     }
 
     /// The checked payment token.

@@ -1,4 +1,8 @@
 //! Bindings made from the checked-in artifacts, and the artifacts' ABIs for others.
+#![expect(
+    clippy::too_many_arguments,
+    reason = "events and calls have as many as the contracts gave them"
+)]
 
 use alloy::sol;
 use serde::Deserialize;

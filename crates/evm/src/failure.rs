@@ -197,6 +197,14 @@ impl NodeError {
         reverted.then(|| bounded(&payload.message))
     }
 
+    /// What the contract said when it reverted; empty when it said nothing or did not revert.
+    pub(crate) fn revert_data(&self) -> Bytes {
+        match self {
+            Self::Refused(payload) => payload.as_revert_data().unwrap_or_default(),
+            _ => Bytes::new(),
+        }
+    }
+
     /// Whether the node ran the code and the code failed by itself, by whatever means.
     pub(crate) fn is_execution_failure(&self) -> bool {
         const WORDS: [&str; 11] = [

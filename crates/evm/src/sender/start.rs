@@ -1,0 +1,193 @@
+//! Intents without a nonce: whether they would go through, and if so, their first attempt.
+
+use super::{
+    Alarm, Pass, Refusal, SendError, Sender, View,
+    answer::Answer,
+    attempt::{Offer, Purpose},
+    follow::unsigned,
+};
+use crate::{
+    contracts::HaitheOrchestrator::WrongSequence,
+    failure::{NodeError, bounded},
+};
+use alloy::{eips::BlockNumberOrTag, primitives::Bytes, providers::Provider, sol_types::SolError};
+use haithe_billing::outbox::{TxIntent, TxPurpose};
+
+/// What the node says an intent would do now.
+pub(super) enum Simulated {
+    /// It would go through.
+    Ready { gas_limit: u64 },
+    /// It would fail.
+    Refused { reason: String, data: Bytes },
+    /// It cannot even be tried.
+    NoFunds(String),
+}
+
+impl Sender {
+    /// Starts as many queued intents as may be under way at once, the oldest first.
+    pub(super) async fn start(
+        &mut self,
+        queued: &[TxIntent],
+        view: &View,
+        pass: &mut Pass,
+    ) -> Result<(), SendError> {
+        for intent in queued {
+            if self.signals.wants_cancelled(&intent.key) {
+                self.fail(intent, "cancelled before it was sent".to_owned(), pass)
+                    .await?;
+                continue;
+            }
+            let full = pass.in_flight >= self.lane.policy.max_in_flight;
+            if full || pass.blocked || self.halted.is_some() {
+                continue;
+            }
+            if self.is_resting(intent) {
+                self.alarm_refused(intent, pass);
+                continue;
+            }
+            match self.simulate(intent).await? {
+                Simulated::Ready { gas_limit } => self.number(intent, gas_limit, view, pass).await?,
+                Simulated::Refused { reason, data } => self.refuse(intent, reason, &data, view, pass).await?,
+                Simulated::NoFunds(reason) => self.report(intent, &Answer::NoFunds(reason), pass),
+            }
+        }
+        Ok(())
+    }
+
+    async fn number(
+        &mut self,
+        intent: &TxIntent,
+        gas_limit: u64,
+        view: &View,
+        pass: &mut Pass,
+    ) -> Result<(), SendError> {
+        self.refused.remove(&intent.id);
+        let fees = self.first_fees().await?;
+        let nonce = self.outbox.assign_nonce(intent.id, view.next_nonce).await?;
+        pass.queued = pass.queued.saturating_sub(1);
+        pass.in_flight += 1;
+        let offer = Offer {
+            nonce,
+            gas_limit,
+            fees,
+        };
+        self.attempt(intent, Purpose::AsAsked, offer, pass).await
+    }
+
+    /// Runs the call on the newest block without sending it.
+    pub(super) async fn simulate(&self, intent: &TxIntent) -> Result<Simulated, NodeError> {
+        let question = self
+            .node()
+            .provider()
+            .estimate_gas(unsigned(intent).question(self.account()));
+        let gas = match self
+            .node()
+            .ask("eth_estimateGas", question.block(BlockNumberOrTag::Latest.into()))
+            .await
+        {
+            Ok(gas) => gas,
+            Err(error) => return understood(error),
+        };
+        let cap = self.lane.policy.gas_cap;
+        if gas > cap {
+            let reason = format!("it needs {gas} gas, more than the {cap} that are allowed");
+            return Ok(Simulated::Refused {
+                reason,
+                data: Bytes::new(),
+            });
+        }
+        let gas_limit = gas.saturating_add(gas / 5).min(cap);
+        Ok(Simulated::Ready { gas_limit })
+    }
+
+    /// A refused one-shot intent has failed. A batch is tried again later: funds arrive, pauses end.
+    async fn refuse(
+        &mut self,
+        intent: &TxIntent,
+        reason: String,
+        data: &Bytes,
+        view: &View,
+        pass: &mut Pass,
+    ) -> Result<(), SendError> {
+        if intent.purpose != TxPurpose::SettleBatch {
+            return self.fail(intent, reason, pass).await;
+        }
+        if is_behind(data) && self.is_settled_for_good(intent, view).await? {
+            return self
+                .fail(intent, format!("settled already: {reason}"), pass)
+                .await;
+        }
+        let retry_at = self.clock.now().plus(self.lane.policy.retry_refused);
+        self.refused.insert(intent.id, Refusal { reason, retry_at });
+        self.alarm_refused(intent, pass);
+        Ok(())
+    }
+
+    /// Whether the batch's number was behind the contract's in a final block, too.
+    async fn is_settled_for_good(&self, intent: &TxIntent, view: &View) -> Result<bool, NodeError> {
+        let final_block = (view.head + 1).saturating_sub(self.lane.finality.max(1));
+        let question = self
+            .node()
+            .provider()
+            .call(unsigned(intent).question(self.account()));
+        let question = question.block(BlockNumberOrTag::Number(final_block).into());
+        match self.node().ask("eth_call", question).await {
+            Ok(_) => Ok(false),
+            Err(error) => match understood(error)? {
+                Simulated::Refused { data, .. } => Ok(is_behind(&data)),
+                Simulated::Ready { .. } | Simulated::NoFunds(_) => Ok(false),
+            },
+        }
+    }
+
+    async fn fail(&mut self, intent: &TxIntent, reason: String, pass: &mut Pass) -> Result<(), SendError> {
+        tracing::warn!(
+            intent = intent.key,
+            reason,
+            "a transaction failed before it was sent"
+        );
+        self.outbox.close(intent.id, Some(reason)).await?;
+        self.signals.cancelled(&intent.key);
+        pass.queued = pass.queued.saturating_sub(1);
+        pass.progressed = true;
+        Ok(())
+    }
+
+    fn is_resting(&self, intent: &TxIntent) -> bool {
+        let now = self.clock.now();
+        self.refused
+            .get(&intent.id)
+            .is_some_and(|refusal| now < refusal.retry_at)
+    }
+
+    fn alarm_refused(&self, intent: &TxIntent, pass: &mut Pass) {
+        if let Some(refusal) = self.refused.get(&intent.id) {
+            pass.alarms.push(Alarm::Refused {
+                key: intent.key.clone(),
+                purpose: intent.purpose,
+                reason: refusal.reason.clone(),
+            });
+        }
+    }
+}
+
+/// Tells what the contract or the account lacks from what the node lacks.
+fn understood(error: NodeError) -> Result<Simulated, NodeError> {
+    let data = error.revert_data();
+    if let Some(reason) = error.revert_reason() {
+        return Ok(Simulated::Refused { reason, data });
+    }
+    if error.is_execution_failure() {
+        let reason = bounded(&error.to_string());
+        return Ok(Simulated::Refused { reason, data });
+    }
+    match Answer::of(&error) {
+        Answer::NoFunds(reason) => Ok(Simulated::NoFunds(reason)),
+        _ => Err(error),
+    }
+}
+
+/// The contract has settled a batch of this number or a later one.
+fn is_behind(data: &Bytes) -> bool {
+    WrongSequence::abi_decode(data).is_ok_and(|error| error.got < error.expected)
+}

@@ -1,0 +1,172 @@
+//! Settles batches through the outbox.
+
+use crate::{
+    again,
+    client::ChainClient,
+    contracts::{HaitheOrchestrator, Settlement},
+    convert,
+    sender::SenderHandle,
+};
+use alloy::{
+    primitives::{B256, U256, aliases::U96, keccak256},
+    sol_types::{SolCall, SolValue},
+};
+use async_trait::async_trait;
+use haithe_billing::{
+    batch::{Batch, BatchLine},
+    capture::Payee,
+    chain::{ChainError, Hash32},
+    outbox::{NewTx, TxPurpose},
+    ports::{Settler, TxOutbox},
+};
+use haithe_kernel::{Clock, TokenUnits, WalletAddress};
+use std::sync::Arc;
+
+/// [`Settler`] on the orchestrator.
+#[derive(Clone)]
+pub struct EvmSettler {
+    client: ChainClient,
+    outbox: Arc<dyn TxOutbox>,
+    sender: SenderHandle,
+    signer: WalletAddress,
+    clock: Arc<dyn Clock>,
+}
+
+impl EvmSettler {
+    /// `signer` is the server's address, whose [`Sender`](crate::Sender) gave the handle.
+    pub fn new(
+        client: ChainClient,
+        outbox: Arc<dyn TxOutbox>,
+        sender: SenderHandle,
+        signer: WalletAddress,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            client,
+            outbox,
+            sender,
+            signer,
+            clock,
+        }
+    }
+}
+
+#[async_trait]
+impl Settler for EvmSettler {
+    async fn next_sequence(&self) -> Result<u64, ChainError> {
+        let contract = self.client.contract().await?;
+        let next = contract.nextBatch();
+        Ok(self.client.node().ask("nextBatch()", next.call()).await?)
+    }
+
+    /// A batch whose transaction failed for good (it was mined into a pause, say) gets another one
+    /// under `retry/2/settle/{seq}` and so on, unless the contract is past it. The sequence number keeps
+    /// any two of them from settling twice.
+    async fn submit(&self, batch: Batch) -> Result<(), ChainError> {
+        let key = format!("settle/{}", batch.seq);
+        let newest = again::newest(&*self.outbox, &key)
+            .await
+            .map_err(ChainError::unavailable)?;
+        if newest.live().is_some() {
+            return Ok(());
+        }
+        if newest.intent.is_some() && self.next_sequence().await? > batch.seq {
+            return Ok(());
+        }
+        let tx = NewTx {
+            key,
+            purpose: TxPurpose::SettleBatch,
+            signer: self.signer,
+            to: Some(self.client.orchestrator()),
+            data: calldata(&batch)?,
+            on_behalf: None,
+            created_at: self.clock.now(),
+        };
+        newest
+            .enqueue(&*self.outbox, tx)
+            .await
+            .map_err(ChainError::unavailable)?;
+        self.sender.wake();
+        Ok(())
+    }
+
+    async fn expected_hash(&self, batch: Batch) -> Result<Hash32, ChainError> {
+        let orchestrator = convert::address(self.client.orchestrator());
+        let root = convert::hash(batch.root);
+        let chain_id = U256::from(self.client.chain_id());
+        let whole = (chain_id, orchestrator, batch.seq, root, lines(&batch)?);
+        Ok(keccak256(whole.abi_encode_params()).0)
+    }
+
+    async fn settled_hash(&self, seq: u64) -> Result<Option<Hash32>, ChainError> {
+        let contract = self.client.contract().await?;
+        let stored = contract.batchHash(seq);
+        let stored = self.client.node().ask("batchHash()", stored.call()).await?;
+        Ok((!stored.is_zero()).then_some(stored.0))
+    }
+
+    async fn verify_receipt(
+        &self,
+        seq: u64,
+        line: u32,
+        leaf: Hash32,
+        proof: Vec<Hash32>,
+    ) -> Result<bool, ChainError> {
+        let contract = self.client.contract().await?;
+        let proof: Vec<B256> = proof.into_iter().map(convert::hash).collect();
+        let verify = contract.verifyReceipt(seq, line, convert::hash(leaf), proof);
+        Ok(self.client.node().ask("verifyReceipt()", verify.call()).await?)
+    }
+}
+
+fn calldata(batch: &Batch) -> Result<Vec<u8>, ChainError> {
+    let call = HaitheOrchestrator::settleBatchCall {
+        seq: batch.seq,
+        root: convert::hash(batch.root),
+        lines: lines(batch)?,
+    };
+    Ok(call.abi_encode())
+}
+
+fn lines(batch: &Batch) -> Result<Vec<Settlement::Line>, ChainError> {
+    batch.lines.iter().map(line).collect()
+}
+
+/// The platform's credits become the line's own field; all others keep their order.
+fn line(line: &BatchLine) -> Result<Settlement::Line, ChainError> {
+    let mut platform = TokenUnits::ZERO;
+    let mut credits = Vec::with_capacity(line.credits.len());
+    for credit in &line.credits {
+        match credit.payee {
+            Payee::Platform => {
+                platform = platform.checked_add(credit.units).ok_or_else(too_large)?;
+            }
+            Payee::Creator(_) | Payee::Organization(_) => credits.push(Settlement::Credit {
+                payee: convert::address(credit.address),
+                amount: u96(credit.units)?,
+            }),
+        }
+    }
+    Ok(Settlement::Line {
+        org: convert::address(line.address),
+        platform: u96(platform)?,
+        credits,
+    })
+}
+
+fn u96(units: TokenUnits) -> Result<U96, ChainError> {
+    U96::try_from(units.get()).map_err(|_| too_large())
+}
+
+fn too_large() -> ChainError {
+    ChainError::Refused("an amount in the batch is beyond the contract's 96 bits".to_owned())
+}
+
+impl std::fmt::Debug for EvmSettler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EvmSettler")
+            .field("client", &self.client)
+            .field("signer", &self.signer)
+            .finish_non_exhaustive()
+    }
+}
