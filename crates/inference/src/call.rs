@@ -6,6 +6,7 @@ use crate::{
     ports::TokenCounter,
     price::{Bound, Quote},
     request::ChatRequest,
+    tokens,
 };
 use haithe_billing::{
     capture::{CallOutcome, Capture, Captured, TokenUsage, UsageRecord},
@@ -103,7 +104,10 @@ impl Call {
         delivered: bool,
     ) -> Result<Charged, StoreError> {
         let reported = meter.usage();
-        let tokens = reported.unwrap_or_else(|| self.count(&meter));
+        let tokens = match reported {
+            Some(tokens) => tokens,
+            None => self.count(&meter).await,
+        };
         let capture = Capture {
             call: self.id,
             org: self.account.org,
@@ -143,12 +147,16 @@ impl Call {
     }
 
     /// Tokens as Haithe counts them, never beyond what the hold covers.
-    fn count(&self, meter: &Meter) -> TokenUsage {
-        let count = |text: &str| self.tools.counter.count(&self.model.name, text);
-        let parts = u64::from(self.request.media()) * u64::from(self.model.part_tokens.unwrap_or(0));
-        let input = count(&self.request.text()).saturating_add(parts);
+    async fn count(&self, meter: &Meter) -> TokenUsage {
+        let count = |text| tokens::count(self.tools.counter.as_ref(), &self.model.name, text, |_| false);
+        let images = u64::from(self.request.media().images);
+        let images = images * u64::from(self.model.image_tokens.unwrap_or(0));
+        let asked = self.request.text();
+        let input = count(asked.as_str()).await.saturating_add(images);
         let (text, cut) = meter.text();
-        let output = count(text).saturating_add(u64::try_from(cut / 4).unwrap_or(u64::MAX));
+        let output = count(text)
+            .await
+            .saturating_add(u64::try_from(cut / 4).unwrap_or(u64::MAX));
         let most = self.bound.output.saturating_mul(u64::from(self.bound.choices));
         TokenUsage {
             input: input.min(self.bound.input),

@@ -93,9 +93,9 @@ pub struct Model {
     pub max_output: u32,
     /// Tokens that the provider itself adds to every prompt, beyond what a request's bytes cover.
     pub prompt_overhead: u32,
-    /// The most tokens one image, recording or file can count for; `None` when that is not known,
-    /// and then such a request is bounded by the whole context.
-    pub part_tokens: Option<u32>,
+    /// The most tokens one image can count for; `None` when that is not known, and then a request
+    /// with images is bounded by the whole context.
+    pub image_tokens: Option<u32>,
     /// How its provider is told the bound on output.
     pub output_field: OutputField,
     /// What it can do.

@@ -47,6 +47,14 @@ pub enum CompletionError {
         /// The model asked for.
         model: String,
     },
+    /// More input than the model reads.
+    #[error("this request is longer than the {context} tokens that the model {model} reads; shorten it")]
+    ContextExceeded {
+        /// The model.
+        model: String,
+        /// Tokens it reads.
+        context: u64,
+    },
     /// Nothing could be set aside for the call, so the model never heard of it.
     #[error(transparent)]
     Hold(#[from] HoldError),
@@ -83,6 +91,7 @@ impl CompletionError {
         match self {
             Self::Invalid { param, .. } => param.as_deref(),
             Self::Unsupported { param, .. } => Some(param),
+            Self::ContextExceeded { .. } => Some("messages"),
             Self::KeyScope { .. } | Self::UnknownModel { .. } | Self::NotEnabled { .. } => Some("model"),
             Self::Upstream(UpstreamError::Refused { param, .. }) => param.as_deref(),
             Self::TooLarge { .. }
@@ -97,7 +106,7 @@ impl CompletionError {
 impl Failure for CompletionError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Invalid { .. } | Self::Unsupported { .. } => Kind::Invalid,
+            Self::Invalid { .. } | Self::Unsupported { .. } | Self::ContextExceeded { .. } => Kind::Invalid,
             Self::TooLarge { .. } => Kind::TooLarge,
             Self::KeyScope { .. } | Self::NotEnabled { .. } => Kind::Forbidden,
             Self::UnknownModel { .. } => Kind::NotFound,
@@ -116,6 +125,7 @@ impl Failure for CompletionError {
             Self::KeyScope { .. } => "key_scope",
             Self::UnknownModel { .. } => "model_not_found",
             Self::NotEnabled { .. } => "model_not_enabled",
+            Self::ContextExceeded { .. } => "context_length_exceeded",
             Self::Hold(error) => error.code(),
             Self::Upstream(error) => error.code(),
             Self::Capture(_) => "charge_not_recorded",

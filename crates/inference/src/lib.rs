@@ -23,6 +23,7 @@ pub mod price;
 pub mod request;
 pub mod sse;
 mod stream;
+mod tokens;
 
 pub use catalogue::{Catalogue, CatalogueError, CatalogueFile, Model};
 pub use completions::{Answer, Caller, CompletionPorts, CompletionSettings, Completions};

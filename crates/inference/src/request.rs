@@ -19,6 +19,8 @@ use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::{fmt, ops::Range};
 
+pub use messages::Media;
+
 /// What a request may be at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestLimits {
@@ -71,7 +73,7 @@ pub struct ChatRequest {
     choices: u32,
     max_tokens: Option<OutputLimit>,
     max_completion_tokens: Option<OutputLimit>,
-    media: u32,
+    media: Media,
 }
 
 impl ChatRequest {
@@ -98,7 +100,7 @@ impl ChatRequest {
             choices: 1,
             max_tokens: None,
             max_completion_tokens: None,
-            media: 0,
+            media: Media::default(),
         };
         let mut has_messages = false;
         for entry in &fields {
@@ -178,8 +180,8 @@ impl ChatRequest {
         self.choices
     }
 
-    /// Images, recordings and files among the messages' parts, whose tokens bytes don't bound.
-    pub const fn media(&self) -> u32 {
+    /// Parts of the messages whose tokens bytes don't bound.
+    pub const fn media(&self) -> Media {
         self.media
     }
 

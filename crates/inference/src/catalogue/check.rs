@@ -138,7 +138,7 @@ fn model(entry: ModelEntry, provider: &ProviderSettings, field: FieldEntry) -> R
         context: entry.context,
         max_output: entry.max_output,
         prompt_overhead: entry.prompt_overhead,
-        part_tokens: entry.part_tokens,
+        image_tokens: entry.image_tokens,
         output_field: match field {
             FieldEntry::MaxTokens => OutputField::MaxTokens,
             FieldEntry::MaxCompletionTokens => OutputField::MaxCompletionTokens,

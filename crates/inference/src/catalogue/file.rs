@@ -88,7 +88,7 @@ pub struct ModelEntry {
     #[serde(default)]
     pub prompt_overhead: u32,
     #[serde(default)]
-    pub part_tokens: Option<u32>,
+    pub image_tokens: Option<u32>,
     #[serde(default)]
     pub capabilities: Vec<CapabilityEntry>,
     #[serde(default)]

@@ -11,16 +11,13 @@ use crate::{
     error::CompletionError,
     price::{Bound, ProjectFee, Quote},
     request::ChatRequest,
+    tokens,
 };
-use futures::future::poll_fn;
 use haithe_billing::hold::{BudgetClaim, BudgetSubject, HoldError, HoldRequest};
 use haithe_identity::api_key::{ApiKey, BudgetWindow};
 use haithe_kernel::{CallId, Timestamp, Usdt};
-use std::{sync::Arc, task::Poll};
+use std::sync::Arc;
 use time::{OffsetDateTime, Time};
-
-/// Bytes counted at a stretch, about a millisecond's work.
-const COUNTED_AT_ONCE: usize = 8 * 1024;
 
 impl Completions {
     /// Quotes the call and sets its money aside.
@@ -33,7 +30,7 @@ impl Completions {
         let started_at = self.ports.clock.now();
         let id = self.new_id(started_at);
         let quote = quote(caller, &model);
-        let bound = stated_bound(&request, &model);
+        let bound = self.stated_bound(&request, &model).await?;
         let ask = |bound: Bound| HoldRequest {
             call: id,
             org: caller.context.payer.id,
@@ -81,25 +78,50 @@ impl Completions {
         })
     }
 
+    /// What the request itself says about its size.
+    async fn stated_bound(&self, request: &ChatRequest, model: &Model) -> Result<Bound, CompletionError> {
+        let context = u64::from(model.context);
+        let bytes = u64::try_from(request.body().len()).unwrap_or(u64::MAX);
+        let media = media_tokens(request, model);
+        let input = bytes
+            .saturating_add(u64::from(model.prompt_overhead))
+            .saturating_add(media.unwrap_or(0));
+        // More bytes than the context has tokens: only a count can tell whether it fits.
+        let input = match media {
+            None => context,
+            Some(_) if input <= context => input,
+            Some(_) => {
+                let counted = self.count(request, model, context).await;
+                counted.ok_or_else(|| CompletionError::ContextExceeded {
+                    model: model.name.clone(),
+                    context,
+                })?
+            }
+        };
+        let most = u64::from(model.max_output);
+        let output = match request.max_output() {
+            Some(stated) => stated.min(most),
+            // Providers refuse a bound that does not fit into the context beside the prompt.
+            None => context.saturating_sub(bytes / 2).clamp(1, most),
+        };
+        Ok(Bound {
+            input,
+            output,
+            choices: request.choices(),
+        })
+    }
+
     /// An upper bound of the input's tokens by counting; `None` when that is more than `most`.
-    /// Lets others run in between, because a large body takes long.
     async fn count(&self, request: &ChatRequest, model: &Model, most: u64) -> Option<u64> {
-        if most == 0 || (request.media() > 0 && model.part_tokens.is_none()) {
+        let media = media_tokens(request, model)?;
+        let fixed = u64::from(model.prompt_overhead).saturating_add(media);
+        let with_margin = |counted: u64| fixed.saturating_add(counted).saturating_add(counted / 8 + 16);
+        let beyond = |counted: u64| with_margin(counted) > most;
+        if beyond(0) {
             return None;
         }
-        let parts = u64::from(request.media()) * u64::from(model.part_tokens.unwrap_or(0));
-        let fixed = u64::from(model.prompt_overhead).saturating_add(parts);
-        let with_margin = |counted: u64| fixed.saturating_add(counted + counted / 8 + 16);
         let text = request.text();
-        let (mut rest, mut counted) = (text.as_str(), 0u64);
-        while !rest.is_empty() && with_margin(counted) <= most {
-            let (piece, after) = rest.split_at(rest.floor_char_boundary(COUNTED_AT_ONCE));
-            counted = counted.saturating_add(self.ports.counter.count(&model.name, piece));
-            rest = after;
-            if !rest.is_empty() {
-                let_others_run().await;
-            }
-        }
+        let counted = tokens::count(self.ports.counter.as_ref(), &model.name, &text, beyond).await;
         Some(with_margin(counted)).filter(|tokens| *tokens <= most)
     }
 
@@ -124,30 +146,13 @@ fn quote(caller: &Caller, model: &Model) -> Quote {
     }
 }
 
-/// What the request itself says about its size.
-fn stated_bound(request: &ChatRequest, model: &Model) -> Bound {
-    let context = u64::from(model.context);
-    let bytes = u64::try_from(request.body().len()).unwrap_or(u64::MAX);
-    let media = u64::from(request.media());
-    let parts = match model.part_tokens {
-        _ if media == 0 => 0,
-        Some(tokens) => media * u64::from(tokens),
-        None => context,
-    };
-    let input = bytes
-        .saturating_add(u64::from(model.prompt_overhead))
-        .saturating_add(parts)
-        .min(context);
-    let most = u64::from(model.max_output);
-    let output = match request.max_output() {
-        Some(stated) => stated.min(most),
-        // Providers refuse a bound that does not fit into the context beside the prompt.
-        None => context.saturating_sub(bytes / 2).clamp(1, most),
-    };
-    Bound {
-        input,
-        output,
-        choices: request.choices(),
+/// The most tokens of what is not text; `None` when nothing but the context bounds it.
+fn media_tokens(request: &ChatRequest, model: &Model) -> Option<u64> {
+    let media = request.media();
+    match (media.images, media.others, model.image_tokens) {
+        (0, 0, _) => Some(0),
+        (images, 0, Some(tokens)) => Some(u64::from(images) * u64::from(tokens)),
+        _ => None,
     }
 }
 
@@ -188,16 +193,4 @@ fn midnight(now: Timestamp, of_month: bool) -> Timestamp {
         day
     };
     Timestamp::from_seconds(day.unix_timestamp())
-}
-
-async fn let_others_run() {
-    let mut yielded = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

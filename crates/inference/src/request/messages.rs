@@ -7,8 +7,17 @@ use crate::{
 use serde::de::{DeserializeSeed, MapAccess};
 use serde_json::value::RawValue;
 
-/// Checks `messages` and counts the parts whose tokens their bytes don't bound.
-pub(super) fn check(raw: &str) -> Result<u32, CompletionError> {
+/// Parts of messages whose tokens their bytes don't bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Media {
+    /// Images.
+    pub images: u32,
+    /// Recordings, files, and whatever else is not text.
+    pub others: u32,
+}
+
+/// Checks `messages` and counts their media.
+pub(super) fn check(raw: &str) -> Result<Media, CompletionError> {
     let messages: Vec<&RawValue> = serde_json::from_str(raw)
         .map_err(|_| CompletionError::invalid("messages", "messages must be a list of messages"))?;
     if messages.is_empty() {
@@ -17,7 +26,7 @@ pub(super) fn check(raw: &str) -> Result<u32, CompletionError> {
             "messages must hold at least one message",
         ));
     }
-    let mut media = 0u32;
+    let mut media = Media::default();
     for (index, message) in messages.into_iter().enumerate() {
         let mut seen = Message::default();
         let read = read(message.get(), Object(&mut seen));
@@ -33,7 +42,8 @@ pub(super) fn check(raw: &str) -> Result<u32, CompletionError> {
                 format!("messages[{index}].role is missing: a text such as \"user\""),
             ));
         }
-        media = media.saturating_add(seen.parts.media);
+        media.images = media.images.saturating_add(seen.parts.media.images);
+        media.others = media.others.saturating_add(seen.parts.media.others);
     }
     Ok(media)
 }
@@ -69,7 +79,7 @@ impl Fields for Message {
             // An answer's recording, sent back by reference: its tokens are not in our bytes.
             "audio" => {
                 let audio: &RawValue = map.next_value()?;
-                self.parts.media += u32::from(!crate::json::is_null(audio.get()));
+                self.parts.media.others += u32::from(!crate::json::is_null(audio.get()));
                 Ok(())
             }
             _ => skip(map),
@@ -79,7 +89,7 @@ impl Fields for Message {
 
 #[derive(Default)]
 struct Parts {
-    media: u32,
+    media: Media,
     scratch: String,
 }
 
@@ -90,8 +100,10 @@ impl Fields for Parts {
         }
         self.scratch.clear();
         map.next_value_seed(Append(&mut self.scratch))?;
-        if !matches!(self.scratch.as_str(), "text" | "refusal" | "input_text") {
-            self.media = self.media.saturating_add(1);
+        match self.scratch.as_str() {
+            "text" | "refusal" => {}
+            "image_url" => self.media.images = self.media.images.saturating_add(1),
+            _ => self.media.others = self.media.others.saturating_add(1),
         }
         Ok(())
     }
