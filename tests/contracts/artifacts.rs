@@ -4,10 +4,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use alloy::json_abi::JsonAbi;
 
-use crate::{
-    bindings::HaitheOrchestrator,
-    world::World,
-};
+use crate::{bindings::HaitheOrchestrator, world::World};
 
 /// Functions that the frontend's SDK and the guide name.
 const KEPT: [(&str, &[&str]); 5] = [
@@ -71,7 +68,10 @@ const KEPT: [(&str, &[&str]); 5] = [
             "uri()",
         ],
     ),
-    ("tUSDT", &["balanceOf(address)", "decimals()", "transfer(address,uint256)"]),
+    (
+        "tUSDT",
+        &["balanceOf(address)", "decimals()", "transfer(address,uint256)"],
+    ),
 ];
 
 fn abi(contract: &str) -> JsonAbi {
@@ -83,12 +83,18 @@ fn abi(contract: &str) -> JsonAbi {
 #[test]
 fn the_functions_that_the_frontend_calls_keep_their_signatures() {
     for (contract, kept) in KEPT {
-        let functions: BTreeSet<_> = abi(contract).functions().map(|function| function.signature()).collect();
+        let functions: BTreeSet<_> = abi(contract)
+            .functions()
+            .map(|function| function.signature())
+            .collect();
         for signature in kept {
             assert!(functions.contains(*signature), "{contract} lost {signature}");
         }
     }
-    let events: BTreeSet<_> = abi("HaitheOrchestrator").events().map(|event| event.signature()).collect();
+    let events: BTreeSet<_> = abi("HaitheOrchestrator")
+        .events()
+        .map(|event| event.signature())
+        .collect();
     assert!(events.contains("OrganizationExpenditure(address,uint256,address)"));
 }
 
@@ -99,16 +105,26 @@ fn names_of_functions_and_events_do_not_collide_with_generated_code() {
         for name in ["at", "new", "deploy", "provider", "address", "call_builder"] {
             assert!(!abi.functions.contains_key(name), "{contract}.{name}");
         }
-        assert!(abi.events.values().all(|overloads| overloads.len() == 1), "{contract} overloads an event");
+        assert!(
+            abi.events.values().all(|overloads| overloads.len() == 1),
+            "{contract} overloads an event"
+        );
     }
 }
 
 #[tokio::test]
 async fn one_abi_decodes_every_refusal_of_ours() {
-    let all: BTreeSet<_> = abi("HaitheOrchestrator").errors().map(|error| error.signature()).collect();
+    let all: BTreeSet<_> = abi("HaitheOrchestrator")
+        .errors()
+        .map(|error| error.signature())
+        .collect();
     for contract in ["HaitheOrganization", "HaitheProduct"] {
         for error in abi(contract).errors() {
-            assert!(all.contains(&error.signature()), "{contract} alone knows {}", error.signature());
+            assert!(
+                all.contains(&error.signature()),
+                "{contract} alone knows {}",
+                error.signature()
+            );
         }
     }
 }
@@ -118,9 +134,18 @@ async fn every_event_comes_from_the_orchestrator_the_token_or_the_identitys_erc7
     let world = World::plain().await;
     crate::scene::everything_happens(&world).await;
     let filter = alloy::rpc::types::Filter::new().from_block(0);
-    let logs = alloy::providers::Provider::get_logs(&world.provider, &filter).await.unwrap();
-    let expected = [*world.hub.address(), *world.token.address(), *world.identity.address()];
-    let foreign: Vec<_> = logs.iter().filter(|log| !expected.contains(&log.address())).collect();
+    let logs = alloy::providers::Provider::get_logs(&world.provider, &filter)
+        .await
+        .unwrap();
+    let expected = [
+        *world.hub.address(),
+        *world.token.address(),
+        *world.identity.address(),
+    ];
+    let foreign: Vec<_> = logs
+        .iter()
+        .filter(|log| !expected.contains(&log.address()))
+        .collect();
     assert!(foreign.is_empty(), "{foreign:?}");
 
     let emitted: BTreeSet<_> = logs
@@ -129,7 +154,11 @@ async fn every_event_comes_from_the_orchestrator_the_token_or_the_identitys_erc7
         .filter_map(|log| log.topic0().copied())
         .collect();
     for event in abi("HaitheOrchestrator").events() {
-        assert!(emitted.contains(&event.selector()), "{} was never emitted", event.signature());
+        assert!(
+            emitted.contains(&event.selector()),
+            "{} was never emitted",
+            event.signature()
+        );
     }
     assert!(HaitheOrchestrator::DEPLOYED_BYTECODE.len() <= 24_576);
 }

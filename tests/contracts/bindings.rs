@@ -1,5 +1,10 @@
 //! The checked-in artifacts as Rust.
 
+#![expect(
+    clippy::too_many_arguments,
+    reason = "the generated functions take what the contracts' functions take"
+)]
+
 use alloy::sol;
 
 sol!(
@@ -48,9 +53,6 @@ sol!(
     ContractWalletFactory,
     "../abi/test/ContractWalletFactory.json"
 );
-sol!(
-    SignatureProbe,
-    "../abi/SignatureProbe.json"
-);
+sol!(SignatureProbe, "../abi/SignatureProbe.json");
 
 pub use Settlement::{Credit, Line};

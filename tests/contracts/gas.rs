@@ -26,7 +26,11 @@ async fn scene() -> Scene {
     let world = World::plain().await;
     let mut orgs = Vec::new();
     for i in 0..100 {
-        orgs.push(world.organization(&format!("org {i}"), &world.people.alice, 1_000).await);
+        orgs.push(
+            world
+                .organization(&format!("org {i}"), &world.people.alice, 1_000)
+                .await,
+        );
     }
     let mut creators = Vec::new();
     for i in 0..10 {
@@ -34,7 +38,11 @@ async fn scene() -> Scene {
         world.creator(&creator).await;
         creators.push(creator.address);
     }
-    let scene = Scene { world, orgs, creators };
+    let scene = Scene {
+        world,
+        orgs,
+        creators,
+    };
     scene.settle(100, 10).await;
     scene
 }
@@ -42,8 +50,14 @@ async fn scene() -> Scene {
 impl Scene {
     fn lines(&self, lines: usize, credits: usize) -> Vec<Line> {
         let amount = self.world.usdt(1);
-        let credits: Vec<_> = self.creators[..credits].iter().map(|payee| (*payee, amount)).collect();
-        self.orgs[..lines].iter().map(|org| line(*org, amount, &credits)).collect()
+        let credits: Vec<_> = self.creators[..credits]
+            .iter()
+            .map(|payee| (*payee, amount))
+            .collect();
+        self.orgs[..lines]
+            .iter()
+            .map(|org| line(*org, amount, &credits))
+            .collect()
     }
 
     /// Gas used by a batch.
@@ -54,8 +68,13 @@ impl Scene {
     /// The gas limit that an estimate asks for: more than is used, because every line finds its own allowance.
     async fn estimate(&self, lines: usize, credits: usize) -> u64 {
         let seq = self.world.hub.nextBatch().call().await.unwrap();
-        let call = self.world.hub.settleBatch(seq, ANY_ROOT, self.lines(lines, credits));
-        let request = call.from(self.world.people.server.address).into_transaction_request();
+        let call = self
+            .world
+            .hub
+            .settleBatch(seq, ANY_ROOT, self.lines(lines, credits));
+        let request = call
+            .from(self.world.people.server.address)
+            .into_transaction_request();
         self.world.provider.estimate_gas(request).await.unwrap()
     }
 }
@@ -63,9 +82,13 @@ impl Scene {
 #[tokio::test]
 async fn a_batch_of_a_hundred_lines_stays_within_the_bound() {
     let scene = scene().await;
-    for (lines, credits, bound) in
-        [(1, 0, 160_000), (1, 2, 210_000), (100, 0, 3_700_000), (100, 2, 4_400_000), (100, 10, 7_200_000)]
-    {
+    for (lines, credits, bound) in [
+        (1, 0, 160_000),
+        (1, 2, 210_000),
+        (100, 0, 3_700_000),
+        (100, 2, 4_400_000),
+        (100, 10, 7_200_000),
+    ] {
         let used = scene.settle(lines, credits).await;
         println!("{lines:>3} lines x {credits:>2} creators: {used:>9} gas");
         assert!(used <= bound, "{lines} x {credits} took {used}, not {bound}");
@@ -80,7 +103,9 @@ async fn a_first_batch_with_fresh_storage_stays_within_the_bound() {
     let world = World::plain().await;
     let mut lines = Vec::new();
     for i in 0..100 {
-        let org = world.organization(&format!("org {i}"), &world.people.alice, 10).await;
+        let org = world
+            .organization(&format!("org {i}"), &world.people.alice, 10)
+            .await;
         lines.push(line(org, U256::ONE, &[]));
     }
     let used = world.settle(lines).await.gas_used;
@@ -93,11 +118,24 @@ async fn organizations_and_creators_are_cheap_to_make() {
     let world = World::plain().await;
     let people = &world.people;
     world.organization("first", &people.alice, 0).await;
-    let create = world.act(&people.alice, world.hub.createOrganization("second".into())).await.gas_used;
+    let create = world
+        .act(&people.alice, world.hub.createOrganization("second".into()))
+        .await
+        .gas_used;
     assert!(create <= 250_000, "{create}");
     world.creator(&people.cora).await;
-    let seed = world.identity.determineNextSeed(people.cleo.address).call().await.unwrap();
-    let call = world.hub.registerAsCreator(people.cleo.address, "https://x.example".into(), seed, "0x04".into());
+    let seed = world
+        .identity
+        .determineNextSeed(people.cleo.address)
+        .call()
+        .await
+        .unwrap();
+    let call = world.hub.registerAsCreator(
+        people.cleo.address,
+        "https://x.example".into(),
+        seed,
+        "0x04".into(),
+    );
     let register = world.act(&people.server, call).await.gas_used;
     assert!(register <= 250_000, "{register}");
 }

@@ -14,10 +14,12 @@
 
 mod artifacts;
 mod bindings;
+mod cast;
 mod creators;
 mod daily_cap;
 mod gas;
 mod governance;
+mod operations;
 mod people;
 mod products;
 mod receipts;

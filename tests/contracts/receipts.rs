@@ -5,11 +5,7 @@ use alloy::{
     sol_types::SolValue,
 };
 
-use crate::{
-    bindings::Line,
-    scene::line,
-    world::World,
-};
+use crate::{bindings::Line, scene::line, world::World};
 
 /// What a leaf is made of.
 #[derive(Clone)]
@@ -26,13 +22,29 @@ struct Receipt {
 impl Receipt {
     fn numbered(n: u8, seq: u64, line: u32, org: Address) -> Self {
         let (id, hash) = (B256::repeat_byte(n), B256::repeat_byte(0x80 | n));
-        Self { version: 1, id, seq, line, org, nano: U256::from(1_000 * u64::from(n)), hash }
+        Self {
+            version: 1,
+            id,
+            seq,
+            line,
+            org,
+            nano: U256::from(1_000 * u64::from(n)),
+            hash,
+        }
     }
 
     /// The hash as the contract's documentation states it, computed without the contract.
     fn leaf(&self) -> B256 {
         let seq = U256::from(self.seq);
-        let fields = (U256::from(self.version), self.id, seq, U256::from(self.line), self.org, self.nano, self.hash);
+        let fields = (
+            U256::from(self.version),
+            self.id,
+            seq,
+            U256::from(self.line),
+            self.org,
+            self.nano,
+            self.hash,
+        );
         keccak256(keccak256(fields.abi_encode()))
     }
 }
@@ -83,20 +95,31 @@ async fn settled() -> (World, Vec<Receipt>, Tree) {
         .map(|((line, org), n)| Receipt::numbered(n, 0, line, org))
         .collect();
     let tree = Tree::of(receipts.iter().map(Receipt::leaf).collect());
-    let lines: Vec<Line> = [first, poor, last].map(|org| line(org, world.usdt(1), &[])).to_vec();
-    world.act(&people.server, world.hub.settleBatch(0, tree.root(), lines)).await;
+    let lines: Vec<Line> = [first, poor, last]
+        .map(|org| line(org, world.usdt(1), &[]))
+        .to_vec();
+    world
+        .act(&people.server, world.hub.settleBatch(0, tree.root(), lines))
+        .await;
     (world, receipts, tree)
 }
 
 async fn verifies(world: &World, seq: u64, line: u32, leaf: B256, proof: Vec<B256>) -> bool {
-    world.hub.verifyReceipt(seq, line, leaf, proof).call().await.unwrap()
+    world
+        .hub
+        .verifyReceipt(seq, line, leaf, proof)
+        .call()
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
 async fn the_contract_computes_the_documented_leaf() {
     let world = World::plain().await;
     let r = Receipt::numbered(9, 7, 5, world.people.alice.address);
-    let leaf = world.hub.receiptLeaf(r.version, r.id, r.seq, r.line, r.org, r.nano, r.hash);
+    let leaf = world
+        .hub
+        .receiptLeaf(r.version, r.id, r.seq, r.line, r.org, r.nano, r.hash);
     assert_eq!(leaf.call().await.unwrap(), r.leaf());
 }
 
@@ -106,7 +129,12 @@ async fn a_receipt_verifies_if_and_only_if_its_line_was_settled() {
     for receipt in receipts {
         let leaf = receipt.leaf();
         let paid = receipt.line != 1;
-        assert_eq!(verifies(&world, 0, receipt.line, leaf, tree.proof(leaf)).await, paid, "line {}", receipt.line);
+        assert_eq!(
+            verifies(&world, 0, receipt.line, leaf, tree.proof(leaf)).await,
+            paid,
+            "line {}",
+            receipt.line
+        );
     }
 }
 
@@ -117,28 +145,49 @@ async fn a_changed_receipt_a_wrong_proof_and_a_wrong_batch_do_not_verify() {
     let (leaf, other) = (receipt.leaf(), receipts[1].leaf());
     assert!(verifies(&world, 0, 0, leaf, tree.proof(leaf)).await);
 
-    let dearer = Receipt { nano: receipt.nano + U256::ONE, ..receipt.clone() };
-    let elsewhere = Receipt { org: world.people.mallory.address, ..receipt.clone() };
-    let later = Receipt { seq: 1, ..receipt.clone() };
-    let newer = Receipt { version: 2, ..receipt.clone() };
+    let dearer = Receipt {
+        nano: receipt.nano + U256::ONE,
+        ..receipt.clone()
+    };
+    let elsewhere = Receipt {
+        org: world.people.mallory.address,
+        ..receipt.clone()
+    };
+    let later = Receipt {
+        seq: 1,
+        ..receipt.clone()
+    };
+    let newer = Receipt {
+        version: 2,
+        ..receipt.clone()
+    };
     for changed in [dearer, elsewhere, later, newer] {
         assert!(!verifies(&world, 0, 0, changed.leaf(), tree.proof(leaf)).await);
     }
     assert!(!verifies(&world, 0, 0, leaf, tree.proof(other)).await);
     assert!(!verifies(&world, 0, 0, leaf, vec![]).await);
     assert!(!verifies(&world, 1, 0, leaf, tree.proof(leaf)).await);
-    assert!(!verifies(&world, 0, 3, leaf, tree.proof(leaf)).await, "a line that does not exist");
+    assert!(
+        !verifies(&world, 0, 3, leaf, tree.proof(leaf)).await,
+        "a line that does not exist"
+    );
 }
 
 #[tokio::test]
 async fn a_receipt_queued_again_after_a_skip_verifies_in_its_new_batch_only() {
     let (world, receipts, tree) = settled().await;
     let old = receipts[2].clone();
-    let again = Receipt { seq: 1, line: 0, ..old.clone() };
+    let again = Receipt {
+        seq: 1,
+        line: 0,
+        ..old.clone()
+    };
     world.deposit(old.org, world.usdt(1)).await;
     let root = Tree::of(vec![again.leaf()]);
     let lines = vec![line(old.org, world.usdt(1), &[])];
-    world.act(&world.people.server, world.hub.settleBatch(1, root.root(), lines)).await;
+    world
+        .act(&world.people.server, world.hub.settleBatch(1, root.root(), lines))
+        .await;
 
     assert_ne!(old.leaf(), again.leaf());
     assert!(verifies(&world, 1, 0, again.leaf(), vec![]).await);
@@ -152,12 +201,19 @@ async fn proofs_of_trees_of_every_small_size_verify() {
     let org = world.organization("acme", &world.people.alice, 10).await;
     for size in 1..=17u8 {
         let seq = u64::from(size) - 1;
-        let leaves: Vec<_> = (0..size).map(|n| Receipt::numbered(n, seq, 0, org).leaf()).collect();
+        let leaves: Vec<_> = (0..size)
+            .map(|n| Receipt::numbered(n, seq, 0, org).leaf())
+            .collect();
         let tree = Tree::of(leaves.clone());
-        let call = world.hub.settleBatch(seq, tree.root(), vec![line(org, U256::ZERO, &[])]);
+        let call = world
+            .hub
+            .settleBatch(seq, tree.root(), vec![line(org, U256::ZERO, &[])]);
         world.act(&world.people.server, call).await;
         for leaf in leaves {
-            assert!(verifies(&world, seq, 0, leaf, tree.proof(leaf)).await, "{size} leaves");
+            assert!(
+                verifies(&world, seq, 0, leaf, tree.proof(leaf)).await,
+                "{size} leaves"
+            );
         }
     }
 }

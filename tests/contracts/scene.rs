@@ -15,15 +15,26 @@ pub const ANY_ROOT: B256 = B256::repeat_byte(0x11);
 
 /// A line that pays the platform and others.
 pub fn line(org: Address, platform: U256, credits: &[(Address, U256)]) -> Line {
-    let credits =
-        credits.iter().map(|(payee, amount)| Credit { payee: *payee, amount: amount.to::<U96>() }).collect();
-    Line { org, platform: platform.to::<U96>(), credits }
+    let credits = credits
+        .iter()
+        .map(|(payee, amount)| Credit {
+            payee: *payee,
+            amount: amount.to::<U96>(),
+        })
+        .collect();
+    Line {
+        org,
+        platform: platform.to::<U96>(),
+        credits,
+    }
 }
 
 impl World {
     /// An organization of `owner` that holds `whole` tokens.
     pub async fn organization(&self, name: &str, owner: &Person, whole: u64) -> Address {
-        let receipt = self.act(owner, self.hub.createOrganization(name.to_owned())).await;
+        let receipt = self
+            .act(owner, self.hub.createOrganization(name.to_owned()))
+            .await;
         let created: HaitheOrchestrator::OrganizationCreated = event(&receipt);
         self.deposit(created.organization, self.usdt(whole)).await;
         created.organization
@@ -36,9 +47,18 @@ impl World {
 
     /// Registers `creator`; returns the identity.
     pub async fn creator(&self, creator: &Person) -> U256 {
-        let seed = self.identity.determineNextSeed(creator.address).call().await.unwrap();
-        let call =
-            self.hub.registerAsCreator(creator.address, "https://me.example".into(), seed, "0x04ab".into());
+        let seed = self
+            .identity
+            .determineNextSeed(creator.address)
+            .call()
+            .await
+            .unwrap();
+        let call = self.hub.registerAsCreator(
+            creator.address,
+            "https://me.example".into(),
+            seed,
+            "0x04ab".into(),
+        );
         let registered: HaitheOrchestrator::CreatorRegistered =
             event(&self.act(&self.people.server, call).await);
         registered.id
@@ -61,7 +81,8 @@ impl World {
     /// The server settles the next batch.
     pub async fn settle(&self, lines: Vec<Line>) -> TransactionReceipt {
         let seq = self.hub.nextBatch().call().await.unwrap();
-        self.act(&self.people.server, self.hub.settleBatch(seq, ANY_ROOT, lines)).await
+        self.act(&self.people.server, self.hub.settleBatch(seq, ANY_ROOT, lines))
+            .await
     }
 
     /// The active time now, in seconds.
@@ -73,7 +94,16 @@ impl World {
 /// Lets every event happen once.
 pub async fn everything_happens(world: &World) {
     use crate::world::{DAY, DELAY};
-    let People { operator, server, guardian, alice, bob, walter, cora, .. } = &world.people;
+    let People {
+        operator,
+        server,
+        guardian,
+        alice,
+        bob,
+        walter,
+        cora,
+        ..
+    } = &world.people;
     let (hub, identity) = (&world.hub, &world.identity);
     let org = world.org(world.organization("acme", alice, 100).await);
     let id = world.creator(cora).await;
@@ -82,20 +112,41 @@ pub async fn everything_happens(world: &World) {
     world.act(alice, org.setRole(walter.address, 2)).await;
     world.act(server, org.setRoleFor(bob.address, 1)).await;
     world.act(alice, org.setDailyCap(world.usdt(90))).await;
-    world.settle(vec![line(*org.address(), world.usdt(1), &[(cora.address, world.usdt(1))])]).await;
-    world.settle(vec![line(operator.address, world.usdt(1), &[])]).await;
+    world
+        .settle(vec![line(
+            *org.address(),
+            world.usdt(1),
+            &[(cora.address, world.usdt(1))],
+        )])
+        .await;
+    world
+        .settle(vec![line(operator.address, world.usdt(1), &[])])
+        .await;
     world.act(cora, identity.withdrawFunds(id)).await;
     world.act(operator, hub.withdrawPlatform(operator.address)).await;
     world.deposit(*hub.address(), world.usdt(1)).await;
-    world.act(operator, hub.recoverStray(*world.token.address(), operator.address)).await;
-    world.act(alice, org.requestWithdrawal(alice.address, world.usdt(1))).await;
+    world
+        .act(
+            operator,
+            hub.recoverStray(*world.token.address(), operator.address),
+        )
+        .await;
+    world
+        .act(alice, org.requestWithdrawal(alice.address, world.usdt(1)))
+        .await;
     world.act(alice, org.cancelWithdrawal()).await;
-    world.act(alice, org.requestWithdrawal(alice.address, world.usdt(1))).await;
+    world
+        .act(alice, org.requestWithdrawal(alice.address, world.usdt(1)))
+        .await;
     world.chain.advance_time(DELAY);
     world.act(alice, org.executeWithdrawal()).await;
     let product_contract = world.product(product);
-    world.act(cora, product_contract.setPricePerCall(world.usdt(2))).await;
-    world.act(cora, product_contract.setUri("https://content.example/2".into())).await;
+    world
+        .act(cora, product_contract.setPricePerCall(world.usdt(2)))
+        .await;
+    world
+        .act(cora, product_contract.setUri("https://content.example/2".into()))
+        .await;
     world.act(cora, product_contract.retire()).await;
     world.act(alice, org.disableProduct(product)).await;
     world.act(alice, org.transferOwnership(bob.address)).await;

@@ -64,11 +64,14 @@ async fn a_replayed_a_skipping_and_a_reordered_batch_are_refused() {
     world.settle(lines()).await;
 
     for wrong in [0, 2, 3, u64::MAX] {
-        let error: HaitheOrchestrator::WrongSequence =
-            world.refused(server, world.hub.settleBatch(wrong, ANY_ROOT, lines())).await;
+        let error: HaitheOrchestrator::WrongSequence = world
+            .refused(server, world.hub.settleBatch(wrong, ANY_ROOT, lines()))
+            .await;
         assert_eq!((error.expected, error.got), (1, wrong));
     }
-    world.act(server, world.hub.settleBatch(1, ANY_ROOT, lines())).await;
+    world
+        .act(server, world.hub.settleBatch(1, ANY_ROOT, lines()))
+        .await;
     assert_eq!(world.hub.nextBatch().call().await.unwrap(), 2);
     assert_eq!(world.balance(org).await, world.usdt(98));
 }
@@ -79,9 +82,14 @@ async fn the_recorded_hash_binds_chain_contract_sequence_receipts_and_lines() {
     let people = &world.people;
     let org = world.organization("acme", &people.alice, 100).await;
     world.creator(&people.cora).await;
-    let lines = vec![line(org, world.usdt(1), &[(people.cora.address, world.usdt(2))]), line(org, U256::ZERO, &[])];
+    let lines = vec![
+        line(org, world.usdt(1), &[(people.cora.address, world.usdt(2))]),
+        line(org, U256::ZERO, &[]),
+    ];
 
-    let receipt = world.act(&people.server, world.hub.settleBatch(0, ANY_ROOT, lines.clone())).await;
+    let receipt = world
+        .act(&people.server, world.hub.settleBatch(0, ANY_ROOT, lines.clone()))
+        .await;
 
     let hash = |seq: u64, root: B256, hub: Address, lines: &Vec<Line>| {
         keccak256((U256::from(world.chain.chain_id()), hub, seq, root, lines.clone()).abi_encode_params())
@@ -91,7 +99,10 @@ async fn the_recorded_hash_binds_chain_contract_sequence_receipts_and_lines() {
     assert_eq!(world.hub.receiptsRoot(0).call().await.unwrap(), ANY_ROOT);
     let settled: HaitheOrchestrator::BatchSettled = event(&receipt);
     assert_eq!((settled.hash, settled.root), (expected, ANY_ROOT));
-    assert_ne!(expected, hash(0, ANY_ROOT, *world.hub.address(), &lines[..1].to_vec()));
+    assert_ne!(
+        expected,
+        hash(0, ANY_ROOT, *world.hub.address(), &lines[..1].to_vec())
+    );
     assert_eq!(world.hub.batchHash(1).call().await.unwrap(), B256::ZERO);
 }
 
@@ -102,8 +113,9 @@ async fn only_the_server_settles() {
     let org = world.organization("acme", &people.alice, 100).await;
     for person in [&people.operator, &people.guardian, &people.alice, &people.mallory] {
         let lines = vec![line(org, world.usdt(1), &[])];
-        let error: HaitheOrchestrator::NotServer =
-            world.refused(person, world.hub.settleBatch(0, ANY_ROOT, lines)).await;
+        let error: HaitheOrchestrator::NotServer = world
+            .refused(person, world.hub.settleBatch(0, ANY_ROOT, lines))
+            .await;
         assert_eq!(error.caller, person.address);
     }
     assert_eq!(world.balance(org).await, world.usdt(100));
@@ -125,10 +137,13 @@ async fn an_empty_batch_is_refused_and_a_line_of_nothing_is_not() {
     let people = &world.people;
     let org = world.organization("acme", &people.alice, 0).await;
     let id = world.creator(&people.cora).await;
-    let _: HaitheOrchestrator::EmptyBatch =
-        world.refused(&people.server, world.hub.settleBatch(0, ANY_ROOT, vec![])).await;
+    let _: HaitheOrchestrator::EmptyBatch = world
+        .refused(&people.server, world.hub.settleBatch(0, ANY_ROOT, vec![]))
+        .await;
 
-    let receipt = world.settle(vec![line(org, U256::ZERO, &[(people.cora.address, U256::ZERO)])]).await;
+    let receipt = world
+        .settle(vec![line(org, U256::ZERO, &[(people.cora.address, U256::ZERO)])])
+        .await;
 
     assert!(world.hub.lineSettled(0, 0).call().await.unwrap());
     assert_eq!(events::<HaitheOrchestrator::CreatorCredited>(&receipt), []);
@@ -141,7 +156,9 @@ async fn lines_beyond_256_are_recorded_one_by_one() {
     let org = world.organization("acme", &world.people.alice, 1).await;
     let stranger = world.people.mallory.address;
     let bad = [0, 255, 256, 299];
-    let lines = (0..300).map(|i| line(if bad.contains(&i) { stranger } else { org }, U256::ONE, &[])).collect();
+    let lines = (0..300)
+        .map(|i| line(if bad.contains(&i) { stranger } else { org }, U256::ONE, &[]))
+        .collect();
 
     let receipt = world.settle(lines).await;
 
@@ -149,9 +166,16 @@ async fn lines_beyond_256_are_recorded_one_by_one() {
     assert_eq!((settled.total, settled.skipped), (U256::from(296), U256::from(4)));
     for i in 0..310 {
         let expected = i < 300 && !bad.contains(&i);
-        assert_eq!(world.hub.lineSettled(0, i).call().await.unwrap(), expected, "line {i}");
+        assert_eq!(
+            world.hub.lineSettled(0, i).call().await.unwrap(),
+            expected,
+            "line {i}"
+        );
     }
-    assert!(!world.hub.lineSettled(1, 1).call().await.unwrap(), "of a batch that is not there yet");
+    assert!(
+        !world.hub.lineSettled(1, 1).call().await.unwrap(),
+        "of a batch that is not there yet"
+    );
 }
 
 #[tokio::test]
@@ -166,8 +190,14 @@ async fn too_little_gas_fails_the_batch_and_skips_nothing() {
     let mut settled = 0;
     for gas in (200_000..1_200_000).step_by(50_000) {
         let seq = world.hub.nextBatch().call().await.unwrap();
-        let receipt = world.attempt_with_gas(server, world.hub.settleBatch(seq, ANY_ROOT, lines()), gas).await;
-        assert_eq!(events::<HaitheOrchestrator::LineSkipped>(&receipt), [], "with {gas} gas");
+        let receipt = world
+            .attempt_with_gas(server, world.hub.settleBatch(seq, ANY_ROOT, lines()), gas)
+            .await;
+        assert_eq!(
+            events::<HaitheOrchestrator::LineSkipped>(&receipt),
+            [],
+            "with {gas} gas"
+        );
         settled += u64::from(receipt.status());
     }
     assert!(settled > 0, "the largest limits suffice");

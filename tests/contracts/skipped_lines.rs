@@ -14,8 +14,15 @@ use crate::{
 /// Settles `bad` between two good lines; returns the report after checking that only the good ones moved money.
 async fn skipped(world: &World, good: Address, bad: Line) -> HaitheOrchestrator::LineSkipped {
     let one = world.usdt(1);
-    let total = bad.credits.iter().fold(U256::from(bad.platform), |sum, credit| sum + U256::from(credit.amount));
-    let watched = [bad.org, *world.identity.address(), world.people.cora.address, world.people.mallory.address];
+    let total = bad.credits.iter().fold(U256::from(bad.platform), |sum, credit| {
+        sum + U256::from(credit.amount)
+    });
+    let watched = [
+        bad.org,
+        *world.identity.address(),
+        world.people.cora.address,
+        world.people.mallory.address,
+    ];
     let mut before = Vec::new();
     for address in watched {
         before.push(world.balance(address).await);
@@ -24,7 +31,9 @@ async fn skipped(world: &World, good: Address, bad: Line) -> HaitheOrchestrator:
     let credited = world.identity.totalFunds().call().await.unwrap();
     let seq = world.hub.nextBatch().call().await.unwrap();
 
-    let receipt = world.settle(vec![line(good, one, &[]), bad.clone(), line(good, one, &[])]).await;
+    let receipt = world
+        .settle(vec![line(good, one, &[]), bad.clone(), line(good, one, &[])])
+        .await;
 
     for (address, before) in watched.into_iter().zip(before) {
         assert_eq!(world.balance(address).await, before);
@@ -64,20 +73,28 @@ async fn without_enough_money() {
     let cora = world.people.cora.address;
     let skipped = skipped(&world, good, line(org, world.usdt(60), &[(cora, world.usdt(41))])).await;
     let error: HaitheOrchestrator::InsufficientFunds = reason(&skipped.reason);
-    assert_eq!((error.organization, error.held, error.needed), (org, world.usdt(100), world.usdt(101)));
+    assert_eq!(
+        (error.organization, error.held, error.needed),
+        (org, world.usdt(100), world.usdt(101))
+    );
 }
 
 #[tokio::test]
 async fn over_the_daily_cap() {
     let Scene { world, good, org } = scene(Money::Plain(18)).await;
-    world.act(&world.people.bob, world.org(org).setDailyCap(world.usdt(10))).await;
+    world
+        .act(&world.people.bob, world.org(org).setDailyCap(world.usdt(10)))
+        .await;
     world.chain.advance_time(crate::world::DAY);
     world.settle(vec![line(org, world.usdt(7), &[])]).await;
 
     let skipped = skipped(&world, good, line(org, world.usdt(4), &[])).await;
 
     let error: HaitheOrchestrator::DailyCapExceeded = reason(&skipped.reason);
-    assert_eq!((error.organization, error.cap, error.wouldBe), (org, world.usdt(10), world.usdt(11)));
+    assert_eq!(
+        (error.organization, error.cap, error.wouldBe),
+        (org, world.usdt(10), world.usdt(11))
+    );
 }
 
 #[tokio::test]
@@ -116,7 +133,9 @@ async fn with_a_bad_token(mode: u8) -> (World, HaitheOrchestrator::LineSkipped) 
     let Scene { world, org, .. } = scene(Money::Tricky(6)).await;
     world.misbehave(mode).await;
     let cora = world.people.cora.address;
-    let receipt = world.settle(vec![line(org, world.usdt(1), &[(cora, world.usdt(2))])]).await;
+    let receipt = world
+        .settle(vec![line(org, world.usdt(1), &[(cora, world.usdt(2))])])
+        .await;
     let skipped: HaitheOrchestrator::LineSkipped = event(&receipt);
 
     assert_eq!(world.balance(org).await, world.usdt(100));
@@ -125,7 +144,9 @@ async fn with_a_bad_token(mode: u8) -> (World, HaitheOrchestrator::LineSkipped) 
 
     // The token recovers and the same money moves in the next batch.
     world.misbehave(TOKEN_SILENT).await;
-    world.settle(vec![line(org, world.usdt(1), &[(cora, world.usdt(2))])]).await;
+    world
+        .settle(vec![line(org, world.usdt(1), &[(cora, world.usdt(2))])])
+        .await;
     assert_eq!(world.balance(org).await, world.usdt(97));
     (world, skipped)
 }
@@ -160,7 +181,10 @@ async fn because_the_token_floods_and_only_the_first_bytes_are_kept() {
 async fn because_the_token_takes_a_fee() {
     let (world, skipped) = with_a_bad_token(TOKEN_TAKES_FEE).await;
     let error: HaitheOrchestrator::WrongAmountReceived = reason(&skipped.reason);
-    assert_eq!((error.expected, error.received), (world.usdt(3), U256::from(2_970_000)));
+    assert_eq!(
+        (error.expected, error.received),
+        (world.usdt(3), U256::from(2_970_000))
+    );
 }
 
 #[tokio::test]
@@ -174,7 +198,9 @@ async fn because_the_token_says_yes_and_moves_nothing() {
 async fn because_the_token_refuses_one_payee() {
     let Scene { world, good, org } = scene(Money::Tricky(6)).await;
     let payee = world.organization("refused", &world.people.walter, 0).await;
-    world.act(&world.people.mallory, world.token.setBlocked(payee, true)).await;
+    world
+        .act(&world.people.mallory, world.token.setBlocked(payee, true))
+        .await;
     let skipped = skipped(&world, good, line(org, world.usdt(1), &[(payee, world.usdt(1))])).await;
     let error: TrickyToken::Refused = reason(&skipped.reason);
     assert_eq!(error.to, payee);

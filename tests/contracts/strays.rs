@@ -35,7 +35,10 @@ with_every_money! {
 async fn foreign_token(world: &World, holder: Address) -> Address {
     let mallory = &world.people.mallory;
     let deploy = TrickyToken::deploy_builder(&world.provider, 6);
-    let token = TrickyToken::new(world.deploy(mallory, deploy.into_transaction_request()).await, world.provider.clone());
+    let token = TrickyToken::new(
+        world.deploy(mallory, deploy.into_transaction_request()).await,
+        world.provider.clone(),
+    );
     world.act(mallory, token.mint(holder, U256::from(9))).await;
     *token.address()
 }
@@ -43,25 +46,38 @@ async fn foreign_token(world: &World, holder: Address) -> Address {
 #[tokio::test]
 async fn foreign_tokens_come_out_of_organizations_and_the_identity_contract() {
     let world = World::with(Money::Tricky(6)).await;
-    let People { operator, alice, bob, mallory, .. } = &world.people;
+    let People {
+        operator,
+        alice,
+        bob,
+        mallory,
+        ..
+    } = &world.people;
     let org = world.org(world.organization("acme", alice, 100).await);
     let identity = &world.identity;
     let in_org = foreign_token(&world, *org.address()).await;
     let in_identity = foreign_token(&world, *identity.address()).await;
     for person in [operator, bob, mallory] {
-        let _: HaitheOrganization::NotOwner = world.refused(person, org.recoverStray(in_org, bob.address)).await;
+        let _: HaitheOrganization::NotOwner =
+            world.refused(person, org.recoverStray(in_org, bob.address)).await;
     }
     for person in [alice, bob, mallory] {
-        let _: HaitheCreatorIdentity::NotOwner =
-            world.refused(person, identity.recoverStray(in_identity, bob.address)).await;
+        let _: HaitheCreatorIdentity::NotOwner = world
+            .refused(person, identity.recoverStray(in_identity, bob.address))
+            .await;
     }
 
     let receipt = world.act(alice, org.recoverStray(in_org, bob.address)).await;
     let recovered: HaitheOrchestrator::StrayRecovered = event(&receipt);
     assert_eq!((recovered.from, recovered.token), (*org.address(), in_org));
-    let receipt = world.act(operator, identity.recoverStray(in_identity, bob.address)).await;
+    let receipt = world
+        .act(operator, identity.recoverStray(in_identity, bob.address))
+        .await;
     let recovered: HaitheOrchestrator::StrayRecovered = event(&receipt);
-    assert_eq!((recovered.from, recovered.amount), (*identity.address(), U256::from(9)));
+    assert_eq!(
+        (recovered.from, recovered.amount),
+        (*identity.address(), U256::from(9))
+    );
 
     for token in [in_org, in_identity] {
         let token = TrickyToken::new(token, world.provider.clone());
@@ -81,15 +97,19 @@ async fn a_deposit_is_no_stray() {
 #[tokio::test]
 async fn the_platforms_share_goes_where_the_owner_says_once() {
     let world = World::plain().await;
-    let People { operator, alice, bob, .. } = &world.people;
+    let People {
+        operator, alice, bob, ..
+    } = &world.people;
     let org = world.organization("acme", alice, 100).await;
     world.settle(vec![line(org, world.usdt(5), &[])]).await;
-    let _: HaitheOrchestrator::ZeroAddress =
-        world.refused(operator, world.hub.withdrawPlatform(Address::ZERO)).await;
+    let _: HaitheOrchestrator::ZeroAddress = world
+        .refused(operator, world.hub.withdrawPlatform(Address::ZERO))
+        .await;
     let receipt = world.act(operator, world.hub.withdrawPlatform(bob.address)).await;
     let withdrawn: HaitheOrchestrator::PlatformWithdrawn = event(&receipt);
     assert_eq!((withdrawn.to, withdrawn.amount), (bob.address, world.usdt(5)));
     assert_eq!(world.balance(bob.address).await, world.usdt(5));
-    let _: HaitheOrchestrator::NothingToWithdraw =
-        world.refused(operator, world.hub.withdrawPlatform(bob.address)).await;
+    let _: HaitheOrchestrator::NothingToWithdraw = world
+        .refused(operator, world.hub.withdrawPlatform(bob.address))
+        .await;
 }

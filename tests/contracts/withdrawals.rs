@@ -55,9 +55,15 @@ async fn requested() -> Scene {
     let world = World::plain().await;
     let alice = &world.people.alice;
     let org = world.org(world.organization("acme", alice, 100).await);
-    let receipt = world.act(alice, org.requestWithdrawal(alice.address, world.usdt(60))).await;
+    let receipt = world
+        .act(alice, org.requestWithdrawal(alice.address, world.usdt(60)))
+        .await;
     let event: HaitheOrchestrator::WithdrawalRequested = event(&receipt);
-    Scene { world, org, ready_at: event.readyAt }
+    Scene {
+        world,
+        org,
+        ready_at: event.readyAt,
+    }
 }
 
 #[tokio::test]
@@ -97,8 +103,14 @@ async fn one_at_a_time_until_it_is_executed_cancelled_or_void() {
         assert_eq!(pending.readyAt, U256::from(ready_at));
     }
     world.next_block_at(ready_at + DAY);
-    assert!(!world.attempt(alice, again()).await.status(), "the last second still belongs to the first request");
-    assert!(world.attempt(alice, again()).await.status(), "a void request is in nobody's way");
+    assert!(
+        !world.attempt(alice, again()).await.status(),
+        "the last second still belongs to the first request"
+    );
+    assert!(
+        world.attempt(alice, again()).await.status(),
+        "a void request is in nobody's way"
+    );
 
     let receipt = world.act(alice, org.cancelWithdrawal()).await;
     let cancelled: HaitheOrchestrator::WithdrawalCancelled = event(&receipt);
@@ -120,9 +132,17 @@ async fn a_cancelled_withdrawal_pays_nothing() {
 async fn only_the_owner_requests_executes_and_cancels() {
     let Scene { world, org, ready_at } = requested().await;
     let people = &world.people;
-    world.act(&people.alice, org.setRole(people.walter.address, 2)).await;
+    world
+        .act(&people.alice, org.setRole(people.walter.address, 2))
+        .await;
     world.next_block_at(ready_at + 1);
-    for person in [&people.walter, &people.server, &people.operator, &people.guardian, &people.mallory] {
+    for person in [
+        &people.walter,
+        &people.server,
+        &people.operator,
+        &people.guardian,
+        &people.mallory,
+    ] {
         let request = org.requestWithdrawal(person.address, U256::ONE);
         let _: HaitheOrganization::NotOwner = world.refused(person, request).await;
         let _: HaitheOrganization::NotOwner = world.refused(person, org.executeWithdrawal()).await;
@@ -142,8 +162,12 @@ async fn the_clock_stands_still_while_paused() {
     let _: HaitheOrganization::EnforcedPause = world.refused(&people.alice, org.executeWithdrawal()).await;
     world.act(&people.operator, world.hub.unpause()).await;
 
-    assert!(world.active_time().await < before + HOUR, "three days of pause are not three days of waiting");
-    let early: HaitheOrganization::WithdrawalTooEarly = world.refused(&people.alice, org.executeWithdrawal()).await;
+    assert!(
+        world.active_time().await < before + HOUR,
+        "three days of pause are not three days of waiting"
+    );
+    let early: HaitheOrganization::WithdrawalTooEarly =
+        world.refused(&people.alice, org.executeWithdrawal()).await;
     assert_eq!(early.readyAt, U256::from(ready_at));
     world.chain.advance_time(ready_at - world.active_time().await);
     world.act(&people.alice, org.executeWithdrawal()).await;
@@ -167,10 +191,16 @@ async fn a_request_during_a_pause_waits_for_its_end() {
     let people = &world.people;
     let org = world.org(world.organization("acme", &people.alice, 100).await);
     world.act(&people.guardian, world.hub.pause()).await;
-    world.act(&people.alice, org.requestWithdrawal(people.alice.address, world.usdt(1))).await;
+    world
+        .act(
+            &people.alice,
+            org.requestWithdrawal(people.alice.address, world.usdt(1)),
+        )
+        .await;
     world.chain.advance_time(7 * DAY);
     world.chain.advance_time(DELAY - HOUR);
-    let _: HaitheOrganization::WithdrawalTooEarly = world.refused(&people.alice, org.executeWithdrawal()).await;
+    let _: HaitheOrganization::WithdrawalTooEarly =
+        world.refused(&people.alice, org.executeWithdrawal()).await;
     world.chain.advance_time(HOUR);
     world.act(&people.alice, org.executeWithdrawal()).await;
 }
@@ -180,7 +210,9 @@ async fn later_deposits_are_part_of_what_was_requested() {
     let world = World::plain().await;
     let alice = &world.people.alice;
     let org = world.org(world.organization("acme", alice, 10).await);
-    world.act(alice, org.requestWithdrawal(alice.address, world.usdt(50))).await;
+    world
+        .act(alice, org.requestWithdrawal(alice.address, world.usdt(50)))
+        .await;
     world.deposit(*org.address(), world.usdt(90)).await;
     world.chain.advance_time(DELAY);
     world.act(alice, org.executeWithdrawal()).await;
@@ -192,11 +224,15 @@ async fn nothing_nowhere_and_from_nothing_are_refused() {
     let world = World::plain().await;
     let alice = &world.people.alice;
     let org = world.org(world.organization("acme", alice, 0).await);
-    let _: HaitheOrganization::ZeroAmount =
-        world.refused(alice, org.requestWithdrawal(alice.address, U256::ZERO)).await;
-    let _: HaitheOrganization::ZeroAddress =
-        world.refused(alice, org.requestWithdrawal(Address::ZERO, U256::ONE)).await;
-    world.act(alice, org.requestWithdrawal(alice.address, U256::MAX)).await;
+    let _: HaitheOrganization::ZeroAmount = world
+        .refused(alice, org.requestWithdrawal(alice.address, U256::ZERO))
+        .await;
+    let _: HaitheOrganization::ZeroAddress = world
+        .refused(alice, org.requestWithdrawal(Address::ZERO, U256::ONE))
+        .await;
+    world
+        .act(alice, org.requestWithdrawal(alice.address, U256::MAX))
+        .await;
     world.chain.advance_time(DELAY);
     let _: HaitheOrganization::NothingToWithdraw = world.refused(alice, org.executeWithdrawal()).await;
 }

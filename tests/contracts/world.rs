@@ -5,10 +5,9 @@ use alloy::{
     contract::{CallBuilder, CallDecoder},
     eips::Encodable2718,
     network::{EthereumWallet, NetworkTransactionBuilder, TransactionBuilder},
-    primitives::{Address, B256, Bytes, Log, U256, keccak256},
+    primitives::{Address, B256, Bytes, Log, U256},
     providers::{DynProvider, Provider, ProviderBuilder},
     rpc::types::{TransactionReceipt, TransactionRequest},
-    signers::local::PrivateKeySigner,
     sol_types::{SolError, SolEvent},
 };
 use haithe_devchain::{DEFAULT_CHAIN_ID, DEMO_BALANCE, DevChain, DevChainConfig};
@@ -21,6 +20,8 @@ use crate::bindings::{
     TrickyToken::{self, TrickyTokenInstance},
     tUSDT,
 };
+
+pub use crate::cast::{People, Person};
 
 pub type Hub = HaitheOrchestratorInstance<DynProvider>;
 pub type Org = HaitheOrganizationInstance<DynProvider>;
@@ -39,68 +40,6 @@ const START: u64 = 1_767_225_600;
 
 /// As much gas as one transaction may use (EIP-7825).
 const GAS_LIMIT: u64 = 1 << 24;
-
-/// Somebody with a key.
-#[derive(Clone, Debug)]
-pub struct Person {
-    pub signer: PrivateKeySigner,
-    pub address: Address,
-}
-
-impl Person {
-    pub fn named(name: &str) -> Self {
-        let signer = PrivateKeySigner::from_bytes(&keccak256(name)).unwrap();
-        Self { address: signer.address(), signer }
-    }
-}
-
-/// Everybody who appears in the tests.
-pub struct People {
-    /// Owns the orchestrator.
-    pub operator: Person,
-    pub server: Person,
-    pub guardian: Person,
-    /// Own organizations.
-    pub alice: Person,
-    pub bob: Person,
-    /// Works for an organization.
-    pub walter: Person,
-    /// Make products.
-    pub cora: Person,
-    pub cleo: Person,
-    /// Has no right to anything.
-    pub mallory: Person,
-}
-
-impl People {
-    fn new() -> Self {
-        Self {
-            operator: Person::named("operator"),
-            server: Person::named("server"),
-            guardian: Person::named("guardian"),
-            alice: Person::named("alice"),
-            bob: Person::named("bob"),
-            walter: Person::named("walter"),
-            cora: Person::named("cora"),
-            cleo: Person::named("cleo"),
-            mallory: Person::named("mallory"),
-        }
-    }
-
-    fn all(&self) -> [&Person; 9] {
-        [
-            &self.operator,
-            &self.server,
-            &self.guardian,
-            &self.alice,
-            &self.bob,
-            &self.walter,
-            &self.cora,
-            &self.cleo,
-            &self.mallory,
-        ]
-    }
-}
 
 /// Which token pays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,8 +92,10 @@ impl World {
             ..DevChainConfig::default()
         })
         .unwrap();
-        let provider =
-            ProviderBuilder::new().disable_recommended_fillers().connect_client(chain.rpc_client()).erased();
+        let provider = ProviderBuilder::new()
+            .disable_recommended_fillers()
+            .connect_client(chain.rpc_client())
+            .erased();
 
         let operator = &people.operator;
         let token = match money {
@@ -232,7 +173,10 @@ impl World {
             panic!("unexpectedly refused: {refusal:?}");
         }
         let receipt = transact(&self.provider, who, request).await;
-        assert!(receipt.status(), "the call succeeded when simulated and failed when sent");
+        assert!(
+            receipt.status(),
+            "the call succeeded when simulated and failed when sent"
+        );
         receipt
     }
 
@@ -266,9 +210,12 @@ impl World {
             Ok(_) => panic!("expected {} and was let through", E::SIGNATURE),
             Err(revert) => revert,
         };
-        let error = E::abi_decode(&revert)
-            .unwrap_or_else(|_| panic!("expected {} and got {revert}", E::SIGNATURE));
-        assert!(!transact(&self.provider, who, request).await.status(), "refused when simulated only");
+        let error =
+            E::abi_decode(&revert).unwrap_or_else(|_| panic!("expected {} and got {revert}", E::SIGNATURE));
+        assert!(
+            !transact(&self.provider, who, request).await.status(),
+            "refused when simulated only"
+        );
         error
     }
 
@@ -286,7 +233,9 @@ impl World {
 
     /// Moves the clock so that the next transaction's block has this timestamp.
     pub fn next_block_at(&self, timestamp: u64) {
-        let gap = (timestamp - 1).checked_sub(self.chain.head_time()).expect("that moment is past");
+        let gap = (timestamp - 1)
+            .checked_sub(self.chain.head_time())
+            .expect("that moment is past");
         if gap > 0 {
             self.chain.advance_time(gap);
         }
@@ -296,7 +245,13 @@ impl World {
     /// Timestamp of the block a transaction is in.
     pub async fn time_of(&self, receipt: &TransactionReceipt) -> u64 {
         let number = receipt.block_number.unwrap();
-        self.provider.get_block_by_number(number.into()).await.unwrap().unwrap().header.timestamp
+        self.provider
+            .get_block_by_number(number.into())
+            .await
+            .unwrap()
+            .unwrap()
+            .header
+            .timestamp
     }
 }
 
@@ -311,7 +266,12 @@ pub const TOKEN_LIES: u8 = 7;
 
 /// The events of one kind in a transaction, in order.
 pub fn events<E: SolEvent>(receipt: &TransactionReceipt) -> Vec<E> {
-    receipt.logs().iter().filter_map(|log| E::decode_log(&log.inner).ok()).map(|Log { data, .. }| data).collect()
+    receipt
+        .logs()
+        .iter()
+        .filter_map(|log| E::decode_log(&log.inner).ok())
+        .map(|Log { data, .. }| data)
+        .collect()
 }
 
 /// The one event of this kind in a transaction.
@@ -346,9 +306,16 @@ async fn transact(provider: &DynProvider, who: &Person, request: TransactionRequ
         .build(&EthereumWallet::from(who.signer.clone()))
         .await
         .unwrap();
-    let hash: B256 =
-        *provider.send_raw_transaction(&transaction.encoded_2718()).await.unwrap().tx_hash();
-    provider.get_transaction_receipt(hash).await.unwrap().expect("mined at once")
+    let hash: B256 = *provider
+        .send_raw_transaction(&transaction.encoded_2718())
+        .await
+        .unwrap()
+        .tx_hash();
+    provider
+        .get_transaction_receipt(hash)
+        .await
+        .unwrap()
+        .expect("mined at once")
 }
 
 /// Defines tests that run with every kind of money: `async fn name(world: World) { .. }`.
