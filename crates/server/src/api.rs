@@ -1,0 +1,11 @@
+//! The routes, a folder per feature, and the table of their paths in [`router`].
+
+pub mod auth;
+pub mod config;
+pub mod me;
+pub mod models;
+pub mod openai;
+pub mod orgs;
+pub mod projects;
+pub mod receipts;
+pub mod router;

@@ -1,0 +1,5 @@
+//! `/api/v1/me`: what belongs to the caller's wallet.
+
+pub mod default_key;
+pub mod keys;
+pub mod profile;

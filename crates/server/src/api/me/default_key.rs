@@ -1,0 +1,81 @@
+//! The wallet's one default key, in the form that the existing SDK asks for it.
+
+use crate::http::{Answer, ApiError, Success, envelope::Nothing, extract::AuthUser};
+use axum::extract::State;
+use haithe_identity::ApiKeys;
+use http::HeaderMap;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// A key, shown once. Its signature covers exactly `message`.
+#[derive(Debug, Serialize)]
+pub struct IssuedView {
+    api_key: String,
+    message: String,
+    /// Unix seconds.
+    issued_at: i64,
+}
+
+/// When the newest default key was made.
+#[derive(Debug, Serialize)]
+pub struct LastIssuedView {
+    /// Unix seconds; 0 when there was none.
+    issued_at: i64,
+}
+
+/// `GET /api-key` creates: the SDK wants it so. Whatever merely looks ahead must not.
+pub async fn issue(
+    State(keys): State<Arc<ApiKeys>>,
+    user: AuthUser,
+    headers: HeaderMap,
+) -> Answer<IssuedView> {
+    if is_prefetch(&headers) {
+        return Err(ApiError::bad_request(
+            "prefetch_refused",
+            "this request creates a key and must not be prefetched",
+        ));
+    }
+    let issued = keys.issue_default(user.address).await?;
+    tracing::info!(target: "haithe::security", wallet = %user.address, key.id = issued.row.id.0, "default API key created");
+    Ok(Success::of(
+        "API key created; it is shown only once",
+        IssuedView {
+            api_key: issued.api_key,
+            message: issued.message,
+            issued_at: issued.row.issued_at.seconds(),
+        },
+    ))
+}
+
+fn is_prefetch(headers: &HeaderMap) -> bool {
+    ["sec-purpose", "purpose", "x-purpose", "x-moz"]
+        .iter()
+        .any(|name| {
+            let values = headers.get_all(*name).iter();
+            let mut texts = values.filter_map(|value| value.to_str().ok());
+            texts.any(|text| {
+                let text = text.to_ascii_lowercase();
+                text.contains("prefetch") || text.contains("prerender") || text.contains("preview")
+            })
+        })
+}
+
+/// `HEAD /api-key`: it would create a key and not even show it.
+pub async fn refuse_head() -> ApiError {
+    ApiError::of_status(http::StatusCode::METHOD_NOT_ALLOWED)
+}
+
+/// `GET /api-key/last-issued`
+pub async fn last_issued(State(keys): State<Arc<ApiKeys>>, user: AuthUser) -> Answer<LastIssuedView> {
+    let at = keys.last_issued(user.address).await?;
+    let issued_at = at.map_or(0, haithe_kernel::Timestamp::seconds);
+    Ok(Success::of("Last issued", LastIssuedView { issued_at }))
+}
+
+/// `POST /api-key/disable`: also fine when there is none.
+pub async fn disable(State(keys): State<Arc<ApiKeys>>, user: AuthUser) -> Answer<Nothing> {
+    if keys.disable_default(user.address).await? {
+        tracing::info!(target: "haithe::security", wallet = %user.address, "default API key disabled");
+    }
+    Ok(Success::nothing("API key disabled"))
+}

@@ -1,0 +1,53 @@
+//! The wallet, its organizations and its projects.
+
+use crate::{
+    api::{orgs::OrgView, projects::ProjectView},
+    http::{Answer, ApiError, Success, extract::AuthUser},
+};
+use axum::extract::State;
+use haithe_identity::Sessions;
+use haithe_kernel::{Decimals, WalletAddress};
+use haithe_orgs::{Organizations, Projects};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// The caller's account.
+#[derive(Debug, Serialize)]
+pub struct AccountView {
+    address: WalletAddress,
+    /// First login.
+    registered: String,
+}
+
+/// `GET /`
+pub async fn show(State(sessions): State<Arc<Sessions>>, user: AuthUser) -> Answer<AccountView> {
+    let account = sessions.account(user.address).await?;
+    let account = account.ok_or_else(|| ApiError::internal("a session without an account"))?;
+    Ok(Success::of(
+        "Account",
+        AccountView {
+            address: account.address,
+            registered: account.created_at.legacy(),
+        },
+    ))
+}
+
+/// `GET /orgs`
+pub async fn orgs(State(organizations): State<Arc<Organizations>>, user: AuthUser) -> Answer<Vec<OrgView>> {
+    let orgs = organizations.of_wallet(user.address).await?;
+    Ok(Success::of(
+        "Organizations",
+        orgs.into_iter().map(OrgView::from).collect(),
+    ))
+}
+
+/// `GET /projects`
+pub async fn projects(
+    State(projects): State<Arc<Projects>>,
+    State(decimals): State<Decimals>,
+    user: AuthUser,
+) -> Answer<Vec<ProjectView>> {
+    let projects = projects.of_wallet(user.address).await?;
+    let view = |project| ProjectView::of(project, decimals);
+    Ok(Success::of("Projects", projects.into_iter().map(view).collect()))
+}

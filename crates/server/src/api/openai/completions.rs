@@ -1,0 +1,104 @@
+//! `POST /chat/completions`: the hot path.
+
+use super::stream::Events;
+use crate::{
+    http::{
+        ApiError,
+        body::{BodyLimits, expect_json},
+        extract::ApiCaller,
+    },
+    state::Drain,
+};
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    response::Response,
+};
+use haithe_identity::Credential;
+use haithe_inference::{Answer, Caller, CompletionError, Completions, ErrorObject};
+use haithe_kernel::CallId;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// The call's id, which is also its receipt's.
+const X_HAITHE_CALL: HeaderName = HeaderName::from_static("x-haithe-call");
+
+/// Places for calls under way at once.
+#[derive(Debug, Clone)]
+pub struct Calls(pub Arc<Semaphore>);
+
+/// `POST /chat/completions`
+pub async fn create(
+    State(completions): State<Arc<Completions>>,
+    State(limits): State<BodyLimits>,
+    State(calls): State<Calls>,
+    State(drain): State<Drain>,
+    caller: ApiCaller,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    expect_json(&parts.headers)?;
+    let body = limits.read(&parts.headers, body).await?;
+    let place = calls.0.try_acquire_owned().map_err(|_| overloaded())?;
+    match completions.run(caller.into(), body).await.map_err(refused)? {
+        Answer::Json { call, body, .. } => Ok(answer(call, "application/json", Body::from(body))),
+        Answer::Stream { call, events } => {
+            let body = Body::from_stream(Events::new(events, drain, place));
+            let mut response = answer(call, "text/event-stream; charset=utf-8", body);
+            // Proxies in front must pass every event on at once.
+            let buffering = HeaderName::from_static("x-accel-buffering");
+            response
+                .headers_mut()
+                .insert(buffering, HeaderValue::from_static("no"));
+            let cache = HeaderValue::from_static("no-cache, no-store");
+            response.headers_mut().insert(header::CACHE_CONTROL, cache);
+            Ok(response)
+        }
+    }
+}
+
+fn answer(call: CallId, content_type: &'static str, body: Body) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if let Ok(call) = HeaderValue::try_from(call.to_string()) {
+        headers.insert(X_HAITHE_CALL, call);
+    }
+    response
+}
+
+fn overloaded() -> ApiError {
+    let mut error = ApiError::transport(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "overloaded",
+        "too many calls are under way; try again shortly",
+    );
+    error.retry_after = Some(1);
+    error
+}
+
+/// A provider's own refusal keeps the provider's words.
+fn refused(error: CompletionError) -> ApiError {
+    let object = ErrorObject::from(&error);
+    let mut refused = ApiError::from(error);
+    refused.kind = object.class.into();
+    refused.param = object.param;
+    if let Some(code) = object.code {
+        refused.code = code.into();
+    }
+    refused
+}
+
+impl From<ApiCaller> for Caller {
+    fn from(caller: ApiCaller) -> Self {
+        Self {
+            wallet: caller.principal.address,
+            api_key: match caller.principal.credential {
+                Credential::ApiKey(key) => Some(key),
+                Credential::Session(_) => None,
+            },
+            context: caller.context,
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! An organization's money.
+
+use crate::{
+    api::receipts::ReceiptView,
+    http::{
+        Answer, ApiError, Success,
+        extract::{AuthUser, Params, Segment},
+        wire::BaseUnits,
+    },
+};
+use axum::extract::State;
+use haithe_billing::ports::{Books, Ledger};
+use haithe_kernel::{CallId, Decimals, OrgId};
+use haithe_orgs::{Action, Organizations, ports::ChainSync};
+use serde::Serialize;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Base units beside exact decimals. `balance` is on chain at the index's head − unsettled.
+#[derive(Debug, Serialize)]
+pub struct BalanceView {
+    balance: BaseUnits,
+    balance_usdt: String,
+    available: BaseUnits,
+    available_usdt: String,
+    held: BaseUnits,
+    held_usdt: String,
+    unsettled: BaseUnits,
+    unsettled_usdt: String,
+    onchain: BaseUnits,
+    onchain_usdt: String,
+    pending_withdrawal: BaseUnits,
+    pending_withdrawal_usdt: String,
+}
+
+/// Everything ever charged.
+#[derive(Debug, Serialize)]
+pub struct ExpenditureView {
+    expenditure: BaseUnits,
+    expenditure_usdt: String,
+}
+
+/// `GET /{id}/balance`: lets the index catch up first (a second at most), so that a deposit shows.
+pub async fn balance(
+    State(organizations): State<Arc<Organizations>>,
+    State(ledger): State<Arc<dyn Ledger>>,
+    State(chain): State<Arc<dyn ChainSync>>,
+    State(decimals): State<Decimals>,
+    user: AuthUser,
+    Segment(id): Segment<OrgId>,
+) -> Answer<BalanceView> {
+    organizations
+        .authorize(user.address, id, Action::ReadOrgMoney)
+        .await?;
+    chain.catch_up().await;
+    let balance = ledger.balance(id).await?;
+    let units = |amount| BaseUnits::of(amount, decimals);
+    Ok(Success::of(
+        "Balance",
+        BalanceView {
+            balance: units(balance.shown()),
+            balance_usdt: balance.shown().to_string(),
+            available: units(balance.available),
+            available_usdt: balance.available.to_string(),
+            held: units(balance.held),
+            held_usdt: balance.held.to_string(),
+            unsettled: units(balance.unsettled),
+            unsettled_usdt: balance.unsettled.to_string(),
+            onchain: units(balance.onchain),
+            onchain_usdt: balance.onchain.to_string(),
+            pending_withdrawal: units(balance.withdrawing),
+            pending_withdrawal_usdt: balance.withdrawing.to_string(),
+        },
+    ))
+}
+
+/// `GET /{id}/expenditure`
+pub async fn expenditure(
+    State(organizations): State<Arc<Organizations>>,
+    State(ledger): State<Arc<dyn Ledger>>,
+    State(decimals): State<Decimals>,
+    user: AuthUser,
+    Segment(id): Segment<OrgId>,
+) -> Answer<ExpenditureView> {
+    organizations
+        .authorize(user.address, id, Action::ReadOrgMoney)
+        .await?;
+    let spent = ledger.expenditure(id).await?;
+    Ok(Success::of(
+        "Expenditure",
+        ExpenditureView {
+            expenditure: BaseUnits::of(spent, decimals),
+            expenditure_usdt: spent.to_string(),
+        },
+    ))
+}
+
+/// `GET /{id}/receipts?after=&limit=`: oldest first
+pub async fn receipts(
+    State(organizations): State<Arc<Organizations>>,
+    State(books): State<Arc<dyn Books>>,
+    State(decimals): State<Decimals>,
+    user: AuthUser,
+    Segment(id): Segment<OrgId>,
+    params: Params,
+) -> Answer<Vec<ReceiptView>> {
+    organizations
+        .authorize(user.address, id, Action::ReadOrgMoney)
+        .await?;
+    let after = params.optional::<Uuid>("after")?.map(CallId);
+    let limit: u32 = params.optional("limit")?.unwrap_or(50);
+    if !(1..=200).contains(&limit) {
+        return Err(ApiError::parameter("limit", "must be 1 to 200"));
+    }
+    let receipts = books.receipts(id, after, limit).await?;
+    let views: Result<_, ApiError> = receipts
+        .into_iter()
+        .map(|receipt| ReceiptView::of(receipt, decimals))
+        .collect();
+    Ok(Success::of("Receipts", views?))
+}

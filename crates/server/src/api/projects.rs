@@ -1,0 +1,52 @@
+//! `/api/v1/projects`: projects and their members.
+
+pub mod item;
+pub mod members;
+
+use crate::http::wire::BaseUnits;
+use haithe_kernel::Decimals;
+use haithe_orgs::Project;
+use serde::Serialize;
+
+/// A project on the wire. Bot tokens are never shown.
+#[derive(Debug, Serialize)]
+pub struct ProjectView {
+    id: i64,
+    org_id: i64,
+    project_uid: String,
+    name: String,
+    created_at: String,
+    search_enabled: bool,
+    memory_enabled: bool,
+    memory_window: u8,
+    memory_retention_days: Option<u16>,
+    default_model_id: i64,
+    price_per_call: BaseUnits,
+    price_per_call_usdt: String,
+    public: bool,
+    teloxide_token: Option<&'static str>,
+    discord_token: Option<&'static str>,
+}
+
+impl ProjectView {
+    /// The view of a project.
+    pub fn of(project: Project, decimals: Decimals) -> Self {
+        Self {
+            id: project.id.0,
+            org_id: project.org.0,
+            project_uid: project.uid.to_string(),
+            name: project.name,
+            created_at: project.created_at.legacy(),
+            search_enabled: project.search_enabled,
+            memory_enabled: project.memory_enabled,
+            memory_window: project.memory_window,
+            memory_retention_days: project.memory_retention_days,
+            default_model_id: project.default_model.0,
+            price_per_call: BaseUnits::of(project.price_per_call, decimals),
+            price_per_call_usdt: project.price_per_call.to_string(),
+            public: project.public,
+            teloxide_token: None,
+            discord_token: None,
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Configuration: compiled-in defaults, then files, then the environment; strict throughout.
+//!
+//! [`Sources`] says where settings come from, [`Config::load`] merges and parses them. An unknown
+//! key or a bad value is a [`ConfigError`] that names the setting, where it came from, and what is
+//! allowed. Secrets are types that do not print. Nothing else in the process reads the environment.
+
+mod layers;
+mod sections;
+mod values;
+
+pub use layers::{ConfigError, Environment, Sources};
+pub use sections::{Auth, Chain, Database, Inference, Log, LogFormat, Server, Settlement, SiteEntry};
+
+use serde::Deserialize;
+
+/// Everything the service is told. Parsed: whatever is in it can be used as it is.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The listener and its limits.
+    pub server: Server,
+    /// Logs.
+    pub log: Log,
+    /// The database.
+    pub database: Database,
+    /// Logins and keys.
+    pub auth: Auth,
+    /// The chain and the transactions sent to it.
+    pub chain: Chain,
+    /// When unsettled calls become a batch.
+    pub settlement: Settlement,
+    /// Models and calls of them.
+    pub inference: Inference,
+    /// The environment that provider keys are looked up in.
+    #[serde(skip)]
+    pub environment: Environment,
+    /// The folder that a catalogue is looked for in.
+    #[serde(skip)]
+    pub dir: Option<std::path::PathBuf>,
+}
+
+impl Config {
+    /// Merges and parses all sources.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first setting that cannot be used.
+    pub fn load(sources: Sources) -> Result<Self, ConfigError> {
+        let mut config: Self = layers::merge(&sources)?;
+        if config.auth.api_key_signing_key_equals(&config.chain) {
+            return Err(ConfigError::setting(
+                "auth.api_key_signing_key",
+                "must be another key than chain.server_key: whoever verifies API keys must not be able to settle",
+            ));
+        }
+        if config.chain.finality < config.chain.confirmations {
+            return Err(ConfigError::setting(
+                "chain.finality",
+                "must be chain.confirmations or more",
+            ));
+        }
+        config.environment = sources.environment;
+        config.dir = sources.dir;
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,209 @@
+//! The sections of the configuration. `config/default.toml` says what each setting means.
+
+use super::values;
+use haithe_identity::Site;
+use haithe_kernel::{Decimals, Usdt, WalletAddress};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use std::{net::IpAddr, net::SocketAddr, time::Duration};
+use url::Url;
+
+/// `[server]`: the listener and its limits.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every setting")]
+pub struct Server {
+    #[serde(deserialize_with = "values::ip")]
+    pub host: IpAddr,
+    #[serde(deserialize_with = "values::within::<0, 65_535, _, _>")]
+    pub port: u16,
+    #[serde(deserialize_with = "values::within::<0, 1024, _, _>")]
+    pub worker_threads: usize,
+    #[serde(deserialize_with = "values::within::<1, 1_000_000, _, _>")]
+    pub max_connections: usize,
+    #[serde(rename = "header_timeout_seconds", deserialize_with = "values::seconds")]
+    pub header_timeout: Duration,
+    #[serde(rename = "body_timeout_seconds", deserialize_with = "values::seconds")]
+    pub body_timeout: Duration,
+    #[serde(rename = "request_timeout_seconds", deserialize_with = "values::seconds")]
+    pub request_timeout: Duration,
+    #[serde(rename = "write_stall_seconds", deserialize_with = "values::seconds")]
+    pub write_stall: Duration,
+    #[serde(deserialize_with = "values::within::<8_192, 1_048_576, _, _>")]
+    pub max_header_bytes: usize,
+    #[serde(deserialize_with = "values::within::<1_024, 1_073_741_824, _, _>")]
+    pub max_body_bytes: usize,
+    #[serde(rename = "shutdown_seconds", deserialize_with = "values::seconds")]
+    pub shutdown: Duration,
+    #[serde(deserialize_with = "values::networks")]
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+    #[serde(deserialize_with = "values::origins")]
+    pub allowed_origins: Vec<String>,
+}
+
+impl Server {
+    /// Where to listen.
+    pub const fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.host, self.port)
+    }
+}
+
+/// `[log]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every setting")]
+pub struct Log {
+    pub format: LogFormat,
+    pub filter: String,
+}
+
+/// How a log line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object per line.
+    Json,
+}
+
+/// `[database]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every setting")]
+pub struct Database {
+    pub url: String,
+}
+
+/// `[auth]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every setting")]
+pub struct Auth {
+    #[serde(deserialize_with = "values::jwt_secret")]
+    pub jwt_secret: SecretString,
+    #[serde(deserialize_with = "values::private_key")]
+    pub api_key_signing_key: SecretString,
+    pub sites: Sites,
+}
+
+impl Auth {
+    pub(super) fn api_key_signing_key_equals(&self, chain: &Chain) -> bool {
+        self.api_key_signing_key.expose_secret() == chain.server_key.expose_secret()
+    }
+}
+
+/// `[[auth.sites]]`: one or more.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "Vec<SiteEntry>")]
+pub struct Sites {
+    /// Serves clients that send no `Origin`.
+    pub first: Site,
+    /// Selected by their `Origin`.
+    pub others: Vec<Site>,
+}
+
+impl Sites {
+    /// The origins of all sites.
+    pub fn origins(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.first)
+            .chain(&self.others)
+            .map(|site| site.origin.as_str())
+    }
+}
+
+impl TryFrom<Vec<SiteEntry>> for Sites {
+    type Error = &'static str;
+    fn try_from(entries: Vec<SiteEntry>) -> Result<Self, Self::Error> {
+        let mut sites = entries.into_iter().map(|entry| Site {
+            domain: entry.domain,
+            uri: entry.uri,
+            origin: entry.origin,
+        });
+        let first = sites.next().ok_or("must name at least one site")?;
+        Ok(Self {
+            first,
+            others: sites.collect(),
+        })
+    }
+}
+
+/// A site as written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "documented on identity's Site")]
+pub struct SiteEntry {
+    #[serde(deserialize_with = "values::authority")]
+    pub domain: String,
+    #[serde(deserialize_with = "values::url")]
+    pub uri: Url,
+    #[serde(deserialize_with = "values::origin")]
+    pub origin: String,
+}
+
+/// `[chain]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every setting")]
+pub struct Chain {
+    #[serde(deserialize_with = "values::secret_url")]
+    pub rpc_url: SecretString,
+    #[serde(deserialize_with = "values::optional_url")]
+    pub public_rpc_url: Option<Url>,
+    #[serde(deserialize_with = "values::within::<1, 9_007_199_254_740_991, _, _>")]
+    pub id: u64,
+    #[serde(deserialize_with = "values::address")]
+    pub orchestrator: WalletAddress,
+    #[serde(deserialize_with = "values::within::<0, 9_007_199_254_740_991, _, _>")]
+    pub start_block: u64,
+    #[serde(rename = "token_decimals", deserialize_with = "values::decimals")]
+    pub decimals: Decimals,
+    #[serde(deserialize_with = "values::private_key")]
+    pub server_key: SecretString,
+    #[serde(deserialize_with = "values::within::<1, 10_000, _, _>")]
+    pub confirmations: u64,
+    #[serde(deserialize_with = "values::within::<1, 100_000, _, _>")]
+    pub finality: u64,
+    #[serde(rename = "poll_milliseconds", deserialize_with = "values::milliseconds")]
+    pub poll: Duration,
+    #[serde(rename = "rpc_timeout_seconds", deserialize_with = "values::seconds")]
+    pub rpc_timeout: Duration,
+    #[serde(deserialize_with = "values::within::<1, 1_000_000, _, _>")]
+    pub max_fee_gwei: u64,
+    #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
+    pub deployments_per_wallet: u64,
+    #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
+    pub deployments_in_all: u64,
+}
+
+/// `[settlement]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every setting")]
+pub struct Settlement {
+    #[serde(deserialize_with = "values::within::<1, 1_000_000, _, _>")]
+    pub max_calls: u32,
+    #[serde(rename = "max_amount_usdt", deserialize_with = "values::amount")]
+    pub max_amount: Usdt,
+    #[serde(rename = "max_age_seconds", deserialize_with = "values::seconds")]
+    pub max_age: Duration,
+    #[serde(deserialize_with = "values::within::<1, 100, _, _>")]
+    pub max_organizations: u32,
+    #[serde(deserialize_with = "values::within::<1, 1_000, _, _>")]
+    pub max_payees: u32,
+    #[serde(rename = "poll_milliseconds", deserialize_with = "values::milliseconds")]
+    pub poll: Duration,
+}
+
+/// `[inference]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every setting")]
+pub struct Inference {
+    pub catalogue: String,
+    pub sandbox: bool,
+    #[serde(deserialize_with = "values::within::<1, 128, _, _>")]
+    pub max_choices: u32,
+    #[serde(deserialize_with = "values::within::<1, 1_000_000, _, _>")]
+    pub max_concurrent_calls: usize,
+}

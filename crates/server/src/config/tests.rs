@@ -1,0 +1,166 @@
+//! Every refusal names its setting.
+
+use super::*;
+use secrecy::ExposeSecret;
+
+fn complete() -> Sources {
+    without("")
+}
+
+fn without(missing: &str) -> Sources {
+    let variables = [
+        ("JWT_SECRET", "0123456789abcdef0123456789abcdef"),
+        ("API_KEY_SIGNING_KEY", &"11".repeat(32)),
+        ("SERVER_PVT_KEY", &format!("0x{}", "22".repeat(32))),
+        ("BLOCKCHAIN_PROVIDER_URL", "http://127.0.0.1:8545"),
+        ("HAITHE__CHAIN__ID", "133717"),
+        (
+            "HAITHE__CHAIN__ORCHESTRATOR",
+            "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed",
+        ),
+    ];
+    Sources {
+        environment: variables.into_iter().filter(|(name, _)| *name != missing).collect(),
+        ..Sources::default()
+    }
+}
+
+fn refusal(sources: Sources) -> String {
+    Config::load(sources).unwrap_err().to_string()
+}
+
+#[test]
+fn the_guides_names_and_the_long_names_complete_the_defaults() {
+    let config = Config::load(complete()).unwrap();
+    assert_eq!(config.server.port, 8080);
+    assert_eq!(config.chain.id, 133_717);
+    assert_eq!(config.chain.server_key.expose_secret(), "22".repeat(32));
+    assert_eq!(config.auth.sites.first.origin, "http://localhost:3000");
+}
+
+#[test]
+fn files_lie_above_defaults_and_the_environment_above_files() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(
+        dir.path().join("default.toml"),
+        "[server]\nport = 1\nmax_connections = 5\n",
+    )
+    .unwrap();
+    std::fs::write(
+        dir.path().join("prod.toml"),
+        "[server]\nport = 2\nbody_timeout_seconds = 9\n",
+    )
+    .unwrap();
+    let mut sources = complete();
+    sources.dir = Some(dir.path().to_owned());
+    sources.profile = Some("prod".into());
+    let config = Config::load(sources.clone()).unwrap();
+    assert_eq!((config.server.port, config.server.max_connections), (2, 5));
+    assert_eq!(config.server.body_timeout.as_secs(), 9);
+    let config = Config::load(sources.set("server.port", 3)).unwrap();
+    assert_eq!(config.server.port, 3);
+}
+
+#[test]
+fn an_unknown_setting_is_named_with_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("prod.toml"), "[server]\nprt = 2\n").unwrap();
+    let mut sources = complete();
+    sources.dir = Some(dir.path().to_owned());
+    sources.profile = Some("prod".into());
+    let text = refusal(sources);
+    assert!(
+        text.contains("`server.prt`") && text.contains("prod.toml"),
+        "{text}"
+    );
+    let mut sources = complete();
+    sources.environment = [("HAITHE__SERVER__PRT", "1")].into_iter().collect();
+    let text = refusal(sources);
+    assert!(text.contains("`server.prt` (from HAITHE__SERVER__PRT)"), "{text}");
+}
+
+#[test]
+fn a_profile_without_its_file_is_refused() {
+    let mut sources = complete();
+    sources.profile = Some("absent".into());
+    assert!(refusal(sources).contains("absent.toml"));
+}
+
+#[test]
+fn bad_values_are_refused_by_name_with_what_is_allowed() {
+    for (path, value, says) in [
+        ("server.port", 70_000.into(), "from 0 to 65535"),
+        ("server.host", "everywhere".into(), "an IP address"),
+        ("server.body_timeout_seconds", 0.into(), "from 1 to 86400"),
+        ("auth.jwt_secret", "short".into(), "32 bytes"),
+        ("auth.jwt_secret", 5.into(), "text"),
+        ("auth.api_key_signing_key", "0x12".into(), "64 hexadecimal digits"),
+        ("auth.api_key_signing_key", "22".repeat(32).into(), "another key"),
+        ("auth.sites", toml::Value::Array(Vec::new()), "at least one site"),
+        ("chain.rpc_url", "ftp://x".into(), "http://"),
+        ("chain.id", 0.into(), "from 1"),
+        ("chain.orchestrator", "0x".into(), "40 hexadecimal digits"),
+        (
+            "chain.orchestrator",
+            format!("0x{}", "0".repeat(40)).into(),
+            "40 hexadecimal digits",
+        ),
+        ("chain.token_decimals", 19.into(), "from 6 to 18"),
+        ("chain.finality", 1.into(), "chain.confirmations"),
+        ("settlement.max_amount_usdt", "-1".into(), "decimal number"),
+        ("log.format", "xml".into(), "pretty"),
+        ("inference.sandbox", "maybe".into(), "bool"),
+        (
+            "server.allowed_origins",
+            toml::Value::Array(vec!["https://x/y".into()]),
+            "without a path",
+        ),
+        (
+            "server.trusted_proxies",
+            toml::Value::Array(vec!["10.0.0.0/99".into()]),
+            "10.0.0.0/8",
+        ),
+    ] {
+        let text = refusal(complete().set(path, value));
+        assert!(
+            text.contains(&format!("`{path}")) && text.contains(says),
+            "{path}: {text}"
+        );
+    }
+}
+
+#[test]
+fn what_is_missing_is_asked_for_by_its_name_in_the_environment() {
+    for (missing, path) in [
+        ("JWT_SECRET", "auth.jwt_secret"),
+        ("API_KEY_SIGNING_KEY", "auth.api_key_signing_key"),
+        ("SERVER_PVT_KEY", "chain.server_key"),
+        ("BLOCKCHAIN_PROVIDER_URL", "chain.rpc_url"),
+        ("HAITHE__CHAIN__ID", "chain.id"),
+        ("HAITHE__CHAIN__ORCHESTRATOR", "chain.orchestrator"),
+    ] {
+        let text = refusal(without(missing));
+        assert!(
+            text.contains(&format!("`{path}`")) && text.contains(missing),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn neither_the_configuration_nor_an_error_prints_a_secret() {
+    let printed = format!("{:?}", Config::load(complete()).unwrap());
+    assert!(!printed.contains("0123456789abcdef0123") && !printed.contains(&"11".repeat(32)));
+    let text = refusal(complete().set("chain.server_key", "deadbeef-secret"));
+    assert!(!text.contains("deadbeef"), "{text}");
+}
+
+#[test]
+fn broken_toml_is_refused_with_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("prod.toml"), "[server]\nport = \n").unwrap();
+    let mut sources = complete();
+    sources.dir = Some(dir.path().to_owned());
+    sources.profile = Some("prod".into());
+    assert!(refusal(sources).contains("prod.toml, line"));
+}

@@ -1,0 +1,19 @@
+//! What every route shares: the connection, the edge, errors in two dialects, extractors.
+//!
+//! A request passes [`serve`] (sockets and their limits), [`edge`] (request id, log line, rendering
+//! of failures in the path's dialect) and the router. Handlers parse with [`extract`], call one use
+//! case, and answer with [`Success`] or an [`ApiError`].
+
+pub mod body;
+pub mod cors;
+pub mod dialect;
+pub mod edge;
+pub mod envelope;
+pub mod error;
+pub mod extract;
+pub mod serve;
+pub mod stall;
+pub mod wire;
+
+pub use envelope::{Answer, Success};
+pub use error::ApiError;

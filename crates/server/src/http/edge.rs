@@ -1,0 +1,171 @@
+//! The outermost service: names every request, renders every failure, writes one log line.
+
+use super::{
+    dialect::Dialect,
+    error::{ApiError, Failed},
+};
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
+use std::{
+    any::Any,
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+use tower::Service;
+use uuid::Uuid;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const LONGEST_REQUEST_ID: usize = 64;
+
+/// A request's name: the caller's own where it is short and plain, else a fresh one.
+#[derive(Debug, Clone)]
+pub struct RequestId(Arc<str>);
+
+impl RequestId {
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn of(headers: &HeaderMap) -> Self {
+        let plain = |id: &&str| {
+            let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            (1..=LONGEST_REQUEST_ID).contains(&id.len()) && id.bytes().all(safe)
+        };
+        let given = headers.get(X_REQUEST_ID).and_then(|id| id.to_str().ok());
+        match given.filter(plain) {
+            Some(id) => Self(id.into()),
+            None => Self(Uuid::now_v7().simple().to_string().into()),
+        }
+    }
+}
+
+/// Marks a failure's response that carries its own body already.
+#[derive(Debug, Clone, Copy)]
+pub struct Rendered;
+
+/// Wraps the router.
+#[derive(Debug, Clone)]
+pub struct Edge<S>(S);
+
+impl<S> Edge<S> {
+    /// Wraps `inner`.
+    pub const fn new(inner: S) -> Self {
+        Self(inner)
+    }
+}
+
+impl<S> Service<Request<Body>> for Edge<S>
+where
+    S: Service<Request<Body>, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let began = Instant::now();
+        let id = RequestId::of(request.headers());
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        request.extensions_mut().insert(id.clone());
+        let answer = self.0.call(request);
+        Box::pin(async move {
+            let Ok(response) = answer.await;
+            let path = uri.path();
+            let response = finish(response, &method, path, &id);
+            tracing::info!(
+                target: "haithe::request",
+                request_id = id.as_str(),
+                method = method.as_str(),
+                path = loggable(path),
+                status = response.status().as_u16(),
+                duration_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
+                "request"
+            );
+            Ok(response)
+        })
+    }
+}
+
+/// A path fit for a log line.
+fn loggable(path: &str) -> &str {
+    let mut end = path.len().min(200);
+    while !path.is_char_boundary(end) {
+        end -= 1;
+    }
+    path.get(..end).unwrap_or_default()
+}
+
+fn finish(mut response: Response, method: &Method, path: &str, id: &RequestId) -> Response {
+    let failed = response.extensions_mut().remove::<Failed>();
+    let status = response.status();
+    if let Some(Failed(error)) = failed {
+        report(&error, method, path, id);
+        fail(&mut response, &error, Dialect::of(path), id);
+    } else if (status.is_client_error() || status.is_server_error())
+        && response.extensions().get::<Rendered>().is_none()
+    {
+        let error = ApiError::of_status(status);
+        report(&error, method, path, id);
+        fail(&mut response, &error, Dialect::of(path), id);
+    }
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The one place where a failure is logged.
+fn report(error: &ApiError, method: &Method, path: &str, id: &RequestId) {
+    let (method, path) = (method.as_str(), loggable(path));
+    let (id, code, causes) = (id.as_str(), error.code.as_ref(), error.causes());
+    if error.status.is_server_error() {
+        tracing::error!(target: "haithe::failure", request_id = id, method, path, code, causes, "{}", error.message);
+    } else {
+        tracing::debug!(target: "haithe::failure", request_id = id, method, path, code, causes, "{}", error.message);
+    }
+}
+
+fn fail(response: &mut Response, error: &ApiError, dialect: Dialect, id: &RequestId) {
+    *response.status_mut() = error.status;
+    *response.body_mut() = Body::from(dialect.render(error, id.as_str()));
+    let headers = response.headers_mut();
+    headers.remove(header::CONTENT_LENGTH);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(seconds) = error.retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if error.status == http::StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+}
+
+/// What a caught panic answers.
+pub fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without text".to_owned());
+    ApiError::internal(format!("panic: {text}")).into_response()
+}

@@ -1,0 +1,13 @@
+//! What handlers ask of a request. Every refusal is an [`ApiError`](super::ApiError).
+
+mod auth;
+mod caller;
+mod client;
+mod params;
+mod path;
+
+pub use auth::{AuthUser, bearer};
+pub use caller::{ApiCaller, claim_of};
+pub use client::{Client, Proxies};
+pub use params::{Change, Params};
+pub use path::Segment;

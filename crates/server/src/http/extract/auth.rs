@@ -1,0 +1,57 @@
+//! A wallet's session.
+
+use crate::http::ApiError;
+use axum::extract::{FromRef, FromRequestParts};
+use haithe_identity::{AuthError, Authenticator, Credential, session::SessionId};
+use haithe_kernel::WalletAddress;
+use http::{HeaderMap, header, request::Parts};
+use std::sync::Arc;
+
+/// A caller with a live session. API keys are refused: they work under `/api/v1beta` only.
+#[derive(Debug, Clone, Copy)]
+pub struct AuthUser {
+    /// The wallet.
+    pub address: WalletAddress,
+    /// The session that was used.
+    pub session: SessionId,
+}
+
+/// The credential of `Authorization: Bearer …`. No cookies, no other scheme.
+///
+/// # Errors
+/// [`AuthError::Missing`] when there is none, [`AuthError::Invalid`] when it cannot be read.
+pub fn bearer(headers: &HeaderMap) -> Result<&str, AuthError> {
+    let mut given = headers.get_all(header::AUTHORIZATION).iter();
+    let only = match (given.next(), given.next()) {
+        (Some(only), None) => only,
+        (None, _) => return Err(AuthError::Missing),
+        (Some(_), Some(_)) => return Err(AuthError::Invalid),
+    };
+    let text = only.to_str().map_err(|_| AuthError::Invalid)?;
+    let (scheme, credential) = text.split_once(' ').ok_or(AuthError::Invalid)?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        Ok(credential.trim())
+    } else {
+        Err(AuthError::Invalid)
+    }
+}
+
+impl<S> FromRequestParts<S> for AuthUser
+where
+    S: Send + Sync,
+    Arc<Authenticator>: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let authenticator = Arc::<Authenticator>::from_ref(state);
+        let principal = authenticator.session(bearer(&parts.headers)?).await?;
+        match principal.credential {
+            Credential::Session(session) => Ok(Self {
+                address: principal.address,
+                session,
+            }),
+            Credential::ApiKey(_) => Err(AuthError::KeyNotAccepted.into()),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! A caller of inference: a session or an API key, with the context it acts in.
+
+use super::auth::bearer;
+use crate::http::ApiError;
+use axum::extract::{FromRef, FromRequestParts};
+use haithe_identity::{Authenticator, Principal};
+use haithe_orgs::{ContextClaim, Contexts, ports::CallContext};
+use http::{HeaderMap, request::Parts};
+use std::{fmt::Display, str::FromStr, sync::Arc};
+
+/// A caller who may call models as a project.
+#[derive(Debug, Clone)]
+pub struct ApiCaller {
+    /// Who.
+    pub principal: Principal,
+    /// Who pays, and as which project.
+    pub context: Arc<CallContext>,
+}
+
+/// What the context headers say: Haithe's and OpenAI's names mean the same.
+///
+/// # Errors
+/// 400 when a header is repeated, malformed, or two disagree.
+pub fn claim_of(headers: &HeaderMap) -> Result<ContextClaim, ApiError> {
+    Ok(ContextClaim {
+        org: named(headers, ["haithe-organization", "openai-organization"])?,
+        project: named(headers, ["haithe-project", "openai-project"])?,
+    })
+}
+
+fn named<T>(headers: &HeaderMap, names: [&'static str; 2]) -> Result<Option<T>, ApiError>
+where
+    T: FromStr<Err: Display> + PartialEq,
+{
+    let mut claimed: Option<T> = None;
+    for name in names {
+        let mut given = headers.get_all(name).iter();
+        let Some(value) = given.next() else { continue };
+        if given.next().is_some() {
+            return Err(conflict(format!("the header {name} is given more than once")));
+        }
+        let malformed = |problem: &dyn Display| {
+            ApiError::bad_request("context_malformed", format!("the header {name}: {problem}"))
+        };
+        let text = value.to_str().map_err(|_| malformed(&"must be plain text"))?;
+        let uid: T = text.trim().parse().map_err(|error| malformed(&error))?;
+        if claimed.as_ref().is_some_and(|claimed| *claimed != uid) {
+            let [haithe, openai] = names;
+            return Err(conflict(format!(
+                "the headers {haithe} and {openai} disagree; send one of them"
+            )));
+        }
+        claimed = Some(uid);
+    }
+    Ok(claimed)
+}
+
+fn conflict(message: String) -> ApiError {
+    ApiError::bad_request("context_conflict", message)
+}
+
+impl<S> FromRequestParts<S> for ApiCaller
+where
+    S: Send + Sync,
+    Arc<Authenticator>: FromRef<S>,
+    Arc<Contexts>: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let authenticator = Arc::<Authenticator>::from_ref(state);
+        let principal = authenticator.any(bearer(&parts.headers)?).await?;
+        let contexts = Arc::<Contexts>::from_ref(state);
+        let context = contexts.resolve(&principal, claim_of(&parts.headers)?).await?;
+        Ok(Self { principal, context })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    const ONE: &str = "0190a0b0c0d0e0f00102030405060708";
+    const TWO: &str = "1190a0b0c0d0e0f00102030405060708";
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn both_names_and_the_optional_prefix_mean_the_same() {
+        let prefixed = format!("org-{ONE}");
+        let claim = claim_of(&headers(&[
+            ("haithe-organization", ONE),
+            ("openai-organization", &prefixed),
+            ("openai-project", TWO),
+        ]))
+        .unwrap();
+        assert_eq!(claim.org, Some(ONE.parse().unwrap()));
+        assert_eq!(claim.project, Some(TWO.parse().unwrap()));
+        assert_eq!(claim_of(&HeaderMap::new()).unwrap(), ContextClaim::default());
+    }
+
+    #[test]
+    fn repeated_disagreeing_and_malformed_headers_are_refused() {
+        for (pairs, code) in [
+            (
+                vec![("haithe-organization", ONE), ("haithe-organization", ONE)],
+                "context_conflict",
+            ),
+            (
+                vec![("haithe-organization", ONE), ("openai-organization", TWO)],
+                "context_conflict",
+            ),
+            (
+                vec![("openai-project", ONE), ("haithe-project", TWO)],
+                "context_conflict",
+            ),
+            (vec![("haithe-project", "")], "context_malformed"),
+            (vec![("haithe-project", "proj-12")], "context_malformed"),
+        ] {
+            assert_eq!(claim_of(&headers(&pairs)).unwrap_err().code, code, "{pairs:?}");
+        }
+        let mut bytes = HeaderMap::new();
+        bytes.insert("haithe-project", HeaderValue::from_bytes(b"\xff").unwrap());
+        assert_eq!(claim_of(&bytes).unwrap_err().code, "context_malformed");
+    }
+}

@@ -1,0 +1,71 @@
+//! Money and time as the frontend reads them.
+
+use haithe_kernel::{Decimals, TokenUnits, Usdt};
+use serde::{Serialize, Serializer};
+
+/// Base units of the payment token: a JSON integer, exact however large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BaseUnits(i128);
+
+impl BaseUnits {
+    /// The wire's integer for an amount.
+    pub fn of(amount: Usdt, decimals: Decimals) -> Self {
+        Self(amount.to_wire(decimals))
+    }
+}
+
+impl Serialize for BaseUnits {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_i128(self.0)
+    }
+}
+
+/// Reads the wire's integer of base units.
+///
+/// # Errors
+/// A text that names what is allowed, when the number is not whole, negative, out of range, or finer
+/// than the ledger counts.
+pub fn amount_of(text: &str, decimals: Decimals) -> Result<Usdt, &'static str> {
+    let units: TokenUnits = text
+        .parse()
+        .map_err(|_| "must be a whole number of the payment token's base units")?;
+    match Usdt::from_units(units, decimals) {
+        Ok((amount, TokenUnits::ZERO)) => Ok(amount),
+        Ok(_) => Err("is finer than 0.000000001 USDT, the smallest amount there is"),
+        Err(_) => Err("is larger than any amount there is"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_json_integers_of_any_size() {
+        let eighteen = Decimals::new(18).unwrap();
+        let most = BaseUnits::of(Usdt::MAX, eighteen);
+        assert_eq!(
+            serde_json::to_string(&most).unwrap(),
+            "9223372036854775807000000000"
+        );
+        let six = Decimals::new(6).unwrap();
+        let floored = BaseUnits::of(Usdt::from_nano(1_999), six);
+        assert_eq!(serde_json::to_string(&floored).unwrap(), "1");
+    }
+
+    #[test]
+    fn amounts_read_back_and_what_is_none_is_refused() {
+        let eighteen = Decimals::new(18).unwrap();
+        assert_eq!(amount_of("1000000000000000000", eighteen), Ok(Usdt::whole(1)));
+        for text in [
+            "",
+            "-1",
+            "1.5",
+            "1e18",
+            "1",
+            "99999999999999999999999999999999999999999",
+        ] {
+            assert!(amount_of(text, eighteen).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The kernel's ports on this machine: its clock, its randomness, its runtime.
+
+use futures::FutureExt;
+use haithe_kernel::{Clock, Random, Tasks, Timestamp};
+use std::{
+    future::Future,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    time::{SystemTime, UNIX_EPOCH},
+};
+use tokio_util::task::TaskTracker;
+
+/// The system's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the system's clock"
+    )]
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+}
+
+/// A cryptographic generator per thread, seeded and reseeded by the operating system.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OsRandom;
+
+impl Random for OsRandom {
+    fn bytes16(&self) -> [u8; 16] {
+        rand::random()
+    }
+}
+
+/// Work that outlives its request, waited for by a graceful stop.
+#[derive(Debug, Clone, Default)]
+pub struct TokioTasks(pub TaskTracker);
+
+impl Tasks for TokioTasks {
+    fn spawn(&self, name: &'static str, work: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        self.0.spawn(async move {
+            if AssertUnwindSafe(work).catch_unwind().await.is_err() {
+                tracing::error!(task = name, "a task panicked");
+            }
+        });
+    }
+}

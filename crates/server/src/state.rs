@@ -1,0 +1,90 @@
+//! The use cases, as handlers see them: each asks for the one it needs.
+
+use crate::http::{body::BodyLimits, extract::Proxies};
+use crate::{
+    api::{config::PublicConfig, openai::Calls},
+    service::Readiness,
+};
+use axum::extract::FromRef;
+use haithe_billing::ports::{Books, Ledger};
+use haithe_identity::{ApiKeys, Authenticator, Challenges, Logins, Sessions};
+use haithe_inference::{Catalogue, Completions};
+use haithe_kernel::Decimals;
+use haithe_orgs::{Contexts, Organizations, Projects, ports::ChainSync};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Everything the routes can do.
+#[expect(missing_docs, reason = "named after their types")]
+pub struct Services {
+    pub challenges: Arc<Challenges>,
+    pub logins: Arc<Logins>,
+    pub sessions: Arc<Sessions>,
+    pub api_keys: Arc<ApiKeys>,
+    pub authenticator: Arc<Authenticator>,
+    pub organizations: Arc<Organizations>,
+    pub projects: Arc<Projects>,
+    pub contexts: Arc<Contexts>,
+    pub catalogue: Arc<Catalogue>,
+    pub completions: Arc<Completions>,
+    pub ledger: Arc<dyn Ledger>,
+    pub books: Arc<dyn Books>,
+    pub chain_sync: Arc<dyn ChainSync>,
+    pub public_config: Arc<PublicConfig>,
+    pub readiness: Arc<Readiness>,
+    pub proxies: Proxies,
+    pub body_limits: BodyLimits,
+    pub calls: Calls,
+    /// The payment token's.
+    pub decimals: Decimals,
+    /// Cancelled when streams must end.
+    pub drain: Drain,
+}
+
+/// Cancelled when a stop has no more patience with open streams.
+#[derive(Debug, Clone, Default)]
+pub struct Drain(pub CancellationToken);
+
+/// One pointer, so that a request costs one count.
+#[derive(Clone)]
+pub struct AppState(Arc<Services>);
+
+impl AppState {
+    /// Shares the services.
+    pub fn new(services: Services) -> Self {
+        Self(Arc::new(services))
+    }
+}
+
+macro_rules! parts {
+    ($($field:ident: $type:ty),+ $(,)?) => {$(
+        impl FromRef<AppState> for $type {
+            fn from_ref(state: &AppState) -> Self {
+                state.0.$field.clone()
+            }
+        }
+    )+};
+}
+
+parts! {
+    challenges: Arc<Challenges>,
+    logins: Arc<Logins>,
+    sessions: Arc<Sessions>,
+    api_keys: Arc<ApiKeys>,
+    authenticator: Arc<Authenticator>,
+    organizations: Arc<Organizations>,
+    projects: Arc<Projects>,
+    contexts: Arc<Contexts>,
+    catalogue: Arc<Catalogue>,
+    completions: Arc<Completions>,
+    ledger: Arc<dyn Ledger>,
+    books: Arc<dyn Books>,
+    chain_sync: Arc<dyn ChainSync>,
+    public_config: Arc<PublicConfig>,
+    readiness: Arc<Readiness>,
+    proxies: Proxies,
+    body_limits: BodyLimits,
+    calls: Calls,
+    decimals: Decimals,
+    drain: Drain,
+}
