@@ -1,0 +1,248 @@
+//! The handle that every store holds.
+
+use crate::{
+    ledger::{memory::Money, memory::stopped, scale::Scale},
+    writer::{Effects, Job, Work, Writer},
+};
+use futures::{FutureExt, future::BoxFuture};
+use haithe_kernel::{Decimals, StoreError};
+use sqlx::{
+    Connection, Sqlite, SqliteConnection, SqlitePool,
+    query::Query,
+    sqlite::{SqliteArguments, SqliteRow},
+};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tokio::sync::{mpsc, oneshot};
+
+/// A statement with its values.
+pub(crate) type Statement = Query<'static, Sqlite, SqliteArguments>;
+
+/// An open database: one writer, a few readers, and the ledger in memory. Clones share it.
+///
+/// When the last clone is gone the writer finishes what is queued and lets the file go;
+/// [`close`](Self::close) does the same and waits for it.
+#[derive(Clone)]
+pub struct Db {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    queue: mpsc::Sender<Work>,
+    readers: SqlitePool,
+    money: Arc<Money>,
+    directory: Arc<AtomicU64>,
+    decimals: Decimals,
+}
+
+/// The database opened for reading only, also beside a running server.
+#[derive(Clone)]
+pub struct ReadOnlyDb {
+    readers: SqlitePool,
+}
+
+impl ReadOnlyDb {
+    pub(crate) fn new(readers: SqlitePool) -> Self {
+        Self { readers }
+    }
+
+    pub(crate) fn reader(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// Closes the connections.
+    pub async fn close(self) {
+        self.readers.close().await;
+    }
+}
+
+/// A write transaction, begun `IMMEDIATE`. What it means for the memory is applied once it is committed.
+pub(crate) struct WriteTx<'c> {
+    pub(crate) connection: &'c mut SqliteConnection,
+    pub(crate) effects: Effects,
+    pub(crate) next_transaction: i64,
+}
+
+impl WriteTx<'_> {
+    /// Runs a statement; gives how many rows it changed.
+    pub(crate) async fn execute(&mut self, statement: Statement) -> Result<u64, StoreError> {
+        let done = statement
+            .execute(&mut *self.connection)
+            .await
+            .map_err(StoreError::new)?;
+        Ok(done.rows_affected())
+    }
+
+    /// Runs a statement; gives its rows.
+    pub(crate) async fn all(&mut self, statement: Statement) -> Result<Vec<SqliteRow>, StoreError> {
+        statement
+            .fetch_all(&mut *self.connection)
+            .await
+            .map_err(StoreError::new)
+    }
+
+    /// Runs a statement; gives its first row.
+    pub(crate) async fn optional(&mut self, statement: Statement) -> Result<Option<SqliteRow>, StoreError> {
+        statement
+            .fetch_optional(&mut *self.connection)
+            .await
+            .map_err(StoreError::new)
+    }
+}
+
+impl Db {
+    pub(crate) fn new(
+        queue: mpsc::Sender<Work>,
+        readers: SqlitePool,
+        money: Arc<Money>,
+        directory: Arc<AtomicU64>,
+        decimals: Decimals,
+    ) -> Self {
+        let shared = Shared {
+            queue,
+            readers,
+            money,
+            directory,
+            decimals,
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// The same database for code that only reads.
+    pub fn read_only(&self) -> ReadOnlyDb {
+        ReadOnlyDb::new(self.shared.readers.clone())
+    }
+
+    /// Whether the writer lives. After its end every decision about money is refused.
+    pub fn is_healthy(&self) -> bool {
+        !self.shared.queue.is_closed() && self.shared.money.lock().is_ok()
+    }
+
+    /// Finishes what is queued, closes the file and gives up the lock. Everything asked afterwards fails.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the writer had ended before, or the file could not be closed.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        let (answer, wait) = oneshot::channel();
+        self.queue()
+            .send(Work::Close(answer))
+            .await
+            .map_err(|_| stopped())?;
+        self.shared.readers.close().await;
+        wait.await.map_err(|_| stopped())?
+    }
+
+    pub(crate) fn queue(&self) -> &mpsc::Sender<Work> {
+        &self.shared.queue
+    }
+
+    pub(crate) fn reader(&self) -> &SqlitePool {
+        &self.shared.readers
+    }
+
+    pub(crate) fn money(&self) -> &Arc<Money> {
+        &self.shared.money
+    }
+
+    pub(crate) fn decimals(&self) -> Decimals {
+        self.shared.decimals
+    }
+
+    pub(crate) fn scale(&self) -> Scale {
+        Scale::of(self.shared.decimals)
+    }
+
+    pub(crate) fn directory_version(&self) -> u64 {
+        self.shared.directory.load(Ordering::Acquire)
+    }
+
+    /// The rows of a reading statement.
+    pub(crate) async fn all(&self, statement: Statement) -> Result<Vec<SqliteRow>, StoreError> {
+        statement.fetch_all(self.reader()).await.map_err(StoreError::new)
+    }
+
+    /// The first row of a reading statement.
+    pub(crate) async fn optional(&self, statement: Statement) -> Result<Option<SqliteRow>, StoreError> {
+        statement
+            .fetch_optional(self.reader())
+            .await
+            .map_err(StoreError::new)
+    }
+
+    /// One statement that changes the directory, in a transaction of its own; gives the rows it returns.
+    pub(crate) async fn change_directory(&self, statement: Statement) -> Result<Vec<SqliteRow>, StoreError> {
+        self.write(|write| {
+            Box::pin(async move {
+                write.directory_changed();
+                write.all(statement).await
+            })
+        })
+        .await
+    }
+
+    /// One writing statement in a transaction of its own; gives the rows it returns.
+    pub(crate) async fn change(&self, statement: Statement) -> Result<Vec<SqliteRow>, StoreError> {
+        self.write(|write| Box::pin(async move { write.all(statement).await }))
+            .await
+    }
+
+    /// One writing statement in a transaction of its own; gives how many rows it changed.
+    pub(crate) async fn execute(&self, statement: Statement) -> Result<u64, StoreError> {
+        self.write(|write| Box::pin(async move { write.execute(statement).await }))
+            .await
+    }
+
+    /// Runs `work` in a write transaction of its own, and applies its effects on the memory after the
+    /// commit. It runs to its end even when the caller goes away.
+    pub(crate) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: for<'t, 'c> FnOnce(&'t mut WriteTx<'c>) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (answer, wait) = oneshot::channel();
+        let job: Job = Box::new(move |writer| {
+            Box::pin(async move {
+                let result = AssertUnwindSafe(transact(writer, work)).catch_unwind().await;
+                if let Ok(result) = result {
+                    let _ = answer.send(result);
+                } else {
+                    tracing::error!("a database write panicked and was rolled back");
+                }
+            })
+        });
+        self.queue()
+            .send(Work::Write(job))
+            .await
+            .map_err(|_| E::from(stopped()))?;
+        let failed = || StoreError::new("a database write ended without an answer and was rolled back");
+        wait.await.map_err(|_| E::from(failed()))?
+    }
+}
+
+async fn transact<T, E, F>(writer: &mut Writer, work: F) -> Result<T, E>
+where
+    F: for<'t, 'c> FnOnce(&'t mut WriteTx<'c>) -> BoxFuture<'t, Result<T, E>>,
+    E: From<StoreError>,
+{
+    let failed = |error: sqlx::Error| E::from(StoreError::new(error));
+    let (connection, next_transaction) = writer.parts();
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+    let mut write = WriteTx {
+        connection: &mut transaction,
+        effects: Effects::default(),
+        next_transaction,
+    };
+    let value = work(&mut write).await?;
+    let (effects, next_transaction) = (write.effects, write.next_transaction);
+    transaction.commit().await.map_err(failed)?;
+    writer.committed(effects, next_transaction);
+    Ok(value)
+}

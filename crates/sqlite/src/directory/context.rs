@@ -1,0 +1,104 @@
+//! [`Directory`] on SQLite.
+
+use super::{organizations, projects};
+use crate::{
+    columns::{self, Columns},
+    db::Db,
+};
+use async_trait::async_trait;
+use haithe_kernel::{ModelId, OrgId, OrgUid, ProjectId, ProjectUid, StoreError, WalletAddress};
+use haithe_orgs::ports::{CallContext, Directory};
+
+/// [`Directory`] on SQLite: one statement per question.
+#[derive(Clone)]
+pub struct SqliteDirectory {
+    db: Db,
+}
+
+impl SqliteDirectory {
+    /// The directory of this database.
+    pub fn new(db: &Db) -> Self {
+        Self { db: db.clone() }
+    }
+}
+
+const CONTEXT: &str = "
+    SELECT payer.id, payer.organization_uid, payer.address, payer.orchestrator_index, payer.name, payer.owner,
+           payer.created_at, payer.deleted_at,
+           projects.id, projects.project_uid, projects.org_id, projects.name, projects.search_enabled,
+           projects.memory_enabled, projects.memory_window, projects.memory_retention_days,
+           projects.default_model_id, projects.price_per_call, projects.public, projects.created_at,
+           payer.owner = ?3,
+           (SELECT role FROM org_members WHERE org_id = payer.id AND wallet_address = ?3),
+           (SELECT role FROM project_members
+            WHERE project_id = projects.id AND projects.org_id = payer.id AND wallet_address = ?3),
+           EXISTS (SELECT 1 FROM project_members
+                   JOIN projects AS other ON other.id = project_members.project_id
+                   WHERE project_members.wallet_address = ?3 AND other.org_id = payer.id AND other.deleted = 0),
+           (SELECT json_group_array(model_id ORDER BY model_id)
+            FROM org_model_enrollments WHERE org_id = payer.id)
+    FROM organizations AS payer
+    JOIN projects ON projects.project_uid = ?2 AND projects.deleted = 0
+    JOIN organizations AS owner ON owner.id = projects.org_id AND owner.on_chain = 1 AND owner.deleted_at IS NULL
+    WHERE payer.organization_uid = ?1 AND payer.on_chain = 1 AND payer.deleted_at IS NULL";
+
+const UIDS: &str = "
+    SELECT organizations.organization_uid, projects.project_uid
+    FROM organizations
+    LEFT JOIN projects ON projects.id = ?2 AND projects.org_id = organizations.id AND projects.deleted = 0
+    WHERE organizations.id = coalesce(?1, (SELECT org_id FROM projects WHERE id = ?2))
+      AND organizations.on_chain = 1 AND organizations.deleted_at IS NULL
+      AND (?2 IS NULL OR projects.id IS NOT NULL)";
+
+#[async_trait]
+impl Directory for SqliteDirectory {
+    async fn context(
+        &self,
+        payer: OrgUid,
+        project: ProjectUid,
+        address: WalletAddress,
+    ) -> Result<Option<CallContext>, StoreError> {
+        let statement = sqlx::query(CONTEXT)
+            .bind(columns::uuid(payer.uuid()))
+            .bind(columns::uuid(project.uuid()))
+            .bind(columns::address(address));
+        let Some(row) = self.db.optional(statement).await? else {
+            return Ok(None);
+        };
+        let mut columns = Columns::of(&row);
+        let payer = organizations::read(&mut columns)?;
+        let project = projects::read(&mut columns)?;
+        let standing = organizations::read_standing(&mut columns)?;
+        let models: String = columns.read("org_model_enrollments.model_id")?;
+        let models: Vec<ModelId> = serde_json::from_str(&models)
+            .map_err(|_| StoreError::inconsistent("org_model_enrollments.model_id"))?;
+        Ok(Some(CallContext {
+            payer,
+            project,
+            standing,
+            models,
+        }))
+    }
+
+    async fn uids(
+        &self,
+        org: Option<OrgId>,
+        project: Option<ProjectId>,
+    ) -> Result<Option<(OrgUid, Option<ProjectUid>)>, StoreError> {
+        let statement = sqlx::query(UIDS)
+            .bind(org.map(|org| org.0))
+            .bind(project.map(|project| project.0));
+        let Some(row) = self.db.optional(statement).await? else {
+            return Ok(None);
+        };
+        let mut columns = Columns::of(&row);
+        Ok(Some((
+            columns.read("organizations.organization_uid")?,
+            columns.read("projects.project_uid")?,
+        )))
+    }
+
+    fn version(&self) -> u64 {
+        self.db.directory_version()
+    }
+}

@@ -1,0 +1,127 @@
+//! [`ChallengeStore`] on SQLite.
+
+use crate::{
+    columns::{self, Columns},
+    db::{Db, WriteTx},
+};
+use async_trait::async_trait;
+use haithe_identity::{
+    challenge::{LIVE_PER_ADDRESS, LIVE_PER_ADDRESS_AND_IP, MessageDigest, StoredChallenge},
+    ports::ChallengeStore,
+};
+use haithe_kernel::{StoreError, Timestamp, WalletAddress};
+
+/// [`ChallengeStore`] on SQLite.
+#[derive(Clone)]
+pub struct SqliteChallengeStore {
+    db: Db,
+}
+
+impl SqliteChallengeStore {
+    /// The challenges of this database.
+    pub fn new(db: &Db) -> Self {
+        Self { db: db.clone() }
+    }
+}
+
+/// What has expired goes first, so that it takes nobody's place.
+const FORGET_EXPIRED: &str = "DELETE FROM challenges WHERE wallet_address = ? AND expires_at <= ?";
+
+/// The oldest beyond the limit of the same address and IP.
+const EVICT_OWN: &str = "
+    DELETE FROM challenges WHERE id IN (
+        SELECT id FROM challenges WHERE wallet_address = ? AND ip IS ?
+        ORDER BY issued_at DESC, id DESC LIMIT -1 OFFSET ?
+    )";
+
+/// The oldest of the IP that holds most; of several such IPs, the one whose oldest is oldest.
+const EVICT_FLOODER: &str = "
+    DELETE FROM challenges WHERE id = (
+        SELECT id FROM (
+            SELECT id, issued_at, count(*) OVER (PARTITION BY ip) AS holds
+            FROM challenges WHERE wallet_address = ?1
+        )
+        ORDER BY holds DESC, issued_at, id LIMIT 1
+    )
+    AND (SELECT count(*) FROM challenges WHERE wallet_address = ?1) > ?2";
+
+async fn put(write: &mut WriteTx<'_>, challenge: StoredChallenge) -> Result<(), StoreError> {
+    let address = columns::address(challenge.address);
+    let ip = challenge.ip.map(|ip| ip.to_string());
+    let insert = "INSERT OR REPLACE INTO challenges (wallet_address, digest, ip, issued_at, expires_at)
+                  VALUES (?, ?, ?, ?, ?)";
+    write
+        .execute(
+            sqlx::query(FORGET_EXPIRED)
+                .bind(address.clone())
+                .bind(challenge.issued_at.micros()),
+        )
+        .await?;
+    write
+        .execute(
+            sqlx::query(insert)
+                .bind(address.clone())
+                .bind(challenge.digest.0.to_vec())
+                .bind(ip.clone())
+                .bind(challenge.issued_at.micros())
+                .bind(challenge.expires_at.micros()),
+        )
+        .await?;
+    write
+        .execute(
+            sqlx::query(EVICT_OWN)
+                .bind(address.clone())
+                .bind(ip)
+                .bind(LIVE_PER_ADDRESS_AND_IP),
+        )
+        .await?;
+    write
+        .execute(sqlx::query(EVICT_FLOODER).bind(address).bind(LIVE_PER_ADDRESS))
+        .await?;
+    Ok(())
+}
+
+#[async_trait]
+impl ChallengeStore for SqliteChallengeStore {
+    async fn put(&self, challenge: StoredChallenge) -> Result<(), StoreError> {
+        self.db.write(move |write| Box::pin(put(write, challenge))).await
+    }
+
+    async fn live(&self, address: WalletAddress, now: Timestamp) -> Result<Vec<MessageDigest>, StoreError> {
+        let statement = sqlx::query(
+            "SELECT digest FROM challenges WHERE wallet_address = ? AND expires_at > ?
+             ORDER BY issued_at DESC, id DESC",
+        )
+        .bind(columns::address(address))
+        .bind(now.micros());
+        let rows = self.db.all(statement).await?;
+        rows.iter()
+            .map(|row| Columns::of(row).read("challenges.digest").map(MessageDigest))
+            .collect()
+    }
+
+    async fn take(
+        &self,
+        address: WalletAddress,
+        digest: MessageDigest,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let statement = sqlx::query(
+            "DELETE FROM challenges WHERE wallet_address = ? AND digest = ? RETURNING expires_at",
+        )
+        .bind(columns::address(address))
+        .bind(digest.0.to_vec());
+        let taken = self.db.change(statement).await?;
+        let live = |row| {
+            Columns::of(row)
+                .read::<Timestamp>("challenges.expires_at")
+                .map(|end| end > now)
+        };
+        taken.first().map_or(Ok(false), live)
+    }
+
+    async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let statement = sqlx::query("DELETE FROM challenges WHERE expires_at <= ?").bind(now.micros());
+        self.db.execute(statement).await
+    }
+}

@@ -1,0 +1,193 @@
+//! The ledger's way into memory at start: read, rebuilt from the postings, compared.
+
+use super::{
+    facts::OrgFacts,
+    memory::{OrgAccounts, OrgMoney, State, day_of},
+    scale::Scale,
+};
+use crate::columns::Columns;
+use haithe_billing::receipt::ReceiptContext;
+use haithe_kernel::{Decimals, OrgId, StoreError, Timestamp, WalletAddress};
+use sqlx::{Connection, SqliteConnection};
+use std::{collections::HashMap, sync::Arc};
+
+/// The ledger as it was left.
+pub(crate) struct Loaded {
+    pub(crate) state: State,
+    pub(crate) next_transaction: i64,
+}
+
+/// Why it cannot be used.
+#[derive(Debug)]
+pub(crate) enum LoadError {
+    /// Stored balances that are not the sums of their postings.
+    Drifted(Vec<String>),
+    /// The database counts another token.
+    Decimals { found: u8, configured: u8 },
+    /// It cannot be read.
+    Store(StoreError),
+}
+
+impl From<StoreError> for LoadError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Loads it. The transaction is a writing one, so that it waits for whatever an earlier connection,
+/// cut off in the middle, still commits.
+pub(crate) async fn load(connection: &mut SqliteConnection, decimals: Decimals) -> Result<Loaded, LoadError> {
+    let mut transaction = connection
+        .begin_with("BEGIN IMMEDIATE")
+        .await
+        .map_err(StoreError::new)?;
+    let connection = &mut *transaction;
+    let decimals_found: Option<i64> = sqlx::query_scalar("SELECT decimals FROM chain_binding")
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(StoreError::new)?;
+    if let Some(found) = decimals_found
+        && found != i64::from(decimals.digits())
+    {
+        return Err(LoadError::Decimals {
+            found: u8::try_from(found).unwrap_or(u8::MAX),
+            configured: decimals.into(),
+        });
+    }
+    let drifted = drifted(connection).await?;
+    if !drifted.is_empty() {
+        return Err(LoadError::Drifted(drifted));
+    }
+    let numbers = "SELECT coalesce((SELECT max(id) FROM ledger_transactions), 0) + 1,
+                          coalesce((SELECT max(id) FROM usage_records), 0),
+                          coalesce((SELECT max(time) FROM chain_blocks), 0)";
+    let row = sqlx::query(numbers)
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(StoreError::new)?;
+    let mut columns = Columns::of(&row);
+    let next_transaction = columns.read("ledger_transactions.id")?;
+    let mut state = State {
+        newest_usage: columns.read("usage_records.id")?,
+        chain_day: day_of(columns.read::<Timestamp>("chain_blocks.time")?),
+        ..State::default()
+    };
+    for org in orgs(connection).await? {
+        let money = org_money(connection, org, Scale::of(decimals)).await?;
+        state.orgs.insert(org, money);
+    }
+    for (org, spent) in spent(connection).await? {
+        if let Some(money) = state.orgs.get_mut(&org) {
+            money.spent = spent;
+        }
+    }
+    Ok(Loaded {
+        state,
+        next_transaction,
+    })
+}
+
+/// Accounts whose stored balance is not the sum of their postings, by name.
+pub(crate) async fn drifted(connection: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
+    // Sums of halves, because a sum of 64-bit amounts may pass 64 bits on its way.
+    let rows = sqlx::query(
+        "SELECT name, balance,
+                coalesce(sum(postings.amount >> 32), 0), coalesce(sum(postings.amount & 4294967295), 0)
+         FROM ledger_accounts LEFT JOIN postings ON postings.account_id = ledger_accounts.id
+         GROUP BY ledger_accounts.id ORDER BY name",
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(StoreError::new)?;
+    let mut names = Vec::new();
+    for row in rows {
+        let mut columns = Columns::of(&row);
+        let name: String = columns.read("ledger_accounts.name")?;
+        let balance: i64 = columns.read("ledger_accounts.balance")?;
+        let high: i64 = columns.read("ledger_transfers.amount")?;
+        let low: i64 = columns.read("ledger_transfers.amount")?;
+        if i128::from(balance) != (i128::from(high) << 32) + i128::from(low) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+async fn orgs(connection: &mut SqliteConnection) -> Result<Vec<OrgId>, StoreError> {
+    let rows = sqlx::query("SELECT id FROM organizations ORDER BY id")
+        .fetch_all(connection)
+        .await
+        .map_err(StoreError::new)?;
+    rows.iter()
+        .map(|row| Columns::of(row).read("organizations.id"))
+        .collect()
+}
+
+async fn spent(connection: &mut SqliteConnection) -> Result<HashMap<OrgId, i128>, StoreError> {
+    let sql =
+        "SELECT org_id, sum(charged >> 32), sum(charged & 4294967295) FROM usage_records GROUP BY org_id";
+    let rows = sqlx::query(sql)
+        .fetch_all(connection)
+        .await
+        .map_err(StoreError::new)?;
+    rows.iter()
+        .map(|row| {
+            let mut columns = Columns::of(row);
+            let org = columns.read("usage_records.org_id")?;
+            let high: i64 = columns.read("usage_records.charged")?;
+            let low: i64 = columns.read("usage_records.charged")?;
+            Ok((org, (i128::from(high) << 32) + i128::from(low)))
+        })
+        .collect()
+}
+
+/// An organization's money as stored; `spent` is zero.
+pub(crate) async fn org_money(
+    connection: &mut SqliteConnection,
+    org: OrgId,
+    scale: Scale,
+) -> Result<OrgMoney, StoreError> {
+    let row = sqlx::query(
+        "SELECT chain.id, available.id, unsettled.id, withdrawing.id,
+                chain.balance, available.balance, unsettled.balance, withdrawing.balance,
+                chain_binding.chain_id, chain_binding.orchestrator,
+                organizations.organization_uid, organizations.address
+         FROM organizations
+         JOIN chain_binding
+         JOIN ledger_accounts AS chain ON chain.name = 'chain/' || organizations.id
+         JOIN ledger_accounts AS available ON available.name = 'org/' || organizations.id || '/available'
+         JOIN ledger_accounts AS unsettled ON unsettled.name = 'org/' || organizations.id || '/unsettled'
+         JOIN ledger_accounts AS withdrawing ON withdrawing.name = 'org/' || organizations.id || '/withdrawing'
+         WHERE organizations.id = ?",
+    )
+    .bind(org.0)
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(StoreError::new)?;
+    let mut columns = Columns::of(&row);
+    let accounts = OrgAccounts {
+        chain: columns.read("ledger_accounts.id")?,
+        available: columns.read("ledger_accounts.id")?,
+        unsettled: columns.read("ledger_accounts.id")?,
+        withdrawing: columns.read("ledger_accounts.id")?,
+    };
+    let mut balance = || columns.read::<i64>("ledger_accounts.balance").map(i128::from);
+    let (chain, available, unsettled, withdrawing) = (balance()?, balance()?, balance()?, balance()?);
+    let receipt = ReceiptContext {
+        chain_id: columns.read("chain_binding.chain_id")?,
+        orchestrator: columns.read::<WalletAddress>("chain_binding.orchestrator")?,
+        org_uid: columns.read("organizations.organization_uid")?,
+        org_address: columns.read("organizations.address")?,
+    };
+    Ok(OrgMoney {
+        accounts,
+        receipt: Arc::new(receipt),
+        chain,
+        available,
+        unsettled,
+        withdrawing,
+        held: 0,
+        spent: 0,
+        facts: OrgFacts::read(connection, org, scale).await?,
+    })
+}

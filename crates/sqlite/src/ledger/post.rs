@@ -1,0 +1,200 @@
+//! Booking facts: a ledger transaction within a write transaction.
+
+use crate::{columns, columns::Columns, db::WriteTx};
+use haithe_billing::ledger::Account;
+use haithe_kernel::{StoreError, Timestamp};
+
+/// Numbers of the accounts that every database has.
+pub(crate) const ORCHESTRATOR: i64 = 1;
+pub(crate) const PLATFORM: i64 = 2;
+pub(crate) const PLATFORM_LOSS: i64 = 3;
+const DUST: i64 = 4;
+
+/// A ledger transaction to book.
+pub(crate) struct Entry {
+    /// Unique for ever.
+    pub(crate) key: String,
+    pub(crate) at: Timestamp,
+    /// The block whose fact this is; when it goes, the entry is reversed.
+    pub(crate) block: Option<i64>,
+    /// From, to, how much in nano-USDT. Zero amounts are left out.
+    pub(crate) transfers: Vec<(Account, Account, i64)>,
+}
+
+impl WriteTx<'_> {
+    /// Books an entry. A fact that came, went and came again gets the key `{key}#2`, and so on.
+    pub(crate) async fn book(&mut self, entry: Entry) -> Result<(), StoreError> {
+        let key = match self.reversals(&entry.key).await? {
+            0 => entry.key,
+            times => format!("{}#{}", entry.key, times + 1),
+        };
+        let id = self.open_entry(&key, entry.at, entry.block, None).await?;
+        let mut position = 0i64;
+        for (source, target, amount) in entry.transfers {
+            if amount > 0 {
+                let (source_id, target_id) = (self.account(source).await?, self.account(target).await?);
+                self.move_money(id, position, source_id, target_id, amount)
+                    .await?;
+                self.effects.transfers.push((source, target, i128::from(amount)));
+                position += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reverses every entry of a block above `block` that is not reversed.
+    pub(crate) async fn reverse_above(&mut self, block: i64, at: Timestamp) -> Result<(), StoreError> {
+        let rows = sqlx::query(
+            "SELECT entry.id, entry.key FROM ledger_transactions AS entry
+             WHERE entry.block > ?
+               AND NOT EXISTS (SELECT 1 FROM ledger_transactions AS other WHERE other.reverses = entry.id)
+             ORDER BY entry.id DESC",
+        )
+        .bind(block)
+        .fetch_all(&mut *self.connection)
+        .await
+        .map_err(StoreError::new)?;
+        for row in rows {
+            let mut columns = Columns::of(&row);
+            let id: i64 = columns.read("ledger_transactions.id")?;
+            let key: String = columns.read("ledger_transactions.key")?;
+            self.reverse(id, &key, at).await?;
+        }
+        Ok(())
+    }
+
+    async fn reverse(&mut self, id: i64, key: &str, at: Timestamp) -> Result<(), StoreError> {
+        let key = key.split_once('#').map_or(key, |(first, _)| first);
+        let times = self.reversals(key).await? + 1;
+        let reversal = self
+            .open_entry(&format!("rewind/{key}/{times}"), at, None, Some(id))
+            .await?;
+        let rows = sqlx::query(
+            "SELECT position, source, target, amount,
+                    (SELECT name FROM ledger_accounts WHERE id = source),
+                    (SELECT name FROM ledger_accounts WHERE id = target)
+             FROM ledger_transfers WHERE transaction_id = ? ORDER BY position",
+        )
+        .bind(id)
+        .fetch_all(&mut *self.connection)
+        .await
+        .map_err(StoreError::new)?;
+        for row in rows {
+            let mut columns = Columns::of(&row);
+            let position: i64 = columns.read("ledger_transfers.position")?;
+            let source_id: i64 = columns.read("ledger_transfers.source")?;
+            let target_id: i64 = columns.read("ledger_transfers.target")?;
+            let amount: i64 = columns.read("ledger_transfers.amount")?;
+            let source: Account = columns.read("ledger_accounts.name")?;
+            let target: Account = columns.read("ledger_accounts.name")?;
+            self.move_money(reversal, position, target_id, source_id, amount)
+                .await?;
+            self.effects.transfers.push((target, source, i128::from(amount)));
+        }
+        Ok(())
+    }
+
+    /// How many times the fact of this key was taken back.
+    async fn reversals(&mut self, key: &str) -> Result<i64, StoreError> {
+        // '0' is the character after '/': every key that begins with `rewind/{key}/`.
+        let (from, to) = (format!("rewind/{key}/"), format!("rewind/{key}0"));
+        sqlx::query_scalar("SELECT count(*) FROM ledger_transactions WHERE key > ? AND key < ?")
+            .bind(from)
+            .bind(to)
+            .fetch_one(&mut *self.connection)
+            .await
+            .map_err(StoreError::new)
+    }
+
+    async fn open_entry(
+        &mut self,
+        key: &str,
+        at: Timestamp,
+        block: Option<i64>,
+        reverses: Option<i64>,
+    ) -> Result<i64, StoreError> {
+        let id = self.next_transaction;
+        self.next_transaction += 1;
+        sqlx::query("INSERT INTO ledger_transactions (id, key, at, block, reverses) VALUES (?, ?, ?, ?, ?)")
+            .bind(id)
+            .bind(key)
+            .bind(at.micros())
+            .bind(block)
+            .bind(reverses)
+            .execute(&mut *self.connection)
+            .await
+            .map_err(StoreError::new)?;
+        Ok(id)
+    }
+
+    async fn move_money(
+        &mut self,
+        id: i64,
+        position: i64,
+        source: i64,
+        target: i64,
+        amount: i64,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO ledger_transfers (transaction_id, position, source, target, amount) VALUES (?, ?, ?, ?, ?)",
+        )
+        .bind(id)
+        .bind(position)
+        .bind(source)
+        .bind(target)
+        .bind(amount)
+        .execute(&mut *self.connection)
+        .await
+        .map_err(StoreError::new)?;
+        sqlx::query(
+            "UPDATE ledger_accounts SET balance = balance + iif(id = ?1, -?3, ?3) WHERE id IN (?1, ?2)",
+        )
+        .bind(source)
+        .bind(target)
+        .bind(amount)
+        .execute(&mut *self.connection)
+        .await
+        .map_err(StoreError::new)?;
+        Ok(())
+    }
+
+    /// The account's number; made when it is new.
+    pub(crate) async fn account(&mut self, account: Account) -> Result<i64, StoreError> {
+        match account {
+            Account::ChainOrchestrator => return Ok(ORCHESTRATOR),
+            Account::Platform => return Ok(PLATFORM),
+            Account::PlatformLoss => return Ok(PLATFORM_LOSS),
+            Account::Dust => return Ok(DUST),
+            Account::ChainOrg(_)
+            | Account::Available(_)
+            | Account::Unsettled(_)
+            | Account::Withdrawing(_)
+            | Account::Creator(_) => {}
+        }
+        let name = account.to_string();
+        let found: Option<i64> = sqlx::query_scalar("SELECT id FROM ledger_accounts WHERE name = ?")
+            .bind(&name)
+            .fetch_optional(&mut *self.connection)
+            .await
+            .map_err(StoreError::new)?;
+        match found {
+            Some(id) => Ok(id),
+            None => sqlx::query_scalar("INSERT INTO ledger_accounts (name) VALUES (?) RETURNING id")
+                .bind(name)
+                .fetch_one(&mut *self.connection)
+                .await
+                .map_err(StoreError::new),
+        }
+    }
+
+    /// The account's balance.
+    pub(crate) async fn account_balance(&mut self, account: Account) -> Result<i64, StoreError> {
+        let id = self.account(account).await?;
+        let row = sqlx::query("SELECT balance FROM ledger_accounts WHERE id = ?")
+            .bind(id)
+            .fetch_one(&mut *self.connection)
+            .await
+            .map_err(StoreError::new)?;
+        columns::Columns::of(&row).read("ledger_accounts.balance")
+    }
+}

@@ -1,0 +1,259 @@
+//! Storing captures: a group of them in one durable transaction.
+
+use super::{
+    bulk::{Bound, Bulk},
+    capture::{SealedCapture, stored},
+    post::{PLATFORM, PLATFORM_LOSS},
+};
+use crate::columns;
+use haithe_billing::capture::{CallOutcome, LineItem, PriceLine};
+use haithe_kernel::StoreError;
+use sqlx::{Connection, SqliteConnection, error::BoxDynError, error::ErrorKind};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// The prepared statements of a group.
+pub(crate) struct CaptureStatements {
+    transactions: Bulk,
+    transfers: Bulk,
+    usage: Bulk,
+    receipts: Bulk,
+    lines: Bulk,
+    balances: Bulk,
+}
+
+impl CaptureStatements {
+    pub(crate) fn new() -> Self {
+        let usage = [
+            "id",
+            "call",
+            "org_id",
+            "project_id",
+            "wallet_address",
+            "api_key_id",
+            "model_id",
+            "model_name",
+            "provider",
+            "input_tokens",
+            "cached_tokens",
+            "output_tokens",
+            "reasoning_tokens",
+            "estimated",
+            "streamed",
+            "outcome",
+            "request_hash",
+            "response_hash",
+            "started_at",
+            "finished_at",
+            "charged",
+            "lost",
+            "spent_before",
+        ];
+        Self {
+            transactions: Bulk::insert("ledger_transactions", &["id", "key", "at"]),
+            transfers: Bulk::insert(
+                "ledger_transfers",
+                &["transaction_id", "position", "source", "target", "amount"],
+            ),
+            usage: Bulk::insert("usage_records", &usage),
+            receipts: Bulk::insert("receipts", &["id", "hash", "json"]),
+            lines: Bulk::insert(
+                "charge_lines",
+                &["usage_id", "position", "payee", "item", "item_id", "amount"],
+            ),
+            balances: Bulk::of(2, |rows| {
+                format!(
+                    "UPDATE ledger_accounts SET balance = balance + change.column2
+                     FROM (VALUES {rows}) AS change WHERE id = change.column1"
+                )
+            }),
+        }
+    }
+
+    /// Stores the group and answers everybody in it. `next` is the number of the next ledger
+    /// transaction. When the group breaks a constraint, each capture is tried alone, so that one
+    /// that cannot be stored (or was stored before) harms only itself.
+    pub(crate) async fn store(
+        &self,
+        connection: &mut SqliteConnection,
+        next: &mut i64,
+        group: Vec<SealedCapture>,
+    ) {
+        match self.commit(connection, *next, &group).await {
+            Ok(()) => finish(next, group),
+            Err(error) if group.len() > 1 && breaks_a_constraint(&error) => {
+                for capture in group {
+                    self.store_alone(connection, next, capture).await;
+                }
+            }
+            Err(error) => fail(group, error),
+        }
+    }
+
+    async fn store_alone(&self, connection: &mut SqliteConnection, next: &mut i64, capture: SealedCapture) {
+        let group = vec![capture];
+        match self.commit(connection, *next, &group).await {
+            Ok(()) => finish(next, group),
+            Err(error) => {
+                for capture in group {
+                    match stored(&mut *connection, capture.capture.call).await {
+                        Ok(Some(first)) => capture.duplicate(first),
+                        _ => fail(vec![capture], error),
+                    }
+                    break;
+                }
+            }
+        }
+    }
+
+    async fn commit(
+        &self,
+        connection: &mut SqliteConnection,
+        first: i64,
+        group: &[SealedCapture],
+    ) -> sqlx::Result<()> {
+        let numbered: Vec<(i64, &SealedCapture)> = (first..).zip(group).collect();
+        let mut transfers = Vec::with_capacity(group.len());
+        let mut lines: Vec<(i64, i64, &PriceLine)> = Vec::with_capacity(group.len() * 2);
+        let mut balances: BTreeMap<i64, i64> = BTreeMap::new();
+        for (id, capture) in &numbered {
+            let accounts = capture.pending.accounts;
+            let captured = capture.pending.captured;
+            for (position, source, target, amount) in [
+                (
+                    0i64,
+                    accounts.available,
+                    accounts.unsettled,
+                    captured.charged.nano(),
+                ),
+                (1, PLATFORM_LOSS, PLATFORM, captured.lost.nano()),
+            ] {
+                if amount > 0 {
+                    transfers.push((*id, position, source, target, amount));
+                    *balances.entry(source).or_default() -= amount;
+                    *balances.entry(target).or_default() += amount;
+                }
+            }
+            lines.extend(
+                (0i64..)
+                    .zip(&capture.lines)
+                    .map(|(position, line)| (*id, position, line)),
+            );
+        }
+        let balances: Vec<(i64, i64)> = balances.into_iter().collect();
+
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        self.transactions
+            .run(&mut transaction, &numbered, bind_transaction)
+            .await?;
+        self.transfers
+            .run(
+                &mut transaction,
+                &transfers,
+                |bound, (id, position, source, target, amount)| {
+                    bound.add(id)?;
+                    bound.add(position)?;
+                    bound.add(source)?;
+                    bound.add(target)?;
+                    bound.add(amount)
+                },
+            )
+            .await?;
+        self.usage.run(&mut transaction, &numbered, bind_usage).await?;
+        self.receipts
+            .run(&mut transaction, &numbered, |bound, (id, capture)| {
+                bound.add(id)?;
+                bound.add(&capture.receipt_hash[..])?;
+                bound.add(Arc::clone(&capture.receipt_json))
+            })
+            .await?;
+        self.lines.run(&mut transaction, &lines, bind_line).await?;
+        self.balances
+            .run(&mut transaction, &balances, |bound, (account, change)| {
+                bound.add(account)?;
+                bound.add(change)
+            })
+            .await?;
+        transaction.commit().await
+    }
+}
+
+fn bind_transaction(bound: &mut Bound, (id, capture): &(i64, &SealedCapture)) -> Result<(), BoxDynError> {
+    bound.add(id)?;
+    bound.add(format!("call/{}", capture.capture.call))?;
+    bound.add(capture.capture.usage.finished_at.micros())
+}
+
+fn bind_usage(bound: &mut Bound, (id, sealed): &(i64, &SealedCapture)) -> Result<(), BoxDynError> {
+    let (capture, captured) = (&sealed.capture, sealed.pending.captured);
+    let usage = &capture.usage;
+    // A provider may claim any number; one beyond 63 bits must not harm the group.
+    let tokens = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    bound.add(id)?;
+    bound.add(columns::uuid(capture.call.0))?;
+    bound.add(capture.org.0)?;
+    bound.add(usage.project.0)?;
+    bound.add(columns::address(usage.wallet))?;
+    bound.add(usage.api_key.map(|key| key.0))?;
+    bound.add(usage.model.0)?;
+    bound.add(usage.model_name.as_str())?;
+    bound.add(usage.provider.as_str())?;
+    bound.add(tokens(usage.tokens.input))?;
+    bound.add(tokens(usage.tokens.cached))?;
+    bound.add(tokens(usage.tokens.output))?;
+    bound.add(tokens(usage.tokens.reasoning))?;
+    bound.add(usage.estimated)?;
+    bound.add(usage.streamed)?;
+    bound.add(match usage.outcome {
+        CallOutcome::Complete => "complete",
+        CallOutcome::Partial => "partial",
+        CallOutcome::Aborted => "aborted",
+    })?;
+    bound.add(&usage.request_hash[..])?;
+    bound.add(&usage.response_hash[..])?;
+    bound.add(usage.started_at.micros())?;
+    bound.add(usage.finished_at.micros())?;
+    bound.add(captured.charged.nano())?;
+    bound.add(captured.lost.nano())?;
+    bound.add(captured.spent_before.nano())
+}
+
+fn bind_line(bound: &mut Bound, (id, position, line): &(i64, i64, &PriceLine)) -> Result<(), BoxDynError> {
+    let (item, item_id) = match line.item {
+        LineItem::ModelCall => ("model_call", None),
+        LineItem::ModelTokens => ("model_tokens", None),
+        LineItem::Product(product) => ("product", Some(product.0)),
+        LineItem::Project(project) => ("project", Some(project.0)),
+    };
+    bound.add(id)?;
+    bound.add(position)?;
+    bound.add(columns::payee(line.payee))?;
+    bound.add(item)?;
+    bound.add(item_id)?;
+    bound.add(line.amount.nano())
+}
+
+fn finish(next: &mut i64, group: Vec<SealedCapture>) {
+    for capture in group {
+        capture.stored(*next);
+        *next += 1;
+    }
+}
+
+fn fail(group: Vec<SealedCapture>, error: sqlx::Error) {
+    tracing::error!(%error, captures = group.len(), "captures could not be stored and were taken back");
+    let error = Arc::new(error);
+    for capture in group {
+        capture.failed(|| StoreError::new(SharedError(Arc::clone(&error))));
+    }
+}
+
+fn breaks_a_constraint(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .is_some_and(|error| !matches!(error.kind(), ErrorKind::Other))
+}
+
+/// One failure, told to everybody in the group.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct SharedError(Arc<sqlx::Error>);

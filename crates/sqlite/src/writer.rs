@@ -1,0 +1,188 @@
+//! The one writer: a task that owns the writing connection.
+//!
+//! Everything that writes comes through its queue. Captures that wait together are stored in one
+//! transaction with one fsync (group commit); there is no timer, so that a capture that comes alone
+//! waits for nobody. Everything else gets a transaction of its own, in the order it came.
+
+use crate::{
+    db::{Db, WriteTx},
+    ledger::{
+        capture::SealedCapture,
+        load::Loaded,
+        memory::{Money, OrgMoney, State},
+        store::CaptureStatements,
+    },
+    lock::ProcessLock,
+    open::DbConfig,
+};
+use futures::future::BoxFuture;
+use haithe_billing::ledger::Account;
+use haithe_kernel::{OrgId, StoreError};
+use sqlx::{Connection, SqliteConnection, SqlitePool};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+use tokio::sync::{mpsc, oneshot};
+
+/// Captures stored in one transaction at most.
+const GROUP: usize = 256;
+/// Waiting writes; beyond, callers wait for a place.
+const QUEUE: usize = 1024;
+
+/// Something to write.
+pub(crate) enum Work {
+    /// A capture, stored together with those beside it.
+    Capture(Box<SealedCapture>),
+    /// Anything else.
+    Write(Job),
+    /// Finish, close and say so.
+    Close(oneshot::Sender<Result<(), StoreError>>),
+}
+
+/// A transaction of its own.
+pub(crate) type Job = Box<dyn for<'w> FnOnce(&'w mut Writer) -> BoxFuture<'w, ()> + Send>;
+
+/// What a committed transaction means for the memory.
+#[derive(Default)]
+pub(crate) struct Effects {
+    /// Something that [`haithe_orgs::ports::Directory`] could tell has changed.
+    pub(crate) directory: bool,
+    /// Transfers that were booked, in nano-USDT.
+    pub(crate) transfers: Vec<(Account, Account, i128)>,
+    /// Organizations seen for the first time.
+    pub(crate) new_orgs: Vec<(OrgId, OrgMoney)>,
+    /// Anything else, in order.
+    pub(crate) changes: Vec<Box<dyn FnOnce(&mut State) + Send>>,
+}
+
+/// The task's state.
+pub(crate) struct Writer {
+    connection: SqliteConnection,
+    money: Arc<Money>,
+    directory: Arc<AtomicU64>,
+    next_transaction: i64,
+    statements: CaptureStatements,
+    // Given up after the connection is closed: fields are dropped in order.
+    _lock: ProcessLock,
+}
+
+impl Writer {
+    pub(crate) fn start(
+        connection: SqliteConnection,
+        lock: ProcessLock,
+        loaded: Loaded,
+        readers: SqlitePool,
+        config: &DbConfig,
+    ) -> Db {
+        let money = Arc::new(Money::new(loaded.state, Arc::clone(&config.clock)));
+        let directory = Arc::new(AtomicU64::new(1));
+        let (queue, work) = mpsc::channel(QUEUE);
+        let writer = Self {
+            connection,
+            money: Arc::clone(&money),
+            directory: Arc::clone(&directory),
+            next_transaction: loaded.next_transaction,
+            statements: CaptureStatements::new(),
+            _lock: lock,
+        };
+        tokio::spawn(writer.run(work));
+        Db::new(queue, readers, money, directory, config.decimals)
+    }
+
+    async fn run(mut self, mut work: mpsc::Receiver<Work>) {
+        // However this ends, nothing may be promised afterwards.
+        let _end = EndOfWriting(Arc::clone(&self.money));
+        let mut waiting = Vec::with_capacity(GROUP);
+        while work.recv_many(&mut waiting, GROUP).await > 0 {
+            let mut captures = Vec::with_capacity(waiting.len());
+            let mut rest = Vec::new();
+            for item in waiting.drain(..) {
+                match item {
+                    Work::Capture(capture) => captures.push(*capture),
+                    other => rest.push(other),
+                }
+            }
+            if !captures.is_empty() {
+                self.store_captures(captures).await;
+            }
+            for item in rest {
+                match item {
+                    Work::Write(job) => job(&mut self).await,
+                    Work::Close(answer) => {
+                        work.close();
+                        self.close(answer).await;
+                        return;
+                    }
+                    Work::Capture(capture) => self.store_captures(vec![*capture]).await,
+                }
+            }
+        }
+    }
+
+    async fn store_captures(&mut self, captures: Vec<SealedCapture>) {
+        let Self {
+            connection,
+            statements,
+            next_transaction,
+            ..
+        } = self;
+        statements.store(connection, next_transaction, captures).await;
+    }
+
+    async fn close(self, answer: oneshot::Sender<Result<(), StoreError>>) {
+        let Self {
+            connection, _lock, ..
+        } = self;
+        let closed = connection.close().await.map_err(StoreError::new);
+        drop(_lock);
+        let _ = answer.send(closed);
+    }
+
+    pub(crate) fn parts(&mut self) -> (&mut SqliteConnection, i64) {
+        (&mut self.connection, self.next_transaction)
+    }
+
+    /// Brings the memory to what was committed.
+    pub(crate) fn committed(&mut self, effects: Effects, next_transaction: i64) {
+        self.next_transaction = next_transaction;
+        let Effects {
+            directory,
+            transfers,
+            new_orgs,
+            changes,
+        } = effects;
+        if !(transfers.is_empty() && new_orgs.is_empty() && changes.is_empty()) {
+            let mut state = self.money.lock_anyway();
+            for (org, money) in new_orgs {
+                state.orgs.entry(org).or_insert(money);
+            }
+            for (source, target, amount) in transfers {
+                state.transfer(source, target, amount);
+            }
+            for change in changes {
+                change(&mut state);
+            }
+        }
+        if directory {
+            self.directory.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+}
+
+impl WriteTx<'_> {
+    /// Something that [`haithe_orgs::ports::Directory`] could tell changes here.
+    pub(crate) fn directory_changed(&mut self) {
+        self.effects.directory = true;
+    }
+}
+
+/// Marks the memory as dead when the writer ends, by closing, by a panic or with its runtime.
+struct EndOfWriting(Arc<Money>);
+
+impl Drop for EndOfWriting {
+    fn drop(&mut self) {
+        self.0.lock_anyway().stopped = true;
+        tracing::info!("the database writer has ended");
+    }
+}
