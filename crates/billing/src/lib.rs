@@ -2,12 +2,18 @@
 //!
 //! The life of a charge, each step with its own module:
 //!
-//! 1. [`hold`]: before the upstream hears of a call, the most it can cost is set aside in memory.
+//! 1. [`hold`]: before the upstream hears of a call, the most it can cost is set aside in memory;
+//!    [`holds`] hands it out as a guard that cannot leak, while the [`gate`] is open.
 //! 2. [`capture`]: what it did cost moves, durably and once, from the payer's available balance to
 //!    its unsettled one, with a usage record and a [`receipt`].
 //! 3. [`batch`]: unsettled lines become one sequential batch, a pure function of its items; the
-//!    root of its receipts' [`merkle`] tree goes with it.
-//! 4. [`chain`]: the batch's own event, once final, moves unsettled money to its payees.
+//!    root of its receipts' [`merkle`] tree goes with it. [`settlement`] decides when, and sees one
+//!    batch at a time onto the chain.
+//! 4. [`chain`]: what happens there is read by the [`indexer`]. The batch's own event, once final,
+//!    moves unsettled money to its payees.
+//!
+//! Whoever doubts any of this asks the chain: [`check`] compares the whole ledger with it,
+//! [`verify`] one receipt, [`audit`] all receipts of an organization.
 //!
 //! The ledger ([`ledger`]) is double entry and append-only: facts from the chain are never refused
 //! by a constraint, decisions are guarded. This crate must never know of tables, transactions' bytes
@@ -17,9 +23,13 @@
 pub mod batch;
 pub mod capture;
 pub mod chain;
+pub mod gate;
 pub mod hold;
+pub mod holds;
+pub mod indexer;
 pub mod ledger;
 pub mod merkle;
 pub mod outbox;
 pub mod ports;
+mod range;
 pub mod receipt;

@@ -19,7 +19,9 @@ pub trait Ledger: Send + Sync {
     /// Sets money aside and says how much: as much of `most` as there is, at least `least`.
     ///
     /// One atomic decision over the spendable balance, the on-chain daily cap and every budget:
-    /// concurrent holds never exceed any of them, and what is covered is never refused.
+    /// concurrent holds never exceed any of them, and what is covered is never refused. When the
+    /// caller is dropped before it has the answer, its [`release`](Self::release) comes after this
+    /// call in order and must find what was set aside.
     async fn hold(&self, request: HoldRequest) -> Result<Usdt, HoldError>;
 
     /// Gives a hold back. Unknown calls are ignored. Never blocks, so that a destructor may call it.
