@@ -7,6 +7,8 @@ mod api_keys;
 mod books;
 mod chain_index;
 mod challenges;
+mod chat_model;
+mod chat_over_http;
 mod database;
 mod directory;
 mod ledger;

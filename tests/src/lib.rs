@@ -1,6 +1,28 @@
 //! Fixtures for the suites of this crate: everything around the service that a test needs.
 //!
-//! [`upstream`] is a model provider that obeys the test. The suites are the test targets of this
-//! package, one binary per area, so that a suite links once.
+//! [`upstream`] is a model provider that obeys the test, [`chain`] a node with the contracts on
+//! it, [`wallets`] are people with keys. The suites are the test targets of this package, one
+//! binary per area, so that a suite links once.
 
+pub mod chain;
+pub mod client;
 pub mod upstream;
+pub mod wallets;
+
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long a test waits for something that must happen.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Asks until there is an answer. Panics, naming what was waited for, after [`DEADLINE`].
+pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        sleep(Duration::from_millis(10)).await;
+    }
+}

@@ -1,13 +1,11 @@
 //! What an upstream saw of one request, and how far it got with the answer.
 
+use crate::DEADLINE;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use serde_json::Value;
-use std::{future::Future, time::Duration};
+use std::future::Future;
 use tokio::sync::{Semaphore, watch};
-
-/// How long a test waits for something that must happen.
-pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// How an answer stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

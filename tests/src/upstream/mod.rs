@@ -11,9 +11,10 @@ mod script;
 #[cfg(test)]
 mod tests;
 
-pub use exchange::{DEADLINE, Exchange, Metered, Stage};
+pub use exchange::{Exchange, Metered, Stage};
 pub use script::{Answer, Ending, Script, UsageReport};
 
+use crate::DEADLINE;
 use bytes::Bytes;
 use dialect::{ChatRequest, Plan};
 use futures::{StreamExt, stream};
@@ -28,7 +29,10 @@ use std::{
     collections::VecDeque,
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::sleep};
@@ -48,6 +52,7 @@ struct Shared {
     default: Mutex<Script>,
     queue: Mutex<VecDeque<Script>>,
     seen: watch::Sender<Vec<Arc<Exchange>>>,
+    connections: AtomicUsize,
     recording: bool,
 }
 
@@ -64,6 +69,7 @@ impl Upstream {
             default: Mutex::new(Script::default()),
             queue: Mutex::default(),
             seen: watch::Sender::new(Vec::new()),
+            connections: AtomicUsize::new(0),
             recording,
         });
         let address = listener.local_addr().expect("a bound listener has an address");
@@ -100,6 +106,11 @@ impl Upstream {
         self.shared.seen.borrow().len()
     }
 
+    /// How many connections were made to it.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+
     /// Waits for request number `number` (from 0).
     pub async fn exchange(&self, number: usize) -> Arc<Exchange> {
         let mut seen = self.shared.seen.subscribe();
@@ -111,11 +122,6 @@ impl Upstream {
                 self.count()
             ),
         }
-    }
-
-    /// Waits for the newest request after those there were at `since`.
-    pub async fn after(&self, since: usize) -> Arc<Exchange> {
-        self.exchange(since).await
     }
 
     /// What all requests together were metered at.
@@ -147,6 +153,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
             continue;
         };
         let _ = socket.set_nodelay(true);
+        shared.connections.fetch_add(1, Ordering::Relaxed);
         let shared = Arc::clone(&shared);
         let service = service_fn(move |request| answer(Arc::clone(&shared), request));
         connections.spawn(async move {

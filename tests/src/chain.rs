@@ -1,0 +1,259 @@
+//! A chain with the contracts on it, served on loopback as a node would be.
+
+use crate::wallets::Wallet;
+use alloy::{
+    consensus::TxEnvelope,
+    eips::Encodable2718,
+    network::{EthereumWallet, NetworkTransactionBuilder, TransactionBuilder},
+    primitives::{Address, B256, Bytes, U256},
+    providers::{DynProvider, Provider, ProviderBuilder},
+    rpc::types::{TransactionReceipt, TransactionRequest},
+    sol,
+    sol_types::{SolCall, SolEvent},
+};
+use haithe_devchain::{DEMO_BALANCE, DevChain, DevChainConfig, Mining, ServedChain};
+use haithe_evm::{DeployPlan, Deployment, Node, RpcLimits, ServerKey, TestMoney, TokenPlan, deploy};
+use haithe_kernel::{Decimals, TokenUnits, Usdt, WalletAddress};
+use secrecy::SecretString;
+use std::time::Duration;
+
+sol! {
+    /// The part of the orchestrator that tests call themselves.
+    #[sol(rpc)]
+    interface Orchestrator {
+        event OrganizationCreated(address indexed organization, address indexed owner, uint256 index, string name);
+        event BatchSettled(uint64 indexed seq, bytes32 indexed hash, bytes32 root, uint256 total, uint256 skipped);
+        function createOrganization(string name) external returns (address);
+        function nextBatch() external view returns (uint64);
+        function platformFunds() external view returns (uint256);
+        function verifyReceipt(uint64 seq, uint32 line, bytes32 leaf, bytes32[] proof) external view returns (bool);
+    }
+
+    /// The part of an organization that its owner calls.
+    #[sol(rpc)]
+    interface OrganizationContract {
+        function setDailyCap(uint256 cap) external;
+        function requestWithdrawal(address to, uint256 amount) external;
+        function cancelWithdrawal() external;
+        function transferOwnership(address newOwner) external;
+        function acceptOwnership() external;
+    }
+
+    /// The payment token.
+    #[sol(rpc)]
+    interface Token {
+        function balanceOf(address holder) external view returns (uint256);
+        function transfer(address to, uint256 value) external returns (bool);
+    }
+}
+
+const GAS_LIMIT: u64 = 8_000_000;
+
+/// What kind of chain a test needs.
+#[derive(Debug, Clone, Copy)]
+pub struct ChainSetup {
+    /// When blocks are made.
+    pub mining: Mining,
+    /// Decimals of the payment token.
+    pub decimals: u8,
+}
+
+impl Default for ChainSetup {
+    fn default() -> Self {
+        Self {
+            mining: Mining::Instant,
+            decimals: 18,
+        }
+    }
+}
+
+/// The chain. It ends with this value.
+#[derive(Debug)]
+pub struct Chain {
+    /// The node's controls: mining, reorgs, faults, time.
+    pub dev: DevChain,
+    /// What is deployed where.
+    pub deployment: Deployment,
+    /// A provider on the same chain.
+    pub provider: DynProvider,
+    /// Deploys, governs, and prints test money.
+    pub operator: Wallet,
+    /// Settles.
+    pub server: Wallet,
+    served: ServedChain,
+    money: TestMoney,
+}
+
+impl Chain {
+    /// A chain of its own where every transaction is a block.
+    pub async fn start() -> Self {
+        Self::with(ChainSetup::default()).await
+    }
+
+    /// A chain of its own.
+    pub async fn with(setup: ChainSetup) -> Self {
+        let (operator, server) = (Wallet::named("operator"), Wallet::named("server"));
+        let dev = DevChain::start(DevChainConfig {
+            funded: vec![
+                (operator.address(), DEMO_BALANCE),
+                (server.address(), DEMO_BALANCE),
+            ],
+            ..DevChainConfig::default()
+        })
+        .expect("the chain starts");
+        let loopback = "127.0.0.1:0".parse().expect("a socket address");
+        let served = dev.serve(loopback).await.expect("a free loopback port");
+        let decimals = Decimals::new(setup.decimals).expect("6 to 18 decimals");
+        let node = Node::over(dev.rpc_client(), RpcLimits::default());
+        let key = ServerKey::parse(&SecretString::from(operator.key_hex())).expect("a key");
+        let plan = DeployPlan {
+            token: TokenPlan::Test(decimals),
+            owner: operator.wallet_address(),
+            server: server.wallet_address(),
+            guardian: operator.wallet_address(),
+            withdrawal_delay: Duration::from_secs(86_400),
+            initial_daily_cap: None,
+        };
+        let deployment = deploy(&node, dev.chain_id(), &key, &plan)
+            .await
+            .expect("the contracts deploy");
+        let money = TestMoney::new(node, dev.chain_id(), deployment.usdt, key);
+        dev.set_mining(setup.mining);
+        Self {
+            provider: ProviderBuilder::new()
+                .disable_recommended_fillers()
+                .connect_client(dev.rpc_client())
+                .erased(),
+            dev,
+            deployment,
+            operator,
+            server,
+            served,
+            money,
+        }
+    }
+
+    /// Where the node listens.
+    pub fn rpc_url(&self) -> String {
+        self.served.url()
+    }
+
+    /// An amount in the token's base units.
+    pub fn units(&self, amount: Usdt) -> TokenUnits {
+        amount
+            .to_units(self.deployment.decimals)
+            .expect("a positive amount")
+            .0
+    }
+
+    /// Creates an organization by the wallet's own transaction; gives its contract.
+    pub async fn create_organization(&self, owner: &Wallet, name: &str) -> Address {
+        let call = Orchestrator::createOrganizationCall { name: name.into() };
+        let receipt = self.send(owner, self.orchestrator(), call.abi_encode()).await;
+        let created = receipt.logs().iter().find_map(|log| {
+            let event = Orchestrator::OrganizationCreated::decode_log(&log.inner).ok()?;
+            Some(event.organization)
+        });
+        created.expect("the orchestrator announces the organization")
+    }
+
+    /// Sends tUSDT to an organization's contract, which is a deposit.
+    pub async fn deposit(&self, org: Address, amount: Usdt) {
+        self.deposit_units(org, self.units(amount)).await;
+    }
+
+    /// The same in base units.
+    pub async fn deposit_units(&self, org: Address, units: TokenUnits) {
+        let operator = self.operator.wallet_address();
+        let enough = TokenUnits::new(units.get());
+        self.money
+            .top_up(operator, enough)
+            .await
+            .expect("the operator mints");
+        let to = WalletAddress::new(org.into_array());
+        self.money
+            .transfer(to, units)
+            .await
+            .expect("the operator transfers");
+    }
+
+    /// What the holder has, in base units.
+    pub async fn token_balance(&self, holder: Address) -> u128 {
+        let token = Token::new(address(self.deployment.usdt), self.provider.clone());
+        let balance = token.balanceOf(holder).call().await.expect("the node answers");
+        balance.try_into().expect("test amounts fit 128 bits")
+    }
+
+    /// The contract's `nextBatch`: how many batches were settled.
+    pub async fn next_batch(&self) -> u64 {
+        let contract = Orchestrator::new(self.orchestrator(), self.provider.clone());
+        contract.nextBatch().call().await.expect("the node answers")
+    }
+
+    /// What the platform earned on chain, in base units.
+    pub async fn platform_funds(&self) -> u128 {
+        let contract = Orchestrator::new(self.orchestrator(), self.provider.clone());
+        let funds = contract.platformFunds().call().await.expect("the node answers");
+        funds.try_into().expect("test amounts fit 128 bits")
+    }
+
+    /// The contract's own check of a receipt.
+    pub async fn verify_receipt(&self, seq: u64, line: u32, leaf: B256, proof: Vec<B256>) -> bool {
+        let contract = Orchestrator::new(self.orchestrator(), self.provider.clone());
+        let check = contract.verifyReceipt(seq, line, leaf, proof);
+        check.call().await.expect("the node answers")
+    }
+
+    /// The orchestrator's address.
+    pub fn orchestrator(&self) -> Address {
+        address(self.deployment.orchestrator)
+    }
+
+    /// Sends a transaction by the wallet and waits for its success.
+    pub async fn send(&self, from: &Wallet, to: Address, data: Vec<u8>) -> TransactionReceipt {
+        self.dev
+            .set_balance(from.address(), DEMO_BALANCE)
+            .expect("the chain keeps accounts");
+        let nonce = self
+            .provider
+            .get_transaction_count(from.address())
+            .await
+            .expect("the node answers");
+        let transaction: TxEnvelope = TransactionRequest::default()
+            .with_from(from.address())
+            .with_to(to)
+            .with_input(Bytes::from(data))
+            .with_nonce(nonce)
+            .with_chain_id(self.dev.chain_id())
+            .with_gas_limit(GAS_LIMIT)
+            .with_max_fee_per_gas(100_000_000_000)
+            .with_max_priority_fee_per_gas(1)
+            .build(&EthereumWallet::from(from.signer.clone()))
+            .await
+            .expect("a local key signs");
+        let sent = self
+            .provider
+            .send_raw_transaction(&transaction.encoded_2718())
+            .await;
+        let hash = *sent.expect("the node takes the transaction").tx_hash();
+        let receipt = crate::eventually("the transaction is mined", async || {
+            self.provider
+                .get_transaction_receipt(hash)
+                .await
+                .expect("the node answers")
+        })
+        .await;
+        assert!(receipt.status(), "the transaction reverted");
+        receipt
+    }
+}
+
+/// An address in alloy's type.
+pub fn address(address: WalletAddress) -> Address {
+    Address::from(*address.as_bytes())
+}
+
+/// An amount of base units as a 256-bit number.
+pub fn u256(units: TokenUnits) -> U256 {
+    U256::from(units.get())
+}
