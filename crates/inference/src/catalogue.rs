@@ -205,3 +205,6 @@ impl Catalogue {
         route
     }
 }
+
+#[cfg(test)]
+mod tests;

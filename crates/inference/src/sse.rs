@@ -103,13 +103,20 @@ impl Scan {
             let found = self.at + offset;
             let blank = found == self.line;
             let next = line_end(bytes, found);
-            self.after_cr = bytes.get(found) == Some(&b'\r') && next == bytes.len() && next == found + 1;
+            let cut_here = next == bytes.len() && bytes.get(found) == Some(&b'\r');
+            if blank && cut_here && found.checked_sub(1).and_then(|before| bytes.get(before)) == Some(&b'\n')
+            {
+                // The lines before end with CRLF: this one's LF is on its way.
+                self.at = found;
+                return end;
+            }
+            self.after_cr = cut_here;
             (self.at, self.line) = (next, next);
             if blank {
                 end = next;
             }
         }
-        self.at = self.at.max(bytes.len());
+        self.at = bytes.len();
         end
     }
 

@@ -1,1 +1,6 @@
+//! Every end of a call, with a ledger in memory and a provider that does as it is told.
 
+mod admission;
+mod json;
+mod stage;
+mod streams;

@@ -1,0 +1,421 @@
+//! The stage: one organization, one project, one provider, and a ledger that can be watched.
+
+use crate::{
+    catalogue::{Catalogue, CatalogueFile},
+    completions::{Answer, Caller, CompletionPorts, CompletionSettings, Completions},
+    error::CompletionError,
+    ports::{ChatModel, MockTokenCounter, UpstreamAnswer, UpstreamError, UpstreamRequest},
+    request::RequestLimits,
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt, channel::mpsc, stream::BoxStream};
+use haithe_billing::{
+    capture::{Capture, Captured},
+    hold::{HoldError, HoldRequest},
+    ledger::Balance,
+    ports::Ledger,
+};
+use haithe_identity::api_key::{ApiKey, ApiKeyId, KeyHash, KeyScope};
+use haithe_kernel::{
+    CallId, Decimals, FixedClock, MockRandom, ModelId, OrgId, ProjectId, StoreError, Tasks, Timestamp, Usdt,
+    WalletAddress,
+};
+use haithe_orgs::{Organization, Project, Standing, ports::CallContext};
+use std::{
+    collections::HashMap,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use tokio::sync::Notify;
+
+pub const WALLET: WalletAddress = WalletAddress::new([1; 20]);
+pub const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
+
+/// `tokens`: 1 nano per input token, half a nano cached, 2 per output token. `calls`: 5,000 nano
+/// per call. `tiny`: as `tokens` with a context of 60 tokens.
+const CATALOGUE: &str = r#"
+[providers.p]
+base_url = "http://p.example/v1"
+
+[[models]]
+id = 1
+name = "tokens"
+display_name = "Per token"
+provider = "p"
+upstream_name = "up"
+price = { input = "0.001", cached = "0.0005", output = "0.002" }
+context = 100000
+max_output = 1000
+
+[[models]]
+id = 2
+name = "calls"
+display_name = "Per call"
+provider = "p"
+price = { per_call = "0.000005" }
+context = 100000
+max_output = 1000
+
+[[models]]
+id = 3
+name = "gone"
+display_name = "Not offered"
+provider = "p"
+active = false
+price = {}
+context = 1000
+max_output = 10
+
+[[models]]
+id = 4
+name = "disabled"
+display_name = "Not enabled"
+provider = "p"
+price = {}
+context = 1000
+max_output = 10
+
+[[models]]
+id = 5
+name = "tiny"
+display_name = "Short memory"
+provider = "p"
+price = { input = "0.001", output = "0.002" }
+context = 120
+max_output = 20
+"#;
+
+/// A ledger of one organization, in memory.
+pub struct FakeLedger {
+    pub balance: Mutex<i64>,
+    pub held: Mutex<HashMap<CallId, i64>>,
+    pub asked: Mutex<Vec<HoldRequest>>,
+    pub captured: Mutex<Vec<Capture>>,
+    pub broken: AtomicBool,
+    /// While set, captures wait for [`FakeLedger::gate`].
+    pub slow: AtomicBool,
+    pub gate: Notify,
+}
+
+#[async_trait]
+impl Ledger for FakeLedger {
+    async fn hold(&self, request: HoldRequest) -> Result<Usdt, HoldError> {
+        self.asked.lock().unwrap().push(request.clone());
+        let mut held = self.held.lock().unwrap();
+        let spendable = *self.balance.lock().unwrap() - held.values().sum::<i64>();
+        let granted = request.most.nano().min(spendable);
+        if granted < request.least.nano() {
+            let (spendable, least) = (Usdt::from_nano(spendable), request.least);
+            return Err(HoldError::Funds { spendable, least });
+        }
+        held.insert(request.call, granted);
+        Ok(Usdt::from_nano(granted))
+    }
+
+    fn release(&self, call: CallId) {
+        self.held.lock().unwrap().remove(&call);
+    }
+
+    async fn capture(&self, capture: Capture) -> Result<Captured, StoreError> {
+        if self.slow.load(Ordering::SeqCst) {
+            self.gate.notified().await;
+        }
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(StoreError::new("disk full"));
+        }
+        let held = self.held.lock().unwrap().remove(&capture.call);
+        assert!(held.is_some(), "a capture needs a hold");
+        let spent_before: Usdt = self.captured.lock().unwrap().iter().map(Capture::cost).sum();
+        let charged = capture.cost();
+        *self.balance.lock().unwrap() -= charged.nano();
+        self.captured.lock().unwrap().push(capture);
+        Ok(Captured {
+            charged,
+            lost: Usdt::ZERO,
+            spent_before,
+        })
+    }
+
+    async fn balance(&self, _: OrgId) -> Result<Balance, StoreError> {
+        Ok(Balance::default())
+    }
+
+    async fn expenditure(&self, _: OrgId) -> Result<Usdt, StoreError> {
+        Ok(Usdt::ZERO)
+    }
+}
+
+type Script = Box<dyn FnMut(&UpstreamRequest) -> Result<UpstreamAnswer, UpstreamError> + Send>;
+
+/// A provider that does as it is told and remembers what it was asked.
+pub struct FakeProvider {
+    script: Mutex<Script>,
+    pub asked: Mutex<Vec<UpstreamRequest>>,
+    /// While set, answers wait for [`FakeProvider::gate`].
+    pub slow: AtomicBool,
+    pub gate: Notify,
+}
+
+#[async_trait]
+impl ChatModel for FakeProvider {
+    async fn send(&self, request: UpstreamRequest) -> Result<UpstreamAnswer, UpstreamError> {
+        self.asked.lock().unwrap().push(request.clone());
+        if self.slow.load(Ordering::SeqCst) {
+            self.gate.notified().await;
+        }
+        (self.script.lock().unwrap())(&request)
+    }
+}
+
+struct TokioTasks;
+
+impl Tasks for TokioTasks {
+    fn spawn(&self, _: &'static str, work: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        tokio::spawn(work);
+    }
+}
+
+pub struct Stage {
+    pub completions: Completions,
+    pub ledger: Arc<FakeLedger>,
+    pub provider: Arc<FakeProvider>,
+    pub context: CallContext,
+    pub api_key: Option<ApiKey>,
+}
+
+/// A stage where the organization has plenty, every character counts as a token, and the provider
+/// answers with `script`.
+pub fn stage(
+    script: impl FnMut(&UpstreamRequest) -> Result<UpstreamAnswer, UpstreamError> + Send + 'static,
+) -> Stage {
+    let mut counter = MockTokenCounter::new();
+    counter
+        .expect_count()
+        .returning(|_, text| u64::try_from(text.chars().count()).unwrap());
+    stage_with(counter, script)
+}
+
+pub fn stage_with(
+    counter: MockTokenCounter,
+    script: impl FnMut(&UpstreamRequest) -> Result<UpstreamAnswer, UpstreamError> + Send + 'static,
+) -> Stage {
+    let file: CatalogueFile = toml::from_str(CATALOGUE).unwrap();
+    let ledger = Arc::new(FakeLedger {
+        balance: Mutex::new(1_000_000_000),
+        held: Mutex::default(),
+        asked: Mutex::default(),
+        captured: Mutex::default(),
+        broken: AtomicBool::new(false),
+        slow: AtomicBool::new(false),
+        gate: Notify::new(),
+    });
+    let provider = Arc::new(FakeProvider {
+        script: Mutex::new(Box::new(script)),
+        asked: Mutex::default(),
+        slow: AtomicBool::new(false),
+        gate: Notify::new(),
+    });
+    let mut random = MockRandom::new();
+    let mut drawn = 0u128;
+    random.expect_bytes16().returning(move || {
+        drawn += 1 << 64;
+        drawn.to_be_bytes()
+    });
+    let ports = CompletionPorts {
+        ledger: ledger.clone(),
+        providers: HashMap::from([("p".to_owned(), provider.clone() as Arc<dyn ChatModel>)]),
+        counter: Arc::new(counter),
+        clock: Arc::new(FixedClock::at(NOW)),
+        random: Arc::new(random),
+        tasks: Arc::new(TokioTasks),
+    };
+    let settings = CompletionSettings {
+        decimals: Decimals::new(9).unwrap(),
+        limits: RequestLimits::default(),
+    };
+    let catalogue = Arc::new(Catalogue::new(file).unwrap());
+    Stage {
+        completions: Completions::new(catalogue, ports, settings),
+        ledger,
+        provider,
+        context: context(),
+        api_key: None,
+    }
+}
+
+fn context() -> CallContext {
+    CallContext {
+        payer: Organization {
+            id: OrgId(7),
+            uid: "0190a0b0c0d0e0f00102030405060708".parse().unwrap(),
+            address: WalletAddress::new([9; 20]),
+            orchestrator_index: 1,
+            name: "acme".into(),
+            owner: WALLET,
+            created_at: NOW,
+            deleted_at: None,
+        },
+        project: Project {
+            id: ProjectId(8),
+            uid: "1190a0b0c0d0e0f00102030405060708".parse().unwrap(),
+            org: OrgId(7),
+            name: "agent".into(),
+            search_enabled: false,
+            memory_enabled: false,
+            memory_window: 30,
+            memory_retention_days: None,
+            default_model: ModelId(1),
+            price_per_call: Usdt::from_nano(700),
+            public: false,
+            created_at: NOW,
+        },
+        standing: Standing {
+            owner: true,
+            ..Standing::default()
+        },
+        models: vec![ModelId(1), ModelId(2), ModelId(3), ModelId(5)],
+    }
+}
+
+pub fn key() -> ApiKey {
+    ApiKey {
+        id: ApiKeyId(3),
+        address: WALLET,
+        nonce: uuid::Uuid::nil(),
+        hash: KeyHash([0; 32]),
+        name: "k".into(),
+        is_default: false,
+        scope: KeyScope::default(),
+        expires_at: None,
+        budget: None,
+        requests_per_minute: None,
+        tokens_per_minute: None,
+        issued_at: Timestamp::from_seconds(1_600_000_000),
+        last_used_at: None,
+        revoked_at: None,
+    }
+}
+
+impl Stage {
+    pub fn caller(&self) -> Caller {
+        Caller {
+            wallet: WALLET,
+            api_key: self.api_key.clone().map(Arc::new),
+            context: Arc::new(self.context.clone()),
+        }
+    }
+
+    pub async fn run(&self, body: &str) -> Result<Answer, CompletionError> {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        self.completions.run(self.caller(), body).await
+    }
+
+    /// The body of a JSON answer.
+    pub async fn json(&self, body: &str) -> String {
+        match self.run(body).await.unwrap() {
+            Answer::Json { body, .. } => String::from_utf8(body.to_vec()).unwrap(),
+            Answer::Stream { .. } => panic!("a stream"),
+        }
+    }
+
+    pub async fn stream(&self, body: &str) -> BoxStream<'static, Bytes> {
+        match self.run(body).await.unwrap() {
+            Answer::Stream { events, .. } => events,
+            Answer::Json { .. } => panic!("a document"),
+        }
+    }
+
+    /// Everything a stream says.
+    pub async fn streamed(&self, body: &str) -> String {
+        let pieces: Vec<Bytes> = self.stream(body).await.collect().await;
+        String::from_utf8(pieces.concat()).unwrap()
+    }
+
+    pub fn set_balance(&self, nano: i64) {
+        *self.ledger.balance.lock().unwrap() = nano;
+    }
+
+    pub fn balance(&self) -> i64 {
+        *self.ledger.balance.lock().unwrap()
+    }
+
+    pub fn asked(&self) -> Vec<UpstreamRequest> {
+        self.provider.asked.lock().unwrap().clone()
+    }
+
+    pub fn charges(&self) -> Vec<Capture> {
+        self.ledger.captured.lock().unwrap().clone()
+    }
+
+    /// The only charge.
+    pub fn charge(&self) -> Capture {
+        let charges = self.charges();
+        assert_eq!(charges.len(), 1);
+        charges[0].clone()
+    }
+
+    /// Nothing was charged and nothing is held.
+    pub fn assert_free(&self) {
+        assert_eq!(self.charges(), []);
+        self.assert_nothing_held();
+    }
+
+    pub fn assert_nothing_held(&self) {
+        assert!(
+            self.ledger.held.lock().unwrap().is_empty(),
+            "a hold was left behind"
+        );
+    }
+
+    /// Waits until tasks of their own have charged `count` calls.
+    pub async fn charged(&self, count: usize) {
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(5);
+        while self.charges().len() < count {
+            assert!(tokio::time::Instant::now() < deadline, "no charge came");
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+pub fn document(text: &str) -> Result<UpstreamAnswer, UpstreamError> {
+    Ok(UpstreamAnswer::Json(Bytes::copy_from_slice(text.as_bytes())))
+}
+
+/// A stream that the test feeds; its receiver's end shows when it was dropped.
+pub type Feed = mpsc::UnboundedSender<Result<Bytes, UpstreamError>>;
+
+/// A provider's stream and its feed.
+pub fn feed() -> (
+    Feed,
+    impl FnMut(&UpstreamRequest) -> Result<UpstreamAnswer, UpstreamError> + Send,
+) {
+    let (feed, stream) = mpsc::unbounded();
+    let mut stream = Some(stream);
+    (feed, move |_: &UpstreamRequest| {
+        Ok(UpstreamAnswer::Stream(stream.take().unwrap().boxed()))
+    })
+}
+
+pub fn say(feed: &Feed, text: &str) {
+    feed.unbounded_send(Ok(Bytes::copy_from_slice(text.as_bytes())))
+        .unwrap();
+}
+
+/// A provider that streams these reads and closes.
+pub fn reads(
+    reads: &[&str],
+) -> impl FnMut(&UpstreamRequest) -> Result<UpstreamAnswer, UpstreamError> + Send + 'static {
+    let reads: Vec<Bytes> = reads
+        .iter()
+        .map(|read| Bytes::copy_from_slice(read.as_bytes()))
+        .collect();
+    move |_: &UpstreamRequest| {
+        let reads: Vec<_> = reads.iter().cloned().map(Ok).collect();
+        Ok(UpstreamAnswer::Stream(futures::stream::iter(reads).boxed()))
+    }
+}
