@@ -133,10 +133,11 @@ impl DevChain {
         }
     }
 
-    /// Moves the clock forward and makes a block, so that contracts see the new time at once.
+    /// Moves the clock forward and makes a block, which is at least so many seconds later than
+    /// the newest one, so that contracts see the new time at once.
     pub fn advance_time(&self, seconds: u64) {
         let mut node = self.node();
-        node.edit_clock(|clock| clock.advance(seconds));
+        node.advance(seconds);
         node.mine();
     }
 
@@ -303,7 +304,7 @@ impl DevChain {
 
     // --- inside --------------------------------------------------------------------------------
 
-    /// The node. Nothing panics with the lock held that would leave it half changed.
+    /// The node, for the length of one call.
     pub(crate) fn node(&self) -> MutexGuard<'_, Node> {
         self.shared.node()
     }

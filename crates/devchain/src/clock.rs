@@ -22,11 +22,6 @@ impl Clock {
         }
     }
 
-    /// Moves forward.
-    pub fn advance(&mut self, seconds: u64) {
-        self.set(self.now().saturating_add(seconds));
-    }
-
     /// Moves to a moment, which may lie in the past.
     pub fn set(&mut self, moment: u64) {
         match self {

@@ -229,6 +229,12 @@ impl Journal {
         self.cut()
     }
 
+    /// Writes to another file from now on, for tests of what happens when that fails.
+    #[cfg(test)]
+    pub fn replace_file(&mut self, file: File) {
+        self.file = file;
+    }
+
     /// This journal's error about a line, counted from one.
     pub fn damaged(&self, line: usize, reason: String) -> StartError {
         StartError::Damaged {

@@ -69,6 +69,12 @@ async fn main() -> anyhow::Result<()> {
         .serve(arguments.listen)
         .await
         .with_context(|| format!("cannot listen on {}", arguments.listen))?;
+    if !served.local_addr().ip().is_loopback() {
+        tracing::warn!(
+            "anyone who can reach {} can change this chain at will",
+            served.local_addr()
+        );
+    }
     if !arguments.quiet {
         // A closed pipe is no reason to stop the chain.
         let _ = std::io::stdout()

@@ -28,7 +28,7 @@ const IDLE_STRIDE: u64 = 12;
 pub enum ReorgTxs {
     /// They vanish, as if no miner had ever heard of them.
     Drop,
-    /// They wait in the pool again; the replacement blocks are empty.
+    /// They wait in the pool again for the next block; the replacement blocks are empty.
     Requeue,
     /// They are mined again in the same order, all in the first replacement block.
     Replay,
@@ -49,15 +49,18 @@ pub(crate) struct Sealed {
 }
 
 impl Node {
-    /// Makes one block now, with whatever can be mined.
-    pub fn mine(&mut self) -> B256 {
+    /// Makes one block now, with whatever can be mined; none once the journal is broken.
+    pub fn mine(&mut self) {
+        if self.writable().is_err() {
+            return;
+        }
         let slot = self.next_slot();
         let txs = if self.holding {
             Vec::new()
         } else {
             self.ready(&slot)
         };
-        self.make(slot, txs).hash
+        self.make(slot, txs);
     }
 
     /// Instant mining: blocks for as long as the pool has something to mine.
@@ -161,7 +164,7 @@ impl Node {
     }
 
     /// Seals a block of its own making and tells the journal.
-    fn make(&mut self, slot: Slot, txs: Vec<Pooled>) -> Sealed {
+    fn make(&mut self, slot: Slot, txs: Vec<Pooled>) {
         let usual = slot.base_fee == self.blocks.base_fee_after(self.head());
         let sealed = self.seal(slot, txs);
         if sealed.mined.is_empty() && usual {
@@ -179,23 +182,23 @@ impl Node {
                 transactions,
             });
         }
-        sealed
     }
 
     /// Runs transactions in the given order and seals a block of those that are valid in it.
     /// Invalid ones are dropped from the pool; those that do not fit stay there.
     pub(crate) fn seal(&mut self, slot: Slot, txs: Vec<Pooled>) -> Sealed {
-        let genesis = self.blocks.genesis().clone();
+        let genesis = self.blocks.genesis();
+        let gas_limit = genesis.block_gas_limit;
         let parent = self.blocks.hash(self.head()).unwrap_or_default();
-        let cfg = execute::rules(&genesis);
-        let env = execute::block_env(&genesis, &slot, &parent);
+        let cfg = execute::rules(genesis);
+        let env = execute::block_env(genesis, &slot, &parent);
         self.state.begin_block();
         let mut block = Assembly::default();
         for tx in txs {
             if block.waiting.contains(&tx.signer()) {
                 continue;
             }
-            if block.gas_used + tx.gas_limit() > genesis.block_gas_limit {
+            if block.gas_used + tx.gas_limit() > gas_limit {
                 block.waiting.insert(tx.signer());
                 continue;
             }

@@ -231,6 +231,13 @@ impl Node {
         Ok(())
     }
 
+    /// Moves the clock to so many seconds after now, or after the newest block if that is later:
+    /// in instant mining a busy chain runs ahead of its clock.
+    pub fn advance(&mut self, seconds: u64) {
+        let head = self.blocks.timestamp(self.head()).unwrap_or_default();
+        self.edit_clock(|clock| clock.set(clock.now().max(head).saturating_add(seconds)));
+    }
+
     /// Moves the clock and remembers that it was moved.
     pub fn edit_clock(&mut self, edit: impl FnOnce(&mut Clock)) {
         edit(&mut self.clock);
@@ -254,8 +261,11 @@ impl Node {
     }
 
     /// Goes back to a snapshot, which is used up by that, like every later one. `false` when
-    /// there is no such snapshot, or a reorg went behind it.
+    /// there is no such snapshot, a reorg went behind it, or the journal is broken.
     pub fn revert(&mut self, id: u64) -> bool {
+        if self.writable().is_err() {
+            return false;
+        }
         let Some(snapshot) = self.snapshots.remove(&id) else {
             return false;
         };
@@ -304,7 +314,7 @@ impl Node {
 
     /// Tells the journal. A journal that cannot be written stops the chain from changing.
     pub fn write(&mut self, entry: &Entry) {
-        if self.replaying {
+        if self.replaying || self.broken.is_some() {
             return;
         }
         if let Some(Err(error)) = self.journal.as_mut().map(|journal| journal.append(entry)) {

@@ -5,7 +5,10 @@ use crate::{
     pool::Pooled,
 };
 use alloy::{
-    consensus::{BlockHeader, Header, transaction::TransactionInfo},
+    consensus::{
+        Block as ConsensusBlock, BlockBody, BlockHeader, Header, TxEnvelope, transaction::TransactionInfo,
+    },
+    eips::eip4895::Withdrawals,
     primitives::{B256, U256},
     rpc::types::{Block, BlockTransactions, Header as RpcHeader, Log, Transaction, TransactionReceipt},
 };
@@ -15,42 +18,50 @@ pub(crate) fn block(blocks: &Blocks, number: u64, full: bool) -> Option<Block> {
     let header = blocks.header(number)?;
     let hash = blocks.hash(number)?;
     let mined = blocks.transactions(number);
-    let transactions = if full {
-        let txs = mined
-            .iter()
-            .enumerate()
-            .map(|(index, mined)| transaction(blocks, number, index, mined));
-        BlockTransactions::Full(txs.collect())
-    } else {
-        BlockTransactions::Hashes(mined.iter().map(|mined| *mined.tx.tx_hash()).collect())
+    let txs: Vec<&Pooled> = mined.iter().map(|mined| &mined.tx).collect();
+    let whole = |index: usize| {
+        mined
+            .get(index)
+            .map(|mined| transaction(blocks, number, index, mined))
     };
-    Some(assemble(header, hash, transactions))
+    Some(assemble(header, hash, &txs, full.then_some(&whole)))
 }
 
 /// The block that would be made now: a draft, not yet run, under the hash it has so far.
 pub(crate) fn draft(header: Header, txs: &[Pooled], full: bool) -> Block {
     let hash = header.hash_slow();
-    let transactions = if full {
-        BlockTransactions::Full(txs.iter().map(waiting).collect())
-    } else {
-        BlockTransactions::Hashes(txs.iter().map(|tx| *tx.tx_hash()).collect())
-    };
-    assemble(header, hash, transactions)
+    let txs: Vec<&Pooled> = txs.iter().collect();
+    let whole = |index: usize| txs.get(index).map(|tx| waiting(tx));
+    assemble(header, hash, &txs, full.then_some(&whole))
 }
 
-fn assemble(header: Header, hash: B256, transactions: BlockTransactions<Transaction>) -> Block {
-    let size = U256::from(header.size());
-    let header = RpcHeader {
-        hash,
-        inner: header,
-        total_difficulty: None,
-        size: Some(size),
+/// A block with what `whole` says of each transaction, or else with their hashes.
+fn assemble(
+    header: Header,
+    hash: B256,
+    txs: &[&Pooled],
+    whole: Option<&dyn Fn(usize) -> Option<Transaction>>,
+) -> Block {
+    let body = BlockBody {
+        transactions: txs.iter().map(|tx| tx.inner()).collect(),
+        ommers: Vec::new(),
+        withdrawals: Some(Withdrawals::default()),
+    };
+    let size = U256::from(ConsensusBlock::<&TxEnvelope>::rlp_length_for(&header, &body));
+    let transactions = match whole {
+        Some(whole) => BlockTransactions::Full((0..txs.len()).filter_map(whole).collect()),
+        None => BlockTransactions::Hashes(txs.iter().map(|tx| *tx.tx_hash()).collect()),
     };
     Block {
-        header,
+        header: RpcHeader {
+            hash,
+            inner: header,
+            total_difficulty: None,
+            size: Some(size),
+        },
         uncles: Vec::new(),
         transactions,
-        withdrawals: Some(Default::default()),
+        withdrawals: Some(Withdrawals::default()),
     }
 }
 

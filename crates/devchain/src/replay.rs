@@ -139,3 +139,57 @@ fn account_info(balance: U256, nonce: u64, code: &Bytes) -> Result<AccountInfo, 
         ..info
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+
+    /// A chain whose journal file takes no more writes, as on a full disk.
+    fn on_a_full_disk() -> (tempfile::TempDir, Node) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chain");
+        let config = DevChainConfig {
+            genesis_time: Some(1),
+            ..DevChainConfig::default()
+        };
+        let chain = crate::DevChain::start(DevChainConfig {
+            journal: Some(path.clone()),
+            ..config.clone()
+        })
+        .unwrap();
+        let genesis = chain.node().blocks.genesis().clone();
+        drop(chain);
+        let (mut journal, genesis, entries) = Journal::open(&path, genesis).unwrap();
+        journal.replace_file(File::open(&path).unwrap());
+        let node = Node::from_journal(&config, &genesis, journal, &entries).unwrap();
+        (folder, node)
+    }
+
+    #[test]
+    fn a_journal_that_takes_no_writes_stops_the_chain_and_says_so() {
+        let (_folder, mut node) = on_a_full_disk();
+        let snapshot = node.snapshot();
+        node.mine();
+        assert_eq!(
+            node.head(),
+            1,
+            "the block whose line could not be written is the last"
+        );
+        node.mine();
+        node.tick(1);
+        assert_eq!(node.head(), 1);
+        let refused = node.submit(&[]).unwrap_err();
+        assert_eq!(refused.code, -32_603);
+        assert!(
+            refused.message.starts_with("the chain journal cannot be written"),
+            "{refused}"
+        );
+        assert!(
+            node.edit_slot(Default::default(), U256::ZERO, U256::from(1))
+                .is_err()
+        );
+        assert!(node.rollback(1).is_err());
+        assert!(!node.revert(snapshot));
+    }
+}

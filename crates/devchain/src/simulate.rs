@@ -53,7 +53,9 @@ impl Node {
         })
     }
 
-    /// The least gas limit with which a transaction succeeds.
+    /// The least gas limit with which a transaction succeeds, but never less than it uses when it
+    /// has plenty: a contract that catches an inner call's failure also "succeeds" when that call
+    /// ran out of gas. (geth's rule.)
     ///
     /// # Errors
     /// It fails with any: as for [`Self::call`].

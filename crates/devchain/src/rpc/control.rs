@@ -41,7 +41,7 @@ fn evm(chain: &DevChain, name: &str, params: &Params<'_>) -> Known {
         }
         "increaseTime" => {
             let seconds = seconds(params, 0)?;
-            chain.node().edit_clock(|clock| clock.advance(seconds));
+            chain.node().advance(seconds);
             json!(seconds)
         }
         "setNextBlockTimestamp" => {
@@ -217,7 +217,7 @@ fn mine(chain: &DevChain, blocks: u64, interval: Option<u64>) -> Result<(), RpcE
     chain.node().writable()?;
     for index in 0..blocks {
         if let Some(interval) = interval.filter(|_| index > 0) {
-            chain.node().edit_clock(|clock| clock.advance(interval));
+            chain.node().advance(interval);
             chain.set_next_timestamp(chain.head_time().saturating_add(interval.max(1)))?;
         }
         chain.mine(1);

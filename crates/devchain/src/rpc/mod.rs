@@ -56,6 +56,14 @@ pub(crate) fn handle(chain: &DevChain, method: &str, params: &Value) -> Result<V
         "eth_estimateGas" => state::estimate(node, &params),
         "eth_sendRawTransaction" => state::send(node, &params),
 
+        "eth_sendTransaction"
+        | "eth_signTransaction"
+        | "eth_sign"
+        | "eth_signTypedData_v4"
+        | "personal_sign" => Err(RpcError::refused(
+            "unknown account: the node holds no keys; sign and use eth_sendRawTransaction",
+        )),
+
         "eth_gasPrice" => fees::gas_price(node),
         "eth_maxPriorityFeePerGas" => to_value(fees::SUGGESTED_TIP),
         "eth_feeHistory" => fees::history(node, &params),

@@ -67,6 +67,20 @@ fn many_blocks_can_be_made_at_a_distance() {
 }
 
 #[test]
+fn advancing_counts_from_the_newest_block_when_the_chain_is_ahead_of_its_clock() {
+    let chain = DevChain::start(DevChainConfig {
+        mining: Mining::Manual,
+        ..DevChainConfig::default()
+    })
+    .unwrap();
+    chain.mine(500);
+    let head = chain.head_time();
+    assert!(head > chain.now(), "blocks are a second apart");
+    chain.advance_time(60);
+    assert!(chain.head_time() >= head + 60);
+}
+
+#[test]
 fn a_chain_without_a_genesis_time_follows_the_machine() {
     let chain = DevChain::start(DevChainConfig {
         mining: Mining::Manual,
