@@ -9,50 +9,20 @@ use crate::{
     tokens,
 };
 use haithe_billing::{
-    capture::{CallOutcome, Capture, Captured, TokenUsage, UsageRecord},
-    ports::Ledger,
+    capture::{CallOutcome, Captured, PriceLine, TokenUsage, UsageRecord},
+    holds::Hold,
 };
 use haithe_identity::api_key::ApiKeyId;
-use haithe_kernel::{CallId, Clock, Decimals, OrgId, ProjectId, StoreError, Timestamp, Usdt, WalletAddress};
+use haithe_kernel::{CallId, Clock, Decimals, ProjectId, StoreError, Timestamp, Usdt, WalletAddress};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
-/// Money set aside for a call, given back when this is dropped.
-pub(crate) struct Hold {
-    ledger: Arc<dyn Ledger>,
-    call: CallId,
-    captured: bool,
-}
-
-impl Hold {
-    /// Guards what the ledger has granted to `call`.
-    pub fn new(ledger: Arc<dyn Ledger>, call: CallId) -> Self {
-        Self {
-            ledger,
-            call,
-            captured: false,
-        }
-    }
-
-    async fn capture(mut self, capture: Capture) -> Result<Captured, StoreError> {
-        let captured = self.ledger.capture(capture).await?;
-        self.captured = true;
-        Ok(captured)
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        if !self.captured {
-            self.ledger.release(self.call);
-        }
-    }
-}
+/// How often a charge is tried before it counts as not recorded. The ledger takes a call once.
+const ATTEMPTS: u32 = 2;
 
 /// For whom a call is made.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Account {
-    pub org: OrgId,
     pub project: ProjectId,
     pub wallet: WalletAddress,
     pub api_key: Option<ApiKeyId>,
@@ -108,31 +78,24 @@ impl Call {
             Some(tokens) => tokens,
             None => self.count(&meter).await,
         };
-        let capture = Capture {
-            call: self.id,
-            org: self.account.org,
-            lines: self.quote.lines(tokens, delivered),
-            usage: UsageRecord {
-                project: self.account.project,
-                wallet: self.account.wallet,
-                api_key: self.account.api_key,
-                model: self.model.id,
-                model_name: self.model.name.clone(),
-                provider: self.model.provider.clone(),
-                tokens,
-                estimated: reported.is_none(),
-                streamed: self.request.stream(),
-                outcome,
-                request_hash: Sha256::digest(self.request.body()).into(),
-                response_hash: meter.digest(),
-                started_at: self.started_at,
-                finished_at: self.tools.clock.now(),
-            },
+        let lines = self.quote.lines(tokens, delivered);
+        let usage = UsageRecord {
+            project: self.account.project,
+            wallet: self.account.wallet,
+            api_key: self.account.api_key,
+            model: self.model.id,
+            model_name: self.model.name.clone(),
+            provider: self.model.provider.clone(),
+            tokens,
+            estimated: reported.is_none(),
+            streamed: self.request.stream(),
+            outcome,
+            request_hash: Sha256::digest(self.request.body()).into(),
+            response_hash: meter.digest(),
+            started_at: self.started_at,
+            finished_at: self.tools.clock.now(),
         };
-        let cost = capture.cost();
-        let captured = self.hold.capture(capture).await.inspect_err(|error| {
-            tracing::error!(call.id = %self.id, cost = %cost, error = ?error, "a charge was not recorded");
-        })?;
+        let captured = record(self.hold, lines, usage).await?;
         if captured.lost.is_positive() {
             tracing::warn!(call.id = %self.id, lost = %captured.lost, "a call cost more than its payer had");
         }
@@ -164,4 +127,21 @@ impl Call {
             ..TokenUsage::default()
         }
     }
+}
+
+/// Captures, and tries again when the ledger fails; the hold is given back when it keeps failing.
+async fn record(mut hold: Hold, lines: Vec<PriceLine>, usage: UsageRecord) -> Result<Captured, StoreError> {
+    for _ in 1..ATTEMPTS {
+        match hold.capture(lines.clone(), usage.clone()).await {
+            Ok(captured) => return Ok(captured),
+            Err(failed) => {
+                tracing::warn!(call.id = %failed.hold.call(), error = ?failed.source, "a charge failed and is tried again");
+                hold = failed.hold;
+            }
+        }
+    }
+    hold.capture(lines, usage).await.map_err(|failed| {
+        tracing::error!(call.id = %failed.hold.call(), error = ?failed.source, "a charge was not recorded");
+        StoreError::from(failed)
+    })
 }

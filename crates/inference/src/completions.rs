@@ -25,7 +25,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures::{StreamExt, channel::oneshot, stream::BoxStream};
-use haithe_billing::{capture::CallOutcome, ports::Ledger};
+use haithe_billing::{capture::CallOutcome, holds::Holds};
 use haithe_identity::api_key::ApiKey;
 use haithe_kernel::{CallId, Clock, Decimals, Random, Tasks, Usdt, WalletAddress};
 use haithe_orgs::ports::CallContext;
@@ -78,8 +78,8 @@ impl fmt::Debug for Answer {
 /// What completions need from outside.
 #[derive(Clone)]
 pub struct CompletionPorts {
-    /// Holds and captures.
-    pub ledger: Arc<dyn Ledger>,
+    /// Sets money aside and takes it.
+    pub holds: Holds,
     /// The providers that can be asked, by their key in the catalogue.
     pub providers: HashMap<String, Arc<dyn ChatModel>>,
     /// Counts tokens where nobody else does.
@@ -264,7 +264,7 @@ fn failed(what: &'static str) -> CompletionError {
 
 fn allows(key: &ApiKey, model: &Model) -> bool {
     let models = key.scope.models.as_ref();
-    models.is_none_or(|models| models.iter().any(|name| *name == model.name))
+    models.is_none_or(|models| models.contains(&model.name))
 }
 
 /// A stranger's text, fit for an error message.

@@ -42,10 +42,9 @@ impl Fault {
         };
         let mut fault = found.fault?;
         cut(&mut fault.message, LONGEST_MESSAGE);
-        for word in [&mut fault.kind, &mut fault.code, &mut fault.param] {
-            if let Some(word) = word {
-                cut(word, LONGEST_WORD);
-            }
+        let words = [&mut fault.kind, &mut fault.code, &mut fault.param];
+        for word in words.into_iter().flatten() {
+            cut(word, LONGEST_WORD);
         }
         Some(fault)
     }

@@ -174,7 +174,7 @@ impl MeteredStream {
             };
             match self.meter.read_chunk(&data) {
                 Chunk::Part => continue,
-                Chunk::UsageOnly => self.usage = Some(owned(block, &data)),
+                Chunk::UsageOnly => self.usage = Some(owned(block, data)),
                 Chunk::Done => end = Some(self.done()),
                 Chunk::Fault(fault) => end = Some(End::Failed(fault.within_answer())),
                 Chunk::Garbled => {
@@ -338,10 +338,10 @@ impl Last {
 }
 
 /// The data of an event, without a copy where it is part of the block.
-fn owned(block: &Block, data: &Cow<'_, [u8]>) -> Bytes {
+fn owned(block: &Block, data: Cow<'_, [u8]>) -> Bytes {
     match data {
         Cow::Borrowed(part) => block.bytes.slice_ref(part),
-        Cow::Owned(joined) => Bytes::copy_from_slice(joined),
+        Cow::Owned(joined) => Bytes::from(joined),
     }
 }
 

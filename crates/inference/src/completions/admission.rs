@@ -6,7 +6,7 @@
 
 use super::{Caller, Completions};
 use crate::{
-    call::{Account, Call, Hold},
+    call::{Account, Call},
     catalogue::Model,
     error::CompletionError,
     price::{Bound, ProjectFee, Quote},
@@ -38,14 +38,12 @@ impl Completions {
             least: quote.least(bound),
             budgets: budgets(caller.api_key.as_deref(), started_at),
         };
-        let held = |granted: Usdt| (Hold::new(Arc::clone(&self.ports.ledger), id), granted);
-        let ((hold, granted), bound) = match self.ports.ledger.hold(ask(bound)).await {
-            Ok(granted) if granted >= quote.most(bound) => (held(granted), bound),
-            Ok(granted) => {
-                let held = held(granted);
+        let (hold, bound) = match self.ports.holds.hold(ask(bound)).await {
+            Ok(hold) if hold.amount() >= quote.most(bound) => (hold, bound),
+            Ok(hold) => {
                 let counted = self.count(&request, &model, bound.input).await;
                 let input = counted.unwrap_or(bound.input);
-                (held, Bound { input, ..bound })
+                (hold, Bound { input, ..bound })
             }
             Err(refusal) => {
                 let Some(limit) = spendable(&refusal) else {
@@ -56,15 +54,14 @@ impl Completions {
                     return Err(refusal.into());
                 };
                 let bound = Bound { input, ..bound };
-                (held(self.ports.ledger.hold(ask(bound)).await?), bound)
+                (self.ports.holds.hold(ask(bound)).await?, bound)
             }
         };
-        let output = quote.affordable_output(granted, bound);
+        let output = quote.affordable_output(hold.amount(), bound);
         Ok(Call {
             id,
             hold,
             account: Account {
-                org: caller.context.payer.id,
                 project: caller.context.project.id,
                 wallet: caller.wallet,
                 api_key: caller.api_key.as_ref().map(|key| key.id),

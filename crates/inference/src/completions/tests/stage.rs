@@ -12,7 +12,9 @@ use bytes::Bytes;
 use futures::{StreamExt, channel::mpsc, stream::BoxStream};
 use haithe_billing::{
     capture::{Capture, Captured},
+    gate::SettlementGate,
     hold::{HoldError, HoldRequest},
+    holds::Holds,
     ledger::Balance,
     ports::Ledger,
 };
@@ -30,6 +32,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 use tokio::sync::Notify;
 
@@ -226,11 +229,13 @@ pub fn stage_with(
         drawn += 1 << 64;
         drawn.to_be_bytes()
     });
+    let clock = Arc::new(FixedClock::at(NOW));
+    let gate = Arc::new(SettlementGate::new(clock.clone(), Duration::from_secs(86_400)));
     let ports = CompletionPorts {
-        ledger: ledger.clone(),
+        holds: Holds::new(ledger.clone(), gate),
         providers: HashMap::from([("p".to_owned(), provider.clone() as Arc<dyn ChatModel>)]),
         counter: Arc::new(counter),
-        clock: Arc::new(FixedClock::at(NOW)),
+        clock,
         random: Arc::new(random),
         tasks: Arc::new(TokioTasks),
     };
@@ -374,7 +379,7 @@ impl Stage {
 
     /// Waits until tasks of their own have charged `count` calls.
     pub async fn charged(&self, count: usize) {
-        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(5);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
         while self.charges().len() < count {
             assert!(tokio::time::Instant::now() < deadline, "no charge came");
             tokio::task::yield_now().await;
