@@ -20,9 +20,11 @@
 //! or HTTP: it speaks through [`ports`]. It is a domain of its own, beside identity, orgs,
 //! marketplace and inference, because three of those touch money.
 
+pub mod audit;
 pub mod batch;
 pub mod capture;
 pub mod chain;
+pub mod check;
 pub mod gate;
 pub mod hold;
 pub mod holds;
@@ -33,3 +35,9 @@ pub mod outbox;
 pub mod ports;
 mod range;
 pub mod receipt;
+mod scale;
+pub mod settlement;
+pub mod verify;
+
+#[cfg(test)]
+mod fixtures;

@@ -1,9 +1,10 @@
 use super::*;
 use crate::{
-    capture::{CallOutcome, LineItem, Payee, TokenUsage},
+    capture::Payee,
+    fixtures::{line, usage},
     ports::MockLedger,
 };
-use haithe_kernel::{FixedClock, ModelId, ProjectId, Timestamp, WalletAddress};
+use haithe_kernel::{FixedClock, Timestamp};
 use mockall::{Sequence, predicate::eq};
 use std::{future::pending, time::Duration};
 use uuid::Uuid;
@@ -28,30 +29,7 @@ fn request() -> HoldRequest {
 }
 
 fn lines() -> Vec<PriceLine> {
-    vec![PriceLine {
-        payee: Payee::Platform,
-        item: LineItem::ModelCall,
-        amount: Usdt::whole(2),
-    }]
-}
-
-fn usage() -> UsageRecord {
-    UsageRecord {
-        project: ProjectId(1),
-        wallet: WalletAddress::new([1; 20]),
-        api_key: None,
-        model: ModelId(1),
-        model_name: "m".to_owned(),
-        provider: "p".to_owned(),
-        tokens: TokenUsage::default(),
-        estimated: false,
-        streamed: false,
-        outcome: CallOutcome::Complete,
-        request_hash: [0; 32],
-        response_hash: [0; 32],
-        started_at: Timestamp::from_seconds(0),
-        finished_at: Timestamp::from_seconds(1),
-    }
+    vec![line(Payee::Platform, 2)]
 }
 
 fn broken() -> StoreError {
