@@ -210,3 +210,6 @@ fn retry_after(headers: &HeaderMap) -> Option<u64> {
 fn late(_: tokio::time::error::Elapsed) -> UpstreamError {
     UpstreamError::TimedOut
 }
+
+#[cfg(test)]
+mod tests;

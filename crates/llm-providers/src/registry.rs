@@ -104,3 +104,6 @@ impl fmt::Debug for Providers {
         f.debug_set().entries(self.models.keys()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;
