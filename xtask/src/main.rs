@@ -3,6 +3,7 @@
 //! Links neither the EVM nor the server: it reads files and starts programs.
 
 mod abi;
+mod bench;
 mod check;
 mod edges;
 mod run;
@@ -30,6 +31,12 @@ enum Command {
     },
     /// Prove edges, artifacts, formatting and lints.
     Check,
+    /// Measure the release server on one core over a mock upstream.
+    Bench {
+        /// For the benchmark: `--seconds 4 --rounds 3`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Compile abi/src with npm's solc and write the artifacts in abi/ (needs Node).
     Abi {
         /// Write nothing; fail if the artifacts differ from what the sources compile to.
@@ -43,6 +50,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Test { scope } => test::test(&root, scope),
         Command::Check => check::check(&root),
+        Command::Bench { arguments } => bench::bench(&root, &arguments),
         Command::Abi { check: false } => abi::generate(&root),
         Command::Abi { check: true } => abi::check_recompile(&root),
     }

@@ -1,7 +1,11 @@
 //! Starting other programs and saying what they did.
 
 use anyhow::{Context, bail};
-use std::{path::Path, process::Command};
+use serde_json::Value;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// A cargo command in the workspace.
 pub fn cargo(root: &Path) -> Command {
@@ -28,4 +32,17 @@ pub fn has_nextest(root: &Path) -> bool {
         .args(["nextest", "--version"])
         .output()
         .is_ok_and(|output| output.status.success())
+}
+
+/// Where cargo puts what it builds.
+pub fn target_folder(root: &Path) -> anyhow::Result<PathBuf> {
+    let output = cargo(root)
+        .args(["metadata", "--no-deps", "--format-version", "1", "--locked"])
+        .output()
+        .context("cargo metadata did not start")?;
+    let metadata: Value = serde_json::from_slice(&output.stdout).context("cargo metadata printed no JSON")?;
+    let folder = metadata.get("target_directory").and_then(Value::as_str);
+    folder
+        .map(PathBuf::from)
+        .context("cargo metadata names no target folder")
 }
