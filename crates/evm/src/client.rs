@@ -13,7 +13,7 @@ use crate::{
 use alloy::{primitives::Address, providers::Provider, rpc::client::RpcClient};
 use haithe_billing::chain::Depths;
 use haithe_kernel::{Decimals, WalletAddress};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::OnceCell;
 
 /// Haithe's contracts on one chain. Cheap to clone.
@@ -82,6 +82,17 @@ impl ChainClient {
     /// mismatch, with which nothing may run.
     pub async fn check(&self) -> Result<WalletAddress, ConnectError> {
         self.token().await.map(convert::wallet)
+    }
+
+    /// How long an owner's withdrawal waits: the time there is to notice and to settle.
+    ///
+    /// # Errors
+    /// As [`ChainClient::check`].
+    pub async fn withdrawal_delay(&self) -> Result<Duration, ConnectError> {
+        let contract = self.contract().await?;
+        let delay = contract.withdrawalDelay();
+        let seconds = self.node().ask("withdrawalDelay()", delay.call()).await;
+        Ok(Duration::from_secs(seconds.map_err(ConnectError::Unreachable)?))
     }
 
     /// The chain's id, as configured.

@@ -26,6 +26,12 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct EvmSettler {
     client: ChainClient,
+    /// Absent in one that only reads.
+    outgoing: Option<Outgoing>,
+}
+
+#[derive(Clone)]
+struct Outgoing {
     outbox: Arc<dyn TxOutbox>,
     sender: SenderHandle,
     signer: WalletAddress,
@@ -43,10 +49,20 @@ impl EvmSettler {
     ) -> Self {
         Self {
             client,
-            outbox,
-            sender,
-            signer,
-            clock,
+            outgoing: Some(Outgoing {
+                outbox,
+                sender,
+                signer,
+                clock,
+            }),
+        }
+    }
+
+    /// One that answers questions and refuses to submit: for verifying without a server's key.
+    pub fn reading(client: ChainClient) -> Self {
+        Self {
+            client,
+            outgoing: None,
         }
     }
 }
@@ -63,8 +79,11 @@ impl Settler for EvmSettler {
     /// under `retry/2/settle/{seq}` and so on, unless the contract is past it. The sequence number keeps
     /// any two of them from settling twice.
     async fn submit(&self, batch: Batch) -> Result<(), ChainError> {
+        let Some(outgoing) = &self.outgoing else {
+            return Err(ChainError::Refused("this settler only reads".to_owned()));
+        };
         let key = format!("settle/{}", batch.seq);
-        let newest = again::newest(&*self.outbox, &key)
+        let newest = again::newest(&*outgoing.outbox, &key)
             .await
             .map_err(ChainError::unavailable)?;
         if newest.live().is_some() {
@@ -76,17 +95,17 @@ impl Settler for EvmSettler {
         let tx = NewTx {
             key,
             purpose: TxPurpose::SettleBatch,
-            signer: self.signer,
+            signer: outgoing.signer,
             to: Some(self.client.orchestrator()),
             data: calldata(&batch)?,
             on_behalf: None,
-            created_at: self.clock.now(),
+            created_at: outgoing.clock.now(),
         };
         newest
-            .enqueue(&*self.outbox, tx)
+            .enqueue(&*outgoing.outbox, tx)
             .await
             .map_err(ChainError::unavailable)?;
-        self.sender.wake();
+        outgoing.sender.wake();
         Ok(())
     }
 
@@ -166,7 +185,7 @@ impl std::fmt::Debug for EvmSettler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("EvmSettler")
             .field("client", &self.client)
-            .field("signer", &self.signer)
+            .field("signer", &self.outgoing.as_ref().map(|outgoing| outgoing.signer))
             .finish_non_exhaustive()
     }
 }
