@@ -8,70 +8,123 @@ use haithe_kernel::{TokenUnits, WalletAddress};
 use std::time::Duration;
 
 on_every_chain! {
-    async fn a_deployment_is_found_again_instead_of_repeated(chain: Chain) {
-        let head = chain.head().await;
-        let again = deploy(&chain.node, DEFAULT_CHAIN_ID, &key(owner()), &plan(18)).await.unwrap();
-        assert_eq!(again, chain.deployment);
-        assert_eq!(chain.head().await, head, "nothing was sent");
-        assert_eq!(again.start_block, head, "the orchestrator came last");
-    }
+    a_deployment_is_found_again_instead_of_repeated,
+    another_plan_is_another_deployment,
+    an_existing_token_is_used_when_its_decimals_are_as_planned,
+    a_client_refuses_what_does_not_fit_and_says_what,
+    a_client_made_while_the_chain_is_away_works_once_it_is_back,
+    test_money_is_topped_up_and_not_added,
+}
 
-    async fn another_plan_is_another_deployment(chain: Chain) {
-        let mut other = plan(18);
-        other.server = wallet(alice().address);
-        let second = deploy(&chain.node, DEFAULT_CHAIN_ID, &key(owner()), &other).await.unwrap();
-        assert_eq!(second.usdt, chain.deployment.usdt);
-        assert_ne!(second.orchestrator, chain.deployment.orchestrator);
-    }
+async fn a_deployment_is_found_again_instead_of_repeated(chain: Chain) {
+    let head = chain.head().await;
+    let again = deploy(&chain.node, DEFAULT_CHAIN_ID, &key(owner()), &plan(18))
+        .await
+        .unwrap();
+    assert_eq!(again, chain.deployment);
+    assert_eq!(chain.head().await, head, "nothing was sent");
+    assert_eq!(again.start_block, head, "the orchestrator came last");
+}
 
-    async fn an_existing_token_is_used_when_its_decimals_are_as_planned(chain: Chain) {
-        let mut existing = plan(18);
-        existing.token = TokenPlan::Existing(chain.deployment.usdt, decimals(18));
-        let same = deploy(&chain.node, DEFAULT_CHAIN_ID, &key(owner()), &existing).await.unwrap();
-        assert_eq!(same, chain.deployment);
-        existing.token = TokenPlan::Existing(chain.deployment.usdt, decimals(6));
-        let refused = deploy(&chain.node, DEFAULT_CHAIN_ID, &key(owner()), &existing).await.unwrap_err();
-        assert!(matches!(refused, DeploymentError::Decimals { found: 18, wanted: 6, .. }));
-    }
+async fn another_plan_is_another_deployment(chain: Chain) {
+    let mut other = plan(18);
+    other.server = wallet(alice().address);
+    let second = deploy(&chain.node, DEFAULT_CHAIN_ID, &key(owner()), &other)
+        .await
+        .unwrap();
+    assert_eq!(second.usdt, chain.deployment.usdt);
+    assert_ne!(second.orchestrator, chain.deployment.orchestrator);
+}
 
-    async fn a_client_refuses_what_does_not_fit_and_says_what(chain: Chain) {
-        assert_eq!(chain.client.check().await.unwrap(), chain.deployment.usdt);
+async fn an_existing_token_is_used_when_its_decimals_are_as_planned(chain: Chain) {
+    let mut existing = plan(18);
+    existing.token = TokenPlan::Existing(chain.deployment.usdt, decimals(18));
+    let same = deploy(&chain.node, DEFAULT_CHAIN_ID, &key(owner()), &existing)
+        .await
+        .unwrap();
+    assert_eq!(same, chain.deployment);
+    existing.token = TokenPlan::Existing(chain.deployment.usdt, decimals(6));
+    let refused = deploy(&chain.node, DEFAULT_CHAIN_ID, &key(owner()), &existing)
+        .await
+        .unwrap_err();
+    assert!(matches!(
+        refused,
+        DeploymentError::Decimals {
+            found: 18,
+            wanted: 6,
+            ..
+        }
+    ));
+}
 
-        let mut other = config(&chain.deployment);
-        other.chain_id += 1;
-        let refused = ChainClient::on(chain.node.clone(), &other).check().await.unwrap_err();
-        assert!(matches!(refused, ConnectError::ChainId { .. }) && !refused.is_outage(), "{refused}");
+async fn a_client_refuses_what_does_not_fit_and_says_what(chain: Chain) {
+    assert_eq!(chain.client.check().await.unwrap(), chain.deployment.usdt);
 
-        let mut other = config(&chain.deployment);
-        other.decimals = decimals(6);
-        let refused = ChainClient::on(chain.node.clone(), &other).check().await.unwrap_err();
-        assert!(matches!(refused, ConnectError::Decimals { found: 18, wanted: 6, .. }), "{refused}");
+    let mut other = config(&chain.deployment);
+    other.chain_id += 1;
+    let refused = ChainClient::on(chain.node.clone(), &other)
+        .check()
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(refused, ConnectError::ChainId { .. }) && !refused.is_outage(),
+        "{refused}"
+    );
 
-        let mut other = config(&chain.deployment);
-        other.orchestrator = WalletAddress::new([7; 20]);
-        let refused = ChainClient::on(chain.node.clone(), &other).check().await.unwrap_err();
-        assert!(matches!(refused, ConnectError::NoContract { .. }), "{refused}");
+    let mut other = config(&chain.deployment);
+    other.decimals = decimals(6);
+    let refused = ChainClient::on(chain.node.clone(), &other)
+        .check()
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            ConnectError::Decimals {
+                found: 18,
+                wanted: 6,
+                ..
+            }
+        ),
+        "{refused}"
+    );
 
-        other.orchestrator = chain.deployment.usdt;
-        let refused = ChainClient::on(chain.node.clone(), &other).check().await.unwrap_err();
-        assert!(matches!(refused, ConnectError::NotAnOrchestrator { .. }), "{refused}");
-    }
+    let mut other = config(&chain.deployment);
+    other.orchestrator = WalletAddress::new([7; 20]);
+    let refused = ChainClient::on(chain.node.clone(), &other)
+        .check()
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, ConnectError::NoContract { .. }), "{refused}");
 
-    async fn a_client_made_while_the_chain_is_away_works_once_it_is_back(chain: Chain) {
-        chain.wire.fail("eth_chainId", 1, Fault::Undelivered);
-        assert!(chain.client.check().await.unwrap_err().is_outage());
-        let reader = EvmChainReader::new(chain.client.clone());
-        assert_eq!(reader.head().await.unwrap().number, chain.head().await);
-    }
+    other.orchestrator = chain.deployment.usdt;
+    let refused = ChainClient::on(chain.node.clone(), &other)
+        .check()
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(refused, ConnectError::NotAnOrchestrator { .. }),
+        "{refused}"
+    );
+}
 
-    async fn test_money_is_topped_up_and_not_added(chain: Chain) {
-        let to = wallet(alice().address);
-        let reader = EvmChainReader::new(chain.client.clone());
-        assert!(chain.money().top_up(to, TokenUnits::new(500)).await.unwrap());
-        assert!(!chain.money().top_up(to, TokenUnits::new(500)).await.unwrap());
-        assert!(chain.money().top_up(to, TokenUnits::new(700)).await.unwrap());
-        assert_eq!(reader.token_balance(to, None).await.unwrap(), TokenUnits::new(700));
-    }
+async fn a_client_made_while_the_chain_is_away_works_once_it_is_back(chain: Chain) {
+    chain.wire.fail("eth_chainId", 1, Fault::Undelivered);
+    assert!(chain.client.check().await.unwrap_err().is_outage());
+    let reader = EvmChainReader::new(chain.client.clone());
+    assert_eq!(reader.head().await.unwrap().number, chain.head().await);
+}
+
+async fn test_money_is_topped_up_and_not_added(chain: Chain) {
+    let to = wallet(alice().address);
+    let reader = EvmChainReader::new(chain.client.clone());
+    assert!(chain.money().top_up(to, TokenUnits::new(500)).await.unwrap());
+    assert!(!chain.money().top_up(to, TokenUnits::new(500)).await.unwrap());
+    assert!(chain.money().top_up(to, TokenUnits::new(700)).await.unwrap());
+    assert_eq!(
+        reader.token_balance(to, None).await.unwrap(),
+        TokenUnits::new(700)
+    );
 }
 
 #[tokio::test]

@@ -8,32 +8,34 @@
     reason = "tests"
 )]
 
-/// Runs each test on the development chain and on anvil.
+/// Runs each of these tests on the development chain and on anvil.
 macro_rules! on_every_chain {
-    ($($(#[$meta:meta])* async fn $name:ident($chain:ident: Chain) $body:block)*) => {$(
-        $(#[$meta])*
-        mod $name {
-            #[allow(unused_imports, reason = "each test needs some of them")]
-            use super::*;
-
-            async fn body($chain: Chain) $body
+    ($($test:ident,)*) => {$(
+        mod $test {
+            use crate::fixture::Chain;
 
             #[tokio::test]
             async fn on_the_development_chain() {
-                body(Chain::new().await).await;
+                super::$test(Chain::new().await).await;
             }
 
             #[tokio::test]
             async fn on_anvil() {
                 if let Some(chain) = Chain::on_anvil().await {
-                    body(chain).await;
+                    super::$test(chain).await;
                 }
             }
         }
     )*};
 }
 
+mod crashes;
+mod deploying_orgs;
 mod deployment;
+mod events;
 mod fixture;
+mod reading;
 mod sending;
+mod settling;
 mod trouble;
+mod wallets;
