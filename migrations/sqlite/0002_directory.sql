@@ -1,21 +1,26 @@
 -- Organizations, projects, members; and what creators sell.
 --
 -- `on_chain` rows exist on the indexed chain now. A reorganization that takes the creating event
--- away clears the flag and keeps the row, so that its number is found again when the event returns.
+-- away clears the flag and keeps the row, so that its number is found again when the same
+-- transaction is mined again. Another branch may create somebody else's contract at the same
+-- address: that is another row.
 
 CREATE TABLE organizations (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     organization_uid BLOB NOT NULL UNIQUE CHECK (length(organization_uid) = 16),
-    address BLOB NOT NULL UNIQUE CHECK (length(address) = 20),
+    address BLOB NOT NULL CHECK (length(address) = 20),
+    created_tx BLOB NOT NULL CHECK (length(created_tx) = 32),
     orchestrator_index INTEGER NOT NULL, -- from 1
     chain_name TEXT NOT NULL, -- as created; never changes
     name TEXT NOT NULL, -- as shown
     owner BLOB NOT NULL CHECK (length(owner) = 20),
     created_at INTEGER NOT NULL,
     on_chain INTEGER NOT NULL CHECK (on_chain IN (0, 1)),
-    deleted_at INTEGER
+    deleted_at INTEGER,
+    UNIQUE (address, created_tx)
 ) STRICT;
 
+CREATE UNIQUE INDEX organizations_by_address ON organizations (address) WHERE on_chain = 1;
 CREATE INDEX organizations_by_owner ON organizations (owner, id);
 CREATE INDEX organizations_by_chain_name ON organizations (chain_name);
 
@@ -75,7 +80,8 @@ CREATE TABLE creators (
 
 CREATE TABLE products (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    address BLOB NOT NULL UNIQUE CHECK (length(address) = 20),
+    address BLOB NOT NULL CHECK (length(address) = 20),
+    created_tx BLOB NOT NULL CHECK (length(created_tx) = 32),
     orchestrator_index INTEGER NOT NULL, -- from 1
     creator BLOB NOT NULL CHECK (length(creator) = 20),
     name TEXT NOT NULL,
@@ -86,9 +92,11 @@ CREATE TABLE products (
     price_per_call INTEGER, -- NULL: beyond our range, which makes the product unusable
     retired INTEGER NOT NULL DEFAULT 0 CHECK (retired IN (0, 1)),
     created_at INTEGER NOT NULL,
-    on_chain INTEGER NOT NULL CHECK (on_chain IN (0, 1))
+    on_chain INTEGER NOT NULL CHECK (on_chain IN (0, 1)),
+    UNIQUE (address, created_tx)
 ) STRICT;
 
+CREATE UNIQUE INDEX products_by_address ON products (address) WHERE on_chain = 1;
 CREATE INDEX products_by_creator ON products (creator, id);
 
 -- Products that an organization's contract accepts calls to, up to a price.

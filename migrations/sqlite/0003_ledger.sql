@@ -63,7 +63,9 @@ CREATE TABLE usage_records (
     charged INTEGER NOT NULL CHECK (charged >= 0),
     lost INTEGER NOT NULL CHECK (lost >= 0),
     spent_before INTEGER NOT NULL,
-    batch_seq INTEGER REFERENCES batches (seq) -- the batch it is in now; the only column that changes
+    -- Where it stands in settlement; all that ever changes:
+    batch_seq INTEGER REFERENCES batches (seq), -- the batch it is in now
+    skipped INTEGER NOT NULL DEFAULT 0 CHECK (skipped IN (0, 1)) -- its line was skipped before
 ) STRICT;
 
 CREATE INDEX usage_records_by_org ON usage_records (org_id, id, charged);
@@ -71,7 +73,7 @@ CREATE INDEX usage_records_by_project ON usage_records (project_id, finished_at,
 CREATE INDEX usage_records_by_api_key ON usage_records (api_key_id, finished_at, charged)
 WHERE api_key_id IS NOT NULL;
 -- What waits for a batch. A call that cost nothing has nothing to settle.
-CREATE INDEX usage_records_unsealed ON usage_records (org_id, id, charged, finished_at)
+CREATE INDEX usage_records_unsealed ON usage_records (org_id, id, charged, finished_at, skipped)
 WHERE batch_seq IS NULL AND charged > 0;
 
 CREATE TABLE receipts (

@@ -80,6 +80,5 @@ CREATE TABLE org_books (
     org_id INTEGER PRIMARY KEY REFERENCES organizations (id),
     dust INTEGER NOT NULL DEFAULT 0, -- base units of confirmed deposits that are below a nano
     daily_cap TEXT, -- base units; the tightest in force or scheduled; NULL: none
-    skips_since INTEGER NOT NULL DEFAULT 0, -- batch from which on skipped lines count
-    retry_at INTEGER NOT NULL DEFAULT 0 -- not sealed before this moment
+    skips_since INTEGER NOT NULL DEFAULT 0 -- batch from which on skipped lines count
 ) STRICT;

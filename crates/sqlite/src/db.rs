@@ -5,9 +5,9 @@ use crate::{
     writer::{Effects, Job, Work, Writer},
 };
 use futures::{FutureExt, future::BoxFuture};
-use haithe_kernel::{Decimals, StoreError};
+use haithe_kernel::{Clock, Decimals, StoreError, Timestamp};
 use sqlx::{
-    Connection, Sqlite, SqliteConnection, SqlitePool,
+    Connection, Sqlite, SqliteConnection, SqlitePool, Transaction,
     query::Query,
     sqlite::{SqliteArguments, SqliteRow},
 };
@@ -34,30 +34,50 @@ pub struct Db {
 
 struct Shared {
     queue: mpsc::Sender<Work>,
-    readers: SqlitePool,
+    reader: ReadOnlyDb,
     money: Arc<Money>,
     directory: Arc<AtomicU64>,
     decimals: Decimals,
 }
 
-/// The database opened for reading only, also beside a running server.
+/// The database for reading only; [`open`](Self::open) it beside a running server, or take it
+/// [from an open one](Db::read_only).
 #[derive(Clone)]
 pub struct ReadOnlyDb {
-    readers: SqlitePool,
+    pool: SqlitePool,
+    clock: Arc<dyn Clock>,
 }
 
 impl ReadOnlyDb {
-    pub(crate) fn new(readers: SqlitePool) -> Self {
-        Self { readers }
+    pub(crate) fn new(pool: SqlitePool, clock: Arc<dyn Clock>) -> Self {
+        Self { pool, clock }
     }
 
-    pub(crate) fn reader(&self) -> &SqlitePool {
-        &self.readers
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The rows of a reading statement.
+    pub(crate) async fn all(&self, statement: Statement) -> Result<Vec<SqliteRow>, StoreError> {
+        statement.fetch_all(&self.pool).await.map_err(StoreError::new)
+    }
+
+    /// The first row of a reading statement.
+    pub(crate) async fn optional(&self, statement: Statement) -> Result<Option<SqliteRow>, StoreError> {
+        statement
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(StoreError::new)
+    }
+
+    /// A reading transaction, in which everything is as it was at its first statement.
+    pub(crate) async fn snapshot(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        self.pool.begin_with("BEGIN").await.map_err(StoreError::new)
     }
 
     /// Closes the connections.
-    pub async fn close(self) {
-        self.readers.close().await;
+    pub async fn close(&self) {
+        self.pool.close().await;
     }
 }
 
@@ -98,14 +118,14 @@ impl WriteTx<'_> {
 impl Db {
     pub(crate) fn new(
         queue: mpsc::Sender<Work>,
-        readers: SqlitePool,
+        reader: ReadOnlyDb,
         money: Arc<Money>,
         directory: Arc<AtomicU64>,
         decimals: Decimals,
     ) -> Self {
         let shared = Shared {
             queue,
-            readers,
+            reader,
             money,
             directory,
             decimals,
@@ -117,7 +137,7 @@ impl Db {
 
     /// The same database for code that only reads.
     pub fn read_only(&self) -> ReadOnlyDb {
-        ReadOnlyDb::new(self.shared.readers.clone())
+        self.shared.reader.clone()
     }
 
     /// Whether the writer lives. After its end every decision about money is refused.
@@ -135,16 +155,12 @@ impl Db {
             .send(Work::Close(answer))
             .await
             .map_err(|_| stopped())?;
-        self.shared.readers.close().await;
+        self.shared.reader.close().await;
         wait.await.map_err(|_| stopped())?
     }
 
     pub(crate) fn queue(&self) -> &mpsc::Sender<Work> {
         &self.shared.queue
-    }
-
-    pub(crate) fn reader(&self) -> &SqlitePool {
-        &self.shared.readers
     }
 
     pub(crate) fn money(&self) -> &Arc<Money> {
@@ -165,15 +181,17 @@ impl Db {
 
     /// The rows of a reading statement.
     pub(crate) async fn all(&self, statement: Statement) -> Result<Vec<SqliteRow>, StoreError> {
-        statement.fetch_all(self.reader()).await.map_err(StoreError::new)
+        self.shared.reader.all(statement).await
     }
 
     /// The first row of a reading statement.
     pub(crate) async fn optional(&self, statement: Statement) -> Result<Option<SqliteRow>, StoreError> {
-        statement
-            .fetch_optional(self.reader())
-            .await
-            .map_err(StoreError::new)
+        self.shared.reader.optional(statement).await
+    }
+
+    /// A reading transaction, in which everything is as it was at its first statement.
+    pub(crate) async fn snapshot(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        self.shared.reader.snapshot().await
     }
 
     /// One statement that changes the directory, in a transaction of its own; gives the rows it returns.

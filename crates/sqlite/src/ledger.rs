@@ -28,7 +28,6 @@ use haithe_billing::{
 use haithe_kernel::{CallId, OrgId, StoreError, Usdt};
 use memory::Money;
 use scale::capped;
-use sqlx::SqlitePool;
 use std::sync::Arc;
 
 /// [`Ledger`] on SQLite.
@@ -47,10 +46,6 @@ impl SqliteLedger {
 
     fn money(&self) -> &Arc<Money> {
         self.db.money()
-    }
-
-    fn reader(&self) -> &SqlitePool {
-        self.db.reader()
     }
 }
 

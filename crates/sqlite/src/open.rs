@@ -162,7 +162,8 @@ impl Db {
                 LoadError::Store(error) => OpenError::Store(error),
             })?;
         let readers = readers(&config.path).await.map_err(failed)?;
-        Ok(Writer::start(connection, lock, loaded, readers, &config))
+        let reader = ReadOnlyDb::new(readers, Arc::clone(&config.clock));
+        Ok(Writer::start(connection, lock, loaded, reader, &config))
     }
 }
 
@@ -171,7 +172,7 @@ impl ReadOnlyDb {
     ///
     /// # Errors
     /// [`OpenError`], whose text says what to do.
-    pub async fn open(path: impl Into<PathBuf>) -> Result<Self, OpenError> {
+    pub async fn open(path: impl Into<PathBuf>, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let path = path.into();
         let failed = |source| OpenError::Sqlx {
             path: path.clone(),
@@ -187,7 +188,7 @@ impl ReadOnlyDb {
             Found::Version(found) if found < known => Err(OpenError::Older { found, known }),
             Found::Version(_) => {
                 drop(connection);
-                Ok(Self::new(pool))
+                Ok(Self::new(pool, clock))
             }
         }
     }

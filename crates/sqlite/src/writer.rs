@@ -5,11 +5,12 @@
 //! waits for nobody. Everything else gets a transaction of its own, in the order it came.
 
 use crate::{
-    db::{Db, WriteTx},
+    db::{Db, ReadOnlyDb, WriteTx},
     ledger::{
         capture::SealedCapture,
+        facts::OrgFacts,
         load::Loaded,
-        memory::{Money, OrgMoney, State},
+        memory::{Money, OrgMoney},
         store::CaptureStatements,
     },
     lock::ProcessLock,
@@ -18,7 +19,7 @@ use crate::{
 use futures::future::BoxFuture;
 use haithe_billing::ledger::Account;
 use haithe_kernel::{OrgId, StoreError};
-use sqlx::{Connection, SqliteConnection, SqlitePool};
+use sqlx::{Connection, SqliteConnection};
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
@@ -52,8 +53,10 @@ pub(crate) struct Effects {
     pub(crate) transfers: Vec<(Account, Account, i128)>,
     /// Organizations seen for the first time.
     pub(crate) new_orgs: Vec<(OrgId, OrgMoney)>,
-    /// Anything else, in order.
-    pub(crate) changes: Vec<Box<dyn FnOnce(&mut State) + Send>>,
+    /// What the chain now says about organizations.
+    pub(crate) facts: Vec<(OrgId, OrgFacts)>,
+    /// The UTC day of the newest block, where that may have changed.
+    pub(crate) chain_day: Option<i64>,
 }
 
 /// The task's state.
@@ -72,7 +75,7 @@ impl Writer {
         connection: SqliteConnection,
         lock: ProcessLock,
         loaded: Loaded,
-        readers: SqlitePool,
+        reader: ReadOnlyDb,
         config: &DbConfig,
     ) -> Db {
         let money = Arc::new(Money::new(loaded.state, Arc::clone(&config.clock)));
@@ -87,7 +90,7 @@ impl Writer {
             _lock: lock,
         };
         tokio::spawn(writer.run(work));
-        Db::new(queue, readers, money, directory, config.decimals)
+        Db::new(queue, reader, money, directory, config.decimals)
     }
 
     async fn run(mut self, mut work: mpsc::Receiver<Work>) {
@@ -146,25 +149,21 @@ impl Writer {
     /// Brings the memory to what was committed.
     pub(crate) fn committed(&mut self, effects: Effects, next_transaction: i64) {
         self.next_transaction = next_transaction;
-        let Effects {
-            directory,
-            transfers,
-            new_orgs,
-            changes,
-        } = effects;
-        if !(transfers.is_empty() && new_orgs.is_empty() && changes.is_empty()) {
-            let mut state = self.money.lock_anyway();
-            for (org, money) in new_orgs {
-                state.orgs.entry(org).or_insert(money);
-            }
-            for (source, target, amount) in transfers {
-                state.transfer(source, target, amount);
-            }
-            for change in changes {
-                change(&mut state);
+        let mut state = self.money.lock_anyway();
+        for (org, money) in effects.new_orgs {
+            state.orgs.entry(org).or_insert(money);
+        }
+        for (source, target, amount) in effects.transfers {
+            state.transfer(source, target, amount);
+        }
+        for (org, facts) in effects.facts {
+            if let Some(money) = state.orgs.get_mut(&org) {
+                money.facts = facts;
             }
         }
-        if directory {
+        state.chain_day = effects.chain_day.unwrap_or(state.chain_day);
+        drop(state);
+        if effects.directory {
             self.directory.fetch_add(1, Ordering::AcqRel);
         }
     }

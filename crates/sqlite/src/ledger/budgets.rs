@@ -103,11 +103,6 @@ impl Budgets {
         self.subjects.entry(subject).or_default().held += amount;
     }
 
-    /// What calls in flight of this subject have set aside.
-    pub(crate) fn held(&self, subject: BudgetSubject) -> i128 {
-        self.subjects.get(&subject).map_or(0, |budget| budget.held)
-    }
-
     /// A charge decided (or taken back, when negative) at this time.
     pub(crate) fn charge(&mut self, subject: BudgetSubject, at: Timestamp, amount: i128) {
         if let Some(budget) = self.subjects.get_mut(&subject) {

@@ -5,7 +5,7 @@ use super::{
     memory::{CaptureAnswer, Hold, InFlight, Money, OrgAccounts, stopped},
     scale::capped,
 };
-use crate::{columns, columns::Columns, writer::Work};
+use crate::{columns, columns::Columns, db::Statement, writer::Work};
 use haithe_billing::{
     capture::{Capture, Captured, Payee, PriceLine, allocate},
     chain::Hash32,
@@ -13,7 +13,7 @@ use haithe_billing::{
     receipt::{ReceiptContext, SealedReceipt},
 };
 use haithe_kernel::{CallId, OrgId, StoreError, Timestamp};
-use sqlx::{Executor, Sqlite};
+use sqlx::sqlite::SqliteRow;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -26,8 +26,8 @@ impl SqliteLedger {
         // caller that goes away would leave a decision behind that nobody stores.
         let place = self.db.queue().reserve().await.map_err(|_| stopped())?;
         let decision = match Money::decide(self.money(), &capture, false)? {
-            Decision::Unheld => match stored(self.reader(), capture.call).await? {
-                Some(first) => return Ok(first),
+            Decision::Unheld => match self.db.optional(stored(capture.call)).await? {
+                Some(row) => return first_answer(&row),
                 None => Money::decide(self.money(), &capture, true)?,
             },
             decided => decided,
@@ -56,25 +56,20 @@ impl SqliteLedger {
     }
 }
 
-/// The first answer to a stored capture.
-pub(crate) async fn stored(
-    executor: impl Executor<'_, Database = Sqlite>,
-    call: CallId,
-) -> Result<Option<Captured>, StoreError> {
-    let row = sqlx::query("SELECT charged, lost, spent_before FROM usage_records WHERE call = ?")
+/// Asks for the first answer to a capture.
+pub(crate) fn stored(call: CallId) -> Statement {
+    sqlx::query("SELECT charged, lost, spent_before FROM usage_records WHERE call = ?")
         .bind(columns::uuid(call.0))
-        .fetch_optional(executor)
-        .await
-        .map_err(StoreError::new)?;
-    row.map(|row| {
-        let mut columns = Columns::of(&row);
-        Ok(Captured {
-            charged: columns.read("usage_records.charged")?,
-            lost: columns.read("usage_records.lost")?,
-            spent_before: columns.read("usage_records.spent_before")?,
-        })
+}
+
+/// Reads it.
+pub(crate) fn first_answer(row: &SqliteRow) -> CaptureAnswer {
+    let mut columns = Columns::of(row);
+    Ok(Captured {
+        charged: columns.read("usage_records.charged")?,
+        lost: columns.read("usage_records.lost")?,
+        spent_before: columns.read("usage_records.spent_before")?,
     })
-    .transpose()
 }
 
 /// What became of a capture at first.

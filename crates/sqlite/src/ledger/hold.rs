@@ -41,13 +41,13 @@ impl SqliteLedger {
                 project.0,
             ),
         };
-        let row = sqlx::query(sql)
+        let statement = sqlx::query(sql)
             .bind(id)
             .bind(unread.since.micros())
-            .bind(unread.counted_to)
-            .fetch_one(self.reader())
-            .await
-            .map_err(StoreError::new)?;
+            .bind(unread.counted_to);
+        let Some(row) = self.db.optional(statement).await? else {
+            return Ok(0);
+        };
         let mut columns = Columns::of(&row);
         let (high, low): (i64, i64) = (
             columns.read("usage_records.charged")?,

@@ -148,8 +148,8 @@ pub(crate) async fn org_money(
     scale: Scale,
 ) -> Result<OrgMoney, StoreError> {
     let row = sqlx::query(
-        "SELECT chain.id, available.id, unsettled.id, withdrawing.id,
-                chain.balance, available.balance, unsettled.balance, withdrawing.balance,
+        "SELECT available.id, unsettled.id, chain.balance, available.balance, unsettled.balance,
+                withdrawing.balance,
                 chain_binding.chain_id, chain_binding.orchestrator,
                 organizations.organization_uid, organizations.address
          FROM organizations
@@ -166,10 +166,8 @@ pub(crate) async fn org_money(
     .map_err(StoreError::new)?;
     let mut columns = Columns::of(&row);
     let accounts = OrgAccounts {
-        chain: columns.read("ledger_accounts.id")?,
         available: columns.read("ledger_accounts.id")?,
         unsettled: columns.read("ledger_accounts.id")?,
-        withdrawing: columns.read("ledger_accounts.id")?,
     };
     let mut balance = || columns.read::<i64>("ledger_accounts.balance").map(i128::from);
     let (chain, available, unsettled, withdrawing) = (balance()?, balance()?, balance()?, balance()?);

@@ -13,13 +13,11 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// Numbers of an organization's accounts in the database.
+/// Numbers, in the database, of the accounts between which captures move money.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OrgAccounts {
-    pub(crate) chain: i64,
     pub(crate) available: i64,
     pub(crate) unsettled: i64,
-    pub(crate) withdrawing: i64,
 }
 
 /// An organization's money. Amounts are nano-USDT.

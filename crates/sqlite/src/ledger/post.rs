@@ -1,6 +1,6 @@
 //! Booking facts: a ledger transaction within a write transaction.
 
-use crate::{columns, columns::Columns, db::WriteTx};
+use crate::{columns::Columns, db::WriteTx};
 use haithe_billing::ledger::Account;
 use haithe_kernel::{StoreError, Timestamp};
 
@@ -44,16 +44,11 @@ impl WriteTx<'_> {
 
     /// Reverses every entry of a block above `block` that is not reversed.
     pub(crate) async fn reverse_above(&mut self, block: i64, at: Timestamp) -> Result<(), StoreError> {
-        let rows = sqlx::query(
-            "SELECT entry.id, entry.key FROM ledger_transactions AS entry
-             WHERE entry.block > ?
-               AND NOT EXISTS (SELECT 1 FROM ledger_transactions AS other WHERE other.reverses = entry.id)
-             ORDER BY entry.id DESC",
-        )
-        .bind(block)
-        .fetch_all(&mut *self.connection)
-        .await
-        .map_err(StoreError::new)?;
+        let above = "SELECT entry.id, entry.key FROM ledger_transactions AS entry
+                     WHERE entry.block > ?
+                       AND NOT EXISTS (SELECT 1 FROM ledger_transactions AS other WHERE other.reverses = entry.id)
+                     ORDER BY entry.id DESC";
+        let rows = self.all(sqlx::query(above).bind(block)).await?;
         for row in rows {
             let mut columns = Columns::of(&row);
             let id: i64 = columns.read("ledger_transactions.id")?;
@@ -69,16 +64,11 @@ impl WriteTx<'_> {
         let reversal = self
             .open_entry(&format!("rewind/{key}/{times}"), at, None, Some(id))
             .await?;
-        let rows = sqlx::query(
-            "SELECT position, source, target, amount,
-                    (SELECT name FROM ledger_accounts WHERE id = source),
-                    (SELECT name FROM ledger_accounts WHERE id = target)
-             FROM ledger_transfers WHERE transaction_id = ? ORDER BY position",
-        )
-        .bind(id)
-        .fetch_all(&mut *self.connection)
-        .await
-        .map_err(StoreError::new)?;
+        let transfers = "SELECT position, source, target, amount,
+                                (SELECT name FROM ledger_accounts WHERE id = source),
+                                (SELECT name FROM ledger_accounts WHERE id = target)
+                         FROM ledger_transfers WHERE transaction_id = ? ORDER BY position";
+        let rows = self.all(sqlx::query(transfers).bind(id)).await?;
         for row in rows {
             let mut columns = Columns::of(&row);
             let position: i64 = columns.read("ledger_transfers.position")?;
@@ -96,14 +86,12 @@ impl WriteTx<'_> {
 
     /// How many times the fact of this key was taken back.
     async fn reversals(&mut self, key: &str) -> Result<i64, StoreError> {
-        // '0' is the character after '/': every key that begins with `rewind/{key}/`.
+        // '0' is the character after '/': every key that is `rewind/{key}/` and a number.
         let (from, to) = (format!("rewind/{key}/"), format!("rewind/{key}0"));
-        sqlx::query_scalar("SELECT count(*) FROM ledger_transactions WHERE key > ? AND key < ?")
-            .bind(from)
-            .bind(to)
-            .fetch_one(&mut *self.connection)
-            .await
-            .map_err(StoreError::new)
+        let count = "SELECT count(*) FROM ledger_transactions
+                     WHERE key > ?1 AND key < ?2 AND instr(substr(key, length(?1) + 1), '/') = 0";
+        let row = self.optional(sqlx::query(count).bind(from).bind(to)).await?;
+        row.map_or(Ok(0), |row| Columns::of(&row).read("ledger_transactions.key"))
     }
 
     async fn open_entry(
@@ -115,15 +103,12 @@ impl WriteTx<'_> {
     ) -> Result<i64, StoreError> {
         let id = self.next_transaction;
         self.next_transaction += 1;
-        sqlx::query("INSERT INTO ledger_transactions (id, key, at, block, reverses) VALUES (?, ?, ?, ?, ?)")
+        let insert = "INSERT INTO ledger_transactions (id, key, at, block, reverses) VALUES (?, ?, ?, ?, ?)";
+        let statement = sqlx::query(insert)
             .bind(id)
-            .bind(key)
-            .bind(at.micros())
-            .bind(block)
-            .bind(reverses)
-            .execute(&mut *self.connection)
-            .await
-            .map_err(StoreError::new)?;
+            .bind(key.to_owned())
+            .bind(at.micros());
+        self.execute(statement.bind(block).bind(reverses)).await?;
         Ok(id)
     }
 
@@ -135,26 +120,18 @@ impl WriteTx<'_> {
         target: i64,
         amount: i64,
     ) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO ledger_transfers (transaction_id, position, source, target, amount) VALUES (?, ?, ?, ?, ?)",
-        )
-        .bind(id)
-        .bind(position)
-        .bind(source)
-        .bind(target)
-        .bind(amount)
-        .execute(&mut *self.connection)
-        .await
-        .map_err(StoreError::new)?;
-        sqlx::query(
-            "UPDATE ledger_accounts SET balance = balance + iif(id = ?1, -?3, ?3) WHERE id IN (?1, ?2)",
-        )
-        .bind(source)
-        .bind(target)
-        .bind(amount)
-        .execute(&mut *self.connection)
-        .await
-        .map_err(StoreError::new)?;
+        let insert = "INSERT INTO ledger_transfers (transaction_id, position, source, target, amount)
+                      VALUES (?, ?, ?, ?, ?)";
+        let statement = sqlx::query(insert)
+            .bind(id)
+            .bind(position)
+            .bind(source)
+            .bind(target);
+        self.execute(statement.bind(amount)).await?;
+        let balances =
+            "UPDATE ledger_accounts SET balance = balance + iif(id = ?1, -?3, ?3) WHERE id IN (?1, ?2)";
+        self.execute(sqlx::query(balances).bind(source).bind(target).bind(amount))
+            .await?;
         Ok(())
     }
 
@@ -171,30 +148,22 @@ impl WriteTx<'_> {
             | Account::Withdrawing(_)
             | Account::Creator(_) => {}
         }
-        let name = account.to_string();
-        let found: Option<i64> = sqlx::query_scalar("SELECT id FROM ledger_accounts WHERE name = ?")
-            .bind(&name)
-            .fetch_optional(&mut *self.connection)
-            .await
-            .map_err(StoreError::new)?;
-        match found {
-            Some(id) => Ok(id),
-            None => sqlx::query_scalar("INSERT INTO ledger_accounts (name) VALUES (?) RETURNING id")
-                .bind(name)
-                .fetch_one(&mut *self.connection)
-                .await
-                .map_err(StoreError::new),
-        }
+        let insert = "INSERT INTO ledger_accounts (name) VALUES (?)
+                      ON CONFLICT DO UPDATE SET name = excluded.name RETURNING id";
+        let row = self
+            .optional(sqlx::query(insert).bind(account.to_string()))
+            .await?;
+        let missing = || StoreError::inconsistent("ledger_accounts.name");
+        Columns::of(&row.ok_or_else(missing)?).read("ledger_accounts.id")
     }
 
-    /// The account's balance.
+    /// The account's balance on disk, which captures on their way are not part of.
     pub(crate) async fn account_balance(&mut self, account: Account) -> Result<i64, StoreError> {
         let id = self.account(account).await?;
-        let row = sqlx::query("SELECT balance FROM ledger_accounts WHERE id = ?")
-            .bind(id)
-            .fetch_one(&mut *self.connection)
-            .await
-            .map_err(StoreError::new)?;
-        columns::Columns::of(&row).read("ledger_accounts.balance")
+        let row = self
+            .optional(sqlx::query("SELECT balance FROM ledger_accounts WHERE id = ?").bind(id))
+            .await?;
+        let missing = || StoreError::inconsistent("ledger_accounts.id");
+        Columns::of(&row.ok_or_else(missing)?).read("ledger_accounts.balance")
     }
 }

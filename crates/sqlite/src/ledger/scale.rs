@@ -19,6 +19,11 @@ impl Scale {
         }
     }
 
+    /// Base units that make a nano-USDT; 1 when a base unit is more than that.
+    pub(crate) fn units_per_nano(self) -> i64 {
+        i64::try_from(self.units_per_nano).unwrap_or(i64::MAX)
+    }
+
     /// Base units as nano-USDT, rounded down, and the base units below a nano that remain.
     pub(crate) fn to_nano(self, units: i128) -> (i128, i128) {
         let nano = units

@@ -2,7 +2,7 @@
 
 use super::{
     bulk::{Bound, Bulk},
-    capture::{SealedCapture, stored},
+    capture::{SealedCapture, first_answer, stored},
     post::{PLATFORM, PLATFORM_LOSS},
 };
 use crate::columns;
@@ -95,11 +95,13 @@ impl CaptureStatements {
             Ok(()) => finish(next, group),
             Err(error) => {
                 for capture in group {
-                    match stored(&mut *connection, capture.capture.call).await {
-                        Ok(Some(first)) => capture.duplicate(first),
-                        _ => fail(vec![capture], error),
+                    let row = stored(capture.capture.call)
+                        .fetch_optional(&mut *connection)
+                        .await;
+                    match row.ok().flatten().map(|row| first_answer(&row)) {
+                        Some(Ok(first)) => capture.duplicate(first),
+                        _ => return fail(vec![capture], error),
                     }
-                    break;
                 }
             }
         }

@@ -1,0 +1,71 @@
+//! Alarms: what must not be, and is not repaired here.
+
+use super::Stored;
+use crate::{
+    columns::Columns,
+    db::{Db, WriteTx},
+};
+use haithe_kernel::{StoreError, Timestamp};
+
+/// Something that must not be. It stays until its block is rewound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alarm {
+    /// A stable word, such as `unknown_batch`.
+    pub kind: String,
+    /// What was seen, for the operator.
+    pub detail: String,
+    /// The block in which it was seen.
+    pub block: u64,
+    /// That block's time.
+    pub raised_at: Timestamp,
+}
+
+/// All of them, newest first.
+pub(super) async fn all(db: &Db) -> Result<Vec<Alarm>, StoreError> {
+    let all = "SELECT kind, detail, block, raised_at FROM alarms ORDER BY id DESC";
+    let rows = db.all(sqlx::query(all)).await?;
+    rows.iter()
+        .map(|row| {
+            let mut columns = Columns::of(row);
+            Ok(Alarm {
+                kind: columns.read("alarms.kind")?,
+                detail: columns.read("alarms.detail")?,
+                block: columns.read("alarms.block")?,
+                raised_at: columns.read("alarms.raised_at")?,
+            })
+        })
+        .collect()
+}
+
+impl WriteTx<'_> {
+    /// Raises an alarm about an event.
+    pub(super) async fn alarm(
+        &mut self,
+        kind: &'static str,
+        cause: &Stored,
+        detail: String,
+    ) -> Result<(), StoreError> {
+        let detail = format!("{detail} (event {})", cause.name());
+        self.alarm_at(kind, cause.block()?, cause.event.block_time, detail)
+            .await
+    }
+
+    /// Raises an alarm about a block.
+    pub(super) async fn alarm_at(
+        &mut self,
+        kind: &'static str,
+        block: i64,
+        at: Timestamp,
+        detail: String,
+    ) -> Result<(), StoreError> {
+        tracing::error!(kind, block, "{detail}");
+        let insert =
+            "INSERT INTO alarms (kind, detail, block, raised_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING";
+        let statement = sqlx::query(insert)
+            .bind(kind)
+            .bind(detail)
+            .bind(block)
+            .bind(at.micros());
+        self.execute(statement).await.map(drop)
+    }
+}

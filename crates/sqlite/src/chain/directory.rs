@@ -1,0 +1,116 @@
+//! Rows of the directory and the marketplace: they follow their events at first sight.
+//!
+//! An event means the same whether it is seen for the first time or replayed after a rewind: it says
+//! what is so from now on, never what changed.
+
+use super::{Stored, organizations, products, read_event, select_events, step::Indexing};
+use crate::columns;
+use haithe_billing::chain::EventBody;
+use haithe_kernel::{StoreError, WalletAddress};
+use std::collections::BTreeSet;
+
+/// Lets the rows follow.
+pub(super) async fn see(indexing: &mut Indexing<'_, '_>, stored: &Stored) -> Result<(), StoreError> {
+    match &stored.event.body {
+        EventBody::OrganizationCreated { .. } => organizations::create(indexing, stored).await,
+        EventBody::OwnershipTransferred { org, to, .. } => organizations::owner(indexing, *org, *to).await,
+        EventBody::RoleChanged { org, wallet, role } => {
+            organizations::role(indexing, *org, *wallet, *role, stored.event.block_time).await
+        }
+        EventBody::DailyCapChanged { org, cap, .. } => organizations::daily_cap(indexing, *org, *cap).await,
+        EventBody::ProductEnabled {
+            org,
+            product,
+            max_price,
+        } => products::enable(indexing, *org, *product, *max_price).await,
+        EventBody::ProductDisabled { org, product } => products::disable(indexing, *org, *product).await,
+        EventBody::ProductAdded { .. } => products::add(indexing, stored).await,
+        EventBody::PriceChanged { product, price } => products::price(indexing, *product, *price).await,
+        EventBody::UriChanged { product, uri } => products::uri(indexing, *product, uri.clone()).await,
+        EventBody::ProductRetired { product } => products::retire(indexing, *product).await,
+        EventBody::CreatorRegistered { .. } => products::register_creator(indexing, stored).await,
+        EventBody::WithdrawalRequested { .. }
+        | EventBody::WithdrawalExecuted { .. }
+        | EventBody::WithdrawalCancelled { .. }
+        | EventBody::CreatorWithdrawn { .. }
+        | EventBody::BatchSettled { .. }
+        | EventBody::LineSkipped { .. }
+        | EventBody::PlatformWithdrawn { .. }
+        | EventBody::ServerChanged { .. }
+        | EventBody::Paused
+        | EventBody::Unpaused
+        | EventBody::Transfer { .. } => Ok(()),
+    }
+}
+
+/// Whose rows a rewind must derive again.
+#[derive(Default)]
+pub(super) struct Affected {
+    subjects: BTreeSet<WalletAddress>,
+    /// Members whose role an event above changed. Others keep what people made of it since.
+    members: BTreeSet<(WalletAddress, WalletAddress)>,
+}
+
+impl Affected {
+    /// Reads it from the events above a block, before they are forgotten.
+    pub(super) async fn above(indexing: &mut Indexing<'_, '_>, block: i64) -> Result<Self, StoreError> {
+        let mut affected = Self::default();
+        let above = select_events!("WHERE block > ? AND subject IS NOT NULL ORDER BY block, log_index");
+        for row in indexing.write.all(sqlx::query(above).bind(block)).await? {
+            match read_event(&row)?.event.body {
+                EventBody::RoleChanged { org, wallet, .. } => {
+                    affected.subjects.insert(org);
+                    affected.members.insert((org, wallet));
+                }
+                EventBody::OrganizationCreated { org, .. }
+                | EventBody::OwnershipTransferred { org, .. }
+                | EventBody::DailyCapChanged { org, .. }
+                | EventBody::ProductEnabled { org, .. }
+                | EventBody::ProductDisabled { org, .. } => {
+                    affected.subjects.insert(org);
+                }
+                EventBody::ProductAdded { product, .. }
+                | EventBody::PriceChanged { product, .. }
+                | EventBody::UriChanged { product, .. }
+                | EventBody::ProductRetired { product } => {
+                    affected.subjects.insert(product);
+                }
+                EventBody::CreatorRegistered { creator, .. } => {
+                    affected.subjects.insert(creator);
+                }
+                _ => {}
+            }
+        }
+        Ok(affected)
+    }
+
+    /// Derives the rows again from the events that remain.
+    pub(super) async fn derive(self, indexing: &mut Indexing<'_, '_>) -> Result<(), StoreError> {
+        for (org, wallet) in &self.members {
+            organizations::forget_role(indexing, *org, *wallet).await?;
+        }
+        for subject in &self.subjects {
+            organizations::forget(indexing, *subject).await?;
+            products::forget(indexing, *subject).await?;
+        }
+        for subject in &self.subjects {
+            let remaining =
+                select_events!("WHERE subject = ? AND kind <> 'transfer' ORDER BY block, log_index");
+            let rows = indexing
+                .write
+                .all(sqlx::query(remaining).bind(columns::address(*subject)))
+                .await?;
+            for row in rows {
+                let stored = read_event(&row)?;
+                let replay = match stored.event.body {
+                    EventBody::RoleChanged { org, wallet, .. } => self.members.contains(&(org, wallet)),
+                    _ => true,
+                };
+                if replay {
+                    see(indexing, &stored).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,133 @@
+//! Reading batches back.
+
+use crate::columns::Columns;
+use haithe_billing::batch::{Batch, BatchCredit, BatchLine, BatchState, CarryKey, SealedItem};
+use haithe_kernel::{StoreError, Usdt};
+use sqlx::SqliteConnection;
+
+/// The first batch that is not final.
+pub(super) async fn first_open(connection: &mut SqliteConnection) -> Result<Option<i64>, StoreError> {
+    let open = "SELECT seq FROM batches WHERE final = 0 ORDER BY seq LIMIT 1";
+    let row = sqlx::query(open)
+        .fetch_optional(connection)
+        .await
+        .map_err(StoreError::new)?;
+    row.map(|row| Columns::of(&row).read("batches.seq")).transpose()
+}
+
+/// How far a batch has come, from whether it was seen and whether it is final.
+pub(crate) const fn state(seen: bool, is_final: bool) -> BatchState {
+    match (seen, is_final) {
+        (_, true) => BatchState::Final,
+        (true, false) => BatchState::Seen,
+        (false, false) => BatchState::Sealed,
+    }
+}
+
+/// A batch by number.
+pub(super) async fn batch(
+    connection: &mut SqliteConnection,
+    seq: i64,
+) -> Result<Option<(Batch, BatchState)>, StoreError> {
+    let head = "SELECT seq, root, sealed_at, settled_block IS NOT NULL, final FROM batches WHERE seq = ?";
+    let row = sqlx::query(head)
+        .bind(seq)
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(StoreError::new)?;
+    let Some(row) = row else { return Ok(None) };
+    let mut columns = Columns::of(&row);
+    let batch = Batch {
+        seq: columns.read("batches.seq")?,
+        root: columns.read("batches.root")?,
+        sealed_at: columns.read("batches.sealed_at")?,
+        lines: lines(connection, seq).await?,
+        items: items(connection, seq).await?,
+        carry: carry(connection, seq).await?,
+    };
+    let state = state(
+        columns.read("batches.settled_block")?,
+        columns.read("batches.final")?,
+    );
+    Ok(Some((batch, state)))
+}
+
+async fn lines(connection: &mut SqliteConnection, seq: i64) -> Result<Vec<BatchLine>, StoreError> {
+    let lines = "SELECT org_id, address FROM batch_lines WHERE seq = ? ORDER BY line";
+    let rows = sqlx::query(lines)
+        .bind(seq)
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(StoreError::new)?;
+    let mut lines = Vec::with_capacity(rows.len());
+    for row in rows {
+        let mut columns = Columns::of(&row);
+        lines.push(BatchLine {
+            org: columns.read("batch_lines.org_id")?,
+            address: columns.read("batch_lines.address")?,
+            credits: Vec::new(),
+        });
+    }
+    let credits =
+        "SELECT line, payee, address, units, amount FROM batch_credits WHERE seq = ? ORDER BY line, position";
+    let rows = sqlx::query(credits)
+        .bind(seq)
+        .fetch_all(connection)
+        .await
+        .map_err(StoreError::new)?;
+    for row in rows {
+        let mut columns = Columns::of(&row);
+        let line: u32 = columns.read("batch_credits.line")?;
+        let credit = BatchCredit {
+            payee: columns.read("batch_credits.payee")?,
+            address: columns.read("batch_credits.address")?,
+            units: columns.read("batch_credits.units")?,
+            amount: columns.read("batch_credits.amount")?,
+        };
+        let line = usize::try_from(line).ok().and_then(|line| lines.get_mut(line));
+        line.ok_or(StoreError::inconsistent("batch_credits.line"))?
+            .credits
+            .push(credit);
+    }
+    Ok(lines)
+}
+
+async fn items(connection: &mut SqliteConnection, seq: i64) -> Result<Vec<SealedItem>, StoreError> {
+    let items = "SELECT call, line, leaf FROM batch_items JOIN usage_records ON usage_records.id = usage_id
+                 WHERE seq = ? ORDER BY position";
+    let rows = sqlx::query(items)
+        .bind(seq)
+        .fetch_all(connection)
+        .await
+        .map_err(StoreError::new)?;
+    rows.iter()
+        .map(|row| {
+            let mut columns = Columns::of(row);
+            Ok(SealedItem {
+                call: columns.read("usage_records.call")?,
+                line: columns.read("batch_items.line")?,
+                leaf: columns.read("batch_items.leaf")?,
+            })
+        })
+        .collect()
+}
+
+async fn carry(connection: &mut SqliteConnection, seq: i64) -> Result<Vec<(CarryKey, Usdt)>, StoreError> {
+    let carry = "SELECT org_id, payee, after FROM batch_carry WHERE seq = ?";
+    let rows = sqlx::query(carry)
+        .bind(seq)
+        .fetch_all(connection)
+        .await
+        .map_err(StoreError::new)?;
+    let read = |row| {
+        let mut columns = Columns::of(row);
+        let key = CarryKey {
+            org: columns.read("batch_carry.org_id")?,
+            payee: columns.read("batch_carry.payee")?,
+        };
+        Ok((key, columns.read("batch_carry.after")?))
+    };
+    let mut carry: Vec<(CarryKey, Usdt)> = rows.iter().map(read).collect::<Result<_, StoreError>>()?;
+    carry.sort_unstable_by_key(|(key, _)| *key);
+    Ok(carry)
+}
