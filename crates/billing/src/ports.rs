@@ -67,9 +67,8 @@ pub trait SettlementStore: Send + Sync {
     async fn open_batch(&self) -> Result<Option<(Batch, BatchState)>, StoreError>;
     /// Atomically takes waiting items within the policy's bounds, calls
     /// [`Batch::build`](crate::batch::Batch) with the next sequence number and stores the result.
-    /// Oldest first; skipped ones come after those that wait for their first batch, so that an
-    /// organization that cannot pay never crowds out the others. `None` when a batch is open or
-    /// nothing waits.
+    /// Oldest first, suspended organizations last: one that cannot pay never crowds out the others.
+    /// `None` when a batch is open or nothing waits.
     async fn seal(&self, policy: SealPolicy, now: Timestamp) -> Result<Option<Batch>, StoreError>;
     /// A batch by number.
     async fn batch(&self, seq: u64) -> Result<Option<(Batch, BatchState)>, StoreError>;

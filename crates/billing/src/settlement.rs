@@ -168,10 +168,11 @@ impl Settlement {
         if hurried && sealed.is_err() {
             self.hurry();
         }
-        let Some(batch) = sealed? else {
+        let sealed = sealed?;
+        self.last_sealed.store(now.micros(), Relaxed);
+        let Some(batch) = sealed else {
             return Ok(SettlementProgress::Idle);
         };
-        self.last_sealed.store(now.micros(), Relaxed);
         self.send(batch).await
     }
 
