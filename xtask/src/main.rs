@@ -5,6 +5,7 @@
 mod abi;
 mod bench;
 mod check;
+mod dev;
 mod edges;
 mod run;
 mod test;
@@ -23,6 +24,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Start chain, contracts, server and a funded demo organization; Ctrl-C stops everything.
+    Dev(dev::Options),
     /// Run the tests: the rules on mocked ports first, then the rest.
     Test {
         /// How much of them.
@@ -48,6 +51,7 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     let root = workspace_root()?;
     match Cli::parse().command {
+        Command::Dev(options) => dev::dev(&root, &options),
         Command::Test { scope } => test::test(&root, scope),
         Command::Check => check::check(&root),
         Command::Bench { arguments } => bench::bench(&root, &arguments),
