@@ -18,7 +18,10 @@ use alloy::{
 use revm::bytecode::Bytecode;
 use serde_json::Value;
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -32,7 +35,7 @@ pub(crate) struct Shared {
     node: Mutex<Node>,
     faults: Mutex<Faults>,
     ticker: Arc<Ticker>,
-    ticks: Mutex<u64>,
+    ticks: AtomicU64,
 }
 
 /// A running chain. Clones are handles to the same chain, which ends with the last of them.
@@ -70,7 +73,7 @@ impl DevChain {
             node: Mutex::new(node),
             faults: Mutex::default(),
             ticker: Arc::default(),
-            ticks: Mutex::default(),
+            ticks: AtomicU64::default(),
         });
         shared
             .ticker
@@ -325,11 +328,7 @@ impl Shared {
         if !matches!(node.mining, Mining::Interval(_)) {
             return;
         }
-        let tick = {
-            let mut ticks = self.ticks.lock().unwrap_or_else(PoisonError::into_inner);
-            *ticks += 1;
-            *ticks
-        };
+        let tick = self.ticks.fetch_add(1, Ordering::Relaxed);
         if let Clock::Own { now } = &mut node.clock {
             *now += interval.as_secs().max(1);
         }

@@ -8,6 +8,17 @@
 //! - **over HTTP**: [`DevChain::serve`] for viem, MetaMask, cast;
 //! - **as a program**: `haithe-devchain`, which keeps its chain in a journal file.
 //!
+//! ```
+//! use haithe_devchain::{DevChain, DevChainConfig};
+//!
+//! let chain = DevChain::start(DevChainConfig::default())?;
+//! let provider = alloy::providers::ProviderBuilder::new().connect_client(chain.rpc_client());
+//! chain.advance_time(3600);
+//! assert_eq!(chain.head().number, 1);
+//! # let _ = provider;
+//! # Ok::<(), haithe_devchain::StartError>(())
+//! ```
+//!
 //! What real networks do to software can be done to it on purpose: time travel, snapshots,
 //! reorgs, a mempool that holds or forgets, base-fee spikes, slow, failing and lost answers.
 //!

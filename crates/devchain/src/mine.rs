@@ -198,7 +198,7 @@ impl Node {
             if block.waiting.contains(&tx.signer()) {
                 continue;
             }
-            if block.gas_used + tx.gas_limit() > gas_limit {
+            if block.gas_used.saturating_add(tx.gas_limit()) > gas_limit {
                 block.waiting.insert(tx.signer());
                 continue;
             }
@@ -215,12 +215,11 @@ impl Node {
             }
         }
         let mined: Vec<B256> = block.mined.iter().map(|m| *m.tx.tx_hash()).collect();
-        let senders: Vec<Address> = block.mined.iter().map(|m| m.tx.signer()).collect();
         let hash = self.blocks.push(slot, self.state.commitment(), block.mined);
-        for sender in senders {
-            let nonce = self.account(&sender).nonce;
-            self.pool.forget_used(&sender, nonce);
-        }
+        // Not only the senders': a delegation (EIP-7702) uses up a nonce of its authority.
+        let state = &self.state;
+        self.pool
+            .forget_used(|sender| state.account(sender).map_or(0, |account| account.nonce));
         self.idle = if mined.is_empty() { self.idle + 1 } else { 0 };
         self.clock.not_before(slot.timestamp);
         self.next_base_fee = None;
@@ -256,10 +255,7 @@ impl Assembly {
             cumulative_gas_used: self.gas_used,
             logs,
         };
-        let created = match tx.kind().is_create() {
-            true => Some(tx.signer().create(tx.nonce())),
-            false => None,
-        };
+        let created = tx.kind().is_create().then(|| tx.signer().create(tx.nonce()));
         self.mined.push(Mined {
             receipt: ReceiptEnvelope::from_typed(tx.tx_type(), receipt.with_bloom()),
             gas_used,

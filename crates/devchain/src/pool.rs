@@ -133,18 +133,16 @@ impl Pool {
         count
     }
 
-    /// Drops what `sender` can no longer send because the account's nonce moved on.
-    pub fn forget_used(&mut self, sender: &Address, account_nonce: u64) {
-        let Some(queue) = self.senders.get_mut(sender) else {
-            return;
-        };
-        let kept = queue.split_off(&account_nonce);
-        for waiting in std::mem::replace(queue, kept).into_values() {
-            self.by_hash.remove(waiting.tx.tx_hash());
-        }
-        if queue.is_empty() {
-            self.senders.remove(sender);
-        }
+    /// Drops what can no longer be mined because its account's nonce moved on.
+    pub fn forget_used(&mut self, account_nonce: impl Fn(&Address) -> u64) {
+        let by_hash = &mut self.by_hash;
+        self.senders.retain(|sender, queue| {
+            let kept = queue.split_off(&account_nonce(sender));
+            for waiting in std::mem::replace(queue, kept).into_values() {
+                by_hash.remove(waiting.tx.tx_hash());
+            }
+            !queue.is_empty()
+        });
     }
 
     /// The order in which a block would take transactions if all of them could run: senders

@@ -190,10 +190,10 @@ fn dev(chain: &DevChain, name: &str, params: &Params<'_>) -> Known {
     }))
 }
 
+/// One look at the chain: everything in it was true at the same moment.
 fn status(chain: &DevChain) -> Value {
-    let head = chain.head();
-    let (now, time) = (chain.now(), chain.head_time());
     let node = chain.node();
+    let head = node.head();
     let mining = match node.mining {
         Mining::Instant => json!("instant"),
         Mining::Manual => json!("manual"),
@@ -202,8 +202,8 @@ fn status(chain: &DevChain) -> Value {
         }
     };
     json!({
-        "head": {"number": head.number, "hash": head.hash, "timestamp": time},
-        "now": now,
+        "head": {"number": head, "hash": node.blocks.hash(head), "timestamp": node.blocks.timestamp(head)},
+        "now": node.clock.now(),
         "mining": mining,
         "pending": node.pool.len(),
         "holding": node.holding,

@@ -133,6 +133,21 @@ fn a_call_without_end_ends() {
 }
 
 #[test]
+fn a_contract_may_call_itself_as_deep_as_the_evm_goes() {
+    let chain = instant();
+    // PUSH0 five times, ADDRESS GAS CALL STOP
+    let deep = chain.deploy(&[0x5f, 0x5f, 0x5f, 0x5f, 0x5f, 0x30, 0x5a, 0xf1, 0x00]);
+    assert_eq!(
+        chain.ask::<Bytes>("eth_call", json!([{"to": deep}])),
+        Bytes::new()
+    );
+    assert!(
+        estimate(&chain, json!({"to": deep})) > 50_000,
+        "hundreds of calls deep"
+    );
+}
+
+#[test]
 fn overrides_change_accounts_and_the_block_for_one_call() {
     let chain = instant();
     let balance = Address::repeat_byte(0x77);

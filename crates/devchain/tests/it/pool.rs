@@ -262,7 +262,7 @@ fn a_delegation_makes_an_account_run_code_from_prague_on() {
         let authorization = alloy::eips::eip7702::Authorization {
             chain_id: U256::from(DEFAULT_CHAIN_ID),
             address: target,
-            nonce: 0,
+            nonce: chain.nonce(account(1).address),
         };
         let signature = account(1)
             .signer
@@ -288,6 +288,13 @@ fn a_delegation_makes_an_account_run_code_from_prague_on() {
     chain
         .send(&sign(1, draft(1)))
         .expect("a delegated account still sends");
+
+    // A delegation uses up a nonce of the delegating account, and with it what waits there.
+    chain.set_mining(Mining::Manual);
+    chain.send(&sign(1, draft(2))).unwrap();
+    delegate(&chain, store).unwrap();
+    chain.mine(1);
+    assert_eq!((chain.nonce(account(1).address), chain.pending()), (3, 0));
 
     let old = DevChain::start(DevChainConfig {
         hardfork: Hardfork::Cancun,
