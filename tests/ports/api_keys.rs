@@ -189,7 +189,8 @@ async fn keys_and_revocations_outlive_a_restart(db: impl Database) {
         .revoke(wallet(1), gone.id, at(3))
         .await
         .unwrap();
-    let keys = world.db.reopened().await.api_keys();
+    let db = world.db.reopened().await;
+    let keys = db.api_keys();
     assert_eq!(keys.find(kept.hash).await.unwrap().unwrap().revoked_at, None);
     assert_eq!(
         keys.find(gone.hash).await.unwrap().unwrap().revoked_at,

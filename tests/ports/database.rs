@@ -1,6 +1,5 @@
 //! What a database must offer to be tested, and the list of databases.
 
-use async_trait::async_trait;
 use haithe_billing::ports::{Books, ChainIndex, Ledger, SettlementStore, TxOutbox};
 use haithe_identity::ports::{ApiKeyStore, ChallengeStore, SessionStore};
 use haithe_kernel::{Decimals, FixedClock, Timestamp};
@@ -33,7 +32,6 @@ impl Setup {
 }
 
 /// One database of its own, with every port that lives in it.
-#[async_trait]
 pub trait Database: Sized + Send + Sync + 'static {
     /// An empty one.
     async fn open(setup: Setup) -> Self;

@@ -174,10 +174,11 @@ impl<D: Database> World<D> {
 
     /// The event of an organization's creation.
     pub fn organization_created(&mut self, name: &str, owner: WalletAddress) -> EventBody {
+        let index = self.organizations;
         self.organizations += 1;
         let digest = hash(&["organization", name]);
         EventBody::OrganizationCreated {
-            index: self.organizations,
+            index,
             org: WalletAddress::new(digest[..20].try_into().unwrap()),
             owner,
             name: name.into(),

@@ -36,6 +36,15 @@ impl Client {
         other
     }
 
+    /// The same caller, asking another server.
+    #[must_use]
+    pub fn at(&self, base: &str) -> Self {
+        Self {
+            base: base.to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// The same caller with this credential.
     #[must_use]
     pub fn bearer(&self, token: &str) -> Self {

@@ -60,8 +60,8 @@ async fn deposits(indexing: &mut Indexing<'_, '_>, block: i64) -> Result<(), Sto
     )
     .await?;
     for undo in [
-        "UPDATE org_books SET dust = dust - gone.dust
-         FROM (SELECT org_id, sum(dust) AS dust FROM deposits WHERE block > ? AND confirmed = 1 GROUP BY org_id)
+        "UPDATE org_books SET dust = dust - gone.change
+         FROM (SELECT org_id, sum(dust) AS change FROM deposits WHERE block > ? AND confirmed = 1 GROUP BY org_id)
               AS gone
          WHERE org_books.org_id = gone.org_id",
         "DELETE FROM deposits WHERE block > ?",

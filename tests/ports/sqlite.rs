@@ -1,0 +1,79 @@
+//! SQLite, as the suites see it: a file of its own, opened again at will.
+
+use crate::database::{Database, Setup};
+use haithe_billing::ports::{Books, ChainIndex, Ledger, SettlementStore, TxOutbox};
+use haithe_identity::ports::{ApiKeyStore, ChallengeStore, SessionStore};
+use haithe_orgs::ports::{Directory, OrgStore, ProjectStore};
+use haithe_sqlite::{
+    Db, DbConfig, SqliteApiKeyStore, SqliteBooks, SqliteChainIndex, SqliteChallengeStore, SqliteDirectory,
+    SqliteLedger, SqliteOrgStore, SqliteProjectStore, SqliteSessionStore, SqliteSettlementStore,
+    SqliteTxOutbox,
+};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+pub struct SqliteDatabase {
+    db: Db,
+    setup: Setup,
+    dir: TempDir,
+}
+
+impl SqliteDatabase {
+    async fn at(dir: TempDir, setup: Setup) -> Self {
+        let config = DbConfig {
+            path: dir.path().join("haithe.db"),
+            decimals: setup.decimals,
+            clock: setup.clock.clone(),
+        };
+        let db = Db::open(config).await.unwrap();
+        Self { db, setup, dir }
+    }
+}
+
+impl Database for SqliteDatabase {
+    async fn open(setup: Setup) -> Self {
+        Self::at(tempfile::tempdir().unwrap(), setup).await
+    }
+
+    async fn reopened(self) -> Self {
+        self.db.close().await.unwrap();
+        Self::at(self.dir, self.setup).await
+    }
+
+    fn setup(&self) -> &Setup {
+        &self.setup
+    }
+    fn challenges(&self) -> Arc<dyn ChallengeStore> {
+        Arc::new(SqliteChallengeStore::new(&self.db))
+    }
+    fn sessions(&self) -> Arc<dyn SessionStore> {
+        Arc::new(SqliteSessionStore::new(&self.db))
+    }
+    fn api_keys(&self) -> Arc<dyn ApiKeyStore> {
+        Arc::new(SqliteApiKeyStore::new(&self.db))
+    }
+    fn orgs(&self) -> Arc<dyn OrgStore> {
+        Arc::new(SqliteOrgStore::new(&self.db))
+    }
+    fn projects(&self) -> Arc<dyn ProjectStore> {
+        Arc::new(SqliteProjectStore::new(&self.db))
+    }
+    fn directory(&self) -> Arc<dyn Directory> {
+        Arc::new(SqliteDirectory::new(&self.db))
+    }
+    fn ledger(&self) -> Arc<dyn Ledger> {
+        Arc::new(SqliteLedger::new(&self.db))
+    }
+    fn books(&self) -> Arc<dyn Books> {
+        Arc::new(SqliteBooks::new(&self.db.read_only()))
+    }
+    fn settlements(&self) -> Arc<dyn SettlementStore> {
+        Arc::new(SqliteSettlementStore::new(&self.db))
+    }
+    fn index(&self) -> Arc<dyn ChainIndex> {
+        Arc::new(SqliteChainIndex::new(&self.db))
+    }
+    fn outbox(&self) -> Arc<dyn TxOutbox> {
+        Arc::new(SqliteTxOutbox::new(&self.db))
+    }
+}
