@@ -9,3 +9,8 @@ pub mod orgs;
 pub mod projects;
 pub mod receipts;
 pub mod router;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

@@ -5,9 +5,13 @@
 //! never decide a rule: handlers parse, call one use case and render.
 
 pub mod api;
+pub mod app;
+pub mod cli;
 pub mod config;
 pub mod http;
 pub mod service;
 pub mod state;
+mod wiring;
 
+pub use app::{App, Overrides, StartError};
 pub use config::{Config, ConfigError, Sources};

@@ -1,2 +1,10 @@
-//! The service binary.
-fn main() {}
+//! The program `haithe`. Everything is in the library; this chooses the allocator and the exit code.
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    haithe_server::cli::run()
+}

@@ -1,31 +1,93 @@
 //! `GET /api/v1/config`: what a wallet or a page must know to talk to the chain. Public.
 
-use crate::http::{Answer, Success};
+use crate::{
+    config::Chain,
+    http::{Answer, ApiError, Success},
+};
 use axum::extract::State;
+use haithe_kernel::WalletAddress;
 use serde::Serialize;
-use std::sync::Arc;
+use serde_json::value::RawValue;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
-/// Chain, contracts and sites.
-#[derive(Debug, Clone, Serialize)]
-#[expect(missing_docs, reason = "wire names")]
+/// Chain, token and contracts.
+#[derive(Debug)]
 pub struct PublicConfig {
+    chain_id: u64,
+    rpc_url: Option<String>,
+    token_decimals: u8,
+    orchestrator: WalletAddress,
+    token: Arc<OnceLock<WalletAddress>>,
+    abis: Vec<(&'static str, &'static str)>,
+}
+
+/// The name of the payment token's contract in the ABIs.
+const TOKEN: &str = "tUSDT";
+/// The name of the orchestrator's contract in the ABIs.
+const ORCHESTRATOR: &str = "HaitheOrchestrator";
+
+#[derive(Debug, Serialize)]
+#[expect(missing_docs, reason = "wire names")]
+pub struct ConfigView {
     pub chain_id: u64,
     /// An RPC endpoint for wallets, where one is configured.
     pub rpc_url: Option<String>,
-    pub contracts: Contracts,
     pub token_decimals: u8,
-    /// What the REST wire's money counts.
-    pub money_unit: &'static str,
+    pub contracts: BTreeMap<&'static str, ContractView>,
 }
 
-/// Addresses and ABIs.
-#[derive(Debug, Clone, Serialize)]
-#[expect(missing_docs, reason = "wire names")]
-pub struct Contracts {
-    pub orchestrator: String,
+/// A contract. Those that exist many times, or that the chain has not named yet, have no address.
+#[derive(Debug, Serialize)]
+pub struct ContractView {
+    address: Option<WalletAddress>,
+    abi: Box<RawValue>,
+}
+
+impl PublicConfig {
+    /// What is public of the configuration; `token` is the payment token, once the chain has said;
+    /// `abis` are JSON arrays by the contracts' names.
+    pub fn new(
+        chain: &Chain,
+        token: Arc<OnceLock<WalletAddress>>,
+        abis: Vec<(&'static str, &'static str)>,
+    ) -> Self {
+        Self {
+            chain_id: chain.id,
+            rpc_url: chain.public_rpc_url.as_ref().map(ToString::to_string),
+            token_decimals: chain.decimals.into(),
+            orchestrator: chain.orchestrator,
+            token,
+            abis,
+        }
+    }
+
+    fn contract(&self, name: &str, abi: &str) -> Result<ContractView, ApiError> {
+        Ok(ContractView {
+            address: match name {
+                ORCHESTRATOR => Some(self.orchestrator),
+                TOKEN => self.token.get().copied(),
+                _ => None,
+            },
+            abi: RawValue::from_string(abi.to_owned()).map_err(ApiError::internal)?,
+        })
+    }
 }
 
 /// `GET /`
-pub async fn show(State(config): State<Arc<PublicConfig>>) -> Answer<PublicConfig> {
-    Ok(Success::of("Configuration", PublicConfig::clone(&config)))
+pub async fn show(State(config): State<Arc<PublicConfig>>) -> Answer<ConfigView> {
+    let contracts: Result<_, ApiError> = config
+        .abis
+        .iter()
+        .map(|(name, abi)| Ok((*name, config.contract(name, abi)?)))
+        .collect();
+    let view = ConfigView {
+        chain_id: config.chain_id,
+        rpc_url: config.rpc_url.clone(),
+        token_decimals: config.token_decimals,
+        contracts: contracts?,
+    };
+    Ok(Success::of("Configuration", view))
 }

@@ -1,7 +1,11 @@
 //! The table of paths.
 
 use super::{auth, config, me, models, openai, orgs, projects, receipts};
-use crate::{http::ApiError, service::health, state::AppState};
+use crate::{
+    http::{ApiError, cors, edge::Edge},
+    service::health,
+    state::AppState,
+};
 use axum::{
     Router,
     extract::Request,
@@ -11,9 +15,20 @@ use axum::{
 };
 use http::StatusCode;
 use std::time::Duration;
+use tower::Layer;
+use tower_http::cors::Cors;
+
+/// The whole service: the routes, the edge around them, and CORS for `origins` around that.
+pub fn service<'a>(
+    state: AppState,
+    deadline: Duration,
+    origins: impl Iterator<Item = &'a str>,
+) -> Cors<Edge<Router>> {
+    cors::layer(origins).layer(Edge::new(router(state, deadline)))
+}
 
 /// Every route, with its state, and what answers where there is none.
-pub fn router(state: AppState, deadline: Duration) -> Router {
+fn router(state: AppState, deadline: Duration) -> Router {
     Router::new()
         .merge(rest().layer(middleware::from_fn(move |request, next| {
             within(deadline, request, next)

@@ -5,7 +5,11 @@ use haithe_identity::Site;
 use haithe_kernel::{Decimals, Usdt, WalletAddress};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use std::{net::IpAddr, net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 use url::Url;
 
 /// `[server]`: the listener and its limits.
@@ -72,7 +76,8 @@ pub enum LogFormat {
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "config/default.toml documents every setting")]
 pub struct Database {
-    pub url: String,
+    #[serde(rename = "url", deserialize_with = "values::sqlite_file")]
+    pub path: PathBuf,
 }
 
 /// `[auth]`.
@@ -164,6 +169,11 @@ pub struct Chain {
     pub confirmations: u64,
     #[serde(deserialize_with = "values::within::<1, 100_000, _, _>")]
     pub finality: u64,
+    #[serde(
+        rename = "withdrawal_delay_seconds",
+        deserialize_with = "values::withdrawal_delay"
+    )]
+    pub withdrawal_delay: Duration,
     #[serde(rename = "poll_milliseconds", deserialize_with = "values::milliseconds")]
     pub poll: Duration,
     #[serde(rename = "rpc_timeout_seconds", deserialize_with = "values::seconds")]

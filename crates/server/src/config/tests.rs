@@ -20,7 +20,10 @@ fn without(missing: &str) -> Sources {
         ),
     ];
     Sources {
-        environment: variables.into_iter().filter(|(name, _)| *name != missing).collect(),
+        environment: variables
+            .into_iter()
+            .filter(|(name, _)| *name != missing)
+            .collect(),
         ..Sources::default()
     }
 }
@@ -90,6 +93,8 @@ fn a_profile_without_its_file_is_refused() {
 fn bad_values_are_refused_by_name_with_what_is_allowed() {
     for (path, value, says) in [
         ("server.port", 70_000.into(), "from 0 to 65535"),
+        ("database.url", "postgres://x".into(), "sqlite://"),
+        ("database.url", "sqlite::memory:".into(), "sqlite://"),
         ("server.host", "everywhere".into(), "an IP address"),
         ("server.body_timeout_seconds", 0.into(), "from 1 to 86400"),
         ("auth.jwt_secret", "short".into(), "32 bytes"),

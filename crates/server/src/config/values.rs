@@ -3,7 +3,7 @@
 use haithe_kernel::{Decimals, Usdt, WalletAddress};
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::Error};
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 use url::Url;
 
 fn text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
@@ -34,6 +34,26 @@ where
 /// Seconds, one to a day.
 pub(super) fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     number(from, 1, 86_400).map(Duration::from_secs)
+}
+
+/// What the contracts allow: a second to five days.
+pub(super) fn withdrawal_delay<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    number(from, 1, 432_000).map(Duration::from_secs)
+}
+
+/// `sqlite://` and a file, relative or absolute.
+pub(super) fn sqlite_file<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
+    let url = text(from)?;
+    let file = url
+        .strip_prefix("sqlite:")
+        .map(|rest| rest.strip_prefix("//").unwrap_or(rest));
+    let file = file.map(|file| file.split_once('?').map_or(file, |(file, _)| file));
+    match file {
+        Some(file) if !file.is_empty() && !file.contains(":memory:") => Ok(PathBuf::from(file)),
+        _ => Err(D::Error::custom(
+            "must be sqlite:// and a file, such as sqlite://haithe.db or sqlite:///var/lib/haithe.db",
+        )),
+    }
 }
 
 /// Milliseconds, ten to a minute.

@@ -1,4 +1,4 @@
-//! The outermost service: names every request, renders every failure, writes one log line.
+//! Around the router: names every request, catches panics, renders every failure, writes one log line.
 
 use super::{
     dialect::Dialect,
@@ -8,11 +8,13 @@ use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
+use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use std::{
     any::Any,
     convert::Infallible,
     future::Future,
+    panic::AssertUnwindSafe,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -82,7 +84,10 @@ where
         request.extensions_mut().insert(id.clone());
         let answer = self.0.call(request);
         Box::pin(async move {
-            let Ok(response) = answer.await;
+            let response = match AssertUnwindSafe(answer).catch_unwind().await {
+                Ok(Ok(response)) => response,
+                Err(panic) => panicked(panic.as_ref()),
+            };
             let path = uri.path();
             let response = finish(response, &method, path, &id);
             tracing::info!(
@@ -161,7 +166,7 @@ fn fail(response: &mut Response, error: &ApiError, dialect: Dialect, id: &Reques
 }
 
 /// What a caught panic answers.
-pub fn panicked(panic: Box<dyn Any + Send>) -> Response {
+fn panicked(panic: &(dyn Any + Send)) -> Response {
     let text = panic
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())

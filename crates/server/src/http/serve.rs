@@ -30,12 +30,21 @@ pub struct ConnectionLimits {
     pub write_stall: Duration,
 }
 
+/// How serving ends.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    /// No new connections; those there are end after their request in flight.
+    pub accepting: CancellationToken,
+    /// Connections are cut.
+    pub connections: CancellationToken,
+}
+
 /// Most header lines of a request.
 const MOST_HEADERS: usize = 100;
 
-/// Accepts until `stop`, then lets every connection finish its request in flight. Returns when all
-/// have ended; the caller bounds how long it waits.
-pub async fn serve<S>(listener: TcpListener, service: S, limits: ConnectionLimits, stop: CancellationToken)
+/// Accepts until the stop, then lets every connection finish its request in flight. Returns when all
+/// have ended or were cut.
+pub async fn serve<S>(listener: TcpListener, service: S, limits: ConnectionLimits, stop: Stop)
 where
     S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
@@ -47,7 +56,7 @@ where
             let place = places.clone().acquire_owned().await.ok()?;
             Some((accept(&listener).await, place))
         };
-        let Some(Some(((stream, peer), place))) = stop.run_until_cancelled(accept).await else {
+        let Some(Some(((stream, peer), place))) = stop.accepting.run_until_cancelled(accept).await else {
             break;
         };
         let (service, stop) = (service.clone(), stop.clone());
@@ -74,13 +83,8 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
-async fn connection<S>(
-    stream: TcpStream,
-    peer: SocketAddr,
-    service: S,
-    limits: ConnectionLimits,
-    stop: CancellationToken,
-) where
+async fn connection<S>(stream: TcpStream, peer: SocketAddr, service: S, limits: ConnectionLimits, stop: Stop)
+where
     S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
@@ -104,9 +108,12 @@ async fn connection<S>(
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
+        () = stop.accepting.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            tokio::select! {
+                ended = connection => ended,
+                () = stop.connections.cancelled() => return,
+            }
         }
     };
     if let Err(error) = ended {

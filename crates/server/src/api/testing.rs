@@ -1,0 +1,341 @@
+//! The service over mocked ports, for the tests of this crate.
+
+use super::{config::PublicConfig, openai::Calls, router};
+use crate::{
+    http::{body::BodyLimits, extract::Proxies},
+    service::{Readiness, Supervisor, system::TokioTasks},
+    state::{AppState, Drain, Services},
+};
+use axum::body::Body;
+use bytes::Bytes;
+use haithe_billing::{
+    gate::SettlementGate,
+    holds::Holds,
+    ports::{MockBooks, MockChainIndex, MockLedger},
+};
+use haithe_identity::{
+    ApiKeys, Authenticator, Challenges, Logins, MessageSigner, Sessions, Site, Tokens,
+    ports::{MockApiKeyStore, MockChallengeStore, MockSessionStore},
+    session::Session,
+};
+use haithe_inference::{
+    Catalogue, CatalogueFile, CompletionPorts, CompletionSettings, Completions,
+    ports::{ChatModel, MockTokenCounter},
+    request::RequestLimits,
+};
+use haithe_kernel::{
+    Clock, Decimals, FixedClock, MockRandom, ModelId, OrgId, ProjectId, Random, Timestamp, Usdt,
+    WalletAddress,
+};
+use haithe_orgs::{
+    Contexts, Organization, Organizations, Project, Projects, Standing,
+    ports::{CallContext, MockChainSync, MockDirectory, MockOrgDeployer, MockOrgStore, MockProjectStore},
+};
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use secrecy::SecretString;
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
+use tower::ServiceExt;
+
+pub(crate) const WALLET: WalletAddress = WalletAddress::new([1; 20]);
+pub(crate) const ORG: &str = "0190a0b0c0d0e0f00102030405060708";
+pub(crate) const PROJECT: &str = "1190a0b0c0d0e0f00102030405060708";
+pub(crate) const SITE: &str = "https://app.example";
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const MODELS: &str = r#"
+[providers.echo]
+kind = "sandbox"
+[[models]]
+id = 1
+name = "echo"
+display_name = "Echo"
+provider = "echo"
+price = { per_call = "0.01" }
+context = 1000
+max_output = 100
+capabilities = ["streaming"]
+"#;
+
+/// Mocks to set expectations on. Sessions of [`token`] are always found.
+pub(crate) struct Mocks {
+    pub challenges: MockChallengeStore,
+    pub api_keys: MockApiKeyStore,
+    pub orgs: MockOrgStore,
+    pub projects: MockProjectStore,
+    pub directory: MockDirectory,
+    pub ledger: MockLedger,
+    pub books: MockBooks,
+    pub models: HashMap<String, Arc<dyn ChatModel>>,
+    pub deadline: Duration,
+    pub body_bytes: usize,
+}
+
+impl Default for Mocks {
+    fn default() -> Self {
+        let mut directory = MockDirectory::new();
+        directory.expect_version().returning(|| 1);
+        directory
+            .expect_context()
+            .returning(|_, _, _| Ok(Some(context())));
+        Self {
+            challenges: MockChallengeStore::new(),
+            api_keys: MockApiKeyStore::new(),
+            orgs: MockOrgStore::new(),
+            projects: MockProjectStore::new(),
+            directory,
+            ledger: MockLedger::new(),
+            books: MockBooks::new(),
+            models: HashMap::new(),
+            deadline: Duration::from_secs(5),
+            body_bytes: 4096,
+        }
+    }
+}
+
+pub(crate) fn org() -> Organization {
+    Organization {
+        id: OrgId(1),
+        uid: ORG.parse().unwrap(),
+        address: WalletAddress::new([9; 20]),
+        orchestrator_index: 1,
+        name: "acme".into(),
+        owner: WALLET,
+        created_at: now(),
+        deleted_at: None,
+    }
+}
+
+pub(crate) fn context() -> CallContext {
+    CallContext {
+        payer: org(),
+        project: Project {
+            id: ProjectId(1),
+            uid: PROJECT.parse().unwrap(),
+            org: OrgId(1),
+            name: "agent".into(),
+            search_enabled: false,
+            memory_enabled: false,
+            memory_window: 30,
+            memory_retention_days: None,
+            default_model: ModelId(1),
+            price_per_call: Usdt::ZERO,
+            public: false,
+            created_at: now(),
+        },
+        standing: owner(),
+        models: vec![ModelId(1)],
+    }
+}
+
+pub(crate) fn owner() -> Standing {
+    Standing {
+        owner: true,
+        ..Standing::default()
+    }
+}
+
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_seconds(1_700_000_000)
+}
+
+fn chain() -> crate::config::Chain {
+    toml::from_str(&format!(
+        r#"
+        rpc_url = "http://127.0.0.1:8545"
+        public_rpc_url = ""
+        id = 1
+        orchestrator = "0x{}"
+        start_block = 0
+        token_decimals = 18
+        server_key = "{}"
+        confirmations = 1
+        finality = 1
+        withdrawal_delay_seconds = 86400
+        poll_milliseconds = 1000
+        rpc_timeout_seconds = 10
+        max_fee_gwei = 1
+        deployments_per_wallet = 1
+        deployments_in_all = 1
+        "#,
+        "0a".repeat(20),
+        "22".repeat(32)
+    ))
+    .unwrap()
+}
+
+/// A live session's token.
+pub(crate) fn token() -> String {
+    Tokens::new(&SecretString::from(SECRET))
+        .unwrap()
+        .sign(WALLET, "jti", now())
+        .unwrap()
+}
+
+fn sessions() -> MockSessionStore {
+    let mut sessions = MockSessionStore::new();
+    sessions.expect_find().returning(|id, _| {
+        Ok(Some(Session {
+            id,
+            address: WALLET,
+            ip: None,
+            user_agent: None,
+            created_at: now(),
+            last_seen_at: now(),
+            expires_at: now().plus(Duration::from_secs(60)),
+        }))
+    });
+    sessions
+}
+
+pub(crate) struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The failure's code, wherever the dialect of the path puts it.
+    pub(crate) fn code(&self) -> String {
+        let json = self.json();
+        let code = json.get("code").or_else(|| json.pointer("/error/code"));
+        code.unwrap().as_str().unwrap().to_owned()
+    }
+}
+
+/// Sends one request to the service over these mocks.
+pub(crate) async fn send(mocks: Mocks, request: Request<Body>) -> Answer {
+    let deadline = mocks.deadline;
+    let service = router::service(state(mocks), deadline, [SITE].into_iter());
+    let response: Response<Body> = service.oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    Answer {
+        status: parts.status,
+        headers: parts.headers,
+        body: body.collect().await.unwrap().to_bytes(),
+    }
+}
+
+pub(crate) fn state(mocks: Mocks) -> AppState {
+    let clock: Arc<dyn Clock> = Arc::new(FixedClock::at(now()));
+    let mut random = MockRandom::new();
+    random.expect_bytes16().returning(|| [7; 16]);
+    let random: Arc<dyn Random> = Arc::new(random);
+    let tokens = Arc::new(Tokens::new(&SecretString::from(SECRET)).unwrap());
+    let session_store = Arc::new(sessions());
+    let challenge_store = Arc::new(mocks.challenges);
+    let sessions = Arc::new(Sessions::new(
+        session_store.clone(),
+        tokens.clone(),
+        clock.clone(),
+    ));
+    let signer = MessageSigner::from_hex(&SecretString::from("11".repeat(32))).unwrap();
+    let api_keys = Arc::new(ApiKeys::new(
+        Arc::new(mocks.api_keys),
+        signer,
+        clock.clone(),
+        random.clone(),
+    ));
+    let org_store = Arc::new(mocks.orgs);
+    let organizations = Arc::new(Organizations::new(
+        org_store.clone(),
+        Arc::new(MockOrgDeployer::new()),
+        Arc::new(MockChainSync::new()),
+        clock.clone(),
+        ModelId(1),
+    ));
+    let projects = Arc::new(Projects::new(
+        org_store,
+        Arc::new(mocks.projects),
+        organizations.clone(),
+        clock.clone(),
+        random.clone(),
+        ModelId(1),
+    ));
+    let file: CatalogueFile = toml::from_str(MODELS).unwrap();
+    let catalogue = Arc::new(Catalogue::new(file).unwrap());
+    let mut counter = MockTokenCounter::new();
+    counter.expect_count().returning(|_, text| text.len() as u64);
+    let ledger = Arc::new(mocks.ledger);
+    let gate = Arc::new(SettlementGate::new(clock.clone(), Duration::from_secs(86_400)));
+    let decimals = Decimals::new(18).unwrap();
+    let gate = Arc::new(SettlementGate::new(
+        clock.clone(),
+        std::time::Duration::from_secs(86_400),
+    ));
+    let completions = Completions::new(
+        catalogue.clone(),
+        CompletionPorts {
+            holds: Holds::new(ledger.clone(), gate),
+            providers: mocks.models,
+            counter: Arc::new(counter),
+            clock: clock.clone(),
+            random: random.clone(),
+            tasks: Arc::new(TokioTasks::default()),
+        },
+        CompletionSettings {
+            decimals,
+            limits: RequestLimits::default(),
+        },
+    );
+    AppState::new(Services {
+        challenges: Arc::new(Challenges::new(
+            challenge_store.clone(),
+            clock.clone(),
+            random.clone(),
+            Site {
+                domain: "app.example".into(),
+                uri: SITE.parse().unwrap(),
+                origin: SITE.into(),
+            },
+            Vec::new(),
+            1,
+        )),
+        logins: Arc::new(Logins::new(
+            challenge_store,
+            session_store,
+            None,
+            tokens,
+            clock.clone(),
+            random,
+        )),
+        authenticator: Arc::new(Authenticator::new(sessions.clone(), api_keys.clone())),
+        sessions,
+        api_keys,
+        organizations,
+        projects,
+        contexts: Arc::new(Contexts::new(Arc::new(mocks.directory))),
+        catalogue,
+        completions: Arc::new(completions),
+        ledger,
+        books: Arc::new(mocks.books),
+        chain_sync: Arc::new(MockChainSync::new()),
+        public_config: Arc::new(PublicConfig::new(
+            &chain(),
+            Arc::default(),
+            vec![("HaitheOrchestrator", "[]"), ("tUSDT", "[]")],
+        )),
+        readiness: Arc::new(Readiness {
+            database: Box::new(|| true),
+            index: Arc::new(MockChainIndex::new()),
+            clock,
+            supervisor: Supervisor::default(),
+        }),
+        proxies: Proxies::default(),
+        body_limits: BodyLimits {
+            bytes: mocks.body_bytes,
+            time: Duration::from_secs(5),
+        },
+        calls: Calls(Arc::new(Semaphore::new(8))),
+        decimals,
+        drain: Drain::default(),
+    })
+}

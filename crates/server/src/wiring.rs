@@ -1,0 +1,236 @@
+//! Everything put together. The only module that names adapters.
+
+mod catalogue;
+mod chain;
+mod tools;
+
+pub use catalogue::CatalogueLoadError;
+pub(crate) use tools::{check_catalogue, ledger_check, open_database, receipt_audit, receipt_verifier};
+
+use crate::{
+    Config,
+    api::{config::PublicConfig, openai::Calls},
+    app::Overrides,
+    http::{body::BodyLimits, extract::Proxies},
+    service::{
+        Readiness, Supervisor,
+        system::{OsRandom, SystemClock, TokioTasks},
+    },
+    state::{AppState, Drain, Services},
+};
+use chain::Chain;
+use haithe_billing::{holds::Holds, ports::Ledger};
+use haithe_evm::{ConnectError, Contract, KeyError};
+use haithe_identity::{
+    ApiKeys, Authenticator, Challenges, Logins, MessageSigner, Sessions, Tokens,
+    ports::{ChallengeStore, SessionStore},
+    signature::SignatureError,
+    token::TokenError,
+};
+use haithe_inference::{CompletionPorts, CompletionSettings, Completions, request::RequestLimits};
+use haithe_kernel::{Clock, Random, StoreError};
+use haithe_llm_providers::{ProviderError, Tiktoken};
+use haithe_orgs::{Contexts, Organizations, Projects};
+use haithe_sqlite::{
+    Db, OpenError, SqliteApiKeyStore, SqliteBooks, SqliteChallengeStore, SqliteDirectory, SqliteLedger,
+    SqliteOrgStore, SqliteProjectStore, SqliteSessionStore,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::Semaphore, time::timeout};
+
+/// How often what has expired is deleted.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// A part that cannot be used. The text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum WiringError {
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] OpenError),
+    /// The database, after it was opened.
+    #[error("the database cannot be used")]
+    Store(#[from] StoreError),
+    /// The chain is not what the configuration says.
+    #[error("setting `chain`: {0}")]
+    Chain(#[from] ConnectError),
+    /// The chain's key.
+    #[error("setting `chain.server_key`: {0}")]
+    ServerKey(#[from] KeyError),
+    /// The API keys' key.
+    #[error("setting `auth.api_key_signing_key`: {0}")]
+    SigningKey(#[from] SignatureError),
+    /// The sessions' secret.
+    #[error("setting `auth.jwt_secret`: {0}")]
+    Tokens(#[from] TokenError),
+    /// The catalogue of models.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueLoadError),
+    /// A provider of models.
+    #[error("setting `inference.catalogue`: {0}")]
+    Provider(#[from] ProviderError),
+}
+
+/// Everything that runs, beside the listener.
+pub(crate) struct Assembly {
+    pub state: AppState,
+    pub drain: Drain,
+    tasks: TokioTasks,
+    supervisor: Supervisor,
+    db: Db,
+}
+
+impl Assembly {
+    /// Waits (`patience` at most, each) for charges and background tasks, then closes the database.
+    pub async fn wind_up(self, patience: Duration) {
+        self.tasks.0.close();
+        if timeout(patience, self.tasks.0.wait()).await.is_err() {
+            tracing::error!(left = self.tasks.0.len(), "calls in flight are given up");
+        }
+        if timeout(patience, self.supervisor.stop()).await.is_err() {
+            tracing::error!("background tasks did not end in time");
+        }
+        if let Err(error) = self.db.close().await {
+            tracing::error!(%error, "the database could not be closed");
+        }
+    }
+}
+
+/// Builds every part and starts the background tasks.
+pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<Assembly, WiringError> {
+    let clock: Arc<dyn Clock> = overrides.clock.unwrap_or_else(|| Arc::new(SystemClock));
+    let random: Arc<dyn Random> = Arc::new(OsRandom);
+    let decimals = config.chain.decimals;
+    let signer = MessageSigner::from_hex(&config.auth.api_key_signing_key)?;
+    let tokens = Arc::new(Tokens::new(&config.auth.jwt_secret)?);
+    let offer = catalogue::load(config, &clock)?;
+    let db = open_database(config, clock.clone()).await?;
+    let supervisor = Supervisor::default();
+    let chain = Chain::start(config, overrides.node, &db, &clock, &supervisor).await?;
+
+    let challenges: Arc<dyn ChallengeStore> = Arc::new(SqliteChallengeStore::new(&db));
+    let session_store: Arc<dyn SessionStore> = Arc::new(SqliteSessionStore::new(&db));
+    sweep(&supervisor, &challenges, &session_store, &clock);
+    let sessions = Arc::new(Sessions::new(
+        session_store.clone(),
+        tokens.clone(),
+        clock.clone(),
+    ));
+    let api_keys = Arc::new(ApiKeys::new(
+        Arc::new(SqliteApiKeyStore::new(&db)),
+        signer,
+        clock.clone(),
+        random.clone(),
+    ));
+    let orgs = Arc::new(SqliteOrgStore::new(&db));
+    let organizations = Arc::new(Organizations::new(
+        orgs.clone(),
+        chain.deployer,
+        chain.sync.clone(),
+        clock.clone(),
+        offer.default_model,
+    ));
+    let projects = Arc::new(Projects::new(
+        orgs,
+        Arc::new(SqliteProjectStore::new(&db)),
+        organizations.clone(),
+        clock.clone(),
+        random.clone(),
+        offer.default_model,
+    ));
+    let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::new(&db));
+    let tasks = TokioTasks::default();
+    let completions = Completions::new(
+        offer.catalogue.clone(),
+        CompletionPorts {
+            holds: Holds::new(ledger.clone(), chain.gate),
+            providers: offer.providers,
+            counter: Arc::new(Tiktoken::default()),
+            clock: clock.clone(),
+            random: random.clone(),
+            tasks: Arc::new(tasks.clone()),
+        },
+        CompletionSettings {
+            decimals,
+            limits: RequestLimits {
+                bytes: config.server.max_body_bytes,
+                choices: config.inference.max_choices,
+            },
+        },
+    );
+    let abis = Contract::ALL
+        .iter()
+        .map(|contract| (contract.name(), contract.abi()))
+        .collect();
+    let sites = &config.auth.sites;
+    let healthy = db.clone();
+    let drain = Drain::default();
+    let state = AppState::new(Services {
+        challenges: Arc::new(Challenges::new(
+            challenges.clone(),
+            clock.clone(),
+            random.clone(),
+            sites.first.clone(),
+            sites.others.clone(),
+            config.chain.id,
+        )),
+        logins: Arc::new(Logins::new(
+            challenges,
+            session_store,
+            Some(chain.wallets),
+            tokens,
+            clock.clone(),
+            random,
+        )),
+        authenticator: Arc::new(Authenticator::new(sessions.clone(), api_keys.clone())),
+        sessions,
+        api_keys,
+        organizations,
+        projects,
+        contexts: Arc::new(Contexts::new(Arc::new(SqliteDirectory::new(&db)))),
+        catalogue: offer.catalogue,
+        completions: Arc::new(completions),
+        ledger,
+        books: Arc::new(SqliteBooks::new(&db.read_only())),
+        chain_sync: chain.sync,
+        public_config: Arc::new(PublicConfig::new(&config.chain, chain.token, abis)),
+        readiness: Arc::new(Readiness {
+            database: Box::new(move || healthy.is_healthy()),
+            index: chain.index,
+            clock,
+            supervisor: supervisor.clone(),
+        }),
+        proxies: Proxies(config.server.trusted_proxies.clone().into()),
+        body_limits: BodyLimits {
+            bytes: config.server.max_body_bytes,
+            time: config.server.body_timeout,
+        },
+        calls: Calls(Arc::new(Semaphore::new(config.inference.max_concurrent_calls))),
+        decimals,
+        drain: drain.clone(),
+    });
+    Ok(Assembly {
+        state,
+        drain,
+        tasks,
+        supervisor,
+        db,
+    })
+}
+
+fn sweep(
+    supervisor: &Supervisor,
+    challenges: &Arc<dyn ChallengeStore>,
+    sessions: &Arc<dyn SessionStore>,
+    clock: &Arc<dyn Clock>,
+) {
+    let (challenges, sessions, clock) = (challenges.clone(), sessions.clone(), clock.clone());
+    supervisor.every("sweeper", SWEEP_EVERY, move || {
+        let (challenges, sessions, clock) = (challenges.clone(), sessions.clone(), clock.clone());
+        async move {
+            let now = clock.now();
+            let swept = (challenges.sweep(now).await?, sessions.sweep(now).await?);
+            tracing::debug!(challenges = swept.0, sessions = swept.1, "expired rows deleted");
+            Ok::<(), StoreError>(())
+        }
+    });
+}

@@ -1,0 +1,392 @@
+//! The chain's side: client, index, sender, settlement, and their background tasks.
+
+use super::WiringError;
+use crate::{
+    Config,
+    service::{Supervisor, supervisor::describe},
+};
+use async_trait::async_trait;
+use haithe_billing::{
+    batch::SealPolicy,
+    chain::Depths,
+    check::LedgerCheck,
+    gate::SettlementGate,
+    indexer::{IndexError, Indexer, IndexerConfig},
+    ports::{ChainIndex, ChainReader, TxOutbox},
+    settlement::{Settlement, SettlementProgress},
+};
+use haithe_evm::{
+    ChainClient, DeployBudget, EvmChainReader, EvmConfig, EvmContractWallets, EvmOrgDeployer, EvmSettler,
+    GWEI, Lane, Node, RpcLimits, SendPolicy, Sender, ServerKey,
+};
+use haithe_identity::ports::ContractWallets;
+use haithe_kernel::{Clock, WalletAddress};
+use haithe_orgs::ports::{ChainSync, OrgDeployer};
+use haithe_sqlite::{Db, SqliteBooks, SqliteChainIndex, SqliteSettlementStore, SqliteTxOutbox};
+use std::{
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Blocks asked for at once, at most.
+const RANGE: u64 = 2_000;
+/// Blocks remembered beyond finality, for recognising a reorganization.
+const REMEMBERED: u64 = 256;
+/// Longest pause after failures in a row.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How long a balance read waits for the index.
+const CATCH_UP: Duration = Duration::from_secs(1);
+/// How long the start waits for the chain before it goes on without.
+const FIRST_CONTACT: Duration = Duration::from_secs(3);
+/// How often the whole ledger is compared with the chain.
+const CHECK_EVERY: Duration = Duration::from_secs(600);
+
+/// What the rest of the service needs of the chain.
+pub(super) struct Chain {
+    pub deployer: Arc<dyn OrgDeployer>,
+    pub sync: Arc<dyn ChainSync>,
+    pub wallets: Arc<dyn ContractWallets>,
+    pub index: Arc<dyn ChainIndex>,
+    pub gate: Arc<SettlementGate>,
+    /// The payment token, once the chain has said.
+    pub token: Arc<OnceLock<WalletAddress>>,
+}
+
+impl Chain {
+    /// Connects and starts the indexer, the sender, settlement and the ledger's check. A chain that
+    /// cannot be reached delays deposits and settlement, not the start; one that is not what the
+    /// configuration says stops it.
+    pub async fn start(
+        config: &Config,
+        node: Option<Node>,
+        db: &Db,
+        clock: &Arc<dyn Clock>,
+        supervisor: &Supervisor,
+    ) -> Result<Self, WiringError> {
+        let evm = evm_config(config);
+        let client = match node {
+            Some(node) => ChainClient::on(node, &evm),
+            None => ChainClient::new(&evm)?,
+        };
+        let token = Arc::new(OnceLock::new());
+        let delay = first_contact(&client, &token, config).await?;
+        let gate = Arc::new(SettlementGate::new(clock.clone(), delay));
+        let reader: Arc<dyn ChainReader> = Arc::new(EvmChainReader::new(client.clone()));
+        let index: Arc<dyn ChainIndex> = Arc::new(SqliteChainIndex::new(db));
+        let outbox: Arc<dyn TxOutbox> = Arc::new(SqliteTxOutbox::new(db));
+
+        let indexer = Arc::new(Indexer::new(
+            reader.clone(),
+            index.clone(),
+            clock.clone(),
+            gate.clone(),
+            IndexerConfig {
+                start: config.chain.start_block,
+                depths: evm.depths,
+                range: RANGE,
+                remembered: u32::try_from(evm.depths.finality + REMEMBERED).unwrap_or(u32::MAX),
+            },
+        ));
+        indexer.bind(config.chain.id, config.chain.orchestrator).await?;
+        let sync = Arc::new(CatchUp::default());
+        let loop_ = IndexLoop {
+            client: client.clone(),
+            token: token.clone(),
+            indexer,
+            sync: sync.clone(),
+            poll: config.chain.poll,
+        };
+        supervisor.run("indexer", move |stop| loop_.clone().run(stop));
+
+        let key = ServerKey::parse(&config.chain.server_key)?;
+        let signer = key.address();
+        let sender = sender(config, &client, key, &outbox, clock);
+        let handle = sender.handle();
+        let sender = Arc::new(Mutex::new(Some(sender)));
+        supervisor.run("sender", move |stop| send(sender.clone(), stop));
+
+        let settler = EvmSettler::new(
+            client.clone(),
+            outbox.clone(),
+            handle.clone(),
+            signer,
+            clock.clone(),
+        );
+        let settlement = Arc::new(Settlement::new(
+            Arc::new(SqliteSettlementStore::new(db)),
+            Arc::new(settler),
+            clock.clone(),
+            gate.clone(),
+            seal_policy(config),
+        ));
+        let poll = config.settlement.poll;
+        supervisor.run("settlement", move |stop| settle(settlement.clone(), poll, stop));
+        watch_ledger(config, db, &reader, supervisor);
+
+        Ok(Self {
+            deployer: Arc::new(EvmOrgDeployer::new(
+                client.clone(),
+                outbox,
+                handle,
+                signer,
+                clock.clone(),
+                DeployBudget {
+                    per_wallet: config.chain.deployments_per_wallet,
+                    global: config.chain.deployments_in_all,
+                },
+            )),
+            sync,
+            wallets: Arc::new(EvmContractWallets::new(client)),
+            index,
+            gate,
+            token,
+        })
+    }
+}
+
+/// The adapter's configuration.
+pub(crate) fn evm_config(config: &Config) -> EvmConfig {
+    let chain = &config.chain;
+    EvmConfig {
+        rpc_url: chain.rpc_url.clone(),
+        chain_id: chain.id,
+        orchestrator: chain.orchestrator,
+        decimals: chain.decimals,
+        depths: Depths {
+            confirmations: chain.confirmations,
+            finality: chain.finality,
+        },
+        limits: RpcLimits {
+            timeout: chain.rpc_timeout,
+            ..RpcLimits::default()
+        },
+    }
+}
+
+fn seal_policy(config: &Config) -> SealPolicy {
+    let settlement = &config.settlement;
+    SealPolicy {
+        max_items: settlement.max_calls,
+        max_amount: settlement.max_amount,
+        max_age: settlement.max_age,
+        max_lines: settlement.max_organizations,
+        max_credits_per_line: settlement.max_payees,
+        decimals: config.chain.decimals,
+    }
+}
+
+fn sender(
+    config: &Config,
+    client: &ChainClient,
+    key: ServerKey,
+    outbox: &Arc<dyn TxOutbox>,
+    clock: &Arc<dyn Clock>,
+) -> Sender {
+    let lane = Lane {
+        node: client.node().clone(),
+        chain_id: config.chain.id,
+        key,
+        finality: config.chain.finality,
+        policy: SendPolicy {
+            max_fee_ceiling: u128::from(config.chain.max_fee_gwei) * GWEI,
+            poll: config.chain.poll,
+            ..SendPolicy::default()
+        },
+    };
+    Sender::new(lane, outbox.clone(), clock.clone())
+}
+
+/// Checks the contracts and gives the withdrawal delay that the gate goes by: the contracts' own,
+/// or the configured one while the chain is away.
+async fn first_contact(
+    client: &ChainClient,
+    token: &OnceLock<WalletAddress>,
+    config: &Config,
+) -> Result<Duration, WiringError> {
+    let asked = async {
+        let address = client.check().await?;
+        Ok((address, client.withdrawal_delay().await?))
+    };
+    match tokio::time::timeout(FIRST_CONTACT, asked).await {
+        Ok(Ok((address, delay))) => {
+            let _ = token.set(address);
+            Ok(delay)
+        }
+        Ok(Err(error)) if !haithe_evm::ConnectError::is_outage(&error) => Err(error.into()),
+        Ok(Err(error)) => {
+            tracing::warn!(
+                error = describe(&error),
+                "the chain cannot be reached; deposits and settlement wait for it"
+            );
+            Ok(config.chain.withdrawal_delay)
+        }
+        Err(_) => {
+            tracing::warn!("the chain does not answer; deposits and settlement wait for it");
+            Ok(config.chain.withdrawal_delay)
+        }
+    }
+}
+
+/// Asks the indexer for a look at the head, and tells when it has had one.
+#[derive(Debug)]
+struct CatchUp {
+    asked: watch::Sender<u64>,
+    reached: watch::Sender<u64>,
+}
+
+impl Default for CatchUp {
+    fn default() -> Self {
+        Self {
+            asked: watch::Sender::new(0),
+            reached: watch::Sender::new(0),
+        }
+    }
+}
+
+#[async_trait]
+impl ChainSync for CatchUp {
+    async fn catch_up(&self) -> bool {
+        let mut mine = 0;
+        self.asked.send_modify(|count| {
+            *count += 1;
+            mine = *count;
+        });
+        let mut reached = self.reached.subscribe();
+        let reached = reached.wait_for(|count| *count >= mine);
+        matches!(tokio::time::timeout(CATCH_UP, reached).await, Ok(Ok(_)))
+    }
+}
+
+#[derive(Clone)]
+struct IndexLoop {
+    client: ChainClient,
+    token: Arc<OnceLock<WalletAddress>>,
+    indexer: Arc<Indexer>,
+    sync: Arc<CatchUp>,
+    poll: Duration,
+}
+
+impl IndexLoop {
+    /// Follows the chain until the stop. An outage is waited for; a chain that does not fit, or was
+    /// reorganized too deep, ends the task with an error.
+    async fn run(self, stop: CancellationToken) -> Result<(), IndexError> {
+        let mut asked = self.sync.asked.subscribe();
+        let mut failures = 0u32;
+        loop {
+            let round = *asked.borrow_and_update();
+            let pause = match self.follow(&stop).await {
+                Ok(()) => {
+                    failures = 0;
+                    self.sync.reached.send_replace(round);
+                    self.poll
+                }
+                Err(error @ IndexError::TooDeep { .. }) => return Err(error),
+                Err(error) => {
+                    failures = failures.saturating_add(1);
+                    tracing::warn!(
+                        error = describe(&error),
+                        failures,
+                        "the chain could not be indexed"
+                    );
+                    backed_off(self.poll, failures)
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep(pause) => {}
+                _ = asked.changed() => {}
+            }
+        }
+    }
+
+    async fn follow(&self, stop: &CancellationToken) -> Result<(), IndexError> {
+        if self.token.get().is_none() {
+            let token = self
+                .client
+                .check()
+                .await
+                .map_err(haithe_billing::chain::ChainError::from)?;
+            let _ = self.token.set(token);
+        }
+        while !stop.is_cancelled() {
+            let progress = self.indexer.step().await?;
+            if let Some(blocks) = progress.rewound {
+                tracing::warn!(blocks, "the chain was reorganized; the index was rewound");
+            }
+            if progress.is_caught_up() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn backed_off(pause: Duration, failures: u32) -> Duration {
+    LONGEST_PAUSE.min(pause.saturating_mul(2u32.saturating_pow(failures.min(16))))
+}
+
+/// The sender holds what it knows of its attempts; it cannot be started twice in one process.
+async fn send(sender: Arc<Mutex<Option<Sender>>>, stop: CancellationToken) -> Result<(), &'static str> {
+    let sender = sender.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let sender = sender.ok_or("the sender cannot start again in this process; restart the service")?;
+    sender.run(stop.cancelled_owned()).await;
+    Ok(())
+}
+
+async fn settle(
+    settlement: Arc<Settlement>,
+    poll: Duration,
+    stop: CancellationToken,
+) -> Result<(), std::convert::Infallible> {
+    let mut failures = 0u32;
+    loop {
+        let pause = match settlement.step().await {
+            Ok(progress) => {
+                failures = 0;
+                if let SettlementProgress::Submitted { seq, calls, lines } = progress {
+                    tracing::debug!(seq, calls, lines, "a batch is on its way to the chain");
+                }
+                poll
+            }
+            Err(error) => {
+                failures = failures.saturating_add(1);
+                tracing::warn!(
+                    error = describe(&error),
+                    failures,
+                    "settlement could not make its step"
+                );
+                backed_off(poll, failures)
+            }
+        };
+        if stop
+            .run_until_cancelled(tokio::time::sleep(pause))
+            .await
+            .is_none()
+        {
+            return Ok(());
+        }
+    }
+}
+
+/// Compares the ledger with the chain from time to time. A difference is an alarm, never corrected.
+fn watch_ledger(config: &Config, db: &Db, reader: &Arc<dyn ChainReader>, supervisor: &Supervisor) {
+    let check = Arc::new(LedgerCheck::new(
+        Arc::new(SqliteBooks::new(&db.read_only())),
+        reader.clone(),
+        config.chain.orchestrator,
+        config.chain.decimals,
+    ));
+    supervisor.every("ledger-check", CHECK_EVERY, move || {
+        let check = check.clone();
+        async move {
+            match check.run().await {
+                Ok(report) if report.is_clean() => {}
+                Ok(report) => tracing::error!(target: "haithe::alarm", "the ledger does not agree: {report}"),
+                Err(error) => tracing::warn!(error = describe(&error), "the ledger could not be checked"),
+            }
+            Ok::<(), std::convert::Infallible>(())
+        }
+    });
+}

@@ -1,0 +1,112 @@
+//! Parts for commands that do not serve.
+
+use super::{WiringError, catalogue, chain::evm_config};
+use crate::{Config, service::system::SystemClock};
+use haithe_billing::{
+    audit::{AuditReport, ReceiptAudit},
+    chain::Depths,
+    check::{CheckError, LedgerCheck},
+    ports::{Books, ChainReader},
+    verify::ReceiptVerifier,
+};
+use haithe_evm::{ChainClient, ConnectError, EvmChainReader, EvmConfig, EvmSettler, RpcLimits};
+use haithe_kernel::{Clock, Decimals, OrgId, WalletAddress};
+use haithe_sqlite::{Db, DbConfig, OpenError, ReadOnlyDb, SqliteBooks};
+use secrecy::SecretString;
+use std::sync::Arc;
+
+/// Blocks asked for at once, at most.
+const RANGE: u64 = 2_000;
+
+/// How many models there are.
+pub(crate) struct ModelCounts {
+    pub all: usize,
+    pub active: usize,
+}
+
+/// Why an audit could not be made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AuditError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Check(#[from] CheckError),
+}
+
+/// Opens the database for writing, which migrates it.
+pub(crate) async fn open_database(config: &Config, clock: Arc<dyn Clock>) -> Result<Db, OpenError> {
+    Db::open(DbConfig {
+        path: config.database.path.clone(),
+        decimals: config.chain.decimals,
+        clock,
+    })
+    .await
+}
+
+/// Reads the catalogue and sets its providers up, as a start would.
+pub(crate) fn check_catalogue(config: &Config) -> Result<ModelCounts, WiringError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let offer = catalogue::load(config, &clock)?;
+    let models = offer.catalogue.models();
+    Ok(ModelCounts {
+        all: models.len(),
+        active: models.iter().filter(|model| model.active).count(),
+    })
+}
+
+async fn books(config: &Config) -> Result<Arc<dyn Books>, OpenError> {
+    let db = ReadOnlyDb::open(&config.database.path, Arc::new(SystemClock)).await?;
+    Ok(Arc::new(SqliteBooks::new(&db)))
+}
+
+fn reader(config: &Config) -> Result<Arc<dyn ChainReader>, ConnectError> {
+    let client = ChainClient::new(&evm_config(config))?;
+    Ok(Arc::new(EvmChainReader::new(client)))
+}
+
+/// The check of the ledger, also beside a running server.
+pub(crate) async fn ledger_check(config: &Config) -> Result<LedgerCheck, AuditError> {
+    let chain = &config.chain;
+    Ok(LedgerCheck::new(
+        books(config).await?,
+        reader(config)?,
+        chain.orchestrator,
+        chain.decimals,
+    ))
+}
+
+/// The audit of an organization; `None` when there is none of this number.
+pub(crate) async fn receipt_audit(config: &Config, org: OrgId) -> Result<Option<AuditReport>, AuditError> {
+    let books = books(config).await?;
+    let snapshot = books.snapshot().await.map_err(CheckError::from)?;
+    let Some(position) = snapshot.orgs.iter().find(|position| position.org == org) else {
+        return Ok(None);
+    };
+    let chain = &config.chain;
+    let audit = ReceiptAudit::new(books, reader(config)?, chain.start_block, RANGE, chain.decimals);
+    Ok(Some(audit.run(org, position.address).await?))
+}
+
+/// Verifies receipts with nothing but a chain.
+pub(crate) fn receipt_verifier(
+    rpc_url: &SecretString,
+    chain_id: u64,
+    orchestrator: WalletAddress,
+    decimals: Decimals,
+) -> Result<ReceiptVerifier, ConnectError> {
+    let client = ChainClient::new(&EvmConfig {
+        rpc_url: rpc_url.clone(),
+        chain_id,
+        orchestrator,
+        decimals,
+        depths: Depths {
+            confirmations: 1,
+            finality: 1,
+        },
+        limits: RpcLimits::default(),
+    })?;
+    let settler = Arc::new(EvmSettler::reading(client));
+    Ok(ReceiptVerifier::new(settler, chain_id, orchestrator))
+}
