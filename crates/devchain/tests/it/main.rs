@@ -6,7 +6,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a broken expectation is how a test fails, in its helpers too"
+    reason = "a broken expectation is how a test fails, in what the tests share as well"
 )]
 
 mod alloy;
