@@ -239,7 +239,7 @@ async fn answer(
         Err(Chunk::Fault(fault)) => return Err(fault.within_answer().into()),
         Err(_) => return Err(failed("the answer is not a JSON object")),
     };
-    if !meter.produced() && !meter.finished() {
+    if !meter.answered() {
         return Err(failed("the answer is empty"));
     }
     let delivered = meter.produced();

@@ -28,6 +28,8 @@ pub struct Fault {
     pub param: Option<String>,
     /// A status within the object.
     pub status: Option<u16>,
+    /// It is about our key at the provider, whatever its status (Google says 400).
+    pub about_our_key: bool,
 }
 
 impl Fault {
@@ -67,11 +69,13 @@ impl Fault {
     }
 
     fn into_error(self, status: u16, retry_after: Option<u64>) -> UpstreamError {
+        // So is an account of ours that is empty: OpenAI says 429 then, DeepSeek 402.
+        let ours = self.about_our_key || self.code.as_deref() == Some("insufficient_quota");
         match status {
-            401 | 403 => UpstreamError::Credentials,
+            _ if ours => UpstreamError::Credentials,
+            401..=403 => UpstreamError::Credentials,
             408 | 504 => UpstreamError::TimedOut,
-            // An empty account at the provider is ours to mend; it looks like a limit to callers.
-            402 | 429 => UpstreamError::RateLimited { retry_after },
+            429 => UpstreamError::RateLimited { retry_after },
             400..=499 => UpstreamError::Refused {
                 status,
                 message: if self.message.is_empty() {
@@ -140,6 +144,7 @@ impl Fields for Fault {
                 map.next_value_seed(Append(&mut self.message)).map(drop)
             }
             "type" | "status" => word(map).map(|text| self.kind = text.or(self.kind.take())),
+            "details" => map.next_value_seed(Items(&mut Details(self))).map(drop),
             "param" => word(map).map(|text| self.param = text),
             "code" => {
                 let raw: &RawValue = map.next_value()?;
@@ -151,6 +156,20 @@ impl Fields for Fault {
             }
             _ => skip(map),
         }
+    }
+}
+
+/// Google's `details`, whose reasons tell a bad key from a bad request.
+struct Details<'a>(&'a mut Fault);
+
+impl Fields for Details<'_> {
+    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        if name != "reason" {
+            return skip(map);
+        }
+        let reason = word(map)?;
+        self.0.about_our_key |= reason.is_some_and(|reason| reason.starts_with("API_KEY_"));
+        Ok(())
     }
 }
 
@@ -214,6 +233,7 @@ mod tests {
         let of = |status| Fault::of_status(status, b"<html>", Some(7));
         assert!(matches!(of(400), UpstreamError::Refused { status: 400, .. }));
         assert!(matches!(of(401), UpstreamError::Credentials));
+        assert!(matches!(of(402), UpstreamError::Credentials));
         assert!(matches!(
             of(429),
             UpstreamError::RateLimited { retry_after: Some(7) }
@@ -221,6 +241,23 @@ mod tests {
         assert!(matches!(of(500), UpstreamError::Failed(_)));
         assert!(matches!(of(504), UpstreamError::TimedOut));
         assert!(matches!(of(302), UpstreamError::Failed(_)));
+    }
+
+    #[test]
+    fn what_is_wrong_with_our_account_is_never_the_callers_business() {
+        for (status, body) in [
+            (
+                400,
+                r#"[{"error":{"code":400,"message":"API key not valid.","status":"INVALID_ARGUMENT","details":[{"@type":"t","reason":"API_KEY_INVALID"}]}}]"#,
+            ),
+            (
+                429,
+                r#"{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":"insufficient_quota"}}"#,
+            ),
+        ] {
+            let error = Fault::of_status(status, body.as_bytes(), None);
+            assert!(matches!(error, UpstreamError::Credentials), "{error:?}");
+        }
     }
 
     #[test]

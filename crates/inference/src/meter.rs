@@ -15,7 +15,7 @@ use serde::de::{DeserializeSeed, MapAccess};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-pub(crate) use answer::{Cost, Document, usage_object};
+pub(crate) use answer::{Cost, Document, Place, usage_object};
 pub(crate) use usage::UsageFields;
 
 /// Bytes of generated text kept for counting; what is beyond is estimated at four bytes a token.
@@ -52,8 +52,10 @@ pub(crate) struct Meter {
     text_cut: usize,
     /// Something was generated: text, a refusal, reasoning, or a call of a tool.
     produced: bool,
-    /// The provider said why it stopped.
-    finished: bool,
+    /// For how many choices the provider said why it stopped.
+    finished: u32,
+    /// Usage came by itself, which is the last thing a provider says.
+    closed: bool,
     head: Option<Head>,
 }
 
@@ -78,9 +80,14 @@ impl Meter {
         self.produced
     }
 
-    /// Whether the provider said why it stopped, or reported usage.
-    pub const fn finished(&self) -> bool {
-        self.finished || self.usage.is_some()
+    /// Whether the provider said of all `choices` why it stopped, or closed with usage.
+    pub const fn finished(&self, choices: u32) -> bool {
+        self.finished >= choices || self.closed
+    }
+
+    /// Whether anything came that makes this an answer.
+    pub const fn answered(&self) -> bool {
+        self.produced || self.finished > 0 || self.usage.is_some()
     }
 
     /// The generated text, and how many bytes of it were not kept.
@@ -93,44 +100,44 @@ impl Meter {
         self.head.clone().unwrap_or_default()
     }
 
-    /// Reads the data of one event.
-    pub fn read_chunk(&mut self, data: &[u8]) -> Chunk {
+    /// Reads the data of an event or a whole answer, and says where its usage stands.
+    pub fn read(&mut self, data: &[u8]) -> (Chunk, Place) {
         if data.trim_ascii() == b"[DONE]" {
-            return Chunk::Done;
+            return (Chunk::Done, Place::default());
         }
         let head = self.head.is_none().then(Head::default);
         let mut view = View {
             meter: self,
+            base: data.as_ptr() as usize,
             head,
             choices: 0,
             usage: None,
+            place: Place::default(),
             fault: false,
         };
         let mut json = serde_json::Deserializer::from_slice(data);
         let read = Object(&mut view).deserialize(&mut json);
-        if !matches!(read, Ok(true)) || json.end().is_err() {
-            return Chunk::Garbled;
-        }
         let View {
             head,
             choices,
             usage,
+            place,
             fault,
             ..
         } = view;
+        if !matches!(read, Ok(true)) || json.end().is_err() {
+            return (Chunk::Garbled, place);
+        }
         if fault {
-            return Fault::read(data).map_or(Chunk::Garbled, Chunk::Fault);
+            return (Fault::read(data).map_or(Chunk::Garbled, Chunk::Fault), place);
         }
         if self.head.is_none() {
             self.head = head;
         }
-        let reported = usage.is_some();
+        let closing = usage.is_some() && choices == 0;
         self.usage = usage.or(self.usage);
-        if reported && choices == 0 {
-            Chunk::UsageOnly
-        } else {
-            Chunk::Part
-        }
+        self.closed |= closing;
+        (if closing { Chunk::UsageOnly } else { Chunk::Part }, place)
     }
 
     fn keep(&mut self, before: usize) {
@@ -151,9 +158,12 @@ impl Meter {
 /// The fields of a chunk or a whole answer that the meter wants.
 struct View<'a> {
     meter: &'a mut Meter,
+    /// Where the document begins in memory.
+    base: usize,
     head: Option<Head>,
     choices: usize,
     usage: Option<TokenUsage>,
+    place: Place,
     fault: bool,
 }
 
@@ -166,9 +176,12 @@ impl Fields for View<'_> {
                 Ok(())
             }
             ("usage", _) => {
+                let raw: &RawValue = map.next_value()?;
                 let mut fields = UsageFields::default();
-                map.next_value_seed(Object(&mut fields))?;
+                // Usage that cannot be read is usage that was not reported.
+                let _ = Object(&mut fields).deserialize(&mut serde_json::Deserializer::from_str(raw.get()));
                 self.usage = fields.tokens();
+                self.place = Place::of(raw.get(), self.base, fields.has_cost);
                 Ok(())
             }
             ("error", _) => {
@@ -196,7 +209,7 @@ impl Fields for ChoiceView<'_> {
                 .map(drop),
             "finish_reason" => {
                 let reason: &RawValue = map.next_value()?;
-                self.0.finished |= !crate::json::is_null(reason.get());
+                self.0.finished += u32::from(!crate::json::is_null(reason.get()));
                 Ok(())
             }
             // Moonshot reports usage within the choice.

@@ -60,8 +60,9 @@ pub(crate) struct MeteredStream {
     wants_usage: bool,
     /// What the caller gets next.
     ready: VecDeque<Bytes>,
-    /// The data of the provider's usage-only chunk, withheld.
-    usage: Option<Bytes>,
+    /// The provider's usage-only chunk, withheld.
+    usage: Option<Document>,
+    choices: u32,
     /// Whether something generated was handed on.
     delivered: bool,
     phase: Phase,
@@ -84,6 +85,7 @@ impl MeteredStream {
             splitter: Splitter::default(),
             meter: Meter::default(),
             wants_usage: call.request.include_usage(),
+            choices: call.request.choices(),
             last: Last {
                 call: call.id,
                 model: call.model.name.clone(),
@@ -172,9 +174,10 @@ impl MeteredStream {
             else {
                 continue;
             };
-            match self.meter.read_chunk(&data) {
+            let (chunk, place) = self.meter.read(&data);
+            match chunk {
                 Chunk::Part => continue,
-                Chunk::UsageOnly => self.usage = Some(owned(block, data)),
+                Chunk::UsageOnly => self.usage = Some(Document::placed(owned(block, data), place)),
                 Chunk::Done => end = Some(self.done()),
                 Chunk::Fault(fault) => end = Some(End::Failed(fault.within_answer())),
                 Chunk::Garbled => {
@@ -202,7 +205,7 @@ impl MeteredStream {
 
     /// The provider says `[DONE]`, or closed without it.
     fn done(&self) -> End {
-        if self.meter.produced() || self.meter.finished() {
+        if self.meter.answered() {
             End::Complete
         } else {
             End::Failed(UpstreamError::Failed("the stream is empty".into()))
@@ -225,7 +228,7 @@ impl MeteredStream {
         if !matches!(self.phase, Phase::Open) {
             return;
         }
-        let end = if self.meter.finished() {
+        let end = if self.meter.finished(self.choices) {
             End::Complete
         } else {
             End::Failed(UpstreamError::Failed(
@@ -237,9 +240,10 @@ impl MeteredStream {
 
     /// The provider is through: charge what there is, or give the money back.
     fn end(&mut self, end: End) {
-        let outcome = match end {
+        let outcome = match &end {
             End::Complete => CallOutcome::Complete,
-            End::Failed(_) => {
+            End::Failed(error) => {
+                tracing::warn!(call.id = %self.last.call, %error, cause = ?error, "a provider's stream failed");
                 self.upstream = None;
                 CallOutcome::Partial
             }
@@ -302,8 +306,7 @@ impl MeteredStream {
         if !self.wants_usage {
             return Bytes::from_static(DONE);
         }
-        let document = self.usage.clone().and_then(Document::open);
-        let chunk = match document {
+        let chunk = match &self.usage {
             Some(document) => document.with_cost(charged.cost, charged.tokens),
             None => self.last.usage_chunk(charged),
         };

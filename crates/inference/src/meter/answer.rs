@@ -1,12 +1,12 @@
 //! A whole JSON document of a provider: an answer, or the usage chunk of a stream. Read once; the
 //! cost is spliced into its `usage` and every other byte stays.
 
-use super::{Chunk, Meter, UsageFields};
-use crate::json::{Fields, Name, Object, skip};
+use super::{Chunk, Meter};
+use crate::json::Name;
 use bytes::Bytes;
 use haithe_billing::capture::TokenUsage;
 use haithe_kernel::{Decimals, Usdt};
-use serde::de::{DeserializeSeed, Deserializer as _, MapAccess, Visitor};
+use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::{fmt, fmt::Write as _, ops::Range};
 
@@ -31,53 +31,55 @@ impl Cost {
     }
 }
 
-/// A document and where its usage stands.
-pub(crate) struct Document {
-    bytes: Bytes,
-    first: usize,
+/// Where a document's usage stands.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
     usage: Option<Range<usize>>,
+    /// The usage already says what the call cost.
     has_cost: bool,
 }
 
+impl Place {
+    /// Of `raw`, which is part of a document that begins at the address `base`.
+    pub fn of(raw: &str, base: usize, has_cost: bool) -> Self {
+        let start = (raw.as_ptr() as usize).saturating_sub(base);
+        Self {
+            usage: Some(start..start + raw.len()),
+            has_cost,
+        }
+    }
+}
+
+/// A document and where its usage stands.
+pub(crate) struct Document {
+    bytes: Bytes,
+    place: Place,
+}
+
 impl Document {
-    /// Reads an answer through the meter.
+    /// Reads an answer, or a chunk of one, through the meter.
     ///
     /// # Errors
-    /// What it is instead of an answer.
+    /// What it is instead.
     pub fn read(bytes: Bytes, meter: &mut Meter) -> Result<Self, Chunk> {
-        match meter.read_chunk(&bytes) {
-            Chunk::Part | Chunk::UsageOnly => Self::open(bytes).ok_or(Chunk::Garbled),
-            other => Err(other),
+        match meter.read(&bytes) {
+            (Chunk::Part | Chunk::UsageOnly, place) => Ok(Self { bytes, place }),
+            (other, _) => Err(other),
         }
     }
 
-    /// Finds the usage of a document that was read before.
-    pub fn open(bytes: Bytes) -> Option<Self> {
-        let text = std::str::from_utf8(&bytes).ok()?;
-        let mut place = Place {
-            base: text.as_ptr() as usize,
-            usage: None,
-            has_cost: false,
-        };
-        Object(&mut place)
-            .deserialize(&mut serde_json::Deserializer::from_str(text))
-            .ok()?;
-        let Place { usage, has_cost, .. } = place;
-        Some(Self {
-            first: text.find('{')? + 1,
-            usage,
-            has_cost,
-            bytes,
-        })
+    /// A document that the meter has read, with what it said of the usage's place.
+    pub const fn placed(bytes: Bytes, place: Place) -> Self {
+        Self { bytes, place }
     }
 
     /// The document with the cost in its usage; `tokens` stand in when it has none.
     pub fn with_cost(&self, cost: Cost, tokens: TokenUsage) -> Bytes {
-        let raw = self.usage.clone().and_then(|at| self.bytes.get(at));
+        let raw = self.place.usage.clone().and_then(|at| self.bytes.get(at));
         let raw = raw.and_then(|raw| std::str::from_utf8(raw).ok());
         let mut new = String::with_capacity(96);
-        let at = match (&self.usage, raw.and_then(|raw| raw.strip_suffix('}'))) {
-            (Some(at), Some(open)) if !self.has_cost => {
+        let at = match (&self.place.usage, raw.and_then(|raw| raw.strip_suffix('}'))) {
+            (Some(at), Some(open)) if !self.place.has_cost => {
                 if open.trim_end() != "{" {
                     new.push(',');
                 }
@@ -96,7 +98,9 @@ impl Document {
                 new.push_str("\"usage\":");
                 usage_object(tokens, cost, &mut new);
                 new.push(',');
-                self.first..self.first
+                let brace = self.bytes.iter().position(|byte| *byte == b'{');
+                let first = brace.map_or(0, |at| at + 1);
+                first..first
             }
         };
         let mut out = Vec::with_capacity(self.bytes.len() + new.len());
@@ -144,25 +148,4 @@ fn rewrite(raw: &str, cost: Cost, out: &mut String) {
     let _ = serde_json::Deserializer::from_str(raw).deserialize_map(Reader(&mut *out));
     cost.write(out);
     out.push('}');
-}
-
-struct Place {
-    base: usize,
-    usage: Option<Range<usize>>,
-    has_cost: bool,
-}
-
-impl Fields for Place {
-    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        if name != "usage" {
-            return skip(map);
-        }
-        let raw: &RawValue = map.next_value()?;
-        let start = (raw.get().as_ptr() as usize).saturating_sub(self.base);
-        self.usage = Some(start..start + raw.get().len());
-        let mut fields = UsageFields::default();
-        let _ = Object(&mut fields).deserialize(&mut serde_json::Deserializer::from_str(raw.get()));
-        self.has_cost = fields.has_cost;
-        Ok(())
-    }
 }

@@ -6,6 +6,12 @@ use haithe_kernel::{Decimals, Usdt};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+impl Meter {
+    fn read_chunk(&mut self, data: &[u8]) -> Chunk {
+        self.read(data).0
+    }
+}
+
 fn usage(json: &str) -> Option<TokenUsage> {
     let mut fields = UsageFields::default();
     Object(&mut fields)

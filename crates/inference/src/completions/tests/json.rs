@@ -250,6 +250,15 @@ async fn an_answer_whose_charge_cannot_be_recorded_is_withheld() {
 }
 
 #[tokio::test]
+async fn a_ledger_that_fails_once_is_asked_again() {
+    let stage = stage(|_| document(SAID));
+    stage.ledger.hiccup.store(true, Ordering::SeqCst);
+    stage.json(ASK).await;
+    assert_eq!(stage.charge().cost(), Usdt::from_nano(28));
+    stage.assert_nothing_held();
+}
+
+#[tokio::test]
 async fn a_stream_where_none_was_asked_for_is_a_failure() {
     let stage = stage(reads(&["data: {}\n\n"]));
     assert_eq!(stage.run(ASK).await.unwrap_err().code(), "upstream_failed");

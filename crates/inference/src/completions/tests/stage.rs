@@ -100,6 +100,8 @@ pub struct FakeLedger {
     pub asked: Mutex<Vec<HoldRequest>>,
     pub captured: Mutex<Vec<Capture>>,
     pub broken: AtomicBool,
+    /// The next capture fails.
+    pub hiccup: AtomicBool,
     /// While set, captures wait for [`FakeLedger::gate`].
     pub slow: AtomicBool,
     pub gate: Notify,
@@ -128,7 +130,7 @@ impl Ledger for FakeLedger {
         if self.slow.load(Ordering::SeqCst) {
             self.gate.notified().await;
         }
-        if self.broken.load(Ordering::SeqCst) {
+        if self.broken.load(Ordering::SeqCst) || self.hiccup.swap(false, Ordering::SeqCst) {
             return Err(StoreError::new("disk full"));
         }
         let held = self.held.lock().unwrap().remove(&capture.call);
@@ -214,6 +216,7 @@ pub fn stage_with(
         asked: Mutex::default(),
         captured: Mutex::default(),
         broken: AtomicBool::new(false),
+        hiccup: AtomicBool::new(false),
         slow: AtomicBool::new(false),
         gate: Notify::new(),
     });

@@ -286,6 +286,29 @@ async fn a_provider_that_says_why_it_stopped_needs_no_done() {
 }
 
 #[tokio::test]
+async fn usage_in_every_event_does_not_make_a_dead_stream_complete() {
+    let hel = HEL.replace(
+        "}]}",
+        "}],\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":3}}",
+    );
+    let stage = stage(reads(&[ROLE, &hel]));
+    assert!(stage.streamed(ASK).await.contains("upstream_failed"));
+    let usage = stage.charge().usage;
+    assert_eq!((usage.outcome, usage.estimated), (CallOutcome::Partial, false));
+    assert_eq!((usage.tokens.input, usage.tokens.output), (20, 3));
+}
+
+#[tokio::test]
+async fn a_stream_is_complete_when_every_choice_is() {
+    let ask = ASK.replace("\"stream\"", "\"n\":2,\"stream\"");
+    let stage1 = stage(reads(&[HEL, STOP]));
+    assert!(stage1.streamed(&ask).await.contains("upstream_failed"));
+    assert_eq!(stage1.charge().usage.outcome, CallOutcome::Partial);
+    let stage2 = stage(reads(&[HEL, STOP, STOP]));
+    assert!(stage2.streamed(&ask).await.ends_with(DONE));
+}
+
+#[tokio::test]
 async fn a_caller_who_leaves_stops_the_provider_and_pays_for_what_was_generated() {
     let (feed, script) = feed();
     let stage = stage(script);
