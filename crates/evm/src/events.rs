@@ -230,3 +230,75 @@ fn clean(text: &str, limit: usize) -> String {
     }
     kept
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy::sol_types::SolError;
+    use proptest::prelude::*;
+
+    #[test]
+    fn topics_of_others_are_unknown_and_broken_contents_are_broken() {
+        assert_eq!(orchestrator(&[], &[]), Decoded::Unknown);
+        assert_eq!(orchestrator(&[B256::repeat_byte(1)], &[]), Decoded::Unknown);
+        assert_eq!(transfer(&[B256::repeat_byte(1)], &[]), Decoded::Unknown);
+        assert_eq!(transfer(&[TRANSFER], &[]), Decoded::Broken);
+        let created = HaitheOrchestrator::OrganizationCreated::SIGNATURE_HASH;
+        assert_eq!(
+            orchestrator(&[created, B256::ZERO, B256::ZERO], &[0xff; 64]),
+            Decoded::Broken
+        );
+    }
+
+    #[test]
+    fn a_number_out_of_range_breaks_its_own_log() {
+        let event = HaitheOrchestrator::OrganizationCreated {
+            organization: Default::default(),
+            owner: Default::default(),
+            index: U256::MAX,
+            name: "acme".to_owned(),
+        };
+        let log = event.encode_log_data();
+        assert_eq!(orchestrator(log.topics(), &log.data), Decoded::Broken);
+    }
+
+    #[test]
+    fn the_reason_of_a_skipped_line_is_read_from_its_error() {
+        let org = alloy::primitives::Address::ZERO;
+        let cap = HaitheOrchestrator::DailyCapExceeded {
+            organization: org,
+            cap: U256::ZERO,
+            wouldBe: U256::ONE,
+        };
+        let payee = HaitheOrchestrator::UnknownPayee { payee: org };
+        for (reason, expected) in [
+            (cap.abi_encode(), SkipReason::DailyCap),
+            (payee.abi_encode(), SkipReason::UnknownPayee),
+            (Vec::new(), SkipReason::Other(0)),
+            (vec![1, 2, 3, 4, 5], SkipReason::Other(1)),
+            (vec![1], SkipReason::Other(1)),
+        ] {
+            assert_eq!(skip_reason(&reason.into()), expected);
+        }
+    }
+
+    #[test]
+    fn texts_are_stripped_and_cut_between_characters() {
+        assert_eq!(clean("a\u{0}b\nc\u{9b}d\u{202e}e\u{feff}", 100), "abcde");
+        assert_eq!(clean("\u{e4}\u{e4}\u{e4}", 5), "\u{e4}\u{e4}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_log_panics(
+            known in any::<prop::sample::Index>(), topics in prop::collection::vec(any::<[u8; 32]>(), 0..4),
+            data in prop::collection::vec(any::<u8>(), 0..512),
+        ) {
+            let mut all = vec![B256::new(*known.get(Event::SELECTORS))];
+            all.extend(topics.into_iter().map(B256::new));
+            orchestrator(&all, &data);
+            all[0] = TRANSFER;
+            transfer(&all, &data);
+        }
+    }
+}

@@ -249,3 +249,63 @@ fn inner(error: &impl Debug) -> String {
 pub(crate) fn bounded(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(300).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contracts::HaitheOrchestrator;
+    use alloy::sol_types::SolError;
+    use serde_json::value::to_raw_value;
+
+    fn refused(code: i64, message: &'static str, data: Option<Vec<u8>>) -> NodeError {
+        NodeError::Refused(ErrorPayload {
+            code,
+            message: message.into(),
+            data: data.map(|data| to_raw_value(&Bytes::from(data)).unwrap()),
+        })
+    }
+
+    #[test]
+    fn custom_errors_are_told_by_name_and_arguments() {
+        let taken = HaitheOrchestrator::NameTaken {
+            name: "ac\nme".to_owned(),
+        };
+        let error = refused(3, "execution reverted", Some(taken.abi_encode()));
+        assert_eq!(error.revert_reason().unwrap(), r#"NameTaken { name: "ac\nme" }"#);
+        let paused = refused(
+            -32000,
+            "execution reverted",
+            Some(HaitheOrchestrator::EnforcedPause {}.abi_encode()),
+        );
+        assert_eq!(paused.revert_reason().unwrap(), "EnforcedPause");
+    }
+
+    #[test]
+    fn other_reverts_are_told_as_well_as_they_can_be() {
+        let text = alloy::sol_types::Revert::from("too late").abi_encode();
+        assert_eq!(
+            refused(3, "execution reverted", Some(text))
+                .revert_reason()
+                .unwrap(),
+            "too late"
+        );
+        let unknown = refused(3, "execution reverted", Some(vec![1, 2, 3, 4]));
+        assert_eq!(unknown.revert_reason().unwrap(), "an unknown error 0x01020304");
+        let silent = refused(3, "execution reverted", None);
+        assert_eq!(silent.revert_reason().unwrap(), "execution reverted");
+    }
+
+    #[test]
+    fn what_is_no_revert_has_no_reason() {
+        for error in [
+            refused(-32005, "limit exceeded", None),
+            refused(-32000, "nonce too low", None),
+            NodeError::Nonsense("what".to_owned()),
+        ] {
+            assert_eq!(error.revert_reason(), None, "{error}");
+            assert!(!error.is_execution_failure(), "{error}");
+        }
+        assert!(refused(-32000, "out of gas", None).is_execution_failure());
+        assert!(refused(-32003, "EVM error InvalidFEOpcode", None).is_execution_failure());
+    }
+}

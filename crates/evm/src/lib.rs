@@ -1,4 +1,28 @@
 //! The chain adapter: everything Haithe knows of contracts, logs and transactions.
+//!
+//! It owns alloy, the bindings made from the artifacts in `abi/`, and every rule of dealing with a
+//! node that is slow, behind, mistaken or away. It must never know of tables, HTTP routes or what a
+//! call costs: it implements ports of the domains and speaks their types.
+//!
+//! - [`Node`] bounds every question in time and number. [`ChainClient`] is Haithe on one chain: it
+//!   checks chain id, contract and token once, before anything it reads is believed, and can be
+//!   made while the chain is away.
+//! - **Reading**: [`EvmChainReader`] turns logs into the domain's events (`events`), in chain order
+//!   and each understood or left out by itself. [`EvmContractWallets`] asks smart wallets about
+//!   signatures, which runs a stranger's code, bounded in gas and time.
+//! - **Writing**: [`Sender`] is the one writer of a signing key. It takes intents from the durable
+//!   outbox to final blocks through crashes, lost answers and reorganizations, and raises an
+//!   [`Alarm`] where a person is needed. [`EvmSettler`] and [`EvmOrgDeployer`] only write intents
+//!   and wake it.
+//! - **Setting up**: [`deploy`] puts the contracts on a chain and finds them again; [`TestMoney`]
+//!   mints for development. Both send plain transactions, with other keys than a sender's.
+//!
+//! What a node says when it refuses is read in one place (`failure`) for questions and in one
+//! (`sender::answer`) for transactions: there are no codes to rely on, only words.
+//!
+//! Addresses of nodes are secrets, because hosted nodes put the access key into them: they are in
+//! no error and no `Debug` output here. alloy's own HTTP transport names them in spans of level
+//! `DEBUG`, so leave its log targets at `INFO`.
 
 mod again;
 mod client;

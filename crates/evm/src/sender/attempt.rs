@@ -1,7 +1,12 @@
 //! Signing, storing and sending: always in that order.
 
 use super::{
-    Alarm, Pass, SendError, Sender, Watch, answer::Answer, fees, follow::unsigned, start::Simulated,
+    Alarm, SendError,
+    answer::Answer,
+    fees,
+    follow::unsigned,
+    start::Simulated,
+    writer::{Pass, Watch, Writer},
 };
 use crate::{
     failure::NodeError,
@@ -27,7 +32,7 @@ pub(super) enum Purpose {
     Nothing,
 }
 
-impl Sender {
+impl Writer {
     /// An intent that got its nonce before a crash and nothing more.
     pub(super) async fn first_attempt(
         &mut self,
@@ -45,8 +50,8 @@ impl Sender {
                 };
                 self.attempt(intent, Purpose::AsAsked, offer, pass).await
             }
-            Simulated::NoFunds(reason) => {
-                self.report(intent, &Answer::NoFunds(reason), pass);
+            Simulated::Unclear(answer) => {
+                self.report(intent, &answer, pass);
                 Ok(())
             }
             // It would fail now, but its nonce must be used by something.

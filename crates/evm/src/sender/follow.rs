@@ -1,11 +1,15 @@
 //! Intents with a nonce: where they are on the chain, and what they need there.
 
-use super::{Alarm, Pass, SendError, Sender, View, answer::Answer};
+use super::{
+    Alarm, SendError,
+    answer::Answer,
+    writer::{Pass, View, Writer},
+};
 use crate::failure::NodeError;
 use alloy::{eips::BlockNumberOrTag, primitives::B256, providers::Provider, rpc::types::TransactionReceipt};
 use haithe_billing::outbox::{TxAttempt, TxIntent};
 
-impl Sender {
+impl Writer {
     /// Moves one numbered intent on and says whether it is mined. `first_waits`: no lower nonce
     /// waits for a block, so this one is what the lane waits for.
     pub(super) async fn follow(

@@ -43,13 +43,14 @@ pub enum Alarm {
         /// The node's words.
         reason: String,
     },
-    /// The contract refuses a transaction that must go through some day. It has no nonce yet.
+    /// The contract, or the node on its behalf, refuses a transaction that must go through some
+    /// day. It has no nonce yet and is tried again from time to time.
     Refused {
         /// The intent.
         key: String,
         /// What it is for.
         purpose: TxPurpose,
-        /// The contract's words.
+        /// Their words.
         reason: String,
     },
 }
@@ -78,7 +79,7 @@ impl fmt::Display for Alarm {
                 "{key} waits at {max_fee_per_gas} wei per gas, the most that is allowed: raise the ceiling or wait"
             ),
             Self::Rejected { key, reason } => write!(f, "the node does not take {key}: {reason}"),
-            Self::Refused { key, reason, .. } => write!(f, "the contract refuses {key}: {reason}"),
+            Self::Refused { key, reason, .. } => write!(f, "{key} is refused for now: {reason}"),
         }
     }
 }

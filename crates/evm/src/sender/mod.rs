@@ -20,25 +20,22 @@ mod follow;
 mod handle;
 mod health;
 mod start;
+mod writer;
 
 pub use handle::SenderHandle;
 pub use health::{Alarm, SenderHealth};
 
 use crate::{
     config::{SendPolicy, ServerKey},
-    convert,
     failure::NodeError,
     node::Node,
 };
-use alloy::{eips::BlockNumberOrTag, primitives::Address, providers::Provider};
-use answer::Answer;
-use haithe_billing::{
-    outbox::{TxIntent, TxIntentId, TxState},
-    ports::TxOutbox,
-};
-use haithe_kernel::{Clock, StoreError, Timestamp, WalletAddress};
+use haithe_billing::ports::TxOutbox;
+use haithe_kernel::{Clock, StoreError, WalletAddress};
 use handle::Signals;
-use std::{collections::HashMap, future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{fmt, future::Future, pin::pin, sync::Arc, time::Duration};
+use tokio::sync::Mutex;
+use writer::Writer;
 
 /// Longest pause after failures in a row.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -60,32 +57,11 @@ pub struct Lane {
 
 /// The writer of one key's transactions. One per key and database.
 pub struct Sender {
-    lane: Lane,
-    outbox: Arc<dyn TxOutbox>,
-    clock: Arc<dyn Clock>,
-    signals: Signals,
-    /// The newest attempt of each numbered intent, as far as this process sent it.
-    watches: HashMap<TxIntentId, Watch>,
-    /// Intents the contract refuses now and must take some day.
-    refused: HashMap<TxIntentId, Refusal>,
-    halted: Option<Alarm>,
-}
-
-/// What happened to the newest attempt in this process.
-#[derive(Debug, Clone)]
-struct Watch {
-    hash: [u8; 32],
-    /// Since when it has been out there.
-    since: Timestamp,
-    /// When it was last sent.
-    sent: Timestamp,
-    answer: Answer,
-}
-
-#[derive(Debug, Clone)]
-struct Refusal {
-    reason: String,
-    retry_at: Timestamp,
+    address: WalletAddress,
+    policy: SendPolicy,
+    signals: Arc<Signals>,
+    /// Steps are made one at a time, whoever asks for them.
+    writer: Mutex<Writer>,
 }
 
 /// What one step did.
@@ -108,37 +84,15 @@ pub enum SendError {
     Node(#[from] NodeError),
 }
 
-/// The chain at the beginning of a step.
-struct View {
-    head: u64,
-    /// Nonces below are used in blocks.
-    next_nonce: u64,
-}
-
-/// What a step gathers.
-#[derive(Default)]
-struct Pass {
-    progressed: bool,
-    alarms: Vec<Alarm>,
-    /// Nothing new may start in this step.
-    blocked: bool,
-    in_flight: usize,
-    mined: usize,
-    queued: usize,
-    oldest: Option<Timestamp>,
-}
-
 impl Sender {
     /// A sender that has not looked yet.
     pub fn new(lane: Lane, outbox: Arc<dyn TxOutbox>, clock: Arc<dyn Clock>) -> Self {
+        let signals = Arc::new(Signals::new());
         Self {
-            lane,
-            outbox,
-            clock,
-            signals: Signals::new(),
-            watches: HashMap::new(),
-            refused: HashMap::new(),
-            halted: None,
+            address: lane.key.address(),
+            policy: lane.policy,
+            signals: signals.clone(),
+            writer: Mutex::new(Writer::new(lane, outbox, clock, signals)),
         }
     }
 
@@ -149,11 +103,11 @@ impl Sender {
 
     /// The signing account.
     pub fn address(&self) -> WalletAddress {
-        self.lane.key.address()
+        self.address
     }
 
-    /// Works until `shutdown`; a step that has begun is finished.
-    pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
+    /// Works until `shutdown`; a step that has begun is finished. May be called again afterwards.
+    pub async fn run(&self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
         let mut failures = 0u32;
         loop {
@@ -170,7 +124,7 @@ impl Sender {
                         "the sender could not make its step"
                     );
                     let factor = 2u32.saturating_pow(failures.min(10));
-                    self.lane.policy.poll.saturating_mul(factor).min(LONGEST_PAUSE)
+                    self.policy.poll.saturating_mul(factor).min(LONGEST_PAUSE)
                 }
             };
             tokio::select! {
@@ -185,8 +139,8 @@ impl Sender {
     fn pause_after(&self, step: Step) -> Duration {
         match step {
             Step { progressed: true, .. } => Duration::ZERO,
-            Step { busy: true, .. } => self.lane.policy.poll,
-            Step { .. } => self.lane.policy.idle_poll,
+            Step { busy: true, .. } => self.policy.poll,
+            Step { .. } => self.policy.idle_poll,
         }
     }
 
@@ -194,108 +148,15 @@ impl Sender {
     ///
     /// # Errors
     /// The outbox or the node failed. Nothing is lost by that.
-    pub async fn step(&mut self) -> Result<Step, SendError> {
-        let mut pass = Pass::default();
-        let outcome = self.advance(&mut pass).await;
-        let step = Step {
-            progressed: pass.progressed,
-            busy: pass.in_flight + pass.mined + pass.queued > 0,
-        };
-        self.publish(pass, outcome.as_ref().err());
-        if step.progressed {
-            self.signals.progressed();
-        }
-        outcome.map(|()| step)
+    pub async fn step(&self) -> Result<Step, SendError> {
+        self.writer.lock().await.step().await
     }
+}
 
-    async fn advance(&mut self, pass: &mut Pass) -> Result<(), SendError> {
-        let open = self.outbox.open(self.address()).await?;
-        self.forget_closed(&open);
-        pass.oldest = open.iter().map(|intent| intent.created_at).min();
-        let (mut numbered, mut queued): (Vec<_>, Vec<_>) =
-            open.into_iter().partition(|intent| intent.nonce.is_some());
-        numbered.sort_by_key(|intent| intent.nonce);
-        queued.sort_by_key(|intent| intent.id);
-        pass.queued = queued.len();
-        pass.mined = numbered
-            .iter()
-            .filter(|intent| intent.state == TxState::Mined)
-            .count();
-        pass.in_flight = numbered.len() - pass.mined;
-        if numbered.is_empty() && queued.is_empty() {
-            return Ok(());
-        }
-        // The nonce first: a receipt read later is never older than it.
-        let next_nonce = self.nonce_at(BlockNumberOrTag::Latest).await?;
-        let head = self
-            .node()
-            .ask("eth_blockNumber", self.node().provider().get_block_number())
-            .await?;
-        let view = View { head, next_nonce };
-        self.look_for_gap(&numbered, &view, pass);
-        let mut first_waits = true;
-        for intent in &numbered {
-            let Some(nonce) = intent.nonce else { continue };
-            let is_mined = self.follow(intent, nonce, first_waits, &view, pass).await?;
-            first_waits &= is_mined;
-        }
-        self.start(&queued, &view, pass).await
-    }
-
-    /// Final nonces the chain has never heard of.
-    fn look_for_gap(&self, numbered: &[TxIntent], view: &View, pass: &mut Pass) {
-        let lowest = numbered.first().and_then(|intent| intent.nonce);
-        if let Some(lowest) = lowest.filter(|lowest| *lowest > view.next_nonce) {
-            pass.blocked = true;
-            pass.alarms.push(Alarm::NonceGap {
-                chain: view.next_nonce,
-                lowest,
-            });
-        }
-    }
-
-    fn forget_closed(&mut self, open: &[TxIntent]) {
-        let is_open = |id: &TxIntentId| open.iter().any(|intent| intent.id == *id);
-        self.watches.retain(|id, _| is_open(id));
-        self.refused.retain(|id, _| is_open(id));
-    }
-
-    fn publish(&mut self, mut pass: Pass, failure: Option<&SendError>) {
-        let before = self.signals.health().clone();
-        if failure.is_some() {
-            // A step that was cut short has not seen everything: what was alarming still is.
-            let unseen = before.alarms.iter().filter(|alarm| !pass.alarms.contains(alarm));
-            let unseen: Vec<_> = unseen.cloned().collect();
-            pass.alarms.extend(unseen);
-        }
-        for alarm in pass.alarms.iter().filter(|alarm| !before.alarms.contains(alarm)) {
-            tracing::error!(account = %self.address(), "{alarm}");
-        }
-        self.signals.publish(SenderHealth {
-            alarms: pass.alarms,
-            halted: self.halted.is_some(),
-            in_flight: pass.in_flight,
-            mined: pass.mined,
-            queued: pass.queued,
-            oldest: pass.oldest,
-            failures: failure.map_or(0, |_| before.failures.saturating_add(1)),
-            failure: failure.map(ToString::to_string),
-            last_good: failure.map_or_else(|| Some(self.clock.now()), |_| before.last_good),
-        });
-    }
-
-    fn node(&self) -> &Node {
-        &self.lane.node
-    }
-
-    fn account(&self) -> Address {
-        convert::address(self.address())
-    }
-
-    async fn nonce_at(&self, block: BlockNumberOrTag) -> Result<u64, NodeError> {
-        let question = self.node().provider().get_transaction_count(self.account());
-        self.node()
-            .ask("eth_getTransactionCount", question.block_id(block.into()))
-            .await
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }

@@ -1,10 +1,11 @@
 //! Intents without a nonce: whether they would go through, and if so, their first attempt.
 
 use super::{
-    Alarm, Pass, Refusal, SendError, Sender, View,
+    Alarm, SendError,
     answer::Answer,
     attempt::{Offer, Purpose},
     follow::unsigned,
+    writer::{Pass, Rest, View, Writer},
 };
 use crate::{
     contracts::HaitheOrchestrator::WrongSequence,
@@ -19,11 +20,11 @@ pub(super) enum Simulated {
     Ready { gas_limit: u64 },
     /// It would fail.
     Refused { reason: String, data: Bytes },
-    /// It cannot even be tried.
-    NoFunds(String),
+    /// The node will not try it: [`Answer::NoFunds`] or [`Answer::Rejected`].
+    Unclear(Answer),
 }
 
-impl Sender {
+impl Writer {
     /// Starts as many queued intents as may be under way at once, the oldest first.
     pub(super) async fn start(
         &mut self,
@@ -48,7 +49,9 @@ impl Sender {
             match self.simulate(intent).await? {
                 Simulated::Ready { gas_limit } => self.number(intent, gas_limit, view, pass).await?,
                 Simulated::Refused { reason, data } => self.refuse(intent, reason, &data, view, pass).await?,
-                Simulated::NoFunds(reason) => self.report(intent, &Answer::NoFunds(reason), pass),
+                // What one call lacks must not hold up the others.
+                Simulated::Unclear(Answer::Rejected(reason)) => self.rest(intent, reason, pass),
+                Simulated::Unclear(answer) => self.report(intent, &answer, pass),
             }
         }
         Ok(())
@@ -61,7 +64,7 @@ impl Sender {
         view: &View,
         pass: &mut Pass,
     ) -> Result<(), SendError> {
-        self.refused.remove(&intent.id);
+        self.resting.remove(&intent.id);
         let fees = self.first_fees().await?;
         let nonce = self.outbox.assign_nonce(intent.id, view.next_nonce).await?;
         pass.queued = pass.queued.saturating_sub(1);
@@ -117,10 +120,14 @@ impl Sender {
                 .fail(intent, format!("settled already: {reason}"), pass)
                 .await;
         }
-        let retry_at = self.clock.now().plus(self.lane.policy.retry_refused);
-        self.refused.insert(intent.id, Refusal { reason, retry_at });
-        self.alarm_refused(intent, pass);
+        self.rest(intent, reason, pass);
         Ok(())
+    }
+
+    fn rest(&mut self, intent: &TxIntent, reason: String, pass: &mut Pass) {
+        let retry_at = self.clock.now().plus(self.lane.policy.retry_refused);
+        self.resting.insert(intent.id, Rest { reason, retry_at });
+        self.alarm_refused(intent, pass);
     }
 
     /// Whether the batch's number was behind the contract's in a final block, too.
@@ -135,7 +142,7 @@ impl Sender {
             Ok(_) => Ok(false),
             Err(error) => match understood(error)? {
                 Simulated::Refused { data, .. } => Ok(is_behind(&data)),
-                Simulated::Ready { .. } | Simulated::NoFunds(_) => Ok(false),
+                Simulated::Ready { .. } | Simulated::Unclear(_) => Ok(false),
             },
         }
     }
@@ -155,13 +162,13 @@ impl Sender {
 
     fn is_resting(&self, intent: &TxIntent) -> bool {
         let now = self.clock.now();
-        self.refused
+        self.resting
             .get(&intent.id)
             .is_some_and(|refusal| now < refusal.retry_at)
     }
 
     fn alarm_refused(&self, intent: &TxIntent, pass: &mut Pass) {
-        if let Some(refusal) = self.refused.get(&intent.id) {
+        if let Some(refusal) = self.resting.get(&intent.id) {
             pass.alarms.push(Alarm::Refused {
                 key: intent.key.clone(),
                 purpose: intent.purpose,
@@ -182,7 +189,7 @@ fn understood(error: NodeError) -> Result<Simulated, NodeError> {
         return Ok(Simulated::Refused { reason, data });
     }
     match Answer::of(&error) {
-        Answer::NoFunds(reason) => Ok(Simulated::NoFunds(reason)),
+        answer @ (Answer::NoFunds(_) | Answer::Rejected(_)) => Ok(Simulated::Unclear(answer)),
         _ => Err(error),
     }
 }

@@ -29,9 +29,13 @@ impl Running {
         let rig = Rig::with(chain, policy);
         let signer = rig.signer();
         let (stop, stopped) = oneshot::channel::<()>();
-        let task = tokio::spawn(rig.sender.run(async {
-            let _ = stopped.await;
-        }));
+        let sender = rig.sender;
+        let task = tokio::spawn(async move {
+            let stopped = async {
+                let _ = stopped.await;
+            };
+            sender.run(stopped).await;
+        });
         Self {
             chain: rig.chain,
             outbox: rig.outbox,

@@ -34,6 +34,7 @@ mod deploying_orgs;
 mod deployment;
 mod events;
 mod fixture;
+mod node;
 mod reading;
 mod sending;
 mod settling;

@@ -15,6 +15,7 @@ const BUMP: Duration = Duration::from_secs(60);
 const RESEND: Duration = Duration::from_secs(15);
 
 on_every_chain! {
+    a_call_that_the_node_cannot_simulate_rests_and_the_others_go_on,
     a_stalled_transaction_is_replaced_by_a_dearer_one,
     the_attempt_that_is_mined_counts_whichever_it_is,
     at_the_ceiling_it_waits_and_says_so,
@@ -302,4 +303,25 @@ async fn stored_bytes_are_what_the_database_says_they_are(chain: Chain) {
         .unwrap();
     assert_eq!(mined.inner.encoded_2718(), attempt.raw);
     assert_eq!(rig.chain.wire.raw()[0], attempt.raw);
+}
+
+async fn a_call_that_the_node_cannot_simulate_rests_and_the_others_go_on(chain: Chain) {
+    let mut rig = Rig::on(chain);
+    rig.chain
+        .wire
+        .fail("eth_estimateGas", 1, Fault::Says(-32000, "no such luck"));
+    rig.ask_for_org("unlucky").await;
+    rig.ask_for_org("other").await;
+    rig.drive().await;
+    assert_eq!(
+        (rig.state("unlucky"), rig.state("other")),
+        (TxState::Queued, TxState::Mined)
+    );
+    let alarms = rig.handle.health().alarms;
+    assert!(
+        matches!(&alarms[..], [Alarm::Refused { key, .. }] if key == "unlucky"),
+        "{alarms:?}"
+    );
+    rig.after(RESEND).await;
+    assert_eq!(rig.state("unlucky"), TxState::Mined);
 }
