@@ -130,7 +130,16 @@ impl Stage<'_> {
         server.answers(at, Some("/health"), PATIENCE, self.stop)?;
         println!("── demo organization");
         let seeded = self.seed(at)?;
-        println!("{}", banner::of(at, self.chain_at, &seeded, &self.folder));
+        println!(
+            "{}",
+            banner::of(
+                at,
+                self.chain_at,
+                &seeded,
+                &self.folder,
+                &self.built.join("haithe")
+            )
+        );
         while !options.once && !self.stop.requested() {
             for program in [&mut *server, &mut *chain] {
                 if let Some(status) = program.ended()? {
@@ -177,23 +186,33 @@ impl Stage<'_> {
             None => bail!("`haithe chain deploy` printed no {name}"),
         };
         let rpc = format!("http://{}", self.chain_at);
-        let mut command = Command::new(self.built.join("haithe"));
-        command
-            .args(["--profile", "dev", "--config-dir"])
-            .arg(self.root.join("config"))
-            .arg("serve")
-            .env("PORT", at.port().to_string())
-            .env(
+        let settings = [
+            ("HAITHE_PROFILE", "dev".to_owned()),
+            (
+                "HAITHE_CONFIG_DIR",
+                self.root.join("config").display().to_string(),
+            ),
+            ("PORT", at.port().to_string()),
+            (
                 "DATABASE_URL",
                 format!("sqlite://{}", self.folder.join("haithe.db").display()),
-            )
-            .env("BLOCKCHAIN_PROVIDER_URL", &rpc)
-            .env("HAITHE__CHAIN__PUBLIC_RPC_URL", &rpc)
-            .env("HAITHE__CHAIN__ORCHESTRATOR", fact("orchestrator")?)
-            .env("HAITHE__CHAIN__START_BLOCK", fact("start_block")?)
-            .env("SERVER_PVT_KEY", &self.account(0)?.key)
-            .env("JWT_SECRET", secrets.jwt)
-            .env("API_KEY_SIGNING_KEY", secrets.api_keys);
+            ),
+            ("BLOCKCHAIN_PROVIDER_URL", rpc.clone()),
+            ("HAITHE__CHAIN__PUBLIC_RPC_URL", rpc),
+            ("HAITHE__CHAIN__ORCHESTRATOR", fact("orchestrator")?),
+            ("HAITHE__CHAIN__START_BLOCK", fact("start_block")?),
+            ("SERVER_PVT_KEY", self.account(0)?.key.clone()),
+            ("JWT_SECRET", secrets.jwt),
+            ("API_KEY_SIGNING_KEY", secrets.api_keys),
+        ];
+        // For `haithe ledger check` and its like, beside the running server.
+        let lines: String = settings
+            .iter()
+            .map(|(name, value)| format!("export {name}='{value}'\n"))
+            .collect();
+        fs::write(self.folder.join("haithe.env"), lines).context("writing haithe.env")?;
+        let mut command = Command::new(self.built.join("haithe"));
+        command.arg("serve").envs(settings);
         Ok(command)
     }
 

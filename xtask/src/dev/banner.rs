@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::{net::SocketAddr, path::Path};
 
 /// Addresses, and commands to try.
-pub fn of(server: SocketAddr, chain: SocketAddr, seeded: &Value, folder: &Path) -> String {
+pub fn of(server: SocketAddr, chain: SocketAddr, seeded: &Value, folder: &Path, haithe: &Path) -> String {
     let text = |name: &str| seeded.get(name).and_then(Value::as_str).unwrap_or_default();
     let (base_url, key, model) = (text("base_url"), text("api_key"), text("model"));
     format!(
@@ -27,11 +27,19 @@ Ask the sandbox; the answer is charged, and a few seconds later settled on the c
 The same as a stream: add "stream": true and curl's -N.
 From any OpenAI SDK: base_url = "{base_url}", api_key = the key above.
 
-The answer's header x-haithe-call names its receipt. Ctrl-C stops everything; the next run continues.
+The answer's header x-haithe-call names its receipt. In another shell:
+
+  . {folder}/haithe.env
+  {haithe} ledger check                 # do the books and the chain agree?
+  {haithe} receipt audit --org {org}          # do the receipts add up to what was taken?
+
+Ctrl-C stops everything; the next run continues.
 "#,
         orchestrator = text("orchestrator"),
         token = text("token"),
         organization = text("organization_address"),
         folder = folder.display(),
+        haithe = haithe.display(),
+        org = seeded.get("organization_id").and_then(Value::as_i64).unwrap_or(1),
     )
 }
