@@ -41,6 +41,13 @@ pub(crate) struct Shared {
 /// A running chain. Clones are handles to the same chain, which ends with the last of them.
 #[derive(Clone, Debug)]
 pub struct DevChain {
+    owner: Arc<Owner>,
+}
+
+/// What the handles own together. The mining thread only borrows the chain: when the last handle
+/// goes, the thread is waited for, and the journal's file is free as soon as the drop returns.
+#[derive(Debug)]
+struct Owner {
     shared: Arc<Shared>,
 }
 
@@ -79,12 +86,14 @@ impl DevChain {
             .ticker
             .follow(config.mining, Arc::downgrade(&shared))
             .map_err(StartError::Thread)?;
-        Ok(Self { shared })
+        Ok(Self {
+            owner: Arc::new(Owner { shared }),
+        })
     }
 
     /// The chain's EIP-155 id.
     pub fn chain_id(&self) -> u64 {
-        self.shared.chain_id
+        self.owner.shared.chain_id
     }
 
     /// An alloy client on this chain, for `ProviderBuilder::connect_client`. It polls every 5 ms.
@@ -167,7 +176,12 @@ impl DevChain {
         node.mining = mining;
         node.mine_instantly();
         drop(node);
-        if let Err(error) = self.shared.ticker.follow(mining, Arc::downgrade(&self.shared)) {
+        if let Err(error) = self
+            .owner
+            .shared
+            .ticker
+            .follow(mining, Arc::downgrade(&self.owner.shared))
+        {
             tracing::error!(%error, "the mining thread cannot be started; no blocks will be made");
         }
     }
@@ -309,11 +323,15 @@ impl DevChain {
 
     /// The node, for the length of one call.
     pub(crate) fn node(&self) -> MutexGuard<'_, Node> {
-        self.shared.node()
+        self.owner.shared.node()
     }
 
     pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
-        self.shared.faults.lock().unwrap_or_else(PoisonError::into_inner)
+        self.owner
+            .shared
+            .faults
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -336,9 +354,9 @@ impl Shared {
     }
 }
 
-impl Drop for Shared {
+impl Drop for Owner {
     fn drop(&mut self) {
-        self.ticker.stop();
+        self.shared.ticker.stop();
     }
 }
 

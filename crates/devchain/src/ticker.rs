@@ -4,7 +4,7 @@ use crate::{Mining, chain::Shared};
 use std::{
     io,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -14,7 +14,7 @@ const SHORTEST: Duration = Duration::from_millis(1);
 #[derive(Debug, Default)]
 struct Orders {
     interval: Option<Duration>,
-    running: bool,
+    thread: Option<JoinHandle<()>>,
     stop: bool,
 }
 
@@ -36,21 +36,25 @@ impl Ticker {
             Mining::Interval(interval) => Some(interval.max(SHORTEST)),
             Mining::Instant | Mining::Manual => None,
         };
-        if orders.interval.is_some() && !orders.running {
+        if orders.interval.is_some() && orders.thread.is_none() {
             let me = Arc::clone(self);
-            thread::Builder::new()
-                .name("devchain-mining".to_owned())
-                .spawn(move || me.run(&chain))?;
-            orders.running = true;
+            let name = "devchain-mining".to_owned();
+            orders.thread = Some(thread::Builder::new().name(name).spawn(move || me.run(&chain))?);
         }
         self.changed.notify_all();
         Ok(())
     }
 
-    /// Ends the thread.
+    /// Ends the thread and waits until it has let go of the chain.
     pub fn stop(&self) {
-        self.lock().stop = true;
+        let mut orders = self.lock();
+        orders.stop = true;
+        let thread = orders.thread.take();
+        drop(orders);
         self.changed.notify_all();
+        if let Some(Err(_)) = thread.map(JoinHandle::join) {
+            tracing::error!("the mining thread ended early");
+        }
     }
 
     fn run(&self, chain: &Weak<Shared>) {
