@@ -57,8 +57,13 @@ struct Field {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct OutputLimit {
     field: Field,
+    /// [`UNSTATED`] when the field is null.
     tokens: u64,
 }
+
+/// A field that is there and says nothing. Its value must be replaced, not joined by a second field
+/// of the same name, of which a provider may read either.
+const UNSTATED: u64 = u64::MAX;
 
 /// A checked chat request.
 #[derive(Debug, Clone)]
@@ -66,7 +71,8 @@ pub struct ChatRequest {
     body: Bytes,
     /// Where the first field goes: just after the opening brace.
     first: usize,
-    model: Option<(Field, String)>,
+    /// The field, and its text unless that is null.
+    model: Option<(Field, Option<String>)>,
     stream: bool,
     stream_options: Option<Field>,
     include_usage: bool,
@@ -121,8 +127,8 @@ impl ChatRequest {
         let null = crate::json::is_null(raw);
         match entry.name.as_ref() {
             "messages" => self.media = messages::check(raw)?,
-            "model" if !null => {
-                let name: String = serde_json::from_str(raw)
+            "model" => {
+                let name: Option<String> = serde_json::from_str(raw)
                     .map_err(|_| CompletionError::invalid("model", "model must be a text"))?;
                 self.model = Some((entry.field(text)?, name));
             }
@@ -139,8 +145,8 @@ impl ChatRequest {
                         CompletionError::invalid("n", format!("n must be a whole number from 1 to {most}"))
                     })?;
             }
-            "max_tokens" if !null => self.max_tokens = Some(output_limit(entry, text)?),
-            "max_completion_tokens" if !null => {
+            "max_tokens" => self.max_tokens = Some(output_limit(entry, text)?),
+            "max_completion_tokens" => {
                 self.max_completion_tokens = Some(output_limit(entry, text)?);
             }
             "stream_options" => {
@@ -162,7 +168,7 @@ impl ChatRequest {
 
     /// The model asked for; `None` leaves the choice to the project.
     pub fn model(&self) -> Option<&str> {
-        self.model.as_ref().map(|(_, name)| name.as_str())
+        self.model.as_ref().and_then(|(_, name)| name.as_deref())
     }
 
     /// Whether an event stream is asked for.
@@ -188,7 +194,8 @@ impl ChatRequest {
     /// The smallest bound on output that the caller stated.
     pub fn max_output(&self) -> Option<u64> {
         let limits = [&self.max_tokens, &self.max_completion_tokens];
-        limits.into_iter().flatten().map(|limit| limit.tokens).min()
+        let stated = limits.into_iter().flatten().filter(|limit| limit.tokens != UNSTATED);
+        stated.map(|limit| limit.tokens).min()
     }
 
     /// The texts of the messages and definitions, for counting tokens. Reads the body again.
@@ -211,8 +218,9 @@ impl ChatRequest {
 }
 
 fn output_limit(entry: &Entry<'_>, text: &str) -> Result<OutputLimit, CompletionError> {
-    let tokens = serde_json::from_str(entry.value.get())
+    let tokens = serde_json::from_str::<Option<u64>>(entry.value.get())
         .ok()
+        .map(|tokens| tokens.unwrap_or(UNSTATED))
         .filter(|tokens| *tokens >= 1)
         .ok_or_else(|| {
             let name = entry.name.as_ref();

@@ -1,6 +1,6 @@
 //! The upstream request: the caller's bytes with a few values replaced.
 
-use super::{ChatRequest, OutputLimit};
+use super::{ChatRequest, OutputLimit, UNSTATED};
 use crate::{
     catalogue::{Model, OutputField},
     error::CompletionError,
@@ -30,7 +30,7 @@ pub(super) fn for_upstream(request: &ChatRequest, model: &Model, max_output: u64
 
 fn name_model<'a>(request: &ChatRequest, model: &'a Model, edits: &mut Vec<Edit<'a>>) {
     match &request.model {
-        Some((_, name)) if *name == model.upstream_name => {}
+        Some((_, Some(name))) if *name == model.upstream_name => {}
         Some((field, _)) => edits.push(Edit {
             at: field.value.clone(),
             new: format!("\"{}\"", model.upstream_name).into(),
@@ -64,7 +64,7 @@ fn bound_output(request: &ChatRequest, obeyed: OutputField, most: u64, edits: &m
     match (request.limit(obeyed), request.limit(other)) {
         (Some(limit), also) => {
             lower(limit);
-            also.map(lower);
+            also.filter(|also| also.tokens != UNSTATED).map(lower);
         }
         (None, Some(limit)) => {
             lower(limit);

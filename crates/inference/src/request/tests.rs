@@ -69,6 +69,32 @@ fn null_means_absent() {
 }
 
 #[test]
+fn a_null_is_replaced_and_never_joined_by_a_second_field_of_its_name() {
+    for (nulls, field, expected) in [
+        (r#""max_tokens":null"#, OutputField::MaxTokens, r#""max_tokens":50"#),
+        (
+            r#""max_tokens":null"#,
+            OutputField::MaxCompletionTokens,
+            r#""max_completion_tokens":50"#,
+        ),
+        (
+            r#""max_tokens":null,"max_completion_tokens":7"#,
+            OutputField::MaxTokens,
+            r#""max_tokens":50,"max_completion_tokens":7"#,
+        ),
+        (
+            r#""max_tokens":7,"max_completion_tokens":null"#,
+            OutputField::MaxTokens,
+            r#""max_tokens":7,"max_completion_tokens":null"#,
+        ),
+    ] {
+        let body = format!("{{\"model\":null,{MESSAGES},{nulls}}}");
+        let sent = upstream(&body, field, 50);
+        assert_eq!(sent, format!("{{\"model\":\"up\",{MESSAGES},{expected}}}"));
+    }
+}
+
+#[test]
 fn a_broken_rule_is_named_with_its_field() {
     for (body, param) in [
         ("", None),
