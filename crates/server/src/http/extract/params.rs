@@ -126,12 +126,10 @@ impl Params {
         if body.trim_ascii().is_empty() {
             return Ok(());
         }
-        let Fields(fields) = serde_json::from_slice(body).map_err(|error| {
-            ApiError::bad_request("invalid_json", format!("the body must be a JSON object: {error}"))
-        })?;
+        let Fields(fields) = serde_json::from_slice(body).map_err(|error| invalid_json(&error))?;
         let mut seen = BTreeMap::new();
         for (name, raw) in fields {
-            let given = Given::of(&raw)?;
+            let given = Given::of(&raw).map_err(|problem| ApiError::parameter(&name, problem))?;
             let differs = self.0.get(&name).is_some_and(|before| *before != given);
             if differs || seen.insert(name.clone(), ()).is_some() {
                 return Err(twice(&name));
@@ -140,6 +138,10 @@ impl Params {
         }
         Ok(())
     }
+}
+
+fn invalid_json(error: &serde_json::Error) -> ApiError {
+    ApiError::bad_request("invalid_json", format!("the body must be a JSON object: {error}"))
 }
 
 fn twice(name: &str) -> ApiError {
@@ -152,10 +154,12 @@ fn twice(name: &str) -> ApiError {
 }
 
 impl Given {
-    fn of(raw: &RawValue) -> Result<Self, ApiError> {
+    /// The only JSON that parses raw and not as text is a string with half a surrogate pair.
+    fn of(raw: &RawValue) -> Result<Self, &'static str> {
         let text = raw.get().trim();
         Ok(match text.as_bytes().first() {
-            Some(b'"') => Self::Text(serde_json::from_str(text).map_err(ApiError::internal)?),
+            // Only here does an escape turn out to be half a character.
+            Some(b'"') => Self::Text(serde_json::from_str(text).map_err(|error| invalid_json(&error))?),
             Some(b'{' | b'[') => Self::Json(text.to_owned()),
             _ if text == "null" => Self::Null,
             _ => Self::Text(text.to_owned()),
@@ -272,6 +276,7 @@ mod tests {
             assert_eq!(refusal("", body), "invalid_json", "{body}");
         }
         assert_eq!(refusal("name=%ff", ""), "invalid_query");
+        assert_eq!(refusal("", r#"{"name":"\ud800"}"#), "invalid_parameter");
         let params = params("id=x", r#"{"role":["a"]}"#).unwrap();
         let error = params.required::<i64>("id").unwrap_err();
         assert_eq!(
