@@ -6,6 +6,8 @@ use haithe_billing::{outbox::TxState, ports::TxOutbox};
 const SEND: &str = "eth_sendRawTransaction";
 
 on_every_chain! {
+    bytes_that_could_not_be_stored_are_never_sent,
+    a_database_that_fails_at_any_point_costs_time_and_nothing_else,
     a_crash_before_the_broadcast_sends_the_stored_bytes,
     a_crash_before_the_answer_finds_the_transaction_there,
     a_lost_answer_is_not_taken_for_a_failure,
@@ -151,4 +153,44 @@ async fn a_node_that_is_away_is_waited_for(chain: Chain) {
     rig.drive().await;
     assert_eq!(rig.handle.health().failures, 0);
     assert_eq!(rig.orgs().await, 1);
+}
+
+async fn bytes_that_could_not_be_stored_are_never_sent(chain: Chain) {
+    let mut rig = Rig::on(chain);
+    rig.ask_for_org("acme").await;
+    rig.outbox.fail_next("record_attempt");
+    assert!(rig.sender.step().await.is_err());
+    assert!(rig.chain.wire.raw().is_empty());
+    rig.drive().await;
+    assert_eq!((rig.attempts("acme").len(), rig.orgs().await), (1, 1));
+}
+
+async fn a_database_that_fails_at_any_point_costs_time_and_nothing_else(chain: Chain) {
+    let mut rig = Rig::on(chain);
+    for method in [
+        "assign_nonce",
+        "record_attempt",
+        "mark_mined",
+        "close",
+        "mark_unmined",
+    ] {
+        rig.ask_for_org(method).await;
+        rig.outbox.fail_next(method);
+        if method == "mark_unmined" {
+            rig.drive().await;
+            rig.chain.reorg(1).await;
+        }
+        // Until the failure, through it, and on.
+        for _ in 0..20 {
+            let _ = rig.sender.step().await;
+            rig.chain.mine(1).await;
+        }
+        assert_eq!(rig.state(method), TxState::Done, "{method}");
+        assert_eq!(rig.attempts(method).len(), 1, "{method}");
+    }
+    assert_eq!(rig.orgs().await, 5);
+    assert!(
+        rig.chain.wire.raw().len() <= 6,
+        "one each, and one again after the reorganization"
+    );
 }
