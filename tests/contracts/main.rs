@@ -23,6 +23,7 @@ mod operations;
 mod people;
 mod products;
 mod receipts;
+mod reentrancy;
 mod registry;
 mod regressions;
 mod scene;

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
+import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 
 /// @title A token that behaves as badly as it is told to
 /// @notice For tests. Real tokens do each of these things.
@@ -36,6 +37,9 @@ contract TrickyToken is ERC20 {
     /// @notice Receivers that are refused whatever the mode is.
     mapping(address => bool) public blocked;
 
+    address private _hookTarget;
+    bytes private _hookCall;
+
     constructor(uint8 decimals_) ERC20("Tricky", "TRICK") {
         _decimals = decimals_;
     }
@@ -56,7 +60,21 @@ contract TrickyToken is ERC20 {
         blocked[receiver] = isBlocked;
     }
 
+    /// @notice Makes every transfer call `target` first; a refusal becomes the transfer's own. Zero ends it.
+    function setHook(address target, bytes calldata call) external {
+        _hookTarget = target;
+        _hookCall = call;
+    }
+
+    /// @notice Makes several calls in one transaction: the token can be a server, a creator or an owner.
+    function relay(address target, bytes[] calldata calls) external {
+        for (uint256 i; i < calls.length; ++i) {
+            Address.functionCall(target, calls[i]);
+        }
+    }
+
     function transfer(address to, uint256 amount) public override returns (bool) {
+        if (_hookTarget != address(0)) Address.functionCall(_hookTarget, _hookCall);
         if (blocked[to] || mode == Mode.Reverts) revert Refused(to);
         if (mode == Mode.ReturnsFalse) return false;
         if (mode == Mode.Lies) return true;
