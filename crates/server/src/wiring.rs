@@ -144,7 +144,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         CompletionPorts {
             holds: Holds::new(ledger.clone(), chain.gate),
             providers: offer.providers,
-            counter: Arc::new(Tiktoken::default()),
+            counter: Arc::new(Tiktoken),
             clock: clock.clone(),
             random: random.clone(),
             tasks: Arc::new(tasks.clone()),

@@ -267,10 +267,6 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
     let ledger = Arc::new(mocks.ledger);
     let gate = Arc::new(SettlementGate::new(clock.clone(), Duration::from_secs(86_400)));
     let decimals = Decimals::new(18).unwrap();
-    let gate = Arc::new(SettlementGate::new(
-        clock.clone(),
-        std::time::Duration::from_secs(86_400),
-    ));
     let completions = Completions::new(
         catalogue.clone(),
         CompletionPorts {

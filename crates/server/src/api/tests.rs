@@ -3,7 +3,6 @@
 use super::testing::*;
 use axum::body::Body;
 use haithe_billing::hold::HoldError;
-use haithe_identity::ports::MockApiKeyStore;
 use haithe_inference::ports::{MockChatModel, UpstreamAnswer, UpstreamError};
 use haithe_kernel::{StoreError, Usdt};
 use http::{HeaderValue, Request, StatusCode, request::Builder};
@@ -228,8 +227,10 @@ async fn a_panic_is_a_500_that_leaks_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_takes_too_long_is_given_up() {
-    let mut mocks = Mocks::default();
-    mocks.deadline = Duration::from_secs(1);
+    let mocks = Mocks {
+        deadline: Duration::from_secs(1),
+        ..Mocks::default()
+    };
     let body = Body::from_stream(futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
     let request = authorized("POST", "/api/v1/projects").body(body).unwrap();
     assert_eq!(refusal(mocks, request).await, is(503, "deadline_exceeded"));
@@ -239,7 +240,6 @@ async fn a_request_that_takes_too_long_is_given_up() {
 async fn the_default_key_is_made_by_nothing_but_a_plain_get() {
     let untouched = || {
         let mut mocks = Mocks::default();
-        mocks.api_keys = MockApiKeyStore::new();
         mocks.api_keys.expect_create().never();
         mocks
     };

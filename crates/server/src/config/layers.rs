@@ -264,6 +264,8 @@ fn lay(below: &mut Table, above: Table, at: &str, place: &str, origins: &mut BTr
         };
         match (below.get_mut(&key), value) {
             (Some(Value::Table(below)), Value::Table(above)) => lay(below, above, &path, place, origins),
+            // What a file merely repeats was not set by it.
+            (Some(below), value) if *below == value => {}
             (_, value) => {
                 origins.insert(path, place.to_owned());
                 below.insert(key, value);

@@ -7,10 +7,19 @@ use axum::{
 use haithe_inference::dialect::class;
 use haithe_kernel::{Failure, Kind};
 use http::StatusCode;
-use std::{borrow::Cow, error::Error, fmt, sync::Arc};
+use std::{
+    borrow::Cow,
+    error::Error,
+    fmt,
+    ops::{Deref, DerefMut},
+    sync::Arc,
+};
 
 /// What a caller is told, in whichever dialect, and what the log is told beside it.
-pub struct ApiError {
+pub struct ApiError(Box<Details>);
+
+/// See [`ApiError`], which keeps them behind one pointer.
+pub struct Details {
     pub(crate) status: StatusCode,
     /// OpenAI's `error.type`.
     pub(crate) kind: Cow<'static, str>,
@@ -51,7 +60,7 @@ impl ApiError {
         } else {
             "invalid_request_error"
         };
-        Self {
+        Self(Box::new(Details {
             status,
             kind: Cow::Borrowed(kind),
             code: Cow::Borrowed(code),
@@ -59,7 +68,7 @@ impl ApiError {
             param: None,
             retry_after: None,
             cause: None,
-        }
+        }))
     }
 
     /// A request that cannot be understood.
@@ -129,7 +138,7 @@ impl ApiError {
 impl<F: Failure> From<F> for ApiError {
     fn from(failure: F) -> Self {
         let kind = failure.kind();
-        Self {
+        Self(Box::new(Details {
             status: status_of(kind),
             kind: Cow::Borrowed(class(kind)),
             code: Cow::Borrowed(failure.code()),
@@ -137,7 +146,20 @@ impl<F: Failure> From<F> for ApiError {
             param: None,
             retry_after: failure.retry_after(),
             cause: Some(Box::new(failure)),
-        }
+        }))
+    }
+}
+
+impl Deref for ApiError {
+    type Target = Details;
+    fn deref(&self) -> &Details {
+        &self.0
+    }
+}
+
+impl DerefMut for ApiError {
+    fn deref_mut(&mut self) -> &mut Details {
+        &mut self.0
     }
 }
 

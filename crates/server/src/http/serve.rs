@@ -74,7 +74,13 @@ where
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok(accepted) => return accepted,
+            Ok((stream, peer)) => {
+                // With Nagle's delay on, a stream's small writes meet delayed acknowledgements: 40 ms each.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "TCP_NODELAY could not be set");
+                }
+                return (stream, peer);
+            }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -88,10 +94,6 @@ where
     S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
-    // With Nagle's delay on, small writes of a stream meet delayed acknowledgements: 40 ms each.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY could not be set");
-    }
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer));
@@ -118,5 +120,149 @@ where
     };
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "a connection ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{Router, routing::get};
+    use std::io::ErrorKind;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        sync::Notify,
+        task::JoinHandle,
+        time::timeout,
+    };
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+    const SOON: Duration = Duration::from_secs(5);
+
+    struct Server {
+        address: SocketAddr,
+        stop: Stop,
+        serving: JoinHandle<()>,
+        /// Lets one waiting request be answered.
+        answer: Arc<Notify>,
+    }
+
+    async fn start(limits: ConnectionLimits) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let answer = Arc::new(Notify::new());
+        let (stop, gate) = (Stop::default(), answer.clone());
+        let router: Router = Router::new().route("/", get(async || "at once")).route(
+            "/wait",
+            get(async move || {
+                gate.notified().await;
+                "at last"
+            }),
+        );
+        let serving = tokio::spawn(serve(listener, router, limits, stop.clone()));
+        Server {
+            address,
+            stop,
+            serving,
+            answer,
+        }
+    }
+
+    fn limits() -> ConnectionLimits {
+        ConnectionLimits {
+            connections: 16,
+            header_time: Duration::from_secs(60),
+            header_bytes: 16_384,
+            write_stall: Duration::from_secs(60),
+        }
+    }
+
+    async fn connect(server: &Server) -> TcpStream {
+        TcpStream::connect(server.address).await.unwrap()
+    }
+
+    async fn read(stream: &mut TcpStream) -> String {
+        let mut buffer = vec![0; 4096];
+        let length = timeout(SOON, stream.read(&mut buffer)).await.unwrap();
+        match length {
+            Ok(length) => String::from_utf8_lossy(&buffer[..length]).into_owned(),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => String::new(),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_finish_its_head_is_cut() {
+        let mut limits = limits();
+        limits.header_time = Duration::from_millis(200);
+        let server = start(limits).await;
+        let mut slow = connect(&server).await;
+        slow.write_all(b"GET / HTTP/1.1\r\nx: ").await.unwrap();
+        let rest = read(&mut slow).await;
+        assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 408"), "{rest}");
+    }
+
+    #[tokio::test]
+    async fn a_head_beyond_its_bound_is_refused() {
+        let server = start(limits()).await;
+        let mut client = connect(&server).await;
+        let head = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(20_000));
+        client.write_all(head.as_bytes()).await.unwrap();
+        assert!(read(&mut client).await.starts_with("HTTP/1.1 431"));
+    }
+
+    #[tokio::test]
+    async fn a_client_beyond_the_limit_is_served_once_another_leaves() {
+        let mut limits = limits();
+        limits.connections = 1;
+        let server = start(limits).await;
+        let mut first = connect(&server).await;
+        first.write_all(REQUEST).await.unwrap();
+        assert!(read(&mut first).await.contains("at once"));
+        let mut second = connect(&server).await;
+        second.write_all(REQUEST).await.unwrap();
+        let early = timeout(Duration::from_millis(200), second.readable()).await;
+        assert!(early.is_err(), "the second client must wait");
+        drop(first);
+        assert!(read(&mut second).await.contains("at once"));
+    }
+
+    #[tokio::test]
+    async fn a_stop_lets_a_request_in_flight_finish_and_takes_no_new_client() {
+        let server = start(limits()).await;
+        let mut busy = connect(&server).await;
+        busy.write_all(b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        let mut idle = connect(&server).await;
+        idle.write_all(REQUEST).await.unwrap();
+        assert!(read(&mut idle).await.contains("at once"));
+        server.stop.accepting.cancel();
+        assert_eq!(read(&mut idle).await, "", "an idle connection is closed");
+        server.answer.notify_one();
+        assert!(read(&mut busy).await.contains("at last"));
+        timeout(SOON, server.serving).await.unwrap().unwrap();
+        assert!(TcpStream::connect(server.address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_stop_out_of_patience_cuts_what_is_left() {
+        let server = start(limits()).await;
+        let mut busy = connect(&server).await;
+        busy.write_all(b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        server.stop.accepting.cancel();
+        server.stop.connections.cancel();
+        assert_eq!(read(&mut busy).await, "");
+        timeout(SOON, server.serving).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn small_writes_are_not_delayed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = accept(&listener).await;
+        assert!(stream.nodelay().unwrap());
+        drop(client);
     }
 }
