@@ -13,7 +13,7 @@ use haithe_server::{
     config::{Config, Environment},
 };
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 use tempfile::TempDir;
 
 /// The key that the provider expects; no answer may ever contain it.
@@ -154,12 +154,11 @@ pub mod models {
     pub const BOTH: (i64, &str) = (3, "both");
     pub const FREE: (i64, &str) = (4, "free");
     pub const SANDBOX: (i64, &str) = (5, "sandbox");
-    pub const FALLING: (i64, &str) = (6, "falling");
     pub const INACTIVE: (i64, &str) = (7, "inactive");
     pub const KEYLESS: (i64, &str) = (8, "keyless");
     pub const DEAD: (i64, &str) = (9, "dead");
     /// Those a test organization enables.
-    pub const USUAL: [(i64, &str); 6] = [PER_CALL, PER_TOKEN, BOTH, FREE, SANDBOX, FALLING];
+    pub const USUAL: [(i64, &str); 5] = [PER_CALL, PER_TOKEN, BOTH, FREE, SANDBOX];
 }
 
 /// Prices are chosen so that a reader can compute with them: a token of input costs 1,000 nano, a
@@ -236,17 +235,6 @@ price = {{ per_call = "0.001", input = "1", output = "2" }}
 context = 100000
 max_output = 1000
 capabilities = ["streaming"]
-
-[[models]]
-id = 6
-name = "falling"
-display_name = "A dead provider with a fallback"
-provider = "dead"
-price = {{ per_call = "0.2" }}
-context = 100000
-max_output = 1000
-capabilities = ["streaming"]
-fallbacks = ["per-call"]
 
 [[models]]
 id = 7
@@ -477,13 +465,49 @@ impl Tenant {
         self.api_key(json!({"project_id": self.project_id})).await
     }
 
-    /// The receipt of a call, as the owner reads it.
+    /// The receipt of a call, as the owner reads it. One that is on its way to disk is waited for.
     pub async fn receipt(&self, call: &str) -> Value {
-        self.owner
-            .client
-            .get(&format!("/v1/receipts/{call}"))
-            .data()
-            .await
+        let path = format!("/v1/receipts/{call}");
+        crate::eventually(&format!("the receipt of {call} is written"), async || {
+            let answer = self.owner.client.get(&path).send().await;
+            answer.status.is_success().then(|| answer.data())
+        })
+        .await
+    }
+
+    /// Every receipt of the organization: nano-USDT charged, by call.
+    pub async fn receipts(&self) -> BTreeMap<String, i64> {
+        let path = format!("/v1/orgs/{}/receipts", self.org_id);
+        let mut all = BTreeMap::new();
+        let mut after = None::<String>;
+        loop {
+            let mut query = vec![("limit", "200")];
+            query.extend(after.as_deref().map(|after| ("after", after)));
+            let page = self.owner.client.get(&path).query(&query).data().await;
+            let page = page.as_array().expect("a list");
+            for receipt in page {
+                let call = receipt["id"].as_str().expect("an id").to_owned();
+                let twice = all.insert(call.clone(), usdt(&receipt["charged_usdt"]).nano());
+                assert_eq!(twice, None, "{call} has two receipts");
+                after = Some(call);
+            }
+            if page.len() < 200 {
+                return all;
+            }
+        }
+    }
+
+    /// Waits until no money is held and every charge is on disk; gives the receipts.
+    pub async fn at_rest(&self) -> BTreeMap<String, i64> {
+        crate::eventually("every hold is gone and every charge written", async || {
+            if self.balance().await.held != Usdt::ZERO {
+                return None;
+            }
+            let receipts = self.receipts().await;
+            let sum: i64 = receipts.values().sum();
+            (sum == self.expenditure().await.nano()).then_some(receipts)
+        })
+        .await
     }
 }
 

@@ -5,8 +5,10 @@
 //! so in a process that can be killed, and [`client`] speaks to it. The suites are the test
 //! targets of this package, one binary per area, so that a suite links once.
 
+pub mod app;
 pub mod chain;
 pub mod client;
+pub mod program;
 pub mod upstream;
 pub mod wallets;
 

@@ -1,0 +1,15 @@
+//! The service as its callers meet it: over HTTP, with a chain, a provider and a database around it.
+
+mod api_keys;
+mod bad_input;
+mod context_headers;
+mod funds;
+mod login;
+mod organizations;
+mod outcomes;
+mod pass_through;
+mod roles;
+mod settlement;
+mod story;
+mod streams;
+mod wire;

@@ -1,0 +1,4 @@
+//! Money under contention and under `kill -9`: never too much spent, nothing lost, nothing doubled.
+
+mod contention;
+mod crashes;
