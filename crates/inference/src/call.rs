@@ -41,7 +41,10 @@ pub(crate) struct Call {
     pub id: CallId,
     pub hold: Hold,
     pub account: Account,
+    /// The model that was asked for, whose price applies.
     pub model: Arc<Model>,
+    /// The provider that is asked, or that answered.
+    pub provider: String,
     pub quote: Quote,
     pub bound: Bound,
     pub request: ChatRequest,
@@ -85,7 +88,7 @@ impl Call {
             api_key: self.account.api_key,
             model: self.model.id,
             model_name: self.model.name.clone(),
-            provider: self.model.provider.clone(),
+            provider: self.provider,
             tokens,
             estimated: reported.is_none(),
             streamed: self.request.stream(),

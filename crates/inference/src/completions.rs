@@ -5,7 +5,8 @@
 //!
 //! | end | charge |
 //! |--|--|
-//! | the provider fails before its first token | none; the hold is given back |
+//! | no provider on the route begins to answer | none; the hold is given back |
+//! | a provider fails before its first token | none; the hold is given back |
 //! | the answer is complete | as reported; counted and flagged when nothing was reported |
 //! | the provider dies mid-stream | what arrived, flagged partial; the stream ends with an error |
 //! | the caller leaves a stream | what was generated, flagged aborted; the provider is stopped |
@@ -13,18 +14,18 @@
 //! | the charge cannot be recorded | the caller gets an error instead of the answer or `[DONE]` |
 
 mod admission;
+mod asking;
 
 use crate::{
-    call::{Call, Charged, Tools},
+    call::{Call, Tools},
     catalogue::{Catalogue, Model},
     error::CompletionError,
-    meter::{Chunk, Document, Meter},
-    ports::{ChatModel, TokenCounter, UpstreamAnswer, UpstreamError, UpstreamRequest},
+    ports::{ChatModel, TokenCounter, UpstreamError},
     request::{ChatRequest, RequestLimits},
-    stream::MeteredStream,
 };
+use asking::{Answered, Candidate, Reply};
 use bytes::Bytes;
-use futures::{StreamExt, channel::oneshot, stream::BoxStream};
+use futures::{channel::oneshot, stream::BoxStream};
 use haithe_billing::{capture::CallOutcome, holds::Holds};
 use haithe_identity::api_key::ApiKey;
 use haithe_kernel::{CallId, Clock, Decimals, Random, Tasks, Usdt, WalletAddress};
@@ -40,6 +41,18 @@ pub struct Caller {
     pub api_key: Option<Arc<ApiKey>>,
     /// Payer and project, resolved and permitted.
     pub context: Arc<CallContext>,
+}
+
+impl Caller {
+    /// Whether a model may answer this caller: enabled, and within the key's scope.
+    fn may_use(&self, model: &Model) -> bool {
+        self.context.models.contains(&model.id) && in_scope(self.api_key.as_deref(), model)
+    }
+}
+
+fn in_scope(key: Option<&ApiKey>, model: &Model) -> bool {
+    let models = key.and_then(|key| key.scope.models.as_ref());
+    models.is_none_or(|models| models.contains(&model.name))
 }
 
 /// An answer, charged already or charged at its end.
@@ -133,27 +146,30 @@ impl Completions {
     pub async fn run(&self, caller: Caller, body: Bytes) -> Result<Answer, CompletionError> {
         let request = ChatRequest::parse(body, self.limits)?;
         let model = self.choose(&caller, request.model())?;
-        let provider = self.ports.providers.get(&model.provider);
-        let provider = Arc::clone(provider.ok_or(UpstreamError::Credentials)?);
+        let route = self.route(&caller, &model);
+        if route.is_empty() {
+            return Err(UpstreamError::Credentials.into());
+        }
         let call = self.admit(&caller, request, model).await?;
-        let upstream = UpstreamRequest {
-            provider: call.model.provider.clone(),
-            body: call.request.for_upstream(&call.model, call.bound.output),
-            stream: call.request.stream(),
-            request_id: call.id.to_string(),
-        };
-        if upstream.stream {
-            self.stream(call, provider, upstream).await
+        let tasks = Arc::clone(&self.ports.tasks);
+        if call.request.stream() {
+            answer(call, route, &tasks).await
         } else {
-            self.json(call, provider, upstream).await
+            // In a task of its own: a caller who leaves cannot lose the charge.
+            let (tell, answered) = oneshot::channel();
+            let work = async move {
+                // Nobody may be listening any more; the charge stands all the same.
+                let _ = tell.send(answer(call, route, &tasks).await);
+            };
+            self.ports.tasks.spawn("completion", Box::pin(work));
+            answered.await.map_err(|_| CompletionError::Interrupted)?
         }
     }
 
     /// The models that calls in this context may use, by number.
     pub fn models(&self, context: &CallContext, key: Option<&ApiKey>) -> Vec<Arc<Model>> {
-        let usable = |model: &&Arc<Model>| {
-            model.active && context.models.contains(&model.id) && key.is_none_or(|key| allows(key, model))
-        };
+        let usable =
+            |model: &&Arc<Model>| model.active && context.models.contains(&model.id) && in_scope(key, model);
         self.catalogue.models().iter().filter(usable).cloned().collect()
     }
 
@@ -176,95 +192,40 @@ impl Completions {
                 model: model.name.clone(),
             });
         }
-        if caller.api_key.as_ref().is_some_and(|key| !allows(key, model)) {
+        if !in_scope(caller.api_key.as_deref(), model) {
             return Err(CompletionError::KeyScope {
                 model: model.name.clone(),
             });
         }
         Ok(Arc::clone(model))
     }
-
-    /// In a task of its own: a caller who leaves cannot lose the charge.
-    async fn json(
-        &self,
-        call: Call,
-        provider: Arc<dyn ChatModel>,
-        upstream: UpstreamRequest,
-    ) -> Result<Answer, CompletionError> {
-        let id = call.id;
-        let (tell, answered) = oneshot::channel();
-        let work = async move {
-            // Nobody may be listening any more; the charge stands all the same.
-            let _ = tell.send(answer(call, provider.as_ref(), upstream).await);
-        };
-        self.ports.tasks.spawn("completion", Box::pin(work));
-        let (body, charged) = answered.await.map_err(|_| CompletionError::Interrupted)??;
-        Ok(Answer::Json {
-            call: id,
-            body,
-            cost: charged.amount(),
-        })
-    }
-
-    async fn stream(
-        &self,
-        call: Call,
-        provider: Arc<dyn ChatModel>,
-        upstream: UpstreamRequest,
-    ) -> Result<Answer, CompletionError> {
-        let id = call.id;
-        let events = match provider.send(upstream).await? {
-            UpstreamAnswer::Stream(events) => events,
-            UpstreamAnswer::Json(body) => return Err(not_a_stream(body)),
-        };
-        let events = MeteredStream::new(events, call, Arc::clone(&self.ports.tasks));
-        let events = events.begin().await?.boxed();
-        Ok(Answer::Stream { call: id, events })
-    }
 }
 
-/// Asks the provider, charges, and gives the document with its cost.
+/// Asks until somebody answers; a document is charged and gets its cost, a stream charges itself.
 async fn answer(
-    call: Call,
-    provider: &dyn ChatModel,
-    upstream: UpstreamRequest,
-) -> Result<(Bytes, Charged), CompletionError> {
-    let UpstreamAnswer::Json(body) = provider.send(upstream).await? else {
-        return Err(failed("a stream came where none was asked for"));
-    };
-    let mut meter = Meter::default();
-    meter.hash(&body);
-    let document = match Document::read(body, &mut meter) {
-        Ok(document) => document,
-        Err(Chunk::Fault(fault)) => return Err(fault.within_answer().into()),
-        Err(_) => return Err(failed("the answer is not a JSON object")),
-    };
-    if !meter.answered() {
-        return Err(failed("the answer is empty"));
+    call: Box<Call>,
+    route: Vec<Candidate>,
+    tasks: &Arc<dyn Tasks>,
+) -> Result<Answer, CompletionError> {
+    let id = call.id;
+    match asking::reply(call, route, tasks).await? {
+        Reply::Stream(events) => Ok(Answer::Stream { call: id, events }),
+        Reply::Document(answered) => {
+            let Answered {
+                call,
+                document,
+                meter,
+            } = *answered;
+            let delivered = meter.produced();
+            let charged = call.charge(meter, CallOutcome::Complete, delivered).await;
+            let charged = charged.map_err(CompletionError::Capture)?;
+            Ok(Answer::Json {
+                call: id,
+                body: document.with_cost(charged.cost, charged.tokens),
+                cost: charged.amount(),
+            })
+        }
     }
-    let delivered = meter.produced();
-    let charged = call
-        .charge(meter, CallOutcome::Complete, delivered)
-        .await
-        .map_err(CompletionError::Capture)?;
-    Ok((document.with_cost(charged.cost, charged.tokens), charged))
-}
-
-/// A provider that was asked for a stream and sent a document: its error, or a failure.
-fn not_a_stream(body: Bytes) -> CompletionError {
-    match crate::fault::Fault::read(&body) {
-        Some(fault) => fault.within_answer().into(),
-        None => failed("a document came where a stream was asked for"),
-    }
-}
-
-fn failed(what: &'static str) -> CompletionError {
-    UpstreamError::Failed(what.into()).into()
-}
-
-fn allows(key: &ApiKey, model: &Model) -> bool {
-    let models = key.scope.models.as_ref();
-    models.is_none_or(|models| models.contains(&model.name))
 }
 
 /// A stranger's text, fit for an error message.

@@ -57,13 +57,10 @@ struct Field {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct OutputLimit {
     field: Field,
-    /// [`UNSTATED`] when the field is null.
-    tokens: u64,
+    /// `None` where the field is null: its value must be replaced, not joined by a second field of
+    /// the same name, of which a provider may read either.
+    tokens: Option<u64>,
 }
-
-/// A field that is there and says nothing. Its value must be replaced, not joined by a second field
-/// of the same name, of which a provider may read either.
-const UNSTATED: u64 = u64::MAX;
 
 /// A checked chat request.
 #[derive(Debug, Clone)]
@@ -194,8 +191,8 @@ impl ChatRequest {
     /// The smallest bound on output that the caller stated.
     pub fn max_output(&self) -> Option<u64> {
         let limits = [&self.max_tokens, &self.max_completion_tokens];
-        let stated = limits.into_iter().flatten().filter(|limit| limit.tokens != UNSTATED);
-        stated.map(|limit| limit.tokens).min()
+        let stated = limits.into_iter().flatten().filter_map(|limit| limit.tokens);
+        stated.min()
     }
 
     /// The texts of the messages and definitions, for counting tokens. Reads the body again.
@@ -220,8 +217,7 @@ impl ChatRequest {
 fn output_limit(entry: &Entry<'_>, text: &str) -> Result<OutputLimit, CompletionError> {
     let tokens = serde_json::from_str::<Option<u64>>(entry.value.get())
         .ok()
-        .map(|tokens| tokens.unwrap_or(UNSTATED))
-        .filter(|tokens| *tokens >= 1)
+        .filter(|tokens| *tokens != Some(0))
         .ok_or_else(|| {
             let name = entry.name.as_ref();
             CompletionError::invalid(name, format!("{name} must be a whole number of 1 or more"))

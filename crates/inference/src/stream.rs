@@ -26,6 +26,8 @@ use std::{
     task::{Context, Poll},
 };
 
+/// Reads taken after `[DONE]`, where only the end of the body should follow.
+const MOST_DRAINED: usize = 8;
 const DONE: &[u8] = b"data: [DONE]\n\n";
 
 /// A provider's event stream.
@@ -37,14 +39,14 @@ enum End {
     Failed(UpstreamError),
 }
 
+/// A charge on its way to the disk.
+type Charging = oneshot::Receiver<Result<Charged, StoreError>>;
+
 enum Phase {
     /// Events come.
     Open,
     /// The charge is being written.
-    Charging {
-        end: End,
-        charged: oneshot::Receiver<Result<Charged, StoreError>>,
-    },
+    Charging { end: End, charged: Charging },
     /// Nothing comes any more, except what is ready.
     Over,
 }
@@ -55,7 +57,7 @@ pub(crate) struct MeteredStream {
     splitter: Splitter,
     meter: Meter,
     /// The call, until it is charged or given back.
-    call: Option<Call>,
+    call: Option<Box<Call>>,
     tasks: Arc<dyn Tasks>,
     wants_usage: bool,
     /// What the caller gets next.
@@ -66,7 +68,9 @@ pub(crate) struct MeteredStream {
     /// Whether something generated was handed on.
     delivered: bool,
     phase: Phase,
-    /// A failure before anything was ready: an answer of its own rather than an event.
+    /// Whether the first event is behind us.
+    begun: bool,
+    /// A failure before that: an answer of its own rather than an event.
     failure: Option<CompletionError>,
     last: Last,
 }
@@ -79,7 +83,7 @@ struct Last {
 }
 
 impl MeteredStream {
-    pub fn new(upstream: Upstream, call: Call, tasks: Arc<dyn Tasks>) -> Self {
+    pub fn new(upstream: Upstream, call: Box<Call>, tasks: Arc<dyn Tasks>) -> Self {
         Self {
             upstream: Some(upstream),
             splitter: Splitter::default(),
@@ -97,16 +101,19 @@ impl MeteredStream {
             usage: None,
             delivered: false,
             phase: Phase::Open,
+            begun: false,
             failure: None,
         }
     }
 
-    /// Waits for the first event, so that a provider that fails before it makes a proper error.
-    pub async fn begin(mut self) -> Result<Self, CompletionError> {
+    /// Waits for the first event, so that a provider that fails before it makes a proper error; the
+    /// call comes back then, uncharged, to be made elsewhere.
+    pub async fn begin(&mut self) -> Result<(), (CompletionError, Option<Box<Call>>)> {
         poll_fn(|cx| self.poll_ready(cx)).await;
+        self.begun = true;
         match self.failure.take() {
-            Some(failure) => Err(failure),
-            None => Ok(self),
+            Some(failure) => Err((failure, self.call.take())),
+            None => Ok(()),
         }
     }
 
@@ -144,12 +151,14 @@ impl MeteredStream {
     }
 
     fn drain(&mut self, cx: &mut Context<'_>) {
-        while let Poll::Ready(read) = self.poll_upstream(cx) {
-            if !matches!(read, Some(Ok(_))) {
-                self.upstream = None;
-                break;
+        for _ in 0..MOST_DRAINED {
+            match self.poll_upstream(cx) {
+                Poll::Pending => return,
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(None | Some(Err(_))) => break,
             }
         }
+        self.upstream = None;
     }
 
     /// Takes one read of the provider's.
@@ -242,8 +251,7 @@ impl MeteredStream {
     fn end(&mut self, end: End) {
         let outcome = match &end {
             End::Complete => CallOutcome::Complete,
-            End::Failed(error) => {
-                tracing::warn!(call.id = %self.last.call, %error, cause = ?error, "a provider's stream failed");
+            End::Failed(_) => {
                 self.upstream = None;
                 CallOutcome::Partial
             }
@@ -251,35 +259,40 @@ impl MeteredStream {
         self.last.head = self.meter.head();
         // What is ready will be handed on before the caller learns of the end.
         let delivered = self.delivered || (self.meter.produced() && !self.ready.is_empty());
-        match (end, self.charge(outcome, delivered)) {
-            (end, Some(charged)) => self.phase = Phase::Charging { end, charged },
-            (end, None) => {
+        let charged = self.charge(outcome, delivered);
+        let End::Failed(error) = end else {
+            return self.wait_for(End::Complete, charged);
+        };
+        if !self.begun && charged.is_none() && self.ready.is_empty() {
+            self.phase = Phase::Over;
+            self.failure = Some(error.into());
+            return;
+        }
+        tracing::warn!(call.id = %self.last.call, %error, cause = ?error, "a provider's stream failed");
+        self.wait_for(End::Failed(error), charged);
+    }
+
+    /// The end is known; it is said once the charge is written, or at once when there is none.
+    fn wait_for(&mut self, end: End, charged: Option<Charging>) {
+        match charged {
+            Some(charged) => self.phase = Phase::Charging { end, charged },
+            None => {
                 self.phase = Phase::Over;
+                self.call = None;
                 if let End::Failed(error) = end {
                     let error = CompletionError::Upstream(error);
-                    if self.ready.is_empty() {
-                        self.ready.push_back(ErrorObject::from(&error).event());
-                        self.failure = Some(error);
-                    } else {
-                        self.ready.push_back(ErrorObject::from(&error).event());
-                    }
+                    self.ready.push_back(ErrorObject::from(&error).event());
                 }
             }
         }
     }
 
-    /// Charges in a task of its own; `None` (and the money given back) when nothing is due.
-    fn charge(
-        &mut self,
-        outcome: CallOutcome,
-        delivered: bool,
-    ) -> Option<oneshot::Receiver<Result<Charged, StoreError>>> {
-        let call = self.call.take()?;
-        let meter = std::mem::take(&mut self.meter);
+    /// Charges in a task of its own; `None` when nothing is due.
+    fn charge(&mut self, outcome: CallOutcome, delivered: bool) -> Option<Charging> {
+        let meter = &self.meter;
         let due = meter.produced() || meter.usage().is_some() || outcome == CallOutcome::Complete;
-        if !due {
-            return None;
-        }
+        let call = self.call.take_if(|_| due)?;
+        let meter = std::mem::take(&mut self.meter);
         let (tell, charged) = oneshot::channel();
         let work = async move {
             // Nobody may be listening any more; the charge stands all the same.

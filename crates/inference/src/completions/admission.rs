@@ -26,7 +26,7 @@ impl Completions {
         caller: &Caller,
         request: ChatRequest,
         model: Arc<Model>,
-    ) -> Result<Call, CompletionError> {
+    ) -> Result<Box<Call>, CompletionError> {
         let started_at = self.ports.clock.now();
         let id = self.new_id(started_at);
         let quote = quote(caller, &model);
@@ -58,7 +58,7 @@ impl Completions {
             }
         };
         let output = quote.affordable_output(hold.amount(), bound);
-        Ok(Call {
+        Ok(Box::new(Call {
             id,
             hold,
             account: Account {
@@ -66,13 +66,14 @@ impl Completions {
                 wallet: caller.wallet,
                 api_key: caller.api_key.as_ref().map(|key| key.id),
             },
+            provider: String::new(),
             model,
             quote,
             bound: Bound { output, ..bound },
             request,
             started_at,
             tools: self.tools.clone(),
-        })
+        }))
     }
 
     /// What the request itself says about its size.

@@ -2,5 +2,6 @@
 
 mod admission;
 mod json;
+mod routes;
 mod stage;
 mod streams;

@@ -1,6 +1,6 @@
 //! The upstream request: the caller's bytes with a few values replaced.
 
-use super::{ChatRequest, OutputLimit, UNSTATED};
+use super::{ChatRequest, OutputLimit};
 use crate::{
     catalogue::{Model, OutputField},
     error::CompletionError,
@@ -54,7 +54,7 @@ fn bound_output(request: &ChatRequest, obeyed: OutputField, most: u64, edits: &m
         OutputField::MaxCompletionTokens => OutputField::MaxTokens,
     };
     let mut lower = |limit: &OutputLimit| {
-        if limit.tokens > most {
+        if limit.tokens.is_none_or(|tokens| tokens > most) {
             edits.push(Edit {
                 at: limit.field.value.clone(),
                 new: most.to_string().into(),
@@ -64,7 +64,7 @@ fn bound_output(request: &ChatRequest, obeyed: OutputField, most: u64, edits: &m
     match (request.limit(obeyed), request.limit(other)) {
         (Some(limit), also) => {
             lower(limit);
-            also.filter(|also| also.tokens != UNSTATED).map(lower);
+            also.filter(|also| also.tokens.is_some()).map(lower);
         }
         (None, Some(limit)) => {
             lower(limit);

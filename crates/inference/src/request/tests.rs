@@ -71,7 +71,11 @@ fn null_means_absent() {
 #[test]
 fn a_null_is_replaced_and_never_joined_by_a_second_field_of_its_name() {
     for (nulls, field, expected) in [
-        (r#""max_tokens":null"#, OutputField::MaxTokens, r#""max_tokens":50"#),
+        (
+            r#""max_tokens":null"#,
+            OutputField::MaxTokens,
+            r#""max_tokens":50"#,
+        ),
         (
             r#""max_tokens":null"#,
             OutputField::MaxCompletionTokens,

@@ -91,6 +91,29 @@ provider = "p"
 price = { input = "0.001", output = "0.002" }
 context = 120
 max_output = 20
+
+[providers.q]
+base_url = "http://q.example/v1"
+
+[[models]]
+id = 6
+name = "falling"
+display_name = "Answered by others when q fails"
+provider = "q"
+price = { input = "0.003", output = "0.003" }
+context = 100000
+max_output = 2000
+fallbacks = ["gone", "disabled", "tiny", "tokens", "calls"]
+
+[[models]]
+id = 7
+name = "alone"
+display_name = "Whose fallback is not enabled"
+provider = "q"
+price = {}
+context = 1000
+max_output = 10
+fallbacks = ["disabled"]
 "#;
 
 /// A ledger of one organization, in memory.
@@ -236,7 +259,9 @@ pub fn stage_with(
     let gate = Arc::new(SettlementGate::new(clock.clone(), Duration::from_secs(86_400)));
     let ports = CompletionPorts {
         holds: Holds::new(ledger.clone(), gate),
-        providers: HashMap::from([("p".to_owned(), provider.clone() as Arc<dyn ChatModel>)]),
+        providers: ["p", "q"]
+            .map(|name| (name.to_owned(), provider.clone() as Arc<dyn ChatModel>))
+            .into(),
         counter: Arc::new(counter),
         clock,
         random: Arc::new(random),
@@ -286,7 +311,14 @@ fn context() -> CallContext {
             owner: true,
             ..Standing::default()
         },
-        models: vec![ModelId(1), ModelId(2), ModelId(3), ModelId(5)],
+        models: vec![
+            ModelId(1),
+            ModelId(2),
+            ModelId(3),
+            ModelId(5),
+            ModelId(6),
+            ModelId(7),
+        ],
     }
 }
 
