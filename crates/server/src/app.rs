@@ -4,9 +4,8 @@ use crate::{
     Config,
     api::router,
     http::serve::{ConnectionLimits, Stop, serve},
-    wiring::{Assembly, WiringError, assemble},
+    wiring::{Assembly, Node, WiringError, assemble},
 };
-use haithe_evm::Node;
 use haithe_kernel::Clock;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};

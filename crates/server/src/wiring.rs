@@ -5,6 +5,8 @@ mod chain;
 mod tools;
 
 pub use catalogue::CatalogueLoadError;
+/// A node that tests bring along.
+pub use haithe_evm::Node;
 pub(crate) use tools::{check_catalogue, ledger_check, open_database, receipt_audit, receipt_verifier};
 
 use crate::{
