@@ -10,6 +10,7 @@ mod outcomes;
 mod pass_through;
 mod roles;
 mod settlement;
+mod stopping;
 mod story;
 mod streams;
 mod wire;

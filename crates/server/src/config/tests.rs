@@ -83,6 +83,24 @@ fn an_unknown_setting_is_named_with_its_place() {
 }
 
 #[test]
+fn the_environment_can_set_lists_and_tables() {
+    let mut sources = complete();
+    let sites = r#"[{ domain = "a.example", uri = "https://a.example/in", origin = "https://a.example" }]"#;
+    let more = [
+        ("HAITHE__AUTH__SITES", sites),
+        ("HAITHE__SERVER__ALLOWED_ORIGINS", r#"["https://b.example"]"#),
+        ("HAITHE__INFERENCE__SANDBOX", "true"),
+    ];
+    let more = more.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    sources.environment.extend(more);
+    let config = Config::load(sources).unwrap();
+    let origins: Vec<_> = config.auth.sites.origins().collect();
+    assert_eq!(origins, ["https://a.example"]);
+    assert_eq!(config.server.allowed_origins, ["https://b.example"]);
+    assert!(config.inference.sandbox);
+}
+
+#[test]
 fn a_profile_without_its_file_is_refused() {
     let mut sources = complete();
     sources.profile = Some("absent".into());

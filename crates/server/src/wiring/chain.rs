@@ -65,6 +65,8 @@ impl Chain {
         clock: &Arc<dyn Clock>,
         supervisor: &Supervisor,
     ) -> Result<Self, WiringError> {
+        let key = ServerKey::parse(&config.chain.server_key)?;
+        let signer = key.address();
         let evm = evm_config(config);
         let client = match node {
             Some(node) => ChainClient::on(node, &evm),
@@ -100,8 +102,6 @@ impl Chain {
         };
         supervisor.run("indexer", move |stop| loop_.clone().run(stop));
 
-        let key = ServerKey::parse(&config.chain.server_key)?;
-        let signer = key.address();
         let sender = sender(config, &client, key, &outbox, clock);
         let handle = sender.handle();
         let sender = Arc::new(Mutex::new(Some(sender)));
