@@ -1,0 +1,164 @@
+//! The benchmark: what the gateway adds to an upstream that answers at once.
+//!
+//! `cargo xtask bench` builds everything in release and starts this program. Authentication, hold and
+//! fsynced capture are on. Each figure is the median of the rounds.
+
+mod load;
+mod mock;
+mod process;
+mod stage;
+
+use crate::{
+    load::{Run, Target, run},
+    stage::{Stage, direct},
+};
+use clap::Parser;
+use std::{path::PathBuf, time::Duration};
+
+#[derive(Parser)]
+#[command(about = "Measures the server over a mock upstream")]
+struct Arguments {
+    /// The server's release binary.
+    #[arg(long)]
+    server: PathBuf,
+    /// Seconds of each measurement.
+    #[arg(long, default_value_t = 4)]
+    seconds: u64,
+    /// Rounds, of which the median is printed.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// The core for the server; without it, it runs anywhere.
+    #[arg(long)]
+    server_core: Option<usize>,
+}
+
+/// One measured figure of both ways to the upstream.
+struct Row {
+    direct: Figures,
+    through: Figures,
+    cpu_micros: f64,
+}
+
+#[derive(Clone, Copy)]
+struct Figures {
+    rate: f64,
+    p50: f64,
+    p99: f64,
+}
+
+impl From<&Run> for Figures {
+    fn from(run: &Run) -> Self {
+        let micros = |share| run.quantile(share).as_secs_f64() * 1e6;
+        Self {
+            rate: run.rate(),
+            p50: micros(0.5),
+            p99: micros(0.99),
+        }
+    }
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let upstream = mock::start().await?;
+    let stage = Stage::set(&arguments.server, arguments.server_core, upstream).await?;
+    let fsync = process::fsync_time(&std::env::temp_dir())?;
+    println!(
+        "fsync of 4 KiB here: {:.0} µs (median of 200)",
+        fsync.as_secs_f64() * 1e6
+    );
+    println!(
+        "idle memory of the server: {:.1} MB",
+        stage.idle_kib as f64 / 1024.0
+    );
+    println!(
+        "median of {} rounds, {} s each; times in µs\n",
+        arguments.rounds, arguments.seconds
+    );
+    println!("{HEADER}");
+    for (name, streamed) in [("json", false), ("stream, first event", true)] {
+        for callers in [1, 32, 128] {
+            let row = measure(
+                &arguments,
+                &stage,
+                &direct(upstream, streamed),
+                &stage.target(streamed),
+                callers,
+            )
+            .await?;
+            print_row(name, callers, &row);
+        }
+    }
+    println!(
+        "\nmemory of the server after the load: {:.1} MB",
+        process::resident_kib(stage.pid)? as f64 / 1024.0
+    );
+    stage.strike()
+}
+
+const HEADER: &str = "\
+kind                 callers | direct req/s    p50    p99 | server req/s    p50    p99 | added p50  added p99 | CPU µs/req";
+
+fn print_row(name: &str, callers: usize, row: &Row) {
+    let Row {
+        direct,
+        through,
+        cpu_micros,
+    } = row;
+    println!(
+        "{name:<20} {callers:>7} | {:>12.0} {:>6.0} {:>6.0} | {:>12.0} {:>6.0} {:>6.0} | {:>9.0} {:>10.0} | {cpu_micros:>10.0}",
+        direct.rate,
+        direct.p50,
+        direct.p99,
+        through.rate,
+        through.p50,
+        through.p99,
+        through.p50 - direct.p50,
+        through.p99 - direct.p99,
+    );
+}
+
+async fn measure(
+    arguments: &Arguments,
+    stage: &Stage,
+    upstream: &Target,
+    server: &Target,
+    callers: usize,
+) -> anyhow::Result<Row> {
+    let span = Duration::from_secs(arguments.seconds);
+    let warm_up = Duration::from_millis(500);
+    let mut rows = Vec::new();
+    for _ in 0..arguments.rounds.max(1) {
+        let alone = run(upstream, callers, warm_up, span).await?;
+        let before = process::cpu_time(stage.pid)?;
+        // Without a warm-up inside, so that CPU and answers are counted over the same span.
+        let through = run(server, callers, Duration::ZERO, span).await?;
+        let used = process::cpu_time(stage.pid)? - before;
+        rows.push(Row {
+            direct: Figures::from(&alone),
+            through: Figures::from(&through),
+            cpu_micros: used.as_secs_f64() * 1e6 / through.latencies.len().max(1) as f64,
+        });
+    }
+    let direct = rows.iter().map(|row| row.direct).collect::<Vec<_>>();
+    let through = rows.iter().map(|row| row.through).collect::<Vec<_>>();
+    Ok(Row {
+        direct: median_figures(&direct),
+        through: median_figures(&through),
+        cpu_micros: median(rows.iter().map(|row| row.cpu_micros).collect()),
+    })
+}
+
+fn median_figures(figures: &[Figures]) -> Figures {
+    let of = |part: fn(&Figures) -> f64| median(figures.iter().map(part).collect());
+    Figures {
+        rate: of(|f| f.rate),
+        p50: of(|f| f.p50),
+        p99: of(|f| f.p99),
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
