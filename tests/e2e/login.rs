@@ -1,12 +1,14 @@
 //! A wallet proves itself once per challenge, and nobody else does.
 
 use futures::future::join_all;
+use haithe_kernel::Clock;
 use haithe_tests::{
-    app::{App, User},
+    app::{App, Setup, User},
     client::Client,
     wallets::Wallet,
 };
 use serde_json::{Value, json};
+use std::time::Duration;
 
 async fn challenge(client: &Client, wallet: &Wallet) -> Value {
     let address = wallet.address().to_string();
@@ -287,4 +289,31 @@ async fn public_routes_ignore_a_stale_token() {
             .data()
             .await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn challenges_sessions_and_keys_end_when_their_time_is_over() {
+    let (setup, clock) = Setup::on_a_clock();
+    let app = App::with(setup).await;
+    let client = app.anonymous();
+    let wallet = Wallet::number(1);
+    let old = challenge(&client, &wallet).await;
+    let signature = wallet.sign(text(&old));
+    clock.advance(Duration::from_secs(5 * 60 + 1));
+    log_in(&client, &wallet, &signature)
+        .await
+        .refused(401, "login_refused");
+    let user = app.wallet(1).await;
+    let expires_at = clock.now().plus(Duration::from_secs(3_600)).rfc3339();
+    let body = json!({"name": "short-lived", "expires_at": expires_at});
+    let key = user.client.post("/v1/me/api-keys").json(&body).data().await;
+    let program = client.bearer(key["api_key"].as_str().unwrap());
+    let models = "/v1beta/openai/models";
+    program.get(models).openai_refused(400, "context_missing").await;
+    clock.advance(Duration::from_secs(3_601));
+    program.get(models).openai_refused(401, "invalid_api_key").await;
+    user.client.get("/v1/me").data().await;
+    clock.advance(Duration::from_secs(3 * 86_400));
+    user.client.get("/v1/me").refused(401, "invalid_api_key").await;
+    app.wallet(1).await.client.get("/v1/me").data().await;
 }

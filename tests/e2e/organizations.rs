@@ -1,10 +1,7 @@
 //! Organizations, projects, members and models over REST.
 
 use haithe_kernel::Usdt;
-use haithe_tests::{
-    app::{App, Tenant},
-    eventually,
-};
+use haithe_tests::{app::App, eventually};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -247,14 +244,7 @@ async fn everything_survives_a_restart() {
     assert_eq!(tenant.caller.chat(&question).send().await.status, 200);
     let before = (tenant.balance().await, tenant.expenditure().await);
     let app = app.restarted().await;
-    let again = Tenant {
-        caller: tenant.caller.at(&app.base),
-        owner: haithe_tests::app::User {
-            client: tenant.owner.client.at(&app.base),
-            ..tenant.owner.clone()
-        },
-        ..tenant.clone()
-    };
+    let again = tenant.at(&app.base);
     assert_eq!((again.balance().await, again.expenditure().await), before);
     assert_eq!(again.caller.chat(&question).send().await.status, 200);
 }

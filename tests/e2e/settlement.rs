@@ -189,3 +189,31 @@ async fn a_token_of_six_decimals_settles_whole_units_and_carries_the_rest() {
     assert_eq!(balance.available.nano(), 999_995_500);
     assert_eq!(app.chain.token_balance(tenant.contract).await, 999_996);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_pause_when_charges_have_waited_too_long_for_the_chain() {
+    let (setup, clock) = Setup::on_a_clock();
+    let app = App::with(setup.set("settlement.max_calls", 1)).await;
+    let tenant = app.funded("Acme", Usdt::whole(1)).await;
+    let down = || haithe_devchain::RpcError::params("the node is down");
+    app.chain
+        .dev
+        .fail_next("eth_sendRawTransaction", 1_000_000, down());
+    let first = call(&tenant, "per-call").await;
+    // A quarter of the withdrawal delay of a day.
+    clock.advance(std::time::Duration::from_secs(6 * 3_600 + 60));
+    let refused = eventually("new calls are paused", async || {
+        let answer = tenant.caller.chat(&question("per-call")).send().await;
+        (answer.status == 503).then_some(answer)
+    })
+    .await;
+    refused.openai_refused(503, "settlement_delayed");
+    assert!(refused.header("retry-after").is_some());
+    app.chain.dev.clear_faults();
+    settled(&tenant, &first).await;
+    eventually("calls are admitted again", async || {
+        let answer = tenant.caller.chat(&question("per-call")).send().await;
+        (answer.status == 200).then_some(())
+    })
+    .await;
+}

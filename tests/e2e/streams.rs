@@ -2,7 +2,7 @@
 
 use haithe_kernel::Usdt;
 use haithe_tests::{
-    app::{App, Tenant, streamed_question, usdt},
+    app::{App, Setup, Tenant, streamed_question, usdt},
     upstream::{Ending, Script},
 };
 use serde_json::{Value, json};
@@ -138,4 +138,46 @@ async fn a_receipt_tells_a_stream_from_a_document() {
         receipt["document"].to_string().contains("\"streamed\":true"),
         "{receipt}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_ends_open_streams_with_a_last_event_and_keeps_their_charge() {
+    let app = App::with(Setup::default().set("server.shutdown_seconds", 1)).await;
+    let tenant = app.funded("Acme", Usdt::whole(5)).await;
+    app.upstream.always(Script::tokens(10, 900).paced(5));
+    let mut stream = tenant.caller.chat(&streamed_question("both")).stream().await;
+    let call = stream.headers["x-haithe-call"].to_str().unwrap().to_owned();
+    stream.next_json().await;
+    let listening = tokio::spawn(async move { stream.rest().await });
+    let around = app.stop().await;
+    let events = listening.await.unwrap().expect("a clean end");
+    let last: Value = serde_json::from_str(events.last().unwrap()).unwrap();
+    assert_eq!(last["error"]["code"], "service_stopping", "{last}");
+    around.upstream.exchange(0).await.until_client_left().await;
+    let app = App::over(around).await;
+    let charged = usdt(&tenant.at(&app.base).receipt(&call).await["charged_usdt"]);
+    assert!(charged > Usdt::from_nano(100_000_000), "{charged}");
+    let around = app.stop().await;
+    assert!(around.run(&["ledger", "check"], None).await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_waits_for_a_document_that_is_under_way() {
+    let (app, tenant) = tenant().await;
+    app.upstream.always(Script {
+        wait_ms: 500,
+        ..Script::tokens(10, 5)
+    });
+    let caller = tenant.caller.clone();
+    let asking = tokio::spawn(async move {
+        caller
+            .chat(&haithe_tests::app::question("per-token"))
+            .send()
+            .await
+    });
+    app.upstream.exchange(0).await;
+    let around = app.stop().await;
+    assert_eq!(asking.await.unwrap().status, 200);
+    let app = App::over(around).await;
+    assert_eq!(tenant.at(&app.base).expenditure().await, Usdt::from_nano(25_000));
 }

@@ -7,13 +7,13 @@ use crate::{
     wallets::Wallet,
 };
 use alloy::primitives::Address;
-use haithe_kernel::Usdt;
+use haithe_kernel::{Clock, FixedClock, Timestamp, Usdt};
 use haithe_server::{
-    Sources,
+    Overrides, Sources,
     config::{Config, Environment},
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use tempfile::TempDir;
 
 /// The key that the provider expects; no answer may ever contain it.
@@ -26,9 +26,22 @@ pub struct Setup {
     pub chain: ChainSetup,
     /// Settings above the fixture's.
     pub settings: Vec<(&'static str, toml::Value)>,
+    /// The service's time, where the test moves it.
+    pub clock: Option<Arc<FixedClock>>,
 }
 
 impl Setup {
+    /// With a clock that begins now and moves only when it is told to.
+    pub fn on_a_clock() -> (Self, Arc<FixedClock>) {
+        let now = time::OffsetDateTime::now_utc().unix_timestamp();
+        let clock = Arc::new(FixedClock::at(Timestamp::from_seconds(now)));
+        let setup = Self {
+            clock: Some(Arc::clone(&clock)),
+            ..Self::default()
+        };
+        (setup, clock)
+    }
+
     /// With this setting.
     #[must_use]
     pub fn set(mut self, path: &'static str, value: impl Into<toml::Value>) -> Self {
@@ -44,6 +57,7 @@ pub struct Surroundings {
     /// The provider behind every model but the sandbox.
     pub upstream: Upstream,
     settings: Vec<(String, toml::Value)>,
+    clock: Option<Arc<FixedClock>>,
     dir: TempDir,
 }
 
@@ -105,6 +119,7 @@ impl Surroundings {
             chain,
             upstream,
             settings,
+            clock: setup.clock,
             dir,
         }
     }
@@ -297,7 +312,11 @@ impl App {
     /// Over what is there, an earlier server's database included.
     pub async fn over(around: Surroundings) -> Self {
         let config = Config::load(around.sources()).expect("the fixture's settings are right");
-        let server = haithe_server::App::start(config)
+        let overrides = Overrides {
+            clock: around.clock.clone().map(|clock| clock as Arc<dyn Clock>),
+            node: None,
+        };
+        let server = haithe_server::App::start_with(config, overrides)
             .await
             .expect("the server starts");
         let base = format!("http://{}/api", server.address());
@@ -419,6 +438,15 @@ impl Tenant {
             contract,
             project_uid,
         }
+    }
+
+    /// The same tenant at another server over the same database.
+    #[must_use]
+    pub fn at(&self, base: &str) -> Self {
+        let mut moved = self.clone();
+        moved.caller = self.caller.at(base);
+        moved.owner.client = self.owner.client.at(base);
+        moved
     }
 
     /// Deposits and waits until the balance shows it.

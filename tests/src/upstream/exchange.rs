@@ -4,7 +4,6 @@ use crate::DEADLINE;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use serde_json::Value;
-use std::future::Future;
 use tokio::sync::{Semaphore, watch};
 
 /// How an answer stands.
@@ -112,8 +111,8 @@ impl Exchange {
         self.resumed.add_permits(1);
     }
 
-    pub(super) fn resumed(&self) -> impl Future<Output = ()> + '_ {
-        async { self.resumed.acquire().await.expect("never closed").forget() }
+    pub(super) async fn resumed(&self) {
+        self.resumed.acquire().await.expect("never closed").forget();
     }
 
     pub(super) fn note(&self, change: impl FnOnce(&mut Metered)) {
