@@ -228,9 +228,7 @@ async fn an_error_is_read_no_further_than_needed() {
 #[test]
 fn bad_settings_are_named_and_the_key_is_not() {
     assert!(matches!(provider("http://[", None), Err(SetupError::Address(_))));
-    let error = provider("http://127.0.0.1/v1", Some("sk-\nx"))
-        .err()
-        .unwrap();
+    let error = provider("http://127.0.0.1/v1", Some("sk-\nx")).err().unwrap();
     assert!(matches!(error, SetupError::Key));
     assert!(!format!("{error} {error:?}").contains("sk-"));
 }
