@@ -124,7 +124,8 @@ async fn members_come_change_and_go(db: impl Database) {
         .await
         .unwrap();
     assert_eq!(put, admin);
-    assert_eq!(projects.members(project.id).await.unwrap(), [admin.clone()]);
+    let members = projects.members(project.id).await.unwrap();
+    assert_eq!(members, std::slice::from_ref(&admin));
     assert_eq!(
         projects.remove_member(project.id, wallet(2)).await.unwrap(),
         Some(admin)
