@@ -8,6 +8,7 @@ mod login;
 mod organizations;
 mod outcomes;
 mod pass_through;
+mod program;
 mod roles;
 mod settlement;
 mod stopping;

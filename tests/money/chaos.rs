@@ -55,7 +55,9 @@ async fn whatever_happens_the_books_agree_with_each_other_and_with_the_chain() {
     let around = app.stop().await;
     let checked = around.run(&["ledger", "check"], None).await;
     assert!(checked.success(), "{checked:?}");
-    let audited = around.run(&["receipt", "audit", "--org", &tenant.org_id.to_string()], None).await;
+    let audited = around
+        .run(&["receipt", "audit", "--org", &tenant.org_id.to_string()], None)
+        .await;
     assert!(audited.success(), "{audited:?}");
 }
 
@@ -71,11 +73,17 @@ async fn disturb(app: &App, tenant: &Tenant, rng: &mut StdRng) -> i64 {
             app.chain.deposit_units(tenant.contract, units).await;
             return nano;
         }
-        2 => dev.reorg(rng.random_range(1..=3), ReorgTxs::Replay).expect("a few blocks back"),
-        3 => dev.reorg(rng.random_range(1..=3), ReorgTxs::Requeue).expect("a few blocks back"),
+        2 => dev
+            .reorg(rng.random_range(1..=3), ReorgTxs::Replay)
+            .expect("a few blocks back"),
+        3 => dev
+            .reorg(rng.random_range(1..=3), ReorgTxs::Requeue)
+            .expect("a few blocks back"),
         4 => dev.lose_answer_next("eth_sendRawTransaction", 1),
         5 => {
-            let method = ["eth_getLogs", "eth_getBlockByNumber", "eth_call"].choose(rng).unwrap();
+            let method = ["eth_getLogs", "eth_getBlockByNumber", "eth_call"]
+                .choose(rng)
+                .unwrap();
             dev.fail_next(method, 2, haithe_devchain::RpcError::params("busy"));
         }
         6 => dev.advance_time(rng.random_range(1..100)),
@@ -99,7 +107,10 @@ fn script(rng: &mut StdRng) -> Script {
     let (input, output) = (rng.random_range(0..50), rng.random_range(0..60));
     let answer = match rng.random_range(0..12) {
         0 => Script::reset(),
-        1 => Script::status(*[400, 401, 404, 429, 500, 503].choose(rng).unwrap(), "{\"error\":{\"message\":\"no\"}}"),
+        1 => Script::status(
+            *[400, 401, 404, 429, 500, 503].choose(rng).unwrap(),
+            "{\"error\":{\"message\":\"no\"}}",
+        ),
         2 => Script::verbatim(200, "text/html", "<html>"),
         _ => Script::tokens(input, output),
     };
@@ -116,7 +127,14 @@ fn script(rng: &mut StdRng) -> Script {
     Script {
         cached: rng.random_range(0..=input),
         honours_bound: rng.random_bool(0.9),
-        usage: *[UsageReport::AsAsked, UsageReport::AsAsked, UsageReport::Never, UsageReport::OnLastEvent].choose(rng).unwrap(),
+        usage: *[
+            UsageReport::AsAsked,
+            UsageReport::AsAsked,
+            UsageReport::Never,
+            UsageReport::OnLastEvent,
+        ]
+        .choose(rng)
+        .unwrap(),
         tokens_per_event: rng.random_range(1..4),
         wait_ms: rng.random_range(0..15),
         pace_ms: rng.random_range(0..3),
@@ -132,7 +150,9 @@ async fn call(caller: &Client, rng: &mut StdRng) -> Option<String> {
     let body = json!({"model": model, "stream": rng.random_bool(0.6), "n": rng.random_range(1..3),
         "max_tokens": rng.random_range(1..80), "x_script": script,
         "messages": [{"role": "user", "content": "x".repeat(rng.random_range(1..200))}]});
-    let patience = rng.random_bool(0.2).then(|| Duration::from_millis(rng.random_range(0..40)));
+    let patience = rng
+        .random_bool(0.2)
+        .then(|| Duration::from_millis(rng.random_range(0..40)));
     let begun = Instant::now();
     let ask = caller.chat(&body).send();
     let answer = match patience {
@@ -141,8 +161,16 @@ async fn call(caller: &Client, rng: &mut StdRng) -> Option<String> {
     };
     let status = answer.status.as_u16();
     assert!(begun.elapsed() < Duration::from_secs(20), "{body}");
-    let expected = if broken { &[200, 400, 402, 404, 429, 502][..] } else { &[200, 402, 502] };
-    assert!(expected.contains(&status), "{status} {} for {body}", answer.text());
+    let expected = if broken {
+        &[200, 400, 402, 404, 429, 502][..]
+    } else {
+        &[200, 402, 502]
+    };
+    assert!(
+        expected.contains(&status),
+        "{status} {} for {body}",
+        answer.text()
+    );
     if status != 200 {
         answer.openai_failure();
         return None;
@@ -157,7 +185,11 @@ async fn call(caller: &Client, rng: &mut StdRng) -> Option<String> {
 async fn audit(app: &App, tenant: &Tenant, deposited: Usdt, heard: &[String]) {
     let receipts: BTreeMap<String, i64> = tenant.at_rest().await;
     let sum: i64 = receipts.values().sum();
-    assert!(sum > 0 && receipts.len() > 100, "{} receipts of {sum} nano", receipts.len());
+    assert!(
+        sum > 0 && receipts.len() > 100,
+        "{} receipts of {sum} nano",
+        receipts.len()
+    );
     for call in heard {
         assert!(receipts.contains_key(call), "{call} was answered and not charged");
     }
@@ -170,5 +202,8 @@ async fn audit(app: &App, tenant: &Tenant, deposited: Usdt, heard: &[String]) {
     assert_eq!((balance.available.nano(), balance.held.nano()), (left, 0));
     let onchain = app.chain.token_balance(tenant.contract).await;
     assert_eq!(onchain / 1_000_000_000, u128::try_from(left).unwrap());
-    assert_eq!(app.chain.platform_funds().await, u128::try_from(sum).unwrap() * 1_000_000_000);
+    assert_eq!(
+        app.chain.platform_funds().await,
+        u128::try_from(sum).unwrap() * 1_000_000_000
+    );
 }

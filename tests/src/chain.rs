@@ -5,11 +5,11 @@ use alloy::{
     consensus::TxEnvelope,
     eips::Encodable2718,
     network::{EthereumWallet, NetworkTransactionBuilder, TransactionBuilder},
-    primitives::{Address, B256, Bytes, U256},
+    primitives::{Address, B256, Bytes, U256, keccak256},
     providers::{DynProvider, Provider, ProviderBuilder},
     rpc::types::{TransactionReceipt, TransactionRequest},
     sol,
-    sol_types::{SolCall, SolEvent},
+    sol_types::{SolCall, SolEvent, SolValue},
 };
 use haithe_devchain::{DEMO_BALANCE, DevChain, DevChainConfig, Mining, ServedChain};
 use haithe_evm::{DeployPlan, Deployment, Node, RpcLimits, ServerKey, TestMoney, TokenPlan, deploy};
@@ -175,6 +175,12 @@ impl Chain {
             .transfer(to, units)
             .await
             .expect("the operator transfers");
+    }
+
+    /// Where the test token keeps the holder's balance: OpenZeppelin's ERC20 has `_balances` in its
+    /// first slot.
+    pub fn balance_slot(&self, holder: Address) -> U256 {
+        keccak256((holder, U256::ZERO).abi_encode()).into()
     }
 
     /// What the holder has, in base units.

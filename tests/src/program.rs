@@ -142,6 +142,15 @@ impl Server {
         self.child.kill().await.expect("a process of ours");
     }
 
+    /// `kill -TERM`, and waits until it has ended.
+    pub async fn terminate(mut self) -> ExitStatus {
+        let pid = self.child.id().expect("a process that runs").to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().await;
+        assert!(sent.expect("kill is there").success());
+        let ended = tokio::time::timeout(DEADLINE, self.child.wait()).await;
+        ended.expect("the program ends").expect("a process of ours")
+    }
+
     /// What it wrote.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
