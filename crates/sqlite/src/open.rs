@@ -87,7 +87,8 @@ pub enum OpenError {
         found: String,
     },
     /// The books do not add up. Nothing is repaired silently: look with `haithe ledger check`.
-    #[error("the ledger's stored balances differ from its postings: {}", .accounts.join(", "))]
+    #[error("the ledger's stored balances differ from its postings: {}; see `haithe ledger check`, and restore a backup",
+        .accounts.join(", "))]
     Drifted {
         /// The accounts that differ.
         accounts: Vec<String>,
