@@ -44,6 +44,10 @@ impl Stage {
         around.set("server.port", i64::from(address.port()));
         around.set("server.worker_threads", 1);
         around.set("log.filter", "warn");
+        // As in production; the fixture's are for impatient tests.
+        around.set("chain.poll_milliseconds", 1000);
+        around.set("settlement.poll_milliseconds", 500);
+        around.set("settlement.max_age_seconds", 60);
         let mut command = match core {
             Some(core) => {
                 let mut pinned = Command::new("taskset");
