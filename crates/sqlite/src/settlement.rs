@@ -35,6 +35,46 @@ impl SqliteSettlementStore {
     }
 }
 
+/// How often sealing starts over because what it gathered has changed meanwhile.
+const ATTEMPTS: usize = 3;
+
+enum Attempt {
+    Sealed(Batch),
+    /// A batch is open, or nothing waits.
+    Nothing,
+    Changed,
+}
+
+impl SqliteSettlementStore {
+    /// Gathers and builds beside the writer, which captures wait for, and stores what was built if
+    /// all of it is still so.
+    async fn attempt(&self, policy: &SealPolicy, now: Timestamp) -> Result<Attempt, StoreError> {
+        let suspended = self.suspended()?;
+        let mut snapshot = self.db.snapshot().await?;
+        if read::first_open(&mut snapshot).await?.is_some() {
+            return Ok(Attempt::Nothing);
+        }
+        let Some(gathered) = gather::gather(&mut snapshot, policy, &suspended).await? else {
+            return Ok(Attempt::Nothing);
+        };
+        let seq = read::next(&mut snapshot).await?;
+        drop(snapshot);
+        let carry = gathered.input.carry.clone();
+        let batch = Batch::build(seq, gathered.input, policy, now).map_err(StoreError::new)?;
+        let sealing = write::Sealing {
+            batch: batch.clone(),
+            usage: gathered.usage,
+            carry,
+        };
+        let stored = self.db.write(move |write| Box::pin(sealing.store(write))).await?;
+        Ok(if stored {
+            Attempt::Sealed(batch)
+        } else {
+            Attempt::Changed
+        })
+    }
+}
+
 #[async_trait]
 impl SettlementStore for SqliteSettlementStore {
     async fn unsealed(&self) -> Result<Unsealed, StoreError> {
@@ -64,21 +104,16 @@ impl SettlementStore for SqliteSettlementStore {
     }
 
     async fn seal(&self, policy: SealPolicy, now: Timestamp) -> Result<Option<Batch>, StoreError> {
-        let store = self.clone();
-        self.db
-            .write(move |write| {
-                Box::pin(async move {
-                    if read::first_open(write.connection).await?.is_some() {
-                        return Ok(None);
-                    }
-                    let suspended = store.suspended()?;
-                    let Some(gathered) = gather::gather(write, &policy, &suspended).await? else {
-                        return Ok(None);
-                    };
-                    write.seal(gathered, &policy, now).await.map(Some)
-                })
-            })
-            .await
+        for _ in 0..ATTEMPTS {
+            match self.attempt(&policy, now).await? {
+                Attempt::Sealed(batch) => return Ok(Some(batch)),
+                Attempt::Nothing => return Ok(None),
+                Attempt::Changed => {}
+            }
+        }
+        Err(StoreError::new(
+            "what waits for a batch changes faster than it can be sealed",
+        ))
     }
 
     async fn batch(&self, seq: u64) -> Result<Option<(Batch, BatchState)>, StoreError> {

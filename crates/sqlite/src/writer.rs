@@ -95,7 +95,7 @@ impl Writer {
 
     async fn run(mut self, mut work: mpsc::Receiver<Work>) {
         // However this ends, nothing may be promised afterwards.
-        let _end = EndOfWriting(Arc::clone(&self.money));
+        let end = EndOfWriting(Arc::clone(&self.money));
         let mut waiting = Vec::with_capacity(GROUP);
         while work.recv_many(&mut waiting, GROUP).await > 0 {
             let mut captures = Vec::with_capacity(waiting.len());
@@ -114,6 +114,7 @@ impl Writer {
                     Work::Write(job) => job(&mut self).await,
                     Work::Close(answer) => {
                         work.close();
+                        drop(end);
                         self.close(answer).await;
                         return;
                     }

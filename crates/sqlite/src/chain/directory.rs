@@ -93,22 +93,23 @@ impl Affected {
             organizations::forget(indexing, *subject).await?;
             products::forget(indexing, *subject).await?;
         }
+        let mut remaining = Vec::new();
         for subject in &self.subjects {
-            let remaining =
-                select_events!("WHERE subject = ? AND kind <> 'transfer' ORDER BY block, log_index");
-            let rows = indexing
-                .write
-                .all(sqlx::query(remaining).bind(columns::address(*subject)))
-                .await?;
-            for row in rows {
-                let stored = read_event(&row)?;
-                let replay = match stored.event.body {
-                    EventBody::RoleChanged { org, wallet, .. } => self.members.contains(&(org, wallet)),
-                    _ => true,
-                };
-                if replay {
-                    see(indexing, &stored).await?;
-                }
+            let of_subject = select_events!("WHERE subject = ? AND kind <> 'transfer'");
+            let statement = sqlx::query(of_subject).bind(columns::address(*subject));
+            for row in indexing.write.all(statement).await? {
+                remaining.push(read_event(&row)?);
+            }
+        }
+        // In the order of the chain: an organization enables a product after it was added.
+        remaining.sort_unstable_by_key(|stored| (stored.event.block, stored.event.log_index));
+        for stored in remaining {
+            let replay = match stored.event.body {
+                EventBody::RoleChanged { org, wallet, .. } => self.members.contains(&(org, wallet)),
+                _ => true,
+            };
+            if replay {
+                see(indexing, &stored).await?;
             }
         }
         Ok(())

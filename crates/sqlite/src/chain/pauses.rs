@@ -11,11 +11,11 @@ use std::time::Duration;
 /// The longest series of pauses, as the contracts say.
 const MAX_PAUSE: Duration = Duration::from_secs(7 * 86_400);
 
-/// Active time and block time of the newest remembered block up to `block`.
+/// The active time of the newest remembered block up to `block`.
 pub(super) async fn active_time(
     indexing: &mut Indexing<'_, '_>,
     block: i64,
-) -> Result<Option<(Timestamp, Timestamp)>, StoreError> {
+) -> Result<Option<Timestamp>, StoreError> {
     let Some(now) = indexing.write.time_at(block).await? else {
         return Ok(None);
     };
@@ -30,7 +30,7 @@ pub(super) async fn active_time(
             _ => {}
         }
     }
-    Ok(Some((now.minus(paused.until(now)), now)))
+    Ok(Some(now.minus(paused.until(now))))
 }
 
 /// Time spent paused so far.

@@ -110,11 +110,22 @@ async fn end(
         .bind(stored.block()?);
     let ended = indexing.write.execute(statement).await?;
     indexing.touched.insert(org);
-    if ended == 0 {
+    // A request whose window has passed can still be cancelled, which changes nothing.
+    if ended == 0 && !(how == "cancelled" && is_void(indexing, org).await?) {
         let detail = format!("a withdrawal of organization {org} was {how} and no open request is known");
         indexing.write.alarm("unknown_withdrawal", stored, detail).await?;
     }
     Ok(())
+}
+
+/// Whether the organization's newest request has ended by its window.
+async fn is_void(indexing: &mut Indexing<'_, '_>, org: OrgId) -> Result<bool, StoreError> {
+    let newest = "SELECT booked FROM withdrawals WHERE org_id = ? ORDER BY id DESC LIMIT 1";
+    let Some(row) = indexing.write.optional(sqlx::query(newest).bind(org.0)).await? else {
+        return Ok(false);
+    };
+    let booked: Option<String> = Columns::of(&row).read("withdrawals.booked")?;
+    Ok(booked.as_deref() == Some("void"))
 }
 
 /// Books the ends that are final.
@@ -128,7 +139,8 @@ pub(super) async fn finish(indexing: &mut Indexing<'_, '_>, last_final: i64) -> 
     let active_time = pauses::active_time(indexing, last_final).await?;
     for row in rows {
         let open = Open::read(indexing, &row).await?;
-        let over = active_time.is_some_and(|(now, _)| now > open.ready_at.plus(WINDOW));
+        let is_final = open.request.block()? <= last_final;
+        let over = is_final && active_time.is_some_and(|now| now > open.ready_at.plus(WINDOW));
         match (open.ended.as_deref(), open.ended_block) {
             (Some("executed"), Some(block)) if block <= last_final => open.pay(indexing, block).await?,
             (Some("cancelled"), Some(block)) if block <= last_final => {

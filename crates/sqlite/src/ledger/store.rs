@@ -80,30 +80,25 @@ impl CaptureStatements {
     ) {
         match self.commit(connection, *next, &group).await {
             Ok(()) => finish(next, group),
-            Err(error) if group.len() > 1 && breaks_a_constraint(&error) => {
-                for capture in group {
-                    self.store_alone(connection, next, capture).await;
+            Err(error) if !breaks_a_constraint(&error) => fail(group, error),
+            Err(error) => match <[SealedCapture; 1]>::try_from(group) {
+                Ok([alone]) => answer_again(connection, alone, error).await,
+                Err(group) => {
+                    for capture in group {
+                        self.store_alone(connection, next, capture).await;
+                    }
                 }
-            }
-            Err(error) => fail(group, error),
+            },
         }
     }
 
     async fn store_alone(&self, connection: &mut SqliteConnection, next: &mut i64, capture: SealedCapture) {
-        let group = vec![capture];
-        match self.commit(connection, *next, &group).await {
-            Ok(()) => finish(next, group),
-            Err(error) => {
-                for capture in group {
-                    let row = stored(capture.capture.call)
-                        .fetch_optional(&mut *connection)
-                        .await;
-                    match row.ok().flatten().map(|row| first_answer(&row)) {
-                        Some(Ok(first)) => capture.duplicate(first),
-                        _ => return fail(vec![capture], error),
-                    }
-                }
-            }
+        match self
+            .commit(connection, *next, std::slice::from_ref(&capture))
+            .await
+        {
+            Ok(()) => finish(next, vec![capture]),
+            Err(error) => answer_again(connection, capture, error).await,
         }
     }
 
@@ -238,6 +233,19 @@ fn finish(next: &mut i64, group: Vec<SealedCapture>) {
     for capture in group {
         capture.stored(*next);
         *next += 1;
+    }
+}
+
+/// A capture that could not be stored because it was stored before gets the first answer again.
+async fn answer_again(connection: &mut SqliteConnection, capture: SealedCapture, error: sqlx::Error) {
+    let row = stored(capture.capture.call)
+        .fetch_optional(connection)
+        .await
+        .ok()
+        .flatten();
+    match row.map(|row| first_answer(&row)) {
+        Some(Ok(first)) => capture.duplicate(first),
+        _ => fail(vec![capture], error),
     }
 }
 

@@ -1,13 +1,17 @@
 //! What goes into the next batch.
 
-use crate::{columns::Columns, db::WriteTx};
+use crate::{columns::Columns, db::Statement};
 use haithe_billing::{
     batch::{BatchItem, CarryKey, SealPolicy},
     capture::Payee,
     ports::SealInput,
 };
-use haithe_kernel::{OrgId, StoreError, Usdt};
+use haithe_kernel::{OrgId, StoreError, Usdt, WalletAddress};
+use sqlx::{SqliteConnection, sqlite::SqliteRow};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+/// Waiting calls looked through at a time.
+const PAGE: usize = 4096;
 
 /// What a batch is built from, and the usage records behind its items, in the same order.
 pub(super) struct Gathered {
@@ -18,26 +22,18 @@ pub(super) struct Gathered {
 /// Gathers waiting calls, oldest first. Those of suspended organizations come after all others:
 /// they would only be skipped again, and must keep nobody else waiting.
 pub(super) async fn gather(
-    write: &mut WriteTx<'_>,
+    connection: &mut SqliteConnection,
     policy: &SealPolicy,
     suspended: &HashSet<OrgId>,
 ) -> Result<Option<Gathered>, StoreError> {
-    let waiting = waiting_orgs(write).await?;
-    let (last, first): (Vec<OrgId>, Vec<OrgId>) =
-        waiting.into_iter().partition(|org| suspended.contains(org));
-    let lines = usize::try_from(policy.max_lines).unwrap_or(usize::MAX);
+    let chosen = choose(connection, policy, suspended).await?;
     let mut selection = Selection::new(policy);
-    let mut orgs: Vec<OrgId> = first.into_iter().take(lines).collect();
-    selection.add(items(write, &orgs, selection.room()).await?);
-    let more: Vec<OrgId> = last.into_iter().take(lines.saturating_sub(orgs.len())).collect();
-    if !more.is_empty() && selection.room() > 0 {
-        selection.add(items(write, &more, selection.room()).await?);
-        orgs.extend(more);
-    }
+    selection.add(items(connection, &chosen.usage).await?);
     if selection.items.is_empty() {
         return Ok(None);
     }
-    let carry = carry(write, &orgs).await?;
+    let orgs: BTreeSet<OrgId> = selection.items.iter().map(|item| item.org).collect();
+    let carry = carry(connection, orgs).await?;
     let payees = selection
         .items
         .iter()
@@ -52,7 +48,7 @@ pub(super) async fn gather(
     let input = SealInput {
         items: selection.items,
         carry,
-        payee_orgs: contracts(write, &payees).await?,
+        payee_orgs: contracts(connection, payees).await?,
     };
     Ok(Some(Gathered {
         input,
@@ -60,14 +56,75 @@ pub(super) async fn gather(
     }))
 }
 
-/// Organizations with calls that wait, by their oldest.
-async fn waiting_orgs(write: &mut WriteTx<'_>) -> Result<Vec<OrgId>, StoreError> {
-    let waiting = "SELECT org_id, min(id) FROM usage_records
-                   WHERE batch_seq IS NULL AND charged > 0 GROUP BY org_id ORDER BY 2";
-    let rows = write.all(sqlx::query(waiting)).await?;
-    rows.iter()
-        .map(|row| Columns::of(row).read("usage_records.org_id"))
-        .collect()
+/// Calls for a batch, within its bounds of calls and organizations.
+struct Chosen {
+    usage: Vec<i64>,
+    orgs: BTreeSet<OrgId>,
+    max_items: usize,
+    max_orgs: usize,
+}
+
+impl Chosen {
+    fn is_full(&self) -> bool {
+        self.usage.len() >= self.max_items
+    }
+
+    fn offer(&mut self, id: i64, org: OrgId) {
+        let fits = self.orgs.contains(&org) || self.orgs.len() < self.max_orgs;
+        if fits && !self.is_full() {
+            self.orgs.insert(org);
+            self.usage.push(id);
+        }
+    }
+}
+
+async fn choose(
+    connection: &mut SqliteConnection,
+    policy: &SealPolicy,
+    suspended: &HashSet<OrgId>,
+) -> Result<Chosen, StoreError> {
+    let mut chosen = Chosen {
+        usage: Vec::new(),
+        orgs: BTreeSet::new(),
+        max_items: size(policy.max_items),
+        max_orgs: size(policy.max_lines),
+    };
+    let mut suspended_calls = Vec::new();
+    let mut after = i64::MIN;
+    while !chosen.is_full() {
+        let page = "SELECT id, org_id FROM usage_records
+                    WHERE batch_seq IS NULL AND charged > 0 AND id > ? ORDER BY id LIMIT ?";
+        let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
+        let rows = all(connection, sqlx::query(page).bind(after).bind(limit)).await?;
+        for row in &rows {
+            let mut columns = Columns::of(row);
+            let (id, org) = (
+                columns.read("usage_records.id")?,
+                columns.read("usage_records.org_id")?,
+            );
+            after = id;
+            if !suspended.contains(&org) {
+                chosen.offer(id, org);
+            } else if suspended_calls.len() < chosen.max_items {
+                suspended_calls.push((id, org));
+            }
+        }
+        if rows.len() < PAGE {
+            break;
+        }
+    }
+    for (id, org) in suspended_calls {
+        chosen.offer(id, org);
+    }
+    Ok(chosen)
+}
+
+fn size(bound: u32) -> usize {
+    usize::try_from(bound).unwrap_or(usize::MAX)
+}
+
+async fn all(connection: &mut SqliteConnection, statement: Statement) -> Result<Vec<SqliteRow>, StoreError> {
+    statement.fetch_all(connection).await.map_err(StoreError::new)
 }
 
 /// Numbers as the text of a JSON list, for `json_each`.
@@ -76,26 +133,17 @@ fn list(numbers: impl IntoIterator<Item = i64>) -> String {
     format!("[{}]", numbers.join(","))
 }
 
-/// The oldest waiting calls of these organizations.
+/// These calls, as settlement sees them.
 async fn items(
-    write: &mut WriteTx<'_>,
-    orgs: &[OrgId],
-    limit: usize,
+    connection: &mut SqliteConnection,
+    usage: &[i64],
 ) -> Result<Vec<(i64, BatchItem)>, StoreError> {
-    let waiting = "SELECT usage_records.id, call, org_id, organizations.address, receipts.hash
-                   FROM usage_records
-                   JOIN organizations ON organizations.id = org_id
-                   JOIN receipts ON receipts.id = usage_records.id
-                   WHERE batch_seq IS NULL AND charged > 0 AND org_id IN (SELECT value FROM json_each(?))
-                   ORDER BY usage_records.id LIMIT ?";
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = write
-        .all(
-            sqlx::query(waiting)
-                .bind(list(orgs.iter().map(|org| org.0)))
-                .bind(limit),
-        )
-        .await?;
+    let chosen = "SELECT usage_records.id, call, org_id, organizations.address, receipts.hash
+                  FROM json_each(?) AS chosen
+                  CROSS JOIN usage_records ON usage_records.id = chosen.value
+                  JOIN organizations ON organizations.id = org_id
+                  JOIN receipts ON receipts.id = usage_records.id";
+    let rows = all(connection, sqlx::query(chosen).bind(list(usage.iter().copied()))).await?;
     let mut items = Vec::with_capacity(rows.len());
     for row in rows {
         let mut columns = Columns::of(&row);
@@ -109,7 +157,7 @@ async fn items(
         };
         items.push((id, item));
     }
-    let mut credits = credits(write, items.iter().map(|(id, _)| *id)).await?;
+    let mut credits = credits(connection, usage).await?;
     for (id, item) in &mut items {
         item.credits = credits.remove(id).unwrap_or_default().into_iter().collect();
     }
@@ -118,13 +166,14 @@ async fn items(
 
 /// What each payee gets of each call.
 async fn credits(
-    write: &mut WriteTx<'_>,
-    usage: impl Iterator<Item = i64>,
+    connection: &mut SqliteConnection,
+    usage: &[i64],
 ) -> Result<HashMap<i64, BTreeMap<Payee, Usdt>>, StoreError> {
-    let lines = "SELECT usage_id, payee, amount FROM charge_lines
-                 WHERE usage_id IN (SELECT value FROM json_each(?)) AND amount > 0";
+    let lines = "SELECT usage_id, payee, amount
+                 FROM json_each(?) AS chosen CROSS JOIN charge_lines ON usage_id = chosen.value
+                 WHERE amount > 0";
     let mut credits: HashMap<i64, BTreeMap<Payee, Usdt>> = HashMap::new();
-    for row in write.all(sqlx::query(lines).bind(list(usage))).await? {
+    for row in all(connection, sqlx::query(lines).bind(list(usage.iter().copied()))).await? {
         let mut columns = Columns::of(&row);
         let id: i64 = columns.read("charge_lines.usage_id")?;
         let payee: Payee = columns.read("charge_lines.payee")?;
@@ -137,12 +186,15 @@ async fn credits(
     Ok(credits)
 }
 
-async fn carry(write: &mut WriteTx<'_>, orgs: &[OrgId]) -> Result<Vec<(CarryKey, Usdt)>, StoreError> {
+/// What these organizations owe from earlier batches.
+pub(super) async fn carry(
+    connection: &mut SqliteConnection,
+    orgs: impl IntoIterator<Item = OrgId>,
+) -> Result<Vec<(CarryKey, Usdt)>, StoreError> {
     let carry = "SELECT org_id, payee, amount FROM settlement_carry
-                 WHERE org_id IN (SELECT value FROM json_each(?)) AND amount <> 0";
-    let rows = write
-        .all(sqlx::query(carry).bind(list(orgs.iter().map(|org| org.0))))
-        .await?;
+                 WHERE org_id IN (SELECT value FROM json_each(?)) AND amount <> 0 ORDER BY org_id, payee";
+    let orgs = list(orgs.into_iter().map(|org| org.0));
+    let rows = all(connection, sqlx::query(carry).bind(orgs)).await?;
     rows.iter()
         .map(|row| {
             let mut columns = Columns::of(row);
@@ -156,13 +208,12 @@ async fn carry(write: &mut WriteTx<'_>, orgs: &[OrgId]) -> Result<Vec<(CarryKey,
 }
 
 async fn contracts(
-    write: &mut WriteTx<'_>,
-    orgs: &BTreeSet<OrgId>,
-) -> Result<Vec<(OrgId, haithe_kernel::WalletAddress)>, StoreError> {
+    connection: &mut SqliteConnection,
+    orgs: BTreeSet<OrgId>,
+) -> Result<Vec<(OrgId, WalletAddress)>, StoreError> {
     let addresses = "SELECT id, address FROM organizations WHERE id IN (SELECT value FROM json_each(?))";
-    let rows = write
-        .all(sqlx::query(addresses).bind(list(orgs.iter().map(|org| org.0))))
-        .await?;
+    let orgs = list(orgs.into_iter().map(|org| org.0));
+    let rows = all(connection, sqlx::query(addresses).bind(orgs)).await?;
     rows.iter()
         .map(|row| {
             let mut columns = Columns::of(row);
@@ -174,32 +225,24 @@ async fn contracts(
         .collect()
 }
 
-/// Calls chosen so far, within the policy's bounds.
+/// Chosen calls whose payees find a place in their organization's line; others wait.
 struct Selection {
     items: Vec<BatchItem>,
     usage: Vec<i64>,
     payees: HashMap<OrgId, HashSet<Payee>>,
-    max_items: usize,
     max_payees: usize,
 }
 
 impl Selection {
     fn new(policy: &SealPolicy) -> Self {
-        let size = |bound: u32| usize::try_from(bound).unwrap_or(usize::MAX);
         Self {
             items: Vec::new(),
             usage: Vec::new(),
             payees: HashMap::new(),
-            max_items: size(policy.max_items),
             max_payees: size(policy.max_credits_per_line),
         }
     }
 
-    fn room(&self) -> usize {
-        self.max_items.saturating_sub(self.items.len())
-    }
-
-    /// Adds calls whose payees find a place in their organization's line; others wait.
     fn add(&mut self, items: Vec<(i64, BatchItem)>) {
         for (id, item) in items {
             let payees = self.payees.entry(item.org).or_default();
@@ -209,11 +252,11 @@ impl Selection {
                 .filter(|(payee, _)| !payees.contains(payee))
                 .count();
             if payees.len() + new > self.max_payees {
-                if new > self.max_payees {
-                    let call = item.call.to_string();
+                if item.credits.len() > self.max_payees {
+                    let (call, payees) = (item.call.to_string(), item.credits.len());
                     tracing::error!(
                         call,
-                        new,
+                        payees,
                         "a call pays more payees than fit in a line and cannot be settled"
                     );
                 }

@@ -15,6 +15,16 @@ pub(super) async fn first_open(connection: &mut SqliteConnection) -> Result<Opti
     row.map(|row| Columns::of(&row).read("batches.seq")).transpose()
 }
 
+/// The number of the next batch.
+pub(super) async fn next(connection: &mut SqliteConnection) -> Result<u64, StoreError> {
+    let next = "SELECT coalesce(max(seq) + 1, 0) FROM batches";
+    let row = sqlx::query(next)
+        .fetch_one(connection)
+        .await
+        .map_err(StoreError::new)?;
+    Columns::of(&row).read("batches.seq")
+}
+
 /// How far a batch has come, from whether it was seen and whether it is final.
 pub(crate) const fn state(seen: bool, is_final: bool) -> BatchState {
     match (seen, is_final) {

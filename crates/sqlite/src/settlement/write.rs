@@ -1,50 +1,50 @@
 //! Storing a sealed batch.
 
-use super::gather::Gathered;
-use crate::{
-    columns::{self, Columns},
-    db::WriteTx,
-    ledger::bulk::Bulk,
-};
-use haithe_billing::batch::{Batch, BatchLine, CarryKey, SealPolicy};
-use haithe_kernel::{StoreError, Timestamp, Usdt};
+use super::{gather, read};
+use crate::{columns, db::WriteTx, ledger::bulk::Bulk};
+use haithe_billing::batch::{Batch, BatchLine, CarryKey};
+use haithe_kernel::{StoreError, Usdt};
 use std::collections::HashMap;
 
-impl WriteTx<'_> {
-    /// Builds the next batch of what was gathered and stores it.
-    pub(super) async fn seal(
-        &mut self,
-        gathered: Gathered,
-        policy: &SealPolicy,
-        now: Timestamp,
-    ) -> Result<Batch, StoreError> {
-        let next = "SELECT coalesce(max(seq) + 1, 0) FROM batches";
-        let row = self
-            .optional(sqlx::query(next))
-            .await?
-            .ok_or(StoreError::inconsistent("batches.seq"))?;
-        let seq: i64 = Columns::of(&row).read("batches.seq")?;
-        let number = u64::try_from(seq).map_err(|_| StoreError::inconsistent("batches.seq"))?;
-        let before: HashMap<CarryKey, Usdt> = gathered.input.carry.iter().copied().collect();
-        let batch = Batch::build(number, gathered.input, policy, now).map_err(StoreError::new)?;
+/// A built batch on its way into the database.
+pub(super) struct Sealing {
+    pub(super) batch: Batch,
+    /// The usage records behind its items, in the same order.
+    pub(super) usage: Vec<i64>,
+    /// The carry it was built from.
+    pub(super) carry: Vec<(CarryKey, Usdt)>,
+}
 
+impl Sealing {
+    /// Stores the batch, unless something it was built from has changed; says whether it did.
+    pub(super) async fn store(self, write: &mut WriteTx<'_>) -> Result<bool, StoreError> {
+        let orgs = self.batch.lines.iter().map(|line| line.org);
+        let unchanged = read::first_open(write.connection).await?.is_none()
+            && read::next(write.connection).await? == self.batch.seq
+            && gather::carry(write.connection, orgs).await? == self.carry;
+        if !unchanged {
+            return Ok(false);
+        }
+        let seq = columns::number(self.batch.seq, "batches.seq")?;
         let insert = "INSERT INTO batches (seq, root, sealed_at) VALUES (?, ?, ?)";
-        let statement = sqlx::query(insert)
-            .bind(seq)
-            .bind(batch.root.to_vec())
-            .bind(now.micros());
-        self.execute(statement).await?;
-        for (line, content) in (0i64..).zip(&batch.lines) {
-            self.store_line(seq, line, content).await?;
+        let statement = sqlx::query(insert).bind(seq).bind(self.batch.root.to_vec());
+        write
+            .execute(statement.bind(self.batch.sealed_at.micros()))
+            .await?;
+        for (line, content) in (0i64..).zip(&self.batch.lines) {
+            write.store_line(seq, line, content).await?;
         }
-        self.store_items(seq, &batch, &gathered.usage).await?;
-        for (key, after) in &batch.carry {
+        write.store_items(seq, &self.batch, &self.usage).await?;
+        let before: HashMap<CarryKey, Usdt> = self.carry.into_iter().collect();
+        for (key, after) in &self.batch.carry {
             let before = before.get(key).copied().unwrap_or_default();
-            self.store_carry(seq, *key, before, *after).await?;
+            write.store_carry(seq, *key, before, *after).await?;
         }
-        Ok(batch)
+        Ok(true)
     }
+}
 
+impl WriteTx<'_> {
     async fn store_line(&mut self, seq: i64, line: i64, content: &BatchLine) -> Result<(), StoreError> {
         let insert = "INSERT INTO batch_lines (seq, line, org_id, address) VALUES (?, ?, ?, ?)";
         let statement = sqlx::query(insert).bind(seq).bind(line).bind(content.org.0);

@@ -1,0 +1,194 @@
+//! The file: one server at a time, of the right kind and version, and what may never change in it.
+
+use crate::fixture::{Fixture, NOON, config, nano};
+use haithe_billing::ports::{Books, Ledger};
+use haithe_kernel::{Decimals, FixedClock, Usdt};
+use haithe_sqlite::{Db, DbConfig, OpenError, ReadOnlyDb, SqliteBooks};
+use sqlx::{Connection, Executor, SqliteConnection, sqlite::SqliteConnectOptions};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_server_on_the_same_file_is_refused_until_the_first_has_gone() {
+    let (fixture, org) = Fixture::funded(nano(100)).await;
+    let Err(error) = fixture.open_again().await else {
+        panic!("two servers on one file")
+    };
+    assert!(matches!(error, OpenError::InUse { .. }));
+    assert!(error.to_string().contains("in use by another server"), "{error}");
+    let fixture = fixture.reopened().await;
+    assert_eq!(fixture.balance(org).await.available, nano(100));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_books_can_be_read_beside_a_running_server() {
+    let (fixture, org) = Fixture::funded(nano(100)).await;
+    let call = fixture.spend(org, nano(7)).await;
+    let beside = ReadOnlyDb::open(fixture.path(), fixture.clock.clone())
+        .await
+        .unwrap();
+    let books = SqliteBooks::new(&beside);
+    assert_eq!(books.receipt(call).await.unwrap().unwrap().charged, nano(7));
+    assert_eq!(books.snapshot().await.unwrap().at, NOON);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_database_is_refused_and_left_alone() {
+    let fixture = Fixture::new().await;
+    fixture.db.close().await.unwrap();
+    let mut stranger = fixture.stranger().await;
+    stranger
+        .execute("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (99, 'later', 1, x'00', 0)")
+        .await
+        .unwrap();
+    stranger.close().await.unwrap();
+    assert!(matches!(
+        fixture.open_again().await,
+        Err(OpenError::Newer { found: 99, .. })
+    ));
+    let beside = ReadOnlyDb::open(fixture.path(), fixture.clock.clone()).await;
+    assert!(matches!(beside, Err(OpenError::Newer { found: 99, .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_another_program_is_refused_and_left_alone() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("other.db");
+    let options = SqliteConnectOptions::new()
+        .filename(&path)
+        .create_if_missing(true);
+    let mut other = SqliteConnection::connect_with(&options).await.unwrap();
+    other.execute("CREATE TABLE theirs (x)").await.unwrap();
+    let clock = Arc::new(FixedClock::at(NOON));
+    assert!(matches!(
+        Db::open(config(path.clone(), &clock)).await,
+        Err(OpenError::Foreign { .. })
+    ));
+    assert!(matches!(
+        ReadOnlyDb::open(path, clock).await,
+        Err(OpenError::Foreign { .. })
+    ));
+    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema")
+        .fetch_one(&mut other)
+        .await
+        .unwrap();
+    assert_eq!(tables, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_without_its_schema_cannot_be_read_only() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("empty.db");
+    std::fs::write(&path, b"").unwrap();
+    let opened = ReadOnlyDb::open(path, Arc::new(FixedClock::at(NOON))).await;
+    assert!(matches!(opened, Err(OpenError::Older { found: 0, .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_counts_one_token_for_ever() {
+    let fixture = Fixture::new().await;
+    fixture.db.close().await.unwrap();
+    let six = DbConfig {
+        decimals: Decimals::new(6).unwrap(),
+        ..config(fixture.path(), &fixture.clock)
+    };
+    let refused = Db::open(six).await;
+    assert!(matches!(
+        refused,
+        Err(OpenError::Decimals {
+            found: 18,
+            configured: 6
+        })
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn books_that_do_not_add_up_keep_the_server_from_starting() {
+    let (fixture, _) = Fixture::funded(nano(100)).await;
+    fixture.db.close().await.unwrap();
+    let mut thief = fixture.stranger().await;
+    thief
+        .execute("UPDATE ledger_accounts SET balance = balance + 1 WHERE name = 'platform'")
+        .await
+        .unwrap();
+    thief.close().await.unwrap();
+    match fixture.open_again().await {
+        Err(OpenError::Drifted { accounts }) => assert_eq!(accounts, ["platform"]),
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("a forged balance was accepted"),
+    }
+    let beside = ReadOnlyDb::open(fixture.path(), fixture.clock.clone())
+        .await
+        .unwrap();
+    assert_eq!(
+        SqliteBooks::new(&beside).snapshot().await.unwrap().drifted,
+        ["platform"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_booked_can_be_neither_changed_nor_deleted() {
+    let (fixture, org) = Fixture::funded(nano(100)).await;
+    fixture.spend(org, nano(7)).await;
+    let mut thief = fixture.stranger().await;
+    for forgery in [
+        "UPDATE ledger_transactions SET at = 0",
+        "DELETE FROM ledger_transactions",
+        "UPDATE ledger_transfers SET amount = amount + 1",
+        "DELETE FROM ledger_transfers",
+        "UPDATE usage_records SET charged = 0",
+        "DELETE FROM usage_records",
+        "UPDATE receipts SET json = '{}'",
+        "DELETE FROM receipts",
+        "UPDATE charge_lines SET amount = 0",
+        "DELETE FROM charge_lines",
+    ] {
+        let error = thief.execute(forgery).await.expect_err(forgery);
+        assert!(error.to_string().contains("append-only"), "{forgery}: {error}");
+    }
+    fixture.assert_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_database_refuses_loudly() {
+    let (fixture, org) = Fixture::funded(nano(100)).await;
+    let call = fixture.hold(org, nano(10)).await.unwrap();
+    assert!(fixture.db.is_healthy());
+    fixture.db.close().await.unwrap();
+    assert!(!fixture.db.is_healthy());
+    assert!(fixture.hold(org, nano(1)).await.is_err());
+    assert!(fixture.capture(call, org, nano(1)).await.is_err());
+    assert!(fixture.ledger().balance(org).await.is_err());
+    assert!(fixture.ledger().expenditure(org).await.is_err());
+    assert!(fixture.db.close().await.is_err());
+    fixture.ledger().release(call);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_stores_what_is_queued() {
+    let (fixture, org) = Fixture::funded(nano(1_000)).await;
+    let mut captures = Vec::new();
+    for _ in 0..50 {
+        let call = fixture.hold(org, nano(1)).await.unwrap();
+        let ledger = fixture.ledger();
+        captures.push(tokio::spawn(async move {
+            let lines = vec![crate::fixture::line(
+                haithe_billing::capture::Payee::Platform,
+                nano(1),
+            )];
+            ledger.capture(crate::fixture::capture(call, org, lines)).await
+        }));
+    }
+    fixture.db.close().await.unwrap();
+    let mut acknowledged = 0;
+    for capture in captures {
+        acknowledged += i64::from(capture.await.unwrap().is_ok());
+    }
+    let db = fixture.open_again().await.unwrap();
+    let spent = haithe_sqlite::SqliteLedger::new(&db)
+        .expenditure(org)
+        .await
+        .unwrap();
+    assert!(spent >= nano(acknowledged), "{spent:?} of {acknowledged}");
+    assert!(spent <= Usdt::from_nano(50));
+}

@@ -1,0 +1,215 @@
+//! Skipped lines, carry and suspension.
+
+use crate::fixture::{
+    Fixture, NOON, contract, created, deposit, line, nano, seal_all, settling, units, wallet,
+};
+use haithe_billing::{
+    batch::{BatchState, SealPolicy},
+    capture::Payee,
+    chain::{EventBody, SkipReason},
+    hold::HoldError,
+    ports::{Books, Ledger, SettlementStore},
+};
+use haithe_kernel::{Decimals, OrgId};
+
+/// Skips the line of the only organization this often.
+async fn skip(fixture: &mut Fixture, times: usize, reason: SkipReason) {
+    for _ in 0..times {
+        let batch = fixture.seal().await.unwrap();
+        fixture
+            .mine_transactions(vec![settling(&batch, &[(0, reason)])])
+            .await;
+    }
+}
+
+async fn is_suspended(fixture: &Fixture, org: OrgId) -> bool {
+    match fixture.hold(org, nano(1)).await {
+        Ok(call) => {
+            fixture.ledger().release(call);
+            false
+        }
+        Err(HoldError::Suspended) => true,
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deposit_that_covers_what_is_unsettled_admits_again() {
+    let (mut fixture, org) = Fixture::funded(nano(100)).await;
+    fixture.spend(org, nano(30)).await;
+    skip(&mut fixture, 3, SkipReason::InsufficientFunds).await;
+    assert!(is_suspended(&fixture, org).await);
+    let fixture = fixture.reopened().await;
+    assert!(is_suspended(&fixture, org).await, "also after a restart");
+    let mut fixture = fixture;
+    fixture.mine(vec![deposit(1, nano(1))]).await;
+    assert!(!is_suspended(&fixture, org).await);
+    skip(&mut fixture, 2, SkipReason::InsufficientFunds).await;
+    assert!(!is_suspended(&fixture, org).await, "the count began anew");
+    skip(&mut fixture, 1, SkipReason::InsufficientFunds).await;
+    assert!(is_suspended(&fixture, org).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daily_cap_that_covers_what_is_unsettled_admits_again_and_a_deposit_does_not() {
+    let (mut fixture, org) = Fixture::funded(nano(100)).await;
+    fixture.spend(org, nano(30)).await;
+    skip(&mut fixture, 3, SkipReason::DailyCap).await;
+    fixture.mine(vec![deposit(1, nano(1))]).await;
+    assert!(is_suspended(&fixture, org).await);
+    let cap = |amount| EventBody::DailyCapChanged {
+        org: contract(1),
+        cap: Some(units(nano(amount))),
+        effective_at: NOON,
+    };
+    fixture.mine(vec![cap(29)]).await;
+    assert!(is_suspended(&fixture, org).await);
+    fixture.mine(vec![cap(1000)]).await;
+    assert!(!is_suspended(&fixture, org).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reasons_that_are_not_the_organizations_own_do_not_suspend() {
+    let (mut fixture, org) = Fixture::funded(nano(100)).await;
+    fixture.spend(org, nano(30)).await;
+    skip(&mut fixture, 4, SkipReason::TransferFailed).await;
+    assert!(!is_suspended(&fixture, org).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_organization_keeps_nobody_waiting() {
+    let (mut fixture, bad) = Fixture::funded(nano(100)).await;
+    for _ in 0..5 {
+        fixture.spend(bad, nano(1)).await;
+    }
+    skip(&mut fixture, 3, SkipReason::InsufficientFunds).await;
+    fixture.mine(vec![created(2), deposit(2, nano(100))]).await;
+    let good = fixture.org(2).await;
+    fixture.spend(good, nano(1)).await;
+    fixture.spend(good, nano(1)).await;
+    let waiting = fixture.settlements().unsealed().await.unwrap();
+    assert_eq!((waiting.items, waiting.skipped), (2, 5));
+    let policy = SealPolicy {
+        max_items: 3,
+        ..seal_all()
+    };
+    let batch = fixture.settlements().seal(policy, NOON).await.unwrap().unwrap();
+    let per_org = |org| batch.lines.iter().filter(|line| line.org == org).count();
+    assert_eq!((batch.items.len(), per_org(good), per_org(bad)), (3, 1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_holds_no_more_organizations_and_payees_than_its_policy_says() {
+    let (mut fixture, first) = Fixture::funded(nano(100)).await;
+    fixture.mine(vec![created(2), deposit(2, nano(100))]).await;
+    let second = fixture.org(2).await;
+    for payee in 1..=5 {
+        let call = fixture.hold(first, nano(1)).await.unwrap();
+        let lines = vec![line(Payee::Creator(wallet(payee)), nano(1))];
+        fixture
+            .ledger()
+            .capture(crate::fixture::capture(call, first, lines))
+            .await
+            .unwrap();
+    }
+    fixture.spend(second, nano(1)).await;
+    let policy = SealPolicy {
+        max_lines: 1,
+        max_credits_per_line: 2,
+        ..seal_all()
+    };
+    let batch = fixture.settlements().seal(policy, NOON).await.unwrap().unwrap();
+    assert_eq!((batch.lines.len(), batch.items.len()), (1, 2));
+    fixture.mine_transactions(vec![settling(&batch, &[])]).await;
+    let rest = fixture.seal().await.unwrap();
+    assert_eq!((rest.lines.len(), rest.items.len()), (2, 4));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_skipped_line_gives_the_carry_back() {
+    let (mut fixture, org) = Fixture::funded(nano(1_000_000)).await;
+    let six = SealPolicy {
+        decimals: Decimals::new(6).unwrap(),
+        ..seal_all()
+    };
+    fixture.spend(org, nano(1_700)).await;
+    let first = fixture.settlements().seal(six, NOON).await.unwrap().unwrap();
+    assert_eq!(first.carry[0].1, nano(700));
+    fixture.mine_transactions(vec![settling(&first, &[])]).await;
+    fixture.spend(org, nano(500)).await;
+    let second = fixture.settlements().seal(six, NOON).await.unwrap().unwrap();
+    assert_eq!(
+        (second.lines[0].credits[0].amount, second.carry[0].1),
+        (nano(1_000), nano(200))
+    );
+    fixture
+        .mine_transactions(vec![settling(&second, &[(0, SkipReason::DailyCap)])])
+        .await;
+    let third = fixture.settlements().seal(six, NOON).await.unwrap().unwrap();
+    assert_eq!(
+        (third.lines[0].credits[0].amount, third.carry[0].1),
+        (nano(1_000), nano(200))
+    );
+    fixture.assert_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_of_a_final_batch_that_is_rewound_is_settled_anew() {
+    let (mut fixture, org) = Fixture::funded(nano(100)).await;
+    let call = fixture.spend(org, nano(30)).await;
+    let batch = fixture.seal().await.unwrap();
+    let before = fixture.head.unwrap();
+    fixture
+        .mine_transactions(vec![settling(&batch, &[(0, SkipReason::DailyCap)])])
+        .await;
+    assert_eq!(fixture.settlements().unsealed().await.unwrap().skipped, 1);
+    fixture.rewind(before).await;
+    assert_eq!(fixture.settlements().unsealed().await.unwrap().skipped, 0);
+    let receipt = fixture.books().receipt(call).await.unwrap().unwrap();
+    assert_eq!(receipt.settlement.unwrap().state, BatchState::Sealed);
+    fixture.mine_transactions(vec![settling(&batch, &[])]).await;
+    assert_eq!(fixture.balance(org).await.unsettled, nano(0));
+    fixture.assert_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_moved_on_to_a_later_batch_are_left_there_with_an_alarm() {
+    let (mut fixture, org) = Fixture::funded(nano(100)).await;
+    fixture.spend(org, nano(30)).await;
+    let batch = fixture.seal().await.unwrap();
+    let before = fixture.head.unwrap();
+    fixture
+        .mine_transactions(vec![settling(&batch, &[(0, SkipReason::DailyCap)])])
+        .await;
+    fixture.seal().await.unwrap();
+    fixture.rewind(before).await;
+    let alarms = haithe_sqlite::SqliteChainIndex::new(&fixture.db)
+        .alarms()
+        .await
+        .unwrap();
+    assert_eq!(alarms[0].kind, "final_batch_rewound");
+    fixture.assert_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_daily_cap_counts_what_was_settled_today_and_forgets_it_tomorrow() {
+    let (mut fixture, org) = Fixture::funded(nano(1_000)).await;
+    let cap = EventBody::DailyCapChanged {
+        org: contract(1),
+        cap: Some(units(nano(100))),
+        effective_at: NOON,
+    };
+    fixture.mine(vec![cap]).await;
+    fixture.spend(org, nano(60)).await;
+    let batch = fixture.seal().await.unwrap();
+    fixture.mine_transactions(vec![settling(&batch, &[])]).await;
+    match fixture.hold(org, nano(41)).await {
+        Err(HoldError::DailyCap { left }) => assert_eq!(left, nano(40)),
+        other => panic!("{other:?}"),
+    }
+    fixture
+        .clock
+        .advance(std::time::Duration::from_secs(crate::fixture::DAY));
+    fixture.hold(org, nano(100)).await.unwrap();
+    assert!(fixture.hold(org, nano(1)).await.is_err());
+}
