@@ -36,14 +36,17 @@ async fn whatever_happens_the_books_agree_with_each_other_and_with_the_chain() {
         .set("chain.confirmations", 2)
         .set("chain.finality", 4);
     let app = App::with(setup).await;
-    let tenant = app.funded("Acme", Usdt::from_nano(300_000_000)).await;
+    let tenant = app.funded("Acme", Usdt::from_nano(2_000_000_000)).await;
     let mut callers: JoinSet<Vec<String>> = JoinSet::new();
     let mut heard = Vec::new();
     for number in 0..CALLERS {
-        callers.spawn(calls(tenant.caller.clone(), StdRng::seed_from_u64(number)));
+        callers.spawn(calls(
+            tenant.caller.clone(),
+            StdRng::seed_from_u64(crate::seed() + number),
+        ));
     }
-    let mut deposited = Usdt::from_nano(300_000_000);
-    let mut rng = StdRng::seed_from_u64(4_711);
+    let mut deposited = Usdt::from_nano(2_000_000_000);
+    let mut rng = StdRng::seed_from_u64(crate::seed() + 4_711);
     while !callers.is_empty() {
         deposited = Usdt::from_nano(deposited.nano() + disturb(&app, &tenant, &mut rng).await);
         while let Some(caller) = callers.try_join_next() {
@@ -67,6 +70,8 @@ async fn disturb(app: &App, tenant: &Tenant, rng: &mut StdRng) -> i64 {
     sleep(Duration::from_millis(rng.random_range(5..60))).await;
     match rng.random_range(0..8) {
         0 | 1 => {
+            // The depositor is none of those who must cope.
+            dev.clear_faults();
             let nano = rng.random_range(1..40_000_000);
             // A fraction of a nano is dust, which belongs to nobody.
             let units = TokenUnits::new(u128::try_from(nano).unwrap() * 1_000_000_000 + 7);
@@ -186,7 +191,7 @@ async fn audit(app: &App, tenant: &Tenant, deposited: Usdt, heard: &[String]) {
     let receipts: BTreeMap<String, i64> = tenant.at_rest().await;
     let sum: i64 = receipts.values().sum();
     assert!(
-        sum > 0 && receipts.len() > 100,
+        sum > 0 && receipts.len() > 50,
         "{} receipts of {sum} nano",
         receipts.len()
     );

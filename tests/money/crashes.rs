@@ -51,7 +51,7 @@ async fn a_hundred_kills_lose_no_charge_and_double_none() {
             ))
         })
         .collect();
-    let mut rng = StdRng::seed_from_u64(9);
+    let mut rng = StdRng::seed_from_u64(crate::seed() + 9);
     for _ in 0..KILLS {
         await_moment(&around, &mut rng).await;
         server.kill().await;

@@ -3,3 +3,9 @@
 mod chaos;
 mod contention;
 mod crashes;
+
+/// Where random sequences begin. `HAITHE_SEED` tries others, and repeats one that failed.
+fn seed() -> u64 {
+    let seed = std::env::var("HAITHE_SEED").ok();
+    seed.map_or(0, |seed| seed.parse().expect("HAITHE_SEED is a number"))
+}
