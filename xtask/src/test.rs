@@ -24,32 +24,22 @@ pub enum Scope {
 
 /// Runs the tests, with nextest where it is installed.
 pub fn test(root: &Path, scope: Scope) -> anyhow::Result<()> {
-    let nextest = has_nextest(root);
-    let runner: &[&str] = if nextest { &["nextest", "run"] } else { &["test"] };
+    let runner: &[&str] = if has_nextest(root) {
+        &["nextest", "run"]
+    } else {
+        &["test"]
+    };
     let domains = DOMAINS.iter().flat_map(|name| ["-p", name]);
     step(
         "rules on mocked ports",
-        cargo(root).args(runner).args(["--locked"]).args(domains),
+        cargo(root).args(runner).arg("--locked").args(domains),
     )?;
     if scope == Scope::All {
-        // The end-to-end tests start the service and the chain as programs too.
-        let programs = [
-            "build",
-            "--locked",
-            "-p",
-            "haithe-server",
-            "-p",
-            "haithe-devchain",
-            "--bins",
-        ];
-        step("programs", cargo(root).args(programs))?;
         let others = DOMAINS.iter().flat_map(|name| ["--exclude", name]);
+        let rest = ["--locked", "--workspace"];
         step(
             "adapters, contracts and end to end",
-            cargo(root)
-                .args(runner)
-                .args(["--locked", "--workspace"])
-                .args(others),
+            cargo(root).args(runner).args(rest).args(others),
         )?;
     }
     println!("\ntest: all good");
