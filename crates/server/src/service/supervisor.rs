@@ -92,7 +92,7 @@ impl Supervisor {
         });
     }
 
-    /// Runs `step` every `period`; a step that fails is logged and the next one comes in its time.
+    /// Runs `step` every `period`; after a step that fails the task starts again as [`Supervisor::run`] says.
     pub fn every<F, W, E>(&self, name: &'static str, period: Duration, step: F)
     where
         F: Fn() -> W + Clone + Send + Sync + 'static,

@@ -1,34 +1,36 @@
 //! The chain's side: client, index, sender, settlement, and their background tasks.
 
+mod index;
+mod tasks;
+
 use super::WiringError;
 use crate::{
     Config,
     service::{Supervisor, supervisor::describe},
 };
-use async_trait::async_trait;
 use haithe_billing::{
     batch::SealPolicy,
     chain::Depths,
     check::LedgerCheck,
     gate::SettlementGate,
-    indexer::{IndexError, Indexer, IndexerConfig},
+    indexer::{Indexer, IndexerConfig},
     ports::{ChainIndex, ChainReader, TxOutbox},
-    settlement::{Settlement, SettlementProgress},
+    settlement::Settlement,
 };
 use haithe_evm::{
-    ChainClient, DeployBudget, EvmChainReader, EvmConfig, EvmContractWallets, EvmOrgDeployer, EvmSettler,
-    GWEI, Lane, Node, RpcLimits, SendPolicy, Sender, ServerKey,
+    ChainClient, ConnectError, DeployBudget, EvmChainReader, EvmConfig, EvmContractWallets, EvmOrgDeployer,
+    EvmSettler, GWEI, Lane, Node, RpcLimits, SendPolicy, Sender, ServerKey,
 };
 use haithe_identity::ports::ContractWallets;
 use haithe_kernel::{Clock, WalletAddress};
 use haithe_orgs::ports::{ChainSync, OrgDeployer};
 use haithe_sqlite::{Db, SqliteBooks, SqliteChainIndex, SqliteSettlementStore, SqliteTxOutbox};
+use index::{CatchUp, IndexLoop};
 use std::{
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tasks::{check, send, settle};
 
 /// Blocks asked for at once, at most.
 const RANGE: u64 = 2_000;
@@ -36,8 +38,6 @@ const RANGE: u64 = 2_000;
 const REMEMBERED: u64 = 256;
 /// Longest pause after failures in a row.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// How long a balance read waits for the index.
-const CATCH_UP: Duration = Duration::from_secs(1);
 /// How long the start waits for the chain before it goes on without.
 const FIRST_CONTACT: Duration = Duration::from_secs(3);
 /// How often the whole ledger is compared with the chain.
@@ -123,7 +123,10 @@ impl Chain {
         ));
         let poll = config.settlement.poll;
         supervisor.run("settlement", move |stop| settle(settlement.clone(), poll, stop));
-        watch_ledger(config, db, &reader, supervisor);
+        let books = Arc::new(SqliteBooks::new(&db.read_only()));
+        let ledger = LedgerCheck::new(books, reader, config.chain.orchestrator, config.chain.decimals);
+        let ledger = Arc::new(ledger);
+        supervisor.every("ledger-check", CHECK_EVERY, move || check(ledger.clone()));
 
         Ok(Self {
             deployer: Arc::new(EvmOrgDeployer::new(
@@ -207,14 +210,14 @@ async fn first_contact(
 ) -> Result<Duration, WiringError> {
     let asked = async {
         let address = client.check().await?;
-        Ok((address, client.withdrawal_delay().await?))
+        Ok::<_, ConnectError>((address, client.withdrawal_delay().await?))
     };
     match tokio::time::timeout(FIRST_CONTACT, asked).await {
         Ok(Ok((address, delay))) => {
             let _ = token.set(address);
             Ok(delay)
         }
-        Ok(Err(error)) if !haithe_evm::ConnectError::is_outage(&error) => Err(error.into()),
+        Ok(Err(error)) if !error.is_outage() => Err(error.into()),
         Ok(Err(error)) => {
             tracing::warn!(
                 error = describe(&error),
@@ -229,164 +232,7 @@ async fn first_contact(
     }
 }
 
-/// Asks the indexer for a look at the head, and tells when it has had one.
-#[derive(Debug)]
-struct CatchUp {
-    asked: watch::Sender<u64>,
-    reached: watch::Sender<u64>,
-}
-
-impl Default for CatchUp {
-    fn default() -> Self {
-        Self {
-            asked: watch::Sender::new(0),
-            reached: watch::Sender::new(0),
-        }
-    }
-}
-
-#[async_trait]
-impl ChainSync for CatchUp {
-    async fn catch_up(&self) -> bool {
-        let mut mine = 0;
-        self.asked.send_modify(|count| {
-            *count += 1;
-            mine = *count;
-        });
-        let mut reached = self.reached.subscribe();
-        let reached = reached.wait_for(|count| *count >= mine);
-        matches!(tokio::time::timeout(CATCH_UP, reached).await, Ok(Ok(_)))
-    }
-}
-
-#[derive(Clone)]
-struct IndexLoop {
-    client: ChainClient,
-    token: Arc<OnceLock<WalletAddress>>,
-    indexer: Arc<Indexer>,
-    sync: Arc<CatchUp>,
-    poll: Duration,
-}
-
-impl IndexLoop {
-    /// Follows the chain until the stop. An outage is waited for; a chain that does not fit, or was
-    /// reorganized too deep, ends the task with an error.
-    async fn run(self, stop: CancellationToken) -> Result<(), IndexError> {
-        let mut asked = self.sync.asked.subscribe();
-        let mut failures = 0u32;
-        loop {
-            let round = *asked.borrow_and_update();
-            let pause = match self.follow(&stop).await {
-                Ok(()) => {
-                    failures = 0;
-                    self.sync.reached.send_replace(round);
-                    self.poll
-                }
-                Err(error @ IndexError::TooDeep { .. }) => return Err(error),
-                Err(error) => {
-                    failures = failures.saturating_add(1);
-                    tracing::warn!(
-                        error = describe(&error),
-                        failures,
-                        "the chain could not be indexed"
-                    );
-                    backed_off(self.poll, failures)
-                }
-            };
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(pause) => {}
-                _ = asked.changed() => {}
-            }
-        }
-    }
-
-    async fn follow(&self, stop: &CancellationToken) -> Result<(), IndexError> {
-        if self.token.get().is_none() {
-            let token = self
-                .client
-                .check()
-                .await
-                .map_err(haithe_billing::chain::ChainError::from)?;
-            let _ = self.token.set(token);
-        }
-        while !stop.is_cancelled() {
-            let progress = self.indexer.step().await?;
-            if let Some(blocks) = progress.rewound {
-                tracing::warn!(blocks, "the chain was reorganized; the index was rewound");
-            }
-            if progress.is_caught_up() {
-                break;
-            }
-        }
-        Ok(())
-    }
-}
-
+/// A pause that doubles with every failure in a row.
 fn backed_off(pause: Duration, failures: u32) -> Duration {
     LONGEST_PAUSE.min(pause.saturating_mul(2u32.saturating_pow(failures.min(16))))
-}
-
-/// The sender holds what it knows of its attempts; it cannot be started twice in one process.
-async fn send(sender: Arc<Mutex<Option<Sender>>>, stop: CancellationToken) -> Result<(), &'static str> {
-    let sender = sender.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let sender = sender.ok_or("the sender cannot start again in this process; restart the service")?;
-    sender.run(stop.cancelled_owned()).await;
-    Ok(())
-}
-
-async fn settle(
-    settlement: Arc<Settlement>,
-    poll: Duration,
-    stop: CancellationToken,
-) -> Result<(), std::convert::Infallible> {
-    let mut failures = 0u32;
-    loop {
-        let pause = match settlement.step().await {
-            Ok(progress) => {
-                failures = 0;
-                if let SettlementProgress::Submitted { seq, calls, lines } = progress {
-                    tracing::debug!(seq, calls, lines, "a batch is on its way to the chain");
-                }
-                poll
-            }
-            Err(error) => {
-                failures = failures.saturating_add(1);
-                tracing::warn!(
-                    error = describe(&error),
-                    failures,
-                    "settlement could not make its step"
-                );
-                backed_off(poll, failures)
-            }
-        };
-        if stop
-            .run_until_cancelled(tokio::time::sleep(pause))
-            .await
-            .is_none()
-        {
-            return Ok(());
-        }
-    }
-}
-
-/// Compares the ledger with the chain from time to time. A difference is an alarm, never corrected.
-fn watch_ledger(config: &Config, db: &Db, reader: &Arc<dyn ChainReader>, supervisor: &Supervisor) {
-    let check = Arc::new(LedgerCheck::new(
-        Arc::new(SqliteBooks::new(&db.read_only())),
-        reader.clone(),
-        config.chain.orchestrator,
-        config.chain.decimals,
-    ));
-    supervisor.every("ledger-check", CHECK_EVERY, move || {
-        let check = check.clone();
-        async move {
-            match check.run().await {
-                Ok(report) if report.is_clean() => {}
-                Ok(report) => tracing::error!(target: "haithe::alarm", "the ledger does not agree: {report}"),
-                Err(error) => tracing::warn!(error = describe(&error), "the ledger could not be checked"),
-            }
-            Ok::<(), std::convert::Infallible>(())
-        }
-    });
 }

@@ -1,0 +1,72 @@
+//! The tasks that write to the chain, and the one that checks the books against it.
+
+use super::backed_off;
+use crate::service::supervisor::describe;
+use haithe_billing::{
+    check::LedgerCheck,
+    settlement::{Settlement, SettlementProgress},
+};
+use haithe_evm::Sender;
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio_util::sync::CancellationToken;
+
+/// The sender holds what it knows of its attempts; it cannot be started twice in one process.
+pub(super) async fn send(
+    sender: Arc<Mutex<Option<Sender>>>,
+    stop: CancellationToken,
+) -> Result<(), &'static str> {
+    let sender = sender.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let sender = sender.ok_or("the sender cannot start again in this process; restart the service")?;
+    sender.run(stop.cancelled_owned()).await;
+    Ok(())
+}
+
+/// Makes batches and sees them onto the chain until the stop.
+pub(super) async fn settle(
+    settlement: Arc<Settlement>,
+    poll: Duration,
+    stop: CancellationToken,
+) -> Result<(), Infallible> {
+    let mut failures = 0u32;
+    loop {
+        let pause = match settlement.step().await {
+            Ok(progress) => {
+                failures = 0;
+                if let SettlementProgress::Submitted { seq, calls, lines } = progress {
+                    tracing::debug!(seq, calls, lines, "a batch is on its way to the chain");
+                }
+                poll
+            }
+            Err(error) => {
+                failures = failures.saturating_add(1);
+                tracing::warn!(
+                    error = describe(&error),
+                    failures,
+                    "settlement could not make its step"
+                );
+                backed_off(poll, failures)
+            }
+        };
+        if stop
+            .run_until_cancelled(tokio::time::sleep(pause))
+            .await
+            .is_none()
+        {
+            return Ok(());
+        }
+    }
+}
+
+/// Compares the ledger with the chain once. A difference is an alarm, never corrected.
+pub(super) async fn check(ledger: Arc<LedgerCheck>) -> Result<(), Infallible> {
+    match ledger.run().await {
+        Ok(report) if report.is_clean() => {}
+        Ok(report) => tracing::error!(target: "haithe::alarm", "the ledger does not agree: {report}"),
+        Err(error) => tracing::warn!(error = describe(&error), "the ledger could not be checked"),
+    }
+    Ok(())
+}
