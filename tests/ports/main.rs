@@ -12,6 +12,7 @@ mod chat_over_http;
 mod database;
 mod directory;
 mod ledger;
+mod ledger_bounds;
 mod ledger_under_random_use;
 mod orgs;
 mod outbox;
