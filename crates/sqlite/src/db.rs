@@ -250,17 +250,49 @@ where
     F: for<'t, 'c> FnOnce(&'t mut WriteTx<'c>) -> BoxFuture<'t, Result<T, E>>,
     E: From<StoreError>,
 {
-    let failed = |error: sqlx::Error| E::from(StoreError::new(error));
     let (connection, next_transaction) = writer.parts();
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+    match in_transaction(connection, next_transaction, work).await {
+        Ok((value, effects, next_transaction)) => {
+            writer.outcome(None);
+            writer.committed(effects, next_transaction);
+            Ok(value)
+        }
+        // A database that broke in between shows when the next transaction begins.
+        Err(Failure::Work(error)) => Err(error),
+        Err(Failure::Database(error)) => {
+            writer.outcome(Some(&error));
+            Err(StoreError::new(error).into())
+        }
+    }
+}
+
+/// Why a transaction was rolled back.
+enum Failure<E> {
+    /// It could not be begun or committed.
+    Database(sqlx::Error),
+    /// The work itself gave up.
+    Work(E),
+}
+
+async fn in_transaction<T, E, F>(
+    connection: &mut SqliteConnection,
+    next_transaction: i64,
+    work: F,
+) -> Result<(T, Effects, i64), Failure<E>>
+where
+    F: for<'t, 'c> FnOnce(&'t mut WriteTx<'c>) -> BoxFuture<'t, Result<T, E>>,
+{
+    let mut transaction = connection
+        .begin_with("BEGIN IMMEDIATE")
+        .await
+        .map_err(Failure::Database)?;
     let mut write = WriteTx {
         connection: &mut transaction,
         effects: Effects::default(),
         next_transaction,
     };
-    let value = work(&mut write).await?;
+    let value = work(&mut write).await.map_err(Failure::Work)?;
     let (effects, next_transaction) = (write.effects, write.next_transaction);
-    transaction.commit().await.map_err(failed)?;
-    writer.committed(effects, next_transaction);
-    Ok(value)
+    transaction.commit().await.map_err(Failure::Database)?;
+    Ok((value, effects, next_transaction))
 }

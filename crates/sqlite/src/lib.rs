@@ -1,4 +1,34 @@
 //! Every port of identity, orgs and billing, on one SQLite file.
+//!
+//! ```text
+//!   SqliteLedger ── decides in memory ──┐                      ┌─ SqliteBooks      ┐
+//!   SqliteChainIndex                    ├─► queue ─► writer ─► │  haithe.db (WAL)  │
+//!   SqliteOrgStore, SqliteSessionStore… ┘     (one task)       └─ four readers ────┘
+//! ```
+//!
+//! [`Db::open`] takes the file for this process alone, migrates it (`migrations/sqlite`, embedded),
+//! compares the ledger's balances with its postings, and starts the writer. Each store is a small
+//! struct over a [`Db`] handle: `SqliteLedger::new(&db)` and so on. [`ReadOnlyDb`] reads beside a
+//! running server.
+//!
+//! **Writing.** One task owns the one writing connection; every transaction begins `IMMEDIATE` and
+//! is synced (`synchronous=FULL`) before anybody hears of it. Captures that wait together are stored
+//! in one transaction. A write runs to its end even when its caller goes away, and what it means for
+//! the memory is applied after its commit and before its answer. While nothing can be written, new
+//! holds are refused; when the writer is gone, everything is.
+//!
+//! **Money.** Decisions are made in memory under one short lock: balances, holds, daily caps,
+//! budgets. On disk a ledger transaction is a list of transfers from one account to another, so that
+//! its postings sum to zero by construction; transactions, transfers, usage records and receipts are
+//! append-only by triggers. Holds live in memory only: a crash forgets them with their calls.
+//!
+//! **The chain.** Facts are never refused: an amount out of range, or an event about something
+//! unknown, harms only its own row, and what must not be raises an [`Alarm`]. Every effect of a block
+//! can be undone, and any way through the chain ends in the same state.
+//!
+//! **Values.** Times are microseconds UTC, money nano-USDT, chain amounts decimal text, addresses
+//! and hashes bytes. A row that breaks an invariant is `inconsistent data in table.column`, never a
+//! panic. The crate must never know of HTTP, of a node, or of another adapter.
 
 mod books;
 mod chain;

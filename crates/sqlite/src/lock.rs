@@ -1,4 +1,5 @@
 //! One server per database: holds live in one process's memory, so a second one would overspend.
+//! And nobody else's eyes: new files can be read by their owner only.
 
 use crate::open::OpenError;
 use std::{
@@ -22,12 +23,7 @@ impl ProcessLock {
             path: path.clone(),
             source,
         };
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(failed)?;
+        let file = open_private(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
@@ -36,4 +32,21 @@ impl ProcessLock {
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
     }
+}
+
+/// Makes the database file, if it is not there, such that only its owner can read it. SQLite gives
+/// the files beside it the same permissions.
+pub(crate) fn make_private(database: &Path) -> Result<(), OpenError> {
+    open_private(database).map(drop).map_err(|error| OpenError::Sqlx {
+        path: database.to_owned(),
+        source: sqlx::Error::Io(error),
+    })
+}
+
+fn open_private(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }

@@ -3,7 +3,7 @@
 use crate::{
     db::{Db, ReadOnlyDb},
     ledger::load::{self, LoadError},
-    lock::ProcessLock,
+    lock::{self, ProcessLock},
     writer::Writer,
 };
 use haithe_kernel::{Clock, Decimals};
@@ -139,6 +139,7 @@ impl Db {
             source,
         };
         let lock = ProcessLock::take(&config.path)?;
+        lock::make_private(&config.path)?;
         let mut connection = writing(&config.path).connect().await.map_err(failed)?;
         check_sqlite(&mut connection).await.map_err(failed)??;
         match found_version(&mut connection).await.map_err(failed)? {

@@ -3,6 +3,10 @@
 //! Everything that writes comes through its queue. Captures that wait together are stored in one
 //! transaction with one fsync (group commit); there is no timer, so that a capture that comes alone
 //! waits for nobody. Everything else gets a transaction of its own, in the order it came.
+//!
+//! While nothing can be written (the disk is full, or somebody else keeps the file locked) new holds
+//! are refused, so that no call is served that could not be charged; the writer tries again once a
+//! second. When its connection or the task itself is gone, everything is refused for good.
 
 use crate::{
     db::{Db, ReadOnlyDb, WriteTx},
@@ -20,9 +24,12 @@ use futures::future::BoxFuture;
 use haithe_billing::ledger::Account;
 use haithe_kernel::{OrgId, StoreError};
 use sqlx::{Connection, SqliteConnection};
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -30,6 +37,10 @@ use tokio::sync::{mpsc, oneshot};
 const GROUP: usize = 256;
 /// Waiting writes; beyond, callers wait for a place.
 const QUEUE: usize = 1024;
+/// How long to wait before writing is tried again after it has failed.
+const RETRY: Duration = Duration::from_secs(1);
+/// Changes nothing, but needs the lock, the log and the disk.
+const PROBE: &str = "UPDATE ledger_accounts SET balance = balance WHERE id = 1";
 
 /// Something to write.
 pub(crate) enum Work {
@@ -66,6 +77,8 @@ pub(crate) struct Writer {
     directory: Arc<AtomicU64>,
     next_transaction: i64,
     statements: CaptureStatements,
+    is_failing: bool,
+    is_gone: bool,
     // Given up after the connection is closed: fields are dropped in order.
     _lock: ProcessLock,
 }
@@ -87,6 +100,8 @@ impl Writer {
             directory: Arc::clone(&directory),
             next_transaction: loaded.next_transaction,
             statements: CaptureStatements::new(),
+            is_failing: false,
+            is_gone: false,
             _lock: lock,
         };
         tokio::spawn(writer.run(work));
@@ -97,7 +112,21 @@ impl Writer {
         // However this ends, nothing may be promised afterwards.
         let end = EndOfWriting(Arc::clone(&self.money));
         let mut waiting = Vec::with_capacity(GROUP);
-        while work.recv_many(&mut waiting, GROUP).await > 0 {
+        while !self.is_gone {
+            if self.is_failing {
+                let next = tokio::time::timeout(RETRY, work.recv_many(&mut waiting, GROUP)).await;
+                match next {
+                    Ok(0) => return,
+                    Ok(_) => {}
+                    Err(_) => {
+                        let probed = self.probe().await;
+                        self.outcome(probed.as_ref().err());
+                        continue;
+                    }
+                }
+            } else if work.recv_many(&mut waiting, GROUP).await == 0 {
+                return;
+            }
             let mut captures = Vec::with_capacity(waiting.len());
             let mut rest = Vec::new();
             for item in waiting.drain(..) {
@@ -131,7 +160,29 @@ impl Writer {
             next_transaction,
             ..
         } = self;
-        statements.store(connection, next_transaction, captures).await;
+        let failure = statements.store(connection, next_transaction, captures).await;
+        self.outcome(failure.as_deref());
+    }
+
+    async fn probe(&mut self) -> sqlx::Result<()> {
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query(PROBE).execute(&mut *transaction).await?;
+        transaction.commit().await
+    }
+
+    /// Notes whether the database can be written, from how a transaction ended.
+    pub(crate) fn outcome(&mut self, failure: Option<&sqlx::Error>) {
+        let is_failing = failure.is_some_and(|error| !breaks_a_constraint(error));
+        self.is_gone |= matches!(failure, Some(sqlx::Error::WorkerCrashed));
+        if is_failing != self.is_failing {
+            self.is_failing = is_failing;
+            self.money.lock_anyway().failing = is_failing;
+            if is_failing {
+                tracing::error!("the database cannot be written: new holds are refused");
+            } else {
+                tracing::info!("the database can be written again");
+            }
+        }
     }
 
     async fn close(self, answer: oneshot::Sender<Result<(), StoreError>>) {
@@ -175,6 +226,16 @@ impl WriteTx<'_> {
     pub(crate) fn directory_changed(&mut self) {
         self.effects.directory = true;
     }
+}
+
+/// Whether the statement, and not the database, is at fault.
+pub(crate) fn breaks_a_constraint(error: &sqlx::Error) -> bool {
+    // SQLite's extended codes carry the primary one in their lowest byte.
+    const CONSTRAINT: u32 = 19;
+    let code = error
+        .as_database_error()
+        .and_then(|error| error.code()?.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == CONSTRAINT)
 }
 
 /// Marks the memory as dead when the writer ends, by closing, by a panic or with its runtime.

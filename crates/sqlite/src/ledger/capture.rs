@@ -136,6 +136,13 @@ pub(crate) struct PendingCapture {
 }
 
 impl PendingCapture {
+    /// Nothing can be written: until that has changed, nothing may be promised.
+    pub(crate) fn refuse_new_holds(&self) {
+        if let Some(money) = &self.money {
+            money.lock_anyway().failing = true;
+        }
+    }
+
     fn stored(mut self, id: i64) -> Vec<oneshot::Sender<CaptureAnswer>> {
         let Some(money) = self.money.take() else {
             return Vec::new();

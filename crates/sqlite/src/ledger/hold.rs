@@ -69,6 +69,9 @@ impl Money {
     /// refused, the old hold stays.
     fn try_hold(&self, request: &HoldRequest) -> Result<Attempt, HoldError> {
         let mut state = self.lock()?;
+        if state.failing {
+            return Err(StoreError::new("the database cannot be written for the moment").into());
+        }
         let day = self.day(&state);
         let most = i128::from(request.most.nano()).max(0);
         let least = i128::from(request.least.nano()).clamp(0, most);

@@ -90,6 +90,8 @@ pub(crate) struct State {
     pub(crate) newest_usage: i64,
     /// The UTC day of the newest indexed block.
     pub(crate) chain_day: i64,
+    /// Nothing can be written for the moment: what is served now could not be charged.
+    pub(crate) failing: bool,
     /// The writer has ended: nothing can be promised any more.
     pub(crate) stopped: bool,
 }

@@ -5,10 +5,10 @@ use super::{
     capture::{SealedCapture, first_answer, stored},
     post::{PLATFORM, PLATFORM_LOSS},
 };
-use crate::columns;
+use crate::{columns, writer::breaks_a_constraint};
 use haithe_billing::capture::{CallOutcome, LineItem, PriceLine};
 use haithe_kernel::StoreError;
-use sqlx::{Connection, SqliteConnection, error::BoxDynError, error::ErrorKind};
+use sqlx::{Connection, SqliteConnection, error::BoxDynError};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// The prepared statements of a group.
@@ -69,37 +69,48 @@ impl CaptureStatements {
         }
     }
 
-    /// Stores the group and answers everybody in it. `next` is the number of the next ledger
-    /// transaction. When the group breaks a constraint, each capture is tried alone, so that one
-    /// that cannot be stored (or was stored before) harms only itself.
+    /// Stores the group and answers everybody in it; gives the failure, if it failed. `next` is the
+    /// number of the next ledger transaction.
+    ///
+    /// When the group breaks a constraint, each capture is tried alone, so that one that cannot be
+    /// stored (or was stored before) harms only itself.
     pub(crate) async fn store(
         &self,
         connection: &mut SqliteConnection,
         next: &mut i64,
         group: Vec<SealedCapture>,
-    ) {
+    ) -> Option<Arc<sqlx::Error>> {
         match self.commit(connection, *next, &group).await {
             Ok(()) => finish(next, group),
-            Err(error) if !breaks_a_constraint(&error) => fail(group, error),
+            Err(error) if !breaks_a_constraint(&error) => return Some(fail(group, error)),
             Err(error) => match <[SealedCapture; 1]>::try_from(group) {
-                Ok([alone]) => answer_again(connection, alone, error).await,
+                Ok([alone]) => return answer_again(connection, alone, error).await,
                 Err(group) => {
+                    let mut last = None;
                     for capture in group {
-                        self.store_alone(connection, next, capture).await;
+                        last = self.store_alone(connection, next, capture).await;
                     }
+                    return last;
                 }
             },
         }
+        None
     }
 
-    async fn store_alone(&self, connection: &mut SqliteConnection, next: &mut i64, capture: SealedCapture) {
+    async fn store_alone(
+        &self,
+        connection: &mut SqliteConnection,
+        next: &mut i64,
+        capture: SealedCapture,
+    ) -> Option<Arc<sqlx::Error>> {
         match self
             .commit(connection, *next, std::slice::from_ref(&capture))
             .await
         {
             Ok(()) => finish(next, vec![capture]),
-            Err(error) => answer_again(connection, capture, error).await,
+            Err(error) => return answer_again(connection, capture, error).await,
         }
+        None
     }
 
     async fn commit(
@@ -237,7 +248,11 @@ fn finish(next: &mut i64, group: Vec<SealedCapture>) {
 }
 
 /// A capture that could not be stored because it was stored before gets the first answer again.
-async fn answer_again(connection: &mut SqliteConnection, capture: SealedCapture, error: sqlx::Error) {
+async fn answer_again(
+    connection: &mut SqliteConnection,
+    capture: SealedCapture,
+    error: sqlx::Error,
+) -> Option<Arc<sqlx::Error>> {
     let row = stored(capture.capture.call)
         .fetch_optional(connection)
         .await
@@ -245,22 +260,24 @@ async fn answer_again(connection: &mut SqliteConnection, capture: SealedCapture,
         .flatten();
     match row.map(|row| first_answer(&row)) {
         Some(Ok(first)) => capture.duplicate(first),
-        _ => fail(vec![capture], error),
+        _ => return Some(fail(vec![capture], error)),
     }
+    None
 }
 
-fn fail(group: Vec<SealedCapture>, error: sqlx::Error) {
+fn fail(group: Vec<SealedCapture>, error: sqlx::Error) -> Arc<sqlx::Error> {
     tracing::error!(%error, captures = group.len(), "captures could not be stored and were taken back");
+    if !breaks_a_constraint(&error) {
+        // Before anybody is told, so that whoever was told is not admitted again.
+        group
+            .iter()
+            .for_each(|capture| capture.pending.refuse_new_holds());
+    }
     let error = Arc::new(error);
     for capture in group {
         capture.failed(|| StoreError::new(SharedError(Arc::clone(&error))));
     }
-}
-
-fn breaks_a_constraint(error: &sqlx::Error) -> bool {
     error
-        .as_database_error()
-        .is_some_and(|error| !matches!(error.kind(), ErrorKind::Other))
 }
 
 /// One failure, told to everybody in the group.

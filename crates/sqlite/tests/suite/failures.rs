@@ -135,6 +135,34 @@ async fn a_call_captured_before_a_restart_is_not_charged_by_a_hold_after_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn while_nothing_can_be_written_no_new_call_is_admitted() {
+    let (fixture, org) = Fixture::funded(nano(100)).await;
+    let call = fixture.hold(org, nano(10)).await.unwrap();
+    let mut stranger = fixture.stranger().await;
+    stranger.execute("BEGIN IMMEDIATE").await.unwrap();
+    // SQLite gives up after its busy timeout.
+    assert!(fixture.capture(call, org, nano(10)).await.is_err());
+    assert!(matches!(
+        fixture.hold(org, nano(1)).await,
+        Err(HoldError::Store(_))
+    ));
+    stranger.execute("ROLLBACK").await.unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while fixture.hold(org, nano(1)).await.is_err() {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "nobody tried to write again"
+        );
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(
+        fixture.capture(call, org, nano(10)).await.unwrap().charged,
+        nano(10)
+    );
+    fixture.assert_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_capture_must_make_sense() {
     let (mut fixture, org) = Fixture::funded(nano(100)).await;
     fixture.mine(vec![crate::fixture::created(2)]).await;

@@ -20,6 +20,17 @@ async fn a_second_server_on_the_same_file_is_refused_until_the_first_has_gone() 
     assert_eq!(fixture.balance(org).await.available, nano(100));
 }
 
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_but_its_owner_can_read_a_database() {
+    use std::os::unix::fs::PermissionsExt;
+    let (fixture, _) = Fixture::funded(nano(100)).await;
+    for name in ["haithe.db", "haithe.db-wal", "haithe.db-shm", "haithe.db.lock"] {
+        let file = std::fs::metadata(fixture.dir.path().join(name)).unwrap();
+        assert_eq!(file.permissions().mode() & 0o077, 0, "{name}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_books_can_be_read_beside_a_running_server() {
     let (fixture, org) = Fixture::funded(nano(100)).await;
