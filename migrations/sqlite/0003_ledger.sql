@@ -73,7 +73,7 @@ CREATE INDEX usage_records_by_project ON usage_records (project_id, finished_at,
 CREATE INDEX usage_records_by_api_key ON usage_records (api_key_id, finished_at, charged)
 WHERE api_key_id IS NOT NULL;
 -- What waits for a batch. A call that cost nothing has nothing to settle.
-CREATE INDEX usage_records_unsealed ON usage_records (id, org_id, charged, finished_at, skipped)
+CREATE INDEX usage_records_unsealed ON usage_records (id, org_id, charged, finished_at, skipped, batch_seq)
 WHERE batch_seq IS NULL AND charged > 0;
 
 CREATE TABLE receipts (

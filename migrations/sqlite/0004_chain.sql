@@ -47,7 +47,8 @@ CREATE TABLE deposits (
 ) STRICT;
 
 CREATE INDEX deposits_by_block ON deposits (block);
-CREATE INDEX deposits_unconfirmed ON deposits (org_id) WHERE confirmed = 0;
+CREATE INDEX deposits_unconfirmed ON deposits (block) WHERE confirmed = 0;
+CREATE INDEX deposits_unconfirmed_by_org ON deposits (org_id) WHERE confirmed = 0;
 
 CREATE TABLE withdrawals (
     id INTEGER PRIMARY KEY REFERENCES chain_events (id),

@@ -105,9 +105,9 @@ async fn unbalanced(connection: &mut SqliteConnection) -> Result<Vec<String>, St
 /// Base units seen on their way into the orchestrator, less those seen on their way out.
 async fn orchestrator_unconfirmed(connection: &mut SqliteConnection) -> Result<i128, StoreError> {
     let inward = "SELECT credit.units FROM batches
-                  JOIN batch_lines AS line ON line.seq = batches.seq AND line.skipped IS NULL
-                  JOIN batch_credits AS credit ON credit.seq = line.seq AND credit.line = line.line
-                  WHERE batches.final = 0 AND batches.settled_block IS NOT NULL
+                  CROSS JOIN batch_lines AS line ON line.seq = batches.seq AND line.skipped IS NULL
+                  CROSS JOIN batch_credits AS credit ON credit.seq = line.seq AND credit.line = line.line
+                  WHERE batches.final = 0 AND +batches.settled_block IS NOT NULL
                     AND credit.payee NOT LIKE 'org/%'";
     let mut units = 0i128;
     for row in sqlx::query(inward)

@@ -85,9 +85,8 @@ async fn note(
 
 /// Books every deposit up to this block.
 pub(super) async fn confirm(indexing: &mut Indexing<'_, '_>, confirmed: i64) -> Result<(), StoreError> {
-    let ready = "SELECT deposits.id, deposits.org_id, deposits.block, deposits.amount, deposits.dust
-                 FROM deposits
-                 WHERE confirmed = 0 AND amount IS NOT NULL AND block <= ? ORDER BY deposits.id";
+    let ready = "SELECT id, org_id, block, amount, dust FROM deposits
+                 WHERE confirmed = 0 AND amount IS NOT NULL AND block <= ? ORDER BY block, id";
     for row in indexing.write.all(sqlx::query(ready).bind(confirmed)).await? {
         book(indexing, &row).await?;
     }

@@ -72,8 +72,9 @@ async fn deposits(indexing: &mut Indexing<'_, '_>, block: i64) -> Result<(), Sto
 }
 
 async fn withdrawals(indexing: &mut Indexing<'_, '_>, block: i64) -> Result<(), StoreError> {
-    let orgs = "SELECT DISTINCT org_id FROM withdrawals
-                WHERE block > ?1 OR ended_block > ?1 OR booked_block > ?1";
+    let orgs = "SELECT org_id FROM withdrawals WHERE block > ?1
+                UNION SELECT org_id FROM withdrawals WHERE ended_block > ?1
+                UNION SELECT org_id FROM withdrawals WHERE booked_block > ?1";
     touch(indexing, orgs, block).await?;
     for undo in [
         "UPDATE org_books SET dust = dust - gone.change
@@ -90,7 +91,7 @@ async fn withdrawals(indexing: &mut Indexing<'_, '_>, block: i64) -> Result<(), 
 }
 
 async fn batches(indexing: &mut Indexing<'_, '_>, to: BlockRef, block: i64) -> Result<(), StoreError> {
-    let gone = "SELECT seq, final FROM batches WHERE settled_block > ? ORDER BY seq DESC";
+    let gone = "SELECT seq, final FROM batches WHERE settled_block > ? ORDER BY settled_block DESC, seq DESC";
     for row in indexing.write.all(sqlx::query(gone).bind(block)).await? {
         let mut columns = Columns::of(&row);
         let seq: i64 = columns.read("batches.seq")?;

@@ -213,11 +213,12 @@ impl Money {
             None => return Ok(Decision::Unheld),
         };
         for line in &capture.lines {
+            // Either would keep its batch from being built, and with it all others.
             if let Payee::Organization(payee) = line.payee
-                && !state.orgs.contains_key(&payee)
+                && (payee == capture.org || !state.orgs.contains_key(&payee))
             {
                 return Err(StoreError::new(
-                    "a charge pays an organization that does not exist",
+                    "a charge pays its own payer, or an organization that does not exist",
                 ));
             }
         }

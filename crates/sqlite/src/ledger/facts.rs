@@ -66,20 +66,24 @@ impl OrgFacts {
                 coalesce((SELECT max(time) FROM chain_blocks), 0) / ?2 AS today,
                 coalesce((
                     SELECT sum(credit.amount)
-                    FROM batches
-                    JOIN batch_lines AS line ON line.seq = batches.seq AND line.org_id = ?1
-                    JOIN batch_credits AS credit ON credit.seq = line.seq AND credit.line = line.line
-                    WHERE line.skipped IS NULL
+                    FROM batch_lines AS line
+                    CROSS JOIN batches ON batches.seq = line.seq
+                    CROSS JOIN batch_credits AS credit ON credit.seq = line.seq AND credit.line = line.line
+                    WHERE line.org_id = ?1 AND line.skipped IS NULL
+                      AND line.seq >= (SELECT seq FROM batches
+                                       WHERE settled_at >= (SELECT max(time) FROM chain_blocks) / ?2 * ?2
+                                       ORDER BY settled_at, seq LIMIT 1)
                       AND batches.settled_at >= (SELECT max(time) FROM chain_blocks) / ?2 * ?2
                 ), 0),
                 (
-                    SELECT count(*) FROM batch_lines AS line JOIN batches ON batches.seq = line.seq
+                    SELECT count(*) FROM batch_lines AS line CROSS JOIN batches ON batches.seq = line.seq
                     WHERE line.org_id = ?1 AND batches.final = 1 AND line.seq >= org_books.skips_since
                       AND line.skipped IN ('insufficient_funds', 'daily_cap')
                       AND line.seq > coalesce((
-                          SELECT max(settled.seq) FROM batch_lines AS settled
-                          JOIN batches ON batches.seq = settled.seq
+                          SELECT settled.seq FROM batch_lines AS settled
+                          CROSS JOIN batches ON batches.seq = settled.seq
                           WHERE settled.org_id = ?1 AND settled.skipped IS NULL AND batches.final = 1
+                          ORDER BY settled.seq DESC LIMIT 1
                       ), -1)
                 ),
                 EXISTS (SELECT 1 FROM withdrawals WHERE org_id = ?1 AND booked IS NULL AND clamped = 1)
@@ -122,9 +126,9 @@ pub(crate) async fn unconfirmed(
          UNION ALL
          SELECT credit.payee = ?2, credit.units
          FROM batches
-         JOIN batch_lines AS line ON line.seq = batches.seq
-         JOIN batch_credits AS credit ON credit.seq = line.seq AND credit.line = line.line
-         WHERE batches.final = 0 AND batches.settled_block IS NOT NULL AND line.skipped IS NULL
+         CROSS JOIN batch_lines AS line ON line.seq = batches.seq
+         CROSS JOIN batch_credits AS credit ON credit.seq = line.seq AND credit.line = line.line
+         WHERE batches.final = 0 AND +batches.settled_block IS NOT NULL AND line.skipped IS NULL
            AND (line.org_id = ?1 OR credit.payee = ?2)",
     )
     .bind(org.0)

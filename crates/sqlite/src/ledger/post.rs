@@ -47,7 +47,7 @@ impl WriteTx<'_> {
         let above = "SELECT entry.id, entry.key FROM ledger_transactions AS entry
                      WHERE entry.block > ?
                        AND NOT EXISTS (SELECT 1 FROM ledger_transactions AS other WHERE other.reverses = entry.id)
-                     ORDER BY entry.id DESC";
+                     ORDER BY entry.block DESC, entry.id DESC";
         let rows = self.all(sqlx::query(above).bind(block)).await?;
         for row in rows {
             let mut columns = Columns::of(&row);

@@ -174,6 +174,7 @@ async fn a_capture_must_make_sense() {
         charge(other, Payee::Platform, 5),
         charge(OrgId(99), Payee::Platform, 5),
         charge(org, Payee::Organization(OrgId(99)), 5),
+        charge(org, Payee::Organization(org), 5),
         charge(org, Payee::Platform, -5),
     ] {
         assert!(ledger.capture(nonsense).await.is_err());
