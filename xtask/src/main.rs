@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod dev;
 mod edges;
+mod openapi;
 mod run;
 mod test;
 
@@ -35,8 +36,10 @@ enum Command {
         #[arg(value_enum, default_value = "all")]
         scope: test::Scope,
     },
-    /// Prove edges, artifacts, formatting and lints.
+    /// Prove edges, artifacts, the OpenAPI document, formatting and lints.
     Check,
+    /// Write docs/openapi.json, the copy of the document that the server makes of its routes.
+    Openapi,
     /// Measure the release server on one core over a mock upstream.
     Bench {
         /// For the benchmark: `--seconds 4 --rounds 3`.
@@ -67,6 +70,7 @@ fn chore() -> anyhow::Result<()> {
         Command::Dev(options) => dev::dev(&root, &options),
         Command::Test { scope } => test::test(&root, scope),
         Command::Check => check::check(&root),
+        Command::Openapi => openapi::generate(&root),
         Command::Bench { arguments } => bench::bench(&root, &arguments),
         Command::Abi { check: false } => abi::generate(&root),
         Command::Abi { check: true } => abi::check_recompile(&root),

@@ -19,7 +19,7 @@ pub use address::{AddressError, WalletAddress};
 pub use error::{Failure, Kind, StoreError};
 pub use id::{CallId, ModelId, OrgId, OrgUid, ProductId, ProjectId, ProjectUid, UidError};
 pub use money::{Decimals, MoneyError, TokenUnits, Usdt};
-pub use page::{Page, PageError};
+pub use page::{Listed, Page, PageError};
 pub use ports::{Clock, FixedClock, Random, Tasks};
 pub use time::Timestamp;
 

@@ -50,6 +50,8 @@ enum Command {
     Dev(dev::DevCommand),
     /// Print fresh secrets as environment variables
     Keygen,
+    /// Print the OpenAPI document of this program's routes
+    Openapi,
 }
 
 #[derive(Debug, Subcommand)]
@@ -102,6 +104,10 @@ fn command(cli: Cli) -> Ran {
         Command::Chain(command) => chain::run(command),
         Command::Dev(command) => dev::run(command),
         Command::Keygen => keygen::keygen(),
+        Command::Openapi => {
+            say(crate::openapi::text()?.trim_end());
+            Ok(Outcome::Good)
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::http::{body::BodyLimits, extract::Proxies};
 use crate::{
     api::{config::PublicConfig, openai::Calls},
+    openapi::Document,
     service::Readiness,
 };
 use axum::extract::FromRef;
@@ -31,6 +32,7 @@ pub struct Services {
     pub books: Arc<dyn Books>,
     pub chain_sync: Arc<dyn ChainSync>,
     pub public_config: Arc<PublicConfig>,
+    pub document: Document,
     pub readiness: Arc<Readiness>,
     pub proxies: Proxies,
     pub body_limits: BodyLimits,
@@ -81,6 +83,7 @@ parts! {
     books: Arc<dyn Books>,
     chain_sync: Arc<dyn ChainSync>,
     public_config: Arc<PublicConfig>,
+    document: Document,
     readiness: Arc<Readiness>,
     proxies: Proxies,
     body_limits: BodyLimits,

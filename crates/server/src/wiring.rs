@@ -11,9 +11,10 @@ pub(crate) use tools::{check_catalogue, ledger_check, open_database, receipt_aud
 
 use crate::{
     Config,
-    api::{config::PublicConfig, openai::Calls},
+    api::{config::PublicConfig, openai::Calls, router},
     app::Overrides,
     http::{body::BodyLimits, extract::Proxies},
+    openapi::Document,
     service::{
         Readiness, Supervisor,
         system::{OsRandom, SystemClock, TokioTasks},
@@ -67,6 +68,9 @@ pub enum WiringError {
     /// The catalogue of models.
     #[error(transparent)]
     Catalogue(#[from] CatalogueLoadError),
+    /// The OpenAPI document, which is a defect.
+    #[error("the OpenAPI document cannot be written: {0}")]
+    Document(#[from] serde_json::Error),
     /// A provider of models.
     #[error("setting `inference.catalogue`: {0}")]
     Provider(#[from] ProviderError),
@@ -195,6 +199,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         books: Arc::new(SqliteBooks::new(&db.read_only())),
         chain_sync: chain.sync,
         public_config: Arc::new(PublicConfig::new(&config.chain, chain.token, abis)),
+        document: Document::new(serde_json::to_vec(&router::document()?)?),
         readiness: Arc::new(Readiness {
             database: Box::new(move || healthy.is_healthy()),
             index: chain.index,

@@ -3,24 +3,26 @@
 use crate::http::{
     Answer, ApiError, Success,
     envelope::Nothing,
-    extract::{AuthUser, Client, Params},
+    extract::{AuthUser, Client, Input, Parsed},
+    wire::AddressText,
 };
 use axum::extract::State;
 use haithe_identity::{
     Challenges, IssuedChallenge, LoginClaim, LoginRequest, Logins, Sessions, WalletSignature,
 };
 use haithe_kernel::WalletAddress;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
 
 /// What to sign: `nonce` is the whole text. `siwe` has its parts (EIP-4361).
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ChallengeView {
     nonce: String,
     siwe: SiweView,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct SiweView {
     domain: String,
     address: String,
@@ -53,34 +55,69 @@ impl From<IssuedChallenge> for ChallengeView {
 }
 
 /// A fresh session.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct LoginView {
+    #[schema(value_type = AddressText)]
     address: WalletAddress,
     token: String,
 }
 
-/// `GET /nonce?address=`
+/// Who wants to log in.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct NonceInput {
+    /// The wallet.
+    #[param(value_type = AddressText)]
+    address: WalletAddress,
+}
+
+/// A text to sign for logging in.
+///
+/// `nonce` is the whole text (EIP-4361) and works once, for five minutes, at the site of the
+/// request's `Origin`.
+#[utoipa::path(get, path = "/api/v1/auth/nonce", security(()), params(NonceInput),
+    responses((status = 200, body = Success<ChallengeView>)))]
 pub async fn nonce(
     State(challenges): State<Arc<Challenges>>,
     client: Client,
-    params: Params,
+    Input(NonceInput { address }): Input<NonceInput>,
 ) -> Answer<ChallengeView> {
-    let address = params.required("address")?;
     let issued = challenges
         .issue(address, client.origin.as_deref(), client.ip)
         .await?;
     Ok(Success::of("Sign the nonce exactly as it is", issued.into()))
 }
 
-/// `POST /login` with `address` or `message`, and `signature`
-pub async fn login(State(logins): State<Arc<Logins>>, client: Client, params: Params) -> Answer<LoginView> {
-    let message: Option<String> = params.optional("message")?;
-    let address: Option<WalletAddress> = params.optional("address")?;
-    let signature: WalletSignature = params.required("signature")?;
-    let claim = claim(address, message, &params)?;
+/// A signed challenge: by the wallet's address, or by the whole text.
+#[derive(Debug, Deserialize, IntoParams, ToSchema)]
+#[into_params(parameter_in = Query)]
+pub struct LoginInput {
+    /// The wallet; needed unless `message` is given.
+    #[param(value_type = Option<AddressText>)]
+    #[schema(value_type = Option<AddressText>)]
+    address: Option<WalletAddress>,
+    /// The text that was signed.
+    message: Option<String>,
+    /// `0x` and the signature's bytes in hex: 65 for a plain wallet (EIP-191), more for a smart one (ERC-1271, ERC-6492).
+    #[param(value_type = String)]
+    #[schema(value_type = String)]
+    signature: Parsed<WalletSignature>,
+}
+
+/// Log in with a signed challenge.
+///
+/// Give `address` and `signature`, or `message` and `signature`; in the query or in the body.
+#[utoipa::path(post, path = "/api/v1/auth/login", security(()), params(LoginInput),
+    request_body = LoginInput, responses((status = 200, body = Success<LoginView>)))]
+pub async fn login(
+    State(logins): State<Arc<Logins>>,
+    client: Client,
+    Input(input): Input<LoginInput>,
+) -> Answer<LoginView> {
+    let claim = claim(input.address, input.message)?;
     let request = LoginRequest {
         claim,
-        signature,
+        signature: input.signature.0,
         ip: client.ip,
         user_agent: client.user_agent,
     };
@@ -103,13 +140,10 @@ pub async fn login(State(logins): State<Arc<Logins>>, client: Client, params: Pa
     }
 }
 
-fn claim(
-    address: Option<WalletAddress>,
-    message: Option<String>,
-    params: &Params,
-) -> Result<LoginClaim, ApiError> {
+fn claim(address: Option<WalletAddress>, message: Option<String>) -> Result<LoginClaim, ApiError> {
     let Some(message) = message else {
-        return params.required("address").map(LoginClaim::Address);
+        let address = address.ok_or_else(|| ApiError::missing_parameter("address"))?;
+        return Ok(LoginClaim::Address(address));
     };
     let claim = LoginClaim::from_message(message)
         .ok_or_else(|| ApiError::parameter("message", "must be the text that was signed, as it was given"))?;
@@ -122,7 +156,8 @@ fn claim(
     Ok(claim)
 }
 
-/// `POST /logout`
+/// End the session that asks.
+#[utoipa::path(post, path = "/api/v1/auth/logout", responses((status = 200, body = Success<Nothing>)))]
 pub async fn logout(State(sessions): State<Arc<Sessions>>, user: AuthUser) -> Answer<Nothing> {
     sessions.revoke(user.address, user.session).await?;
     tracing::info!(target: "haithe::security", wallet = %user.address, "wallet logged out");

@@ -2,7 +2,7 @@
 
 use crate::{
     config::Chain,
-    http::{Answer, ApiError, Success},
+    http::{Answer, ApiError, Success, wire::AddressText},
 };
 use axum::extract::State;
 use haithe_kernel::WalletAddress;
@@ -12,6 +12,7 @@ use std::{
     collections::BTreeMap,
     sync::{Arc, OnceLock},
 };
+use utoipa::ToSchema;
 
 /// Chain, token and contracts.
 #[derive(Debug)]
@@ -29,20 +30,23 @@ const TOKEN: &str = "tUSDT";
 /// The name of the orchestrator's contract in the ABIs.
 const ORCHESTRATOR: &str = "HaitheOrchestrator";
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "wire names")]
 pub struct ConfigView {
     pub chain_id: u64,
     /// An RPC endpoint for wallets, where one is configured.
+    #[schema(required = true)]
     pub rpc_url: Option<String>,
     pub token_decimals: u8,
     pub contracts: BTreeMap<&'static str, ContractView>,
 }
 
 /// A contract. Those that exist many times, or that the chain has not named yet, have no address.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ContractView {
+    #[schema(value_type = Option<AddressText>, required = true)]
     address: Option<WalletAddress>,
+    #[schema(value_type = Vec<Object>)]
     abi: Box<RawValue>,
 }
 
@@ -76,7 +80,8 @@ impl PublicConfig {
     }
 }
 
-/// `GET /`
+/// Chain, token and contracts, for wallets and pages.
+#[utoipa::path(get, path = "/api/v1/config", security(()), responses((status = 200, body = Success<ConfigView>)))]
 pub async fn show(State(config): State<Arc<PublicConfig>>) -> Answer<ConfigView> {
     let contracts: Result<_, ApiError> = config
         .abis

@@ -6,9 +6,10 @@ use haithe_inference::{Catalogue, Model, catalogue::PerMillion};
 use haithe_kernel::{Decimals, Usdt};
 use serde::Serialize;
 use std::sync::Arc;
+use utoipa::ToSchema;
 
 /// A model on the wire.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ModelView {
     id: i64,
     name: String,
@@ -46,7 +47,8 @@ impl ModelView {
     }
 }
 
-/// `GET /`: public
+/// The catalogue of models.
+#[utoipa::path(get, path = "/api/v1/models", security(()), responses((status = 200, body = Success<Vec<ModelView>>)))]
 pub async fn list(
     State(catalogue): State<Arc<Catalogue>>,
     State(decimals): State<Decimals>,

@@ -6,18 +6,23 @@ pub mod members;
 pub mod models;
 pub mod money;
 
+use crate::http::wire::AddressText;
 use haithe_kernel::WalletAddress;
 use haithe_orgs::Organization;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// An organization on the wire.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Organization)]
 pub struct OrgView {
     id: i64,
     organization_uid: String,
+    #[schema(value_type = AddressText)]
     address: WalletAddress,
     orchestrator_idx: u64,
     name: String,
+    #[schema(value_type = AddressText)]
     owner: WalletAddress,
     created_at: String,
 }

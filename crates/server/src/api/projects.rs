@@ -7,9 +7,11 @@ use crate::http::wire::BaseUnits;
 use haithe_kernel::Decimals;
 use haithe_orgs::Project;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A project on the wire. Bot tokens are never shown.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Project)]
 pub struct ProjectView {
     id: i64,
     org_id: i64,
@@ -19,12 +21,15 @@ pub struct ProjectView {
     search_enabled: bool,
     memory_enabled: bool,
     memory_window: u8,
+    #[schema(required = true)]
     memory_retention_days: Option<u16>,
     default_model_id: i64,
     price_per_call: BaseUnits,
     price_per_call_usdt: String,
     public: bool,
+    #[schema(required = true)]
     teloxide_token: Option<&'static str>,
+    #[schema(required = true)]
     discord_token: Option<&'static str>,
 }
 

@@ -3,7 +3,7 @@
 use crate::http::{
     Answer, ApiError, Success,
     extract::{AuthUser, Segment},
-    wire::BaseUnits,
+    wire::{AddressText, BaseUnits},
 };
 use axum::extract::State;
 use haithe_billing::{
@@ -17,24 +17,28 @@ use haithe_orgs::{Action, Organizations, Projects};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// A receipt. `hash` is the SHA-256 of `document` exactly as it stands here (RFC 8785).
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ReceiptView {
     id: String,
+    #[schema(value_type = AddressText)]
     organization: WalletAddress,
     charged: BaseUnits,
     charged_usdt: String,
     hash: String,
+    #[schema(value_type = Object)]
     document: Box<RawValue>,
     /// Absent until a batch takes the receipt up.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     settlement: Option<SettlementView>,
 }
 
 /// Where the receipt is proven. Hashes are `0x` and 64 digits.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct SettlementView {
     batch: u64,
     line: u32,
@@ -42,6 +46,7 @@ struct SettlementView {
     leaf: String,
     proof: Vec<String>,
     state: &'static str,
+    #[schema(required = true)]
     transaction_hash: Option<String>,
 }
 
@@ -85,7 +90,11 @@ impl ReceiptView {
     }
 }
 
-/// `GET /{id}`: for whoever may read the payer's money or, failing that, the project's.
+/// The receipt of a call, with the proof of its settlement.
+///
+/// For whoever may read the payer's money or, failing that, the project's.
+#[utoipa::path(get, path = "/api/v1/receipts/{id}", params(("id" = Uuid, Path, description = "The call")),
+    responses((status = 200, body = Success<ReceiptView>)))]
 pub async fn show(
     State(books): State<Arc<dyn Books>>,
     State(organizations): State<Arc<Organizations>>,

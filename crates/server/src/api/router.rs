@@ -1,8 +1,9 @@
-//! The table of paths.
+//! The table of routes. Each handler says its own method and path, in the document's words.
 
 use super::{auth, config, me, models, openai, orgs, projects, receipts};
 use crate::{
     http::{ApiError, cors, edge::Edge},
+    openapi,
     service::health,
     state::AppState,
 };
@@ -11,12 +12,15 @@ use axum::{
     extract::Request,
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{delete, get, patch, post},
 };
 use http::StatusCode;
 use std::time::Duration;
 use tower::Layer;
 use tower_http::cors::Cors;
+use utoipa_axum::{
+    router::{OpenApiRouter, UtoipaMethodRouterExt},
+    routes,
+};
 
 /// The whole service: the routes, the edge around them, and CORS for `origins` around that.
 pub fn service<'a>(
@@ -29,89 +33,86 @@ pub fn service<'a>(
 
 /// Every route, with its state, and what answers where there is none.
 fn router(state: AppState, deadline: Duration) -> Router {
+    let (rest, _) = rest().split_for_parts();
+    let (models, _) = models_of_others().split_for_parts();
+    let within = middleware::from_fn(move |request, next| within(deadline, request, next));
     Router::new()
-        .merge(rest().layer(middleware::from_fn(move |request, next| {
-            within(deadline, request, next)
-        })))
-        .merge(models_of_others())
+        .merge(rest.layer(within))
+        .merge(models)
         .fallback(async || ApiError::of_status(StatusCode::NOT_FOUND))
         .method_not_allowed_fallback(async || ApiError::of_status(StatusCode::METHOD_NOT_ALLOWED))
         .with_state(state)
 }
 
+/// The document of every route.
+///
+/// # Errors
+/// When it is no JSON, which is a defect.
+pub fn document() -> serde_json::Result<serde_json::Value> {
+    let routes = OpenApiRouter::<AppState>::with_openapi(openapi::begin());
+    let (_, collected) = routes.merge(rest()).merge(models_of_others()).split_for_parts();
+    openapi::complete(&collected)
+}
+
 /// Routes that ask no model. Each must answer within the deadline.
-fn rest() -> Router<AppState> {
-    Router::new()
-        .route("/health", get(health::alive))
-        .route("/health/ready", get(health::ready))
-        .route("/api/v1/auth/nonce", get(auth::nonce))
-        .route("/api/v1/auth/login", post(auth::login))
-        .route("/api/v1/auth/logout", post(auth::logout))
-        .route("/api/v1/me", get(me::profile::show))
-        .route("/api/v1/me/orgs", get(me::profile::orgs))
-        .route("/api/v1/me/projects", get(me::profile::projects))
-        .route(
-            "/api/v1/me/api-key",
-            get(me::default_key::issue).head(me::default_key::refuse_head),
-        )
-        .route(
-            "/api/v1/me/api-key/last-issued",
-            get(me::default_key::last_issued),
-        )
-        .route("/api/v1/me/api-key/disable", post(me::default_key::disable))
-        .route("/api/v1/me/api-keys", get(me::keys::list).post(me::keys::create))
-        .route("/api/v1/me/api-keys/{id}", delete(me::keys::revoke))
-        .route("/api/v1/models", get(models::list))
-        .route("/api/v1/config", get(config::show))
-        .route("/api/v1/orgs", post(orgs::collection::create))
-        .route(
-            "/api/v1/orgs/{id}",
-            get(orgs::item::show)
-                .patch(orgs::item::rename)
-                .delete(orgs::item::delete),
-        )
-        .route("/api/v1/orgs/{id}/projects", get(orgs::item::projects))
-        .route(
-            "/api/v1/orgs/{id}/members",
-            get(orgs::members::list)
-                .post(orgs::members::add)
-                .patch(orgs::members::change)
-                .delete(orgs::members::remove),
-        )
-        .route(
-            "/api/v1/orgs/{id}/models",
-            get(orgs::models::list)
-                .post(orgs::models::enable)
-                .delete(orgs::models::disable),
-        )
-        .route("/api/v1/orgs/{id}/balance", get(orgs::money::balance))
-        .route("/api/v1/orgs/{id}/expenditure", get(orgs::money::expenditure))
-        .route("/api/v1/orgs/{id}/receipts", get(orgs::money::receipts))
-        .route("/api/v1/projects", post(projects::item::create))
-        .route(
-            "/api/v1/projects/{id}",
-            patch(projects::item::change)
-                .get(projects::item::show)
-                .delete(projects::item::delete),
-        )
-        .route(
-            "/api/v1/projects/{id}/members",
-            get(projects::members::list)
-                .post(projects::members::add)
-                .patch(projects::members::change)
-                .delete(projects::members::remove),
-        )
-        .route("/api/v1/receipts/{id}", get(receipts::show))
-        .route("/api/v1beta/openai/models", get(openai::models::list))
-        .route("/api/v1beta/openai/models/{*id}", get(openai::models::show))
+fn rest() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default()
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
+        .routes(routes!(openapi::page::show))
+        .routes(routes!(openapi::page::docs))
+        .routes(routes!(openapi::page::docs_file))
+        .routes(routes!(auth::nonce))
+        .routes(routes!(auth::login))
+        .routes(routes!(auth::logout))
+        .routes(routes!(me::profile::show))
+        .routes(routes!(me::profile::orgs))
+        .routes(routes!(me::profile::projects))
+        // axum answers HEAD with GET's handler, which would create a key.
+        .routes(routes!(me::default_key::issue).map(|route| route.head(me::default_key::refuse_head)))
+        .routes(routes!(me::default_key::last_issued))
+        .routes(routes!(me::default_key::disable))
+        .routes(routes!(me::keys::list, me::keys::create))
+        .routes(routes!(me::keys::revoke))
+        .routes(routes!(models::list))
+        .routes(routes!(config::show))
+        .routes(routes!(orgs::collection::create))
+        .routes(routes!(orgs::item::show, orgs::item::rename, orgs::item::delete))
+        .routes(routes!(orgs::item::projects))
+        .routes(routes!(
+            orgs::members::list,
+            orgs::members::add,
+            orgs::members::change,
+            orgs::members::remove
+        ))
+        .routes(routes!(
+            orgs::models::list,
+            orgs::models::enable,
+            orgs::models::disable
+        ))
+        .routes(routes!(orgs::money::balance))
+        .routes(routes!(orgs::money::expenditure))
+        .routes(routes!(orgs::money::receipts))
+        .routes(routes!(projects::item::create))
+        .routes(routes!(
+            projects::item::show,
+            projects::item::change,
+            projects::item::delete
+        ))
+        .routes(routes!(
+            projects::members::list,
+            projects::members::add,
+            projects::members::change,
+            projects::members::remove
+        ))
+        .routes(routes!(receipts::show))
+        .routes(routes!(openai::models::list))
+        .routes(routes!(openai::models::show))
 }
 
 /// Routes that wait for providers, who have limits of their own.
-fn models_of_others() -> Router<AppState> {
-    Router::new().route(
-        "/api/v1beta/openai/chat/completions",
-        post(openai::completions::create),
-    )
+fn models_of_others() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default().routes(routes!(openai::completions::create))
 }
 
 async fn within(deadline: Duration, request: Request, next: Next) -> Response {

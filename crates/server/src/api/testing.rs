@@ -3,6 +3,7 @@
 use super::{config::PublicConfig, openai::Calls, router};
 use crate::{
     http::{body::BodyLimits, extract::Proxies},
+    openapi::Document,
     service::{Readiness, Supervisor, system::TokioTasks},
     state::{AppState, Drain, Services},
 };
@@ -319,6 +320,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
             Arc::default(),
             vec![("HaitheOrchestrator", "[]"), ("tUSDT", "[]")],
         )),
+        document: Document::new(b"{}".to_vec()),
         readiness: Arc::new(Readiness {
             database: Box::new(|| true),
             index: Arc::new(MockChainIndex::new()),

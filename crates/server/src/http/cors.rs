@@ -32,6 +32,7 @@ pub fn layer<'a>(origins: impl Iterator<Item = &'a str>) -> CorsLayer {
             HeaderName::from_static("x-request-id"),
             header::RETRY_AFTER,
             HeaderName::from_static("x-haithe-call"),
+            super::envelope::X_TOTAL_COUNT,
         ])
         .max_age(Duration::from_secs(3600))
 }

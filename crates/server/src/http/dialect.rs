@@ -2,6 +2,7 @@
 
 use super::ApiError;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Whom the answer must please; decided by the path alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,27 +13,41 @@ pub enum Dialect {
     OpenAi,
 }
 
-#[derive(Serialize)]
-struct RestFailure<'a> {
+/// A failure in the REST envelope.
+#[derive(Serialize, ToSchema)]
+pub struct RestFailure<'a> {
+    /// Always false.
     success: bool,
+    /// What happened and what to do, for people.
     message: &'a str,
+    /// What happened, for programs; a published code keeps its meaning.
     code: &'a str,
+    /// Leads us to the request.
     request_id: &'a str,
+    /// The parameter at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     param: Option<&'a str>,
 }
 
-#[derive(Serialize)]
-struct OpenAiFailure<'a> {
+/// A failure in OpenAI's form (API reference, "Error codes").
+#[derive(Serialize, ToSchema)]
+pub struct OpenAiFailure<'a> {
     error: OpenAiError<'a>,
 }
 
-#[derive(Serialize)]
-struct OpenAiError<'a> {
+/// What failed.
+#[derive(Serialize, ToSchema)]
+pub struct OpenAiError<'a> {
+    /// What happened and what to do, for people.
     message: &'a str,
+    /// The class of failures it belongs to.
     #[serde(rename = "type")]
     kind: &'a str,
+    /// The parameter at fault.
+    #[schema(required = true)]
     param: Option<&'a str>,
+    /// What happened, for programs.
     code: &'a str,
 }
 

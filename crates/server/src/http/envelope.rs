@@ -5,22 +5,32 @@ use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, header::CONTENT_TYPE};
+use haithe_kernel::Listed;
+use http::{HeaderName, HeaderValue, header::CONTENT_TYPE};
 use serde::Serialize;
+use utoipa::ToSchema;
+
+/// How many rows a list has on all its pages.
+pub const X_TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
 /// `{"success":true,"message":…,"data":…}`. `data` is never null: nothing is `{}` or `[]`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Success<T> {
+    /// Always true.
     success: bool,
+    /// What was done, for people.
     message: &'static str,
     data: T,
+    /// How long the whole list is, of which `data` is one page; the header `x-total-count`.
+    #[serde(skip)]
+    total: Option<u64>,
 }
 
 /// What a REST handler gives.
 pub type Answer<T> = Result<Success<T>, ApiError>;
 
 /// `{}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Nothing {}
 
 impl<T> Success<T> {
@@ -30,7 +40,25 @@ impl<T> Success<T> {
             success: true,
             message,
             data,
+            total: None,
         }
+    }
+}
+
+impl<T> Success<Vec<T>> {
+    /// The envelope around one page of a list; the header `x-total-count` says how long all of it is.
+    pub fn listed<U: Into<T>>(message: &'static str, listed: Listed<U>) -> Self {
+        let items = listed.items.into_iter().map(U::into).collect();
+        Self::of(message, items).out_of(listed.total)
+    }
+}
+
+impl<T> Success<T> {
+    /// With the header `x-total-count`, for lists that stand inside an object.
+    #[must_use]
+    pub fn out_of(mut self, total: u64) -> Self {
+        self.total = Some(total);
+        self
     }
 }
 
@@ -43,7 +71,13 @@ impl Success<Nothing> {
 
 impl<T: Serialize> IntoResponse for Success<T> {
     fn into_response(self) -> Response {
-        json(&self)
+        let mut response = json(&self);
+        if let Some(total) = self.total {
+            response
+                .headers_mut()
+                .insert(X_TOTAL_COUNT, HeaderValue::from(total));
+        }
+        response
     }
 }
 

@@ -83,6 +83,16 @@ impl ApiError {
         error
     }
 
+    /// A parameter that is needed and absent.
+    pub(crate) fn missing_parameter(name: &str) -> Self {
+        let mut error = Self::bad_request(
+            "missing_parameter",
+            format!("`{name}` is missing: give it in the query or in a JSON body"),
+        );
+        error.param = Some(name.to_owned());
+        error
+    }
+
     /// A thing that does not exist, or is none of the caller's business.
     pub(crate) fn not_found(what: &str) -> Self {
         Self::transport(StatusCode::NOT_FOUND, "not_found", format!("no such {what}"))

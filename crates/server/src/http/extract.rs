@@ -3,11 +3,13 @@
 mod auth;
 mod caller;
 mod client;
-mod params;
+mod input;
+mod paging;
 mod path;
 
 pub use auth::{AuthUser, bearer};
 pub use caller::{ApiCaller, claim_of};
 pub use client::{Client, Proxies};
-pub use params::{Change, Params};
+pub use input::{Change, Input, Parsed};
+pub use paging::{PageQuery, Paging};
 pub use path::Segment;

@@ -2,6 +2,10 @@
 
 use haithe_kernel::{Decimals, TokenUnits, Usdt};
 use serde::{Serialize, Serializer};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, Type},
+};
 
 /// Base units of the payment token: a JSON integer, exact however large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +23,38 @@ impl Serialize for BaseUnits {
         to.serialize_i128(self.0)
     }
 }
+
+impl PartialSchema for BaseUnits {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .description(Some(
+                "The payment token's base units: an integer, exact however large",
+            ))
+            .into()
+    }
+}
+
+impl ToSchema for BaseUnits {}
+
+/// How an address is documented: `#[schema(value_type = AddressText)]` on a field that is one.
+#[derive(Debug)]
+pub enum AddressText {}
+
+impl PartialSchema for AddressText {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some("^0x[0-9a-f]{40}$"))
+            .description(Some(
+                "An Ethereum address; any case is read, lower case is written",
+            ))
+            .examples(["0x70997970c51812dc3a010c7d01b50e0d17dc79c8"])
+            .into()
+    }
+}
+
+impl ToSchema for AddressText {}
 
 /// Reads the wire's integer of base units.
 ///

@@ -8,6 +8,7 @@ use haithe_kernel::Clock;
 use http::StatusCode;
 use serde::Serialize;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use utoipa::ToSchema;
 
 /// The index may be this old before the chain counts as away.
 const CHAIN_LAG: Duration = Duration::from_secs(120);
@@ -24,13 +25,15 @@ pub struct Readiness {
     pub supervisor: Supervisor,
 }
 
-#[derive(Serialize)]
-struct AliveView {
+/// The process is alive.
+#[derive(Serialize, ToSchema)]
+pub struct AliveView {
     status: &'static str,
 }
 
-#[derive(Serialize)]
-struct ReadyView {
+/// Whether calls can be answered, and what else is wrong.
+#[derive(Serialize, ToSchema)]
+pub struct ReadyView {
     /// `ready`; `degraded`: calls are answered, but deposits or settlement wait; `unready`.
     status: &'static str,
     database: bool,
@@ -38,25 +41,32 @@ struct ReadyView {
     tasks: BTreeMap<&'static str, TaskView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct ChainView {
     ok: bool,
+    #[schema(required = true)]
     indexed_block: Option<u64>,
+    #[schema(required = true)]
     lag_seconds: Option<u64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct TaskView {
     ok: bool,
     restarts: u64,
 }
 
-/// `GET /health`
+/// Is the process alive?
+#[utoipa::path(get, path = "/health", security(()), responses((status = 200, body = AliveView)))]
 pub async fn alive() -> Response {
     json(&AliveView { status: "ok" })
 }
 
-/// `GET /health/ready`: 503 only when calls cannot be answered.
+/// Can the service do its work?
+///
+/// 503 only when calls cannot be answered.
+#[utoipa::path(get, path = "/health/ready", security(()),
+    responses((status = 200, body = ReadyView), (status = 503, body = ReadyView)))]
 pub async fn ready(State(readiness): State<Arc<Readiness>>) -> Response {
     let view = readiness.look().await;
     let mut response = json(&view);

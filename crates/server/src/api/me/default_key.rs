@@ -6,9 +6,10 @@ use haithe_identity::ApiKeys;
 use http::HeaderMap;
 use serde::Serialize;
 use std::sync::Arc;
+use utoipa::ToSchema;
 
 /// A key, shown once. Its signature covers exactly `message`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct IssuedView {
     api_key: String,
     message: String,
@@ -17,13 +18,17 @@ pub struct IssuedView {
 }
 
 /// When the newest default key was made.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct LastIssuedView {
     /// Unix seconds; 0 when there was none.
     issued_at: i64,
 }
 
-/// `GET /api-key` creates: the SDK wants it so. Whatever merely looks ahead must not.
+/// Create the default key.
+///
+/// It creates although it is a GET, because the existing SDK wants it so; prefetches and HEAD are
+/// refused. `POST /api/v1/me/api-keys` is the proper route.
+#[utoipa::path(get, path = "/api/v1/me/api-key", responses((status = 200, body = Success<IssuedView>)))]
 pub async fn issue(
     State(keys): State<Arc<ApiKeys>>,
     user: AuthUser,
@@ -65,14 +70,16 @@ pub async fn refuse_head() -> ApiError {
     ApiError::of_status(http::StatusCode::METHOD_NOT_ALLOWED)
 }
 
-/// `GET /api-key/last-issued`
+/// When the newest default key was made.
+#[utoipa::path(get, path = "/api/v1/me/api-key/last-issued", responses((status = 200, body = Success<LastIssuedView>)))]
 pub async fn last_issued(State(keys): State<Arc<ApiKeys>>, user: AuthUser) -> Answer<LastIssuedView> {
     let at = keys.last_issued(user.address).await?;
     let issued_at = at.map_or(0, haithe_kernel::Timestamp::seconds);
     Ok(Success::of("Last issued", LastIssuedView { issued_at }))
 }
 
-/// `POST /api-key/disable`: also fine when there is none.
+/// Revoke the default key for ever; also fine when there is none.
+#[utoipa::path(post, path = "/api/v1/me/api-key/disable", responses((status = 200, body = Success<Nothing>)))]
 pub async fn disable(State(keys): State<Arc<ApiKeys>>, user: AuthUser) -> Answer<Nothing> {
     if keys.disable_default(user.address).await? {
         tracing::info!(target: "haithe::security", wallet = %user.address, "default API key disabled");

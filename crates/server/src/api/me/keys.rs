@@ -3,7 +3,7 @@
 use crate::http::{
     Answer, ApiError, Success,
     envelope::Nothing,
-    extract::{AuthUser, Params, Segment},
+    extract::{AuthUser, Input, Parsed, Segment},
 };
 use axum::extract::State;
 use haithe_identity::{
@@ -16,27 +16,38 @@ use haithe_orgs::{Action, Organizations, Projects};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use utoipa::ToSchema;
 
 /// A key without its secret.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ApiKey)]
 pub struct KeyView {
     id: i64,
     name: String,
     is_default: bool,
+    #[schema(required = true)]
     org_id: Option<i64>,
+    #[schema(required = true)]
     project_id: Option<i64>,
+    #[schema(required = true)]
     models: Option<Vec<String>>,
+    #[schema(required = true)]
     expires_at: Option<String>,
+    #[schema(required = true)]
     budget: Option<BudgetView>,
+    #[schema(required = true)]
     requests_per_minute: Option<u32>,
+    #[schema(required = true)]
     tokens_per_minute: Option<u32>,
     issued_at: String,
+    #[schema(required = true)]
     last_used_at: Option<String>,
+    #[schema(required = true)]
     revoked_at: Option<String>,
 }
 
 /// A key, shown once.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct NewKeyView {
     api_key: String,
     message: String,
@@ -45,14 +56,14 @@ pub struct NewKeyView {
 }
 
 /// `{"limit_usdt":"12.5","window":"day"}`
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BudgetView {
     limit_usdt: String,
     window: WindowView,
 }
 
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum WindowView {
     Day,
@@ -114,6 +125,13 @@ impl From<ApiKey> for KeyView {
     }
 }
 
+/// The scope that is asked for.
+struct Asked {
+    org: Option<OrgId>,
+    project: Option<ProjectId>,
+    models: Option<Vec<String>>,
+}
+
 /// What a key's scope is checked against.
 #[derive(Clone)]
 struct Scopes {
@@ -124,9 +142,12 @@ struct Scopes {
 
 impl Scopes {
     /// The scope, if the wallet itself may act in it. A project brings its organization along.
-    async fn read(&self, caller: WalletAddress, params: &Params) -> Result<KeyScope, ApiError> {
-        let mut org = params.optional("org_id")?.map(OrgId);
-        let project = params.optional("project_id")?.map(ProjectId);
+    async fn read(&self, caller: WalletAddress, asked: Asked) -> Result<KeyScope, ApiError> {
+        let Asked {
+            mut org,
+            project,
+            models,
+        } = asked;
         if let Some(id) = project {
             let access = self.projects.authorize(caller, id, Action::CallAsProject).await?;
             if org.is_some_and(|org| org != access.project.org) {
@@ -139,7 +160,6 @@ impl Scopes {
         } else if let Some(id) = org {
             self.organizations.authorize(caller, id, Action::ReadOrg).await?;
         }
-        let models: Option<Vec<String>> = params.structured("models")?;
         let unknown = models
             .iter()
             .flatten()
@@ -154,29 +174,55 @@ impl Scopes {
     }
 }
 
-/// `POST /api-keys` with `name` and any of `org_id`, `project_id`, `models`, `expires_at`, `budget`,
-/// `requests_per_minute`, `tokens_per_minute`
+/// What a new key shall be. What is left out is not restricted.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct KeyInput {
+    /// 1 to 64 characters.
+    name: String,
+    /// Only as this organization.
+    org_id: Option<i64>,
+    /// Only as this project; such a key needs no context headers.
+    project_id: Option<i64>,
+    /// Only these models.
+    models: Option<Vec<String>>,
+    /// RFC 3339.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Parsed<Moment>>,
+    budget: Option<BudgetView>,
+    #[schema(minimum = 1)]
+    requests_per_minute: Option<u32>,
+    #[schema(minimum = 1)]
+    tokens_per_minute: Option<u32>,
+}
+
+/// Create an API key, shown only once.
+#[utoipa::path(post, path = "/api/v1/me/api-keys", request_body = KeyInput,
+    responses((status = 200, body = Success<NewKeyView>)))]
 pub async fn create(
     State(keys): State<Arc<ApiKeys>>,
     State(organizations): State<Arc<Organizations>>,
     State(projects): State<Arc<Projects>>,
     State(catalogue): State<Arc<Catalogue>>,
     user: AuthUser,
-    params: Params,
+    Input(input): Input<KeyInput>,
 ) -> Answer<NewKeyView> {
     let scopes = Scopes {
         organizations,
         projects,
         catalogue,
     };
-    let budget: Option<BudgetView> = params.structured("budget")?;
+    let asked = Asked {
+        org: input.org_id.map(OrgId),
+        project: input.project_id.map(ProjectId),
+        models: input.models,
+    };
     let spec = KeySpec {
-        name: params.required("name")?,
-        scope: scopes.read(user.address, &params).await?,
-        expires_at: params.optional::<Moment>("expires_at")?.map(|moment| moment.0),
-        budget: budget.map(KeyBudget::try_from).transpose()?,
-        requests_per_minute: per_minute(&params, "requests_per_minute")?,
-        tokens_per_minute: per_minute(&params, "tokens_per_minute")?,
+        name: input.name,
+        scope: scopes.read(user.address, asked).await?,
+        expires_at: input.expires_at.map(|moment| moment.0.0),
+        budget: input.budget.map(KeyBudget::try_from).transpose()?,
+        requests_per_minute: per_minute("requests_per_minute", input.requests_per_minute)?,
+        tokens_per_minute: per_minute("tokens_per_minute", input.tokens_per_minute)?,
     };
     let issued = keys.issue(user.address, spec).await?;
     tracing::info!(target: "haithe::security", wallet = %user.address, key.id = issued.row.id.0, "API key created");
@@ -190,14 +236,15 @@ pub async fn create(
     ))
 }
 
-fn per_minute(params: &Params, name: &str) -> Result<Option<u32>, ApiError> {
-    match params.optional(name)? {
+fn per_minute(name: &str, limit: Option<u32>) -> Result<Option<u32>, ApiError> {
+    match limit {
         Some(0) => Err(ApiError::parameter(name, "must be 1 or more")),
         limit => Ok(limit),
     }
 }
 
 /// A point in time on the wire.
+#[derive(Debug)]
 struct Moment(Timestamp);
 
 impl std::str::FromStr for Moment {
@@ -210,7 +257,8 @@ impl std::str::FromStr for Moment {
     }
 }
 
-/// `GET /api-keys`
+/// The wallet's API keys, newest first, without their secrets.
+#[utoipa::path(get, path = "/api/v1/me/api-keys", responses((status = 200, body = Success<Vec<KeyView>>)))]
 pub async fn list(State(keys): State<Arc<ApiKeys>>, user: AuthUser) -> Answer<Vec<KeyView>> {
     let keys = keys.list(user.address).await?;
     Ok(Success::of(
@@ -219,7 +267,9 @@ pub async fn list(State(keys): State<Arc<ApiKeys>>, user: AuthUser) -> Answer<Ve
     ))
 }
 
-/// `DELETE /api-keys/{id}`
+/// Revoke an API key for ever.
+#[utoipa::path(delete, path = "/api/v1/me/api-keys/{id}", params(("id" = i64, Path)),
+    responses((status = 200, body = Success<Nothing>)))]
 pub async fn revoke(
     State(keys): State<Arc<ApiKeys>>,
     user: AuthUser,

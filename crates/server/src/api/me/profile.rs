@@ -2,7 +2,7 @@
 
 use crate::{
     api::{orgs::OrgView, projects::ProjectView},
-    http::{Answer, ApiError, Success, extract::AuthUser},
+    http::{Answer, ApiError, Success, extract::AuthUser, wire::AddressText},
 };
 use axum::extract::State;
 use haithe_identity::Sessions;
@@ -10,16 +10,19 @@ use haithe_kernel::{Decimals, WalletAddress};
 use haithe_orgs::{Organizations, Projects};
 use serde::Serialize;
 use std::sync::Arc;
+use utoipa::ToSchema;
 
 /// The caller's account.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct AccountView {
+    #[schema(value_type = AddressText)]
     address: WalletAddress,
     /// First login.
     registered: String,
 }
 
-/// `GET /`
+/// The caller's account.
+#[utoipa::path(get, path = "/api/v1/me", responses((status = 200, body = Success<AccountView>)))]
 pub async fn show(State(sessions): State<Arc<Sessions>>, user: AuthUser) -> Answer<AccountView> {
     let account = sessions.account(user.address).await?;
     let account = account.ok_or_else(|| ApiError::internal("a session without an account"))?;
@@ -32,7 +35,8 @@ pub async fn show(State(sessions): State<Arc<Sessions>>, user: AuthUser) -> Answ
     ))
 }
 
-/// `GET /orgs`
+/// Organizations that the caller owns or belongs to, newest first.
+#[utoipa::path(get, path = "/api/v1/me/orgs", responses((status = 200, body = Success<Vec<OrgView>>)))]
 pub async fn orgs(State(organizations): State<Arc<Organizations>>, user: AuthUser) -> Answer<Vec<OrgView>> {
     let orgs = organizations.of_wallet(user.address).await?;
     Ok(Success::of(
@@ -41,7 +45,8 @@ pub async fn orgs(State(organizations): State<Arc<Organizations>>, user: AuthUse
     ))
 }
 
-/// `GET /projects`
+/// Projects that the caller has a role in, newest first.
+#[utoipa::path(get, path = "/api/v1/me/projects", responses((status = 200, body = Success<Vec<ProjectView>>)))]
 pub async fn projects(
     State(projects): State<Arc<Projects>>,
     State(decimals): State<Decimals>,

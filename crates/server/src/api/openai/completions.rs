@@ -20,15 +20,51 @@ use haithe_kernel::CallId;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
+use utoipa::ToSchema;
 
 /// The call's id, which is also its receipt's.
 const X_HAITHE_CALL: HeaderName = HeaderName::from_static("x-haithe-call");
+
+/// What the gateway itself reads of a request; everything else passes to the provider.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the hot path reads the bytes; this is for the document")]
+struct ChatInput {
+    /// The model's name; the project's default when it is left out.
+    model: Option<String>,
+    /// OpenAI's messages.
+    #[schema(value_type = Vec<Object>)]
+    messages: Vec<()>,
+    /// Answer as an event stream.
+    stream: Option<bool>,
+}
+
+/// What the gateway guarantees of an answer.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "for the document")]
+struct ChatOutput {
+    id: String,
+    object: String,
+    model: String,
+    #[schema(value_type = Vec<Object>)]
+    choices: Vec<()>,
+    /// OpenAI's counts beside `total_cost` and `expense_till_now` in base units.
+    #[schema(value_type = Object)]
+    usage: (),
+}
 
 /// Places for calls under way at once.
 #[derive(Debug, Clone)]
 pub struct Calls(pub Arc<Semaphore>);
 
-/// `POST /chat/completions`
+/// Ask a model.
+///
+/// OpenAI's chat completions: unknown fields pass through; `usage` also says what the call cost. With
+/// `"stream": true` the answer is an event stream.
+#[utoipa::path(post, path = "/api/v1beta/openai/chat/completions",
+    request_body(content = inline(ChatInput), content_type = "application/json"),
+    responses((status = 200, description = "The completion, or an event stream of its chunks", content(
+        (inline(ChatOutput) = "application/json"), (String = "text/event-stream"))
+    )))]
 pub async fn create(
     State(completions): State<Arc<Completions>>,
     State(limits): State<BodyLimits>,

@@ -10,15 +10,20 @@ use haithe_identity::Credential;
 use haithe_inference::{CompletionError, Completions, ErrorObject, Model};
 use serde::Serialize;
 use std::sync::Arc;
+use utoipa::ToSchema;
 
-#[derive(Serialize)]
-struct ListView<'a> {
+/// A list of models, as OpenAI gives it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = OpenAiModels)]
+pub struct ListView<'a> {
     object: &'static str,
     data: Vec<ModelView<'a>>,
 }
 
-#[derive(Serialize)]
-struct ModelView<'a> {
+/// A model, as OpenAI gives it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = OpenAiModel)]
+pub struct ModelView<'a> {
     id: &'a str,
     object: &'static str,
     /// Not known; clients require a number.
@@ -45,7 +50,8 @@ fn usable(completions: &Completions, caller: &ApiCaller) -> Vec<Arc<Model>> {
     completions.models(&caller.context, key)
 }
 
-/// `GET /models`
+/// Models that the caller's organization enabled.
+#[utoipa::path(get, path = "/api/v1beta/openai/models", responses((status = 200, body = ListView)))]
 pub async fn list(State(completions): State<Arc<Completions>>, caller: ApiCaller) -> Response {
     let models = usable(&completions, &caller);
     json(&ListView {
@@ -54,7 +60,9 @@ pub async fn list(State(completions): State<Arc<Completions>>, caller: ApiCaller
     })
 }
 
-/// `GET /models/{id}`
+/// One model.
+#[utoipa::path(get, path = "/api/v1beta/openai/models/{*id}",
+    params(("id" = String, Path, description = "The model's name")), responses((status = 200, body = ModelView)))]
 pub async fn show(
     State(completions): State<Arc<Completions>>,
     caller: ApiCaller,

@@ -3,29 +3,40 @@
 use super::OrgView;
 use crate::http::{
     Answer, Success,
-    extract::{AuthUser, Params},
+    extract::{AuthUser, Input},
 };
 use axum::extract::State;
 use haithe_orgs::Organizations;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
 
 /// The caller's organization, and how many the index holds.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct CreatedView {
     #[serde(flatten)]
     organization: OrgView,
     count: u64,
 }
 
-/// `POST /`: after the wallet's own `createOrganization`, finds it; with `name`, deploys one for the
-/// wallet.
+/// A new organization.
+#[derive(Debug, Deserialize, IntoParams, ToSchema)]
+#[into_params(parameter_in = Query)]
+pub struct CreateInput {
+    /// Deploys one of this name on the wallet's behalf.
+    name: Option<String>,
+}
+
+/// Find the wallet's newest organization, or deploy one.
+///
+/// After the wallet's own `createOrganization`, finds it; with `name`, deploys one for the wallet.
+#[utoipa::path(post, path = "/api/v1/orgs", params(CreateInput), request_body = CreateInput,
+    responses((status = 200, body = Success<CreatedView>)))]
 pub async fn create(
     State(organizations): State<Arc<Organizations>>,
     user: AuthUser,
-    params: Params,
+    Input(CreateInput { name }): Input<CreateInput>,
 ) -> Answer<CreatedView> {
-    let name: Option<String> = params.optional("name")?;
     let (organization, count) = match name {
         Some(name) => organizations.deploy(user.address, &name).await?,
         None => organizations.newest(user.address).await?,

@@ -5,16 +5,21 @@ use crate::{
     api::projects::ProjectView,
     http::{
         Answer, Success,
-        extract::{AuthUser, Params, Segment},
+        extract::{AuthUser, Input, Segment},
     },
 };
 use axum::extract::State;
 use haithe_billing::ports::Ledger;
 use haithe_kernel::{Decimals, OrgId, Usdt};
 use haithe_orgs::{Action, Organizations, Projects};
+use serde::Deserialize;
 use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
 
-/// `GET /{id}`
+/// An organization.
+#[utoipa::path(get, path = "/api/v1/orgs/{id}",
+    params(("id" = i64, Path, description = "The organization's number")),
+    responses((status = 200, body = Success<OrgView>)))]
 pub async fn show(
     State(organizations): State<Arc<Organizations>>,
     user: AuthUser,
@@ -24,19 +29,34 @@ pub async fn show(
     Ok(Success::of("Organization", access.org.into()))
 }
 
-/// `PATCH /{id}` with `name`
+/// What to change.
+#[derive(Debug, Deserialize, IntoParams, ToSchema)]
+#[into_params(parameter_in = Query)]
+pub struct RenameInput {
+    /// The shown name: 1 to 64 characters. The name on chain stays.
+    name: String,
+}
+
+/// Rename an organization.
+#[utoipa::path(patch, path = "/api/v1/orgs/{id}",
+    params(("id" = i64, Path, description = "The organization's number"), RenameInput), request_body = RenameInput,
+    responses((status = 200, body = Success<OrgView>)))]
 pub async fn rename(
     State(organizations): State<Arc<Organizations>>,
     user: AuthUser,
     Segment(id): Segment<OrgId>,
-    params: Params,
+    Input(RenameInput { name }): Input<RenameInput>,
 ) -> Answer<OrgView> {
-    let name: String = params.required("name")?;
     let org = organizations.rename(user.address, id, &name).await?;
     Ok(Success::of("Organization renamed", org.into()))
 }
 
-/// `DELETE /{id}`: refused while calls are held; a deleted organization keeps settling.
+/// Delete an organization.
+///
+/// Refused while calls are held; a deleted organization takes no calls and keeps settling.
+#[utoipa::path(delete, path = "/api/v1/orgs/{id}",
+    params(("id" = i64, Path, description = "The organization's number")),
+    responses((status = 200, body = Success<OrgView>)))]
 pub async fn delete(
     State(organizations): State<Arc<Organizations>>,
     State(ledger): State<Arc<dyn Ledger>>,
@@ -51,7 +71,10 @@ pub async fn delete(
     Ok(Success::of("Organization deleted", org.into()))
 }
 
-/// `GET /{id}/projects`
+/// Projects of an organization, newest first.
+#[utoipa::path(get, path = "/api/v1/orgs/{id}/projects",
+    params(("id" = i64, Path, description = "The organization's number")),
+    responses((status = 200, body = Success<Vec<ProjectView>>)))]
 pub async fn projects(
     State(projects): State<Arc<Projects>>,
     State(decimals): State<Decimals>,

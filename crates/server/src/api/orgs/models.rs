@@ -4,23 +4,34 @@ use crate::{
     api::models::ModelView,
     http::{
         Answer, ApiError, Success,
-        extract::{AuthUser, Params, Segment},
+        extract::{AuthUser, Input, Segment},
     },
 };
 use axum::extract::State;
 use haithe_inference::Catalogue;
 use haithe_kernel::{Decimals, ModelId, OrgId};
 use haithe_orgs::Organizations;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
 
 /// The organization whose model was disabled.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct DisabledView {
     id: i64,
 }
 
-/// `GET /{id}/models`: enabled and active
+/// A model of the catalogue.
+#[derive(Debug, Deserialize, IntoParams, ToSchema)]
+#[into_params(parameter_in = Query)]
+pub struct ModelName {
+    model_id: i64,
+}
+
+/// Models that the organization enabled and that are active.
+#[utoipa::path(get, path = "/api/v1/orgs/{id}/models",
+    params(("id" = i64, Path, description = "The organization's number")),
+    responses((status = 200, body = Success<Vec<ModelView>>)))]
 pub async fn list(
     State(organizations): State<Arc<Organizations>>,
     State(catalogue): State<Arc<Catalogue>>,
@@ -35,16 +46,19 @@ pub async fn list(
     Ok(Success::of("Enabled models", views))
 }
 
-/// `POST /{id}/models` with `model_id`
+/// Enable a model.
+#[utoipa::path(post, path = "/api/v1/orgs/{id}/models",
+    params(("id" = i64, Path, description = "The organization's number"), ModelName), request_body = ModelName,
+    responses((status = 200, body = Success<ModelView>)))]
 pub async fn enable(
     State(organizations): State<Arc<Organizations>>,
     State(catalogue): State<Arc<Catalogue>>,
     State(decimals): State<Decimals>,
     user: AuthUser,
     Segment(id): Segment<OrgId>,
-    params: Params,
+    Input(input): Input<ModelName>,
 ) -> Answer<ModelView> {
-    let model = ModelId(params.required("model_id")?);
+    let model = ModelId(input.model_id);
     let known = catalogue.by_id(model).filter(|model| model.active);
     // Asked first, so that a stranger learns nothing about the organization from the model's absence.
     organizations
@@ -55,14 +69,17 @@ pub async fn enable(
     Ok(Success::of("Model enabled", ModelView::of(known, decimals)))
 }
 
-/// `DELETE /{id}/models` with `model_id`
+/// Disable a model.
+#[utoipa::path(delete, path = "/api/v1/orgs/{id}/models",
+    params(("id" = i64, Path, description = "The organization's number"), ModelName), request_body = ModelName,
+    responses((status = 200, body = Success<DisabledView>)))]
 pub async fn disable(
     State(organizations): State<Arc<Organizations>>,
     user: AuthUser,
     Segment(id): Segment<OrgId>,
-    params: Params,
+    Input(input): Input<ModelName>,
 ) -> Answer<DisabledView> {
-    let model = ModelId(params.required("model_id")?);
+    let model = ModelId(input.model_id);
     organizations.disable_model(user.address, id, model).await?;
     Ok(Success::of("Model disabled", DisabledView { id: id.0 }))
 }

@@ -4,7 +4,7 @@ use crate::{
     api::receipts::ReceiptView,
     http::{
         Answer, ApiError, Success,
-        extract::{AuthUser, Params, Segment},
+        extract::{AuthUser, Input, Segment},
         wire::BaseUnits,
     },
 };
@@ -12,12 +12,13 @@ use axum::extract::State;
 use haithe_billing::ports::{Books, Ledger};
 use haithe_kernel::{CallId, Decimals, OrgId};
 use haithe_orgs::{Action, Organizations, ports::ChainSync};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 /// Base units beside exact decimals. `balance` is on chain at the index's head − unsettled.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct BalanceView {
     balance: BaseUnits,
     balance_usdt: String,
@@ -34,13 +35,18 @@ pub struct BalanceView {
 }
 
 /// Everything ever charged.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ExpenditureView {
     expenditure: BaseUnits,
     expenditure_usdt: String,
 }
 
-/// `GET /{id}/balance`: lets the index catch up first (a second at most), so that a deposit shows.
+/// An organization's money now.
+///
+/// Lets the index catch up first (a second at most), so that a deposit shows.
+#[utoipa::path(get, path = "/api/v1/orgs/{id}/balance",
+    params(("id" = i64, Path, description = "The organization's number")),
+    responses((status = 200, body = Success<BalanceView>)))]
 pub async fn balance(
     State(organizations): State<Arc<Organizations>>,
     State(ledger): State<Arc<dyn Ledger>>,
@@ -74,7 +80,10 @@ pub async fn balance(
     ))
 }
 
-/// `GET /{id}/expenditure`
+/// Everything ever charged to an organization.
+#[utoipa::path(get, path = "/api/v1/orgs/{id}/expenditure",
+    params(("id" = i64, Path, description = "The organization's number")),
+    responses((status = 200, body = Success<ExpenditureView>)))]
 pub async fn expenditure(
     State(organizations): State<Arc<Organizations>>,
     State(ledger): State<Arc<dyn Ledger>>,
@@ -95,20 +104,34 @@ pub async fn expenditure(
     ))
 }
 
-/// `GET /{id}/receipts?after=&limit=`: oldest first
+/// Which receipts.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ReceiptsInput {
+    /// After this call.
+    after: Option<Uuid>,
+    /// At most this many.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u32>,
+}
+
+/// Receipts of an organization, oldest first.
+#[utoipa::path(get, path = "/api/v1/orgs/{id}/receipts",
+    params(("id" = i64, Path, description = "The organization's number"), ReceiptsInput),
+    responses((status = 200, body = Success<Vec<ReceiptView>>)))]
 pub async fn receipts(
     State(organizations): State<Arc<Organizations>>,
     State(books): State<Arc<dyn Books>>,
     State(decimals): State<Decimals>,
     user: AuthUser,
     Segment(id): Segment<OrgId>,
-    params: Params,
+    Input(input): Input<ReceiptsInput>,
 ) -> Answer<Vec<ReceiptView>> {
     organizations
         .authorize(user.address, id, Action::ReadOrgMoney)
         .await?;
-    let after = params.optional::<Uuid>("after")?.map(CallId);
-    let limit: u32 = params.optional("limit")?.unwrap_or(50);
+    let after = input.after.map(CallId);
+    let limit = input.limit.unwrap_or(50);
     if !(1..=200).contains(&limit) {
         return Err(ApiError::parameter("limit", "must be 1 to 200"));
     }

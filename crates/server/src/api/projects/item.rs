@@ -3,29 +3,48 @@
 use super::ProjectView;
 use crate::http::{
     Answer, ApiError, Success,
-    extract::{AuthUser, Change, Params, Segment},
-    wire::amount_of,
+    extract::{AuthUser, Change, Input, Parsed, Segment},
+    wire::{BaseUnits, amount_of},
 };
 use axum::extract::State;
 use haithe_inference::Catalogue;
 use haithe_kernel::{Decimals, ModelId, OrgId, ProjectId, Usdt};
 use haithe_orgs::{Action, ProjectChange, Projects};
+use serde::Deserialize;
 use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
 
-/// `POST /` with `org_id`, `name`
+/// A new project.
+#[derive(Debug, Deserialize, IntoParams, ToSchema)]
+#[into_params(parameter_in = Query)]
+#[schema(as = ProjectInput)]
+pub struct CreateInput {
+    /// The organization that owns it.
+    org_id: i64,
+    /// 1 to 64 characters.
+    name: String,
+}
+
+/// Create a project.
+#[utoipa::path(post, path = "/api/v1/projects",
+    params(CreateInput), request_body = CreateInput,
+    responses((status = 200, body = Success<ProjectView>)))]
 pub async fn create(
     State(projects): State<Arc<Projects>>,
     State(decimals): State<Decimals>,
     user: AuthUser,
-    params: Params,
+    Input(input): Input<CreateInput>,
 ) -> Answer<ProjectView> {
-    let org = OrgId(params.required("org_id")?);
-    let name: String = params.required("name")?;
-    let project = projects.create(user.address, org, &name).await?;
+    let project = projects
+        .create(user.address, OrgId(input.org_id), &input.name)
+        .await?;
     Ok(Success::of("Project created", ProjectView::of(project, decimals)))
 }
 
-/// `GET /{id}`
+/// A project.
+#[utoipa::path(get, path = "/api/v1/projects/{id}",
+    params(("id" = i64, Path, description = "The project's number")),
+    responses((status = 200, body = Success<ProjectView>)))]
 pub async fn show(
     State(projects): State<Arc<Projects>>,
     State(decimals): State<Decimals>,
@@ -36,29 +55,54 @@ pub async fn show(
     Ok(Success::of("Project", ProjectView::of(access.project, decimals)))
 }
 
-/// `PATCH /{id}` with any of `name`, `search_enabled`, `memory_enabled`, `memory_window`,
-/// `memory_retention_days`, `default_model_id`, `price_per_call`, `public`
+/// What to change; at least one of them.
+#[derive(Debug, Deserialize, IntoParams, ToSchema)]
+#[into_params(parameter_in = Query)]
+#[schema(as = ProjectChange)]
+pub struct ChangeInput {
+    /// 1 to 64 characters.
+    name: Option<String>,
+    search_enabled: Option<bool>,
+    memory_enabled: Option<bool>,
+    /// Messages of memory put before the model.
+    #[param(minimum = 0, maximum = 100)]
+    #[schema(minimum = 0, maximum = 100)]
+    memory_window: Option<u8>,
+    /// Days that memory is kept; `null` keeps it until it is deleted.
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 3650)]
+    #[schema(value_type = Option<u16>, minimum = 1, maximum = 3650)]
+    memory_retention_days: Change<u16>,
+    default_model_id: Option<i64>,
+    /// What another organization pays per call, in base units; a whole number of nano-USDT.
+    #[param(value_type = Option<BaseUnits>)]
+    #[schema(value_type = Option<BaseUnits>)]
+    price_per_call: Option<Parsed<String>>,
+    /// May other organizations call it?
+    public: Option<bool>,
+}
+
+/// Change a project's configuration, price or public flag.
+#[utoipa::path(patch, path = "/api/v1/projects/{id}",
+    params(("id" = i64, Path, description = "The project's number"), ChangeInput), request_body = ChangeInput,
+    responses((status = 200, body = Success<ProjectView>)))]
 pub async fn change(
     State(projects): State<Arc<Projects>>,
     State(catalogue): State<Arc<Catalogue>>,
     State(decimals): State<Decimals>,
     user: AuthUser,
     Segment(id): Segment<ProjectId>,
-    params: Params,
+    Input(input): Input<ChangeInput>,
 ) -> Answer<ProjectView> {
     let change = ProjectChange {
-        name: params.optional("name")?,
-        search_enabled: params.optional("search_enabled")?,
-        memory_enabled: params.optional("memory_enabled")?,
-        memory_window: params.optional("memory_window")?,
-        memory_retention_days: match params.change("memory_retention_days")? {
-            Change::Keep => None,
-            Change::Clear => Some(None),
-            Change::Set(days) => Some(Some(days)),
-        },
-        default_model: params.optional("default_model_id")?.map(ModelId),
-        price_per_call: price(&params, decimals)?,
-        public: params.optional("public")?,
+        name: input.name,
+        search_enabled: input.search_enabled,
+        memory_enabled: input.memory_enabled,
+        memory_window: input.memory_window,
+        memory_retention_days: input.memory_retention_days.nested(),
+        default_model: input.default_model_id.map(ModelId),
+        price_per_call: price(input.price_per_call, decimals)?,
+        public: input.public,
     };
     let unknown = |model: &ModelId| catalogue.by_id(*model).is_none_or(|model| !model.active);
     if change.default_model.as_ref().is_some_and(unknown) {
@@ -72,8 +116,8 @@ pub async fn change(
     Ok(Success::of("Project changed", ProjectView::of(project, decimals)))
 }
 
-fn price(params: &Params, decimals: Decimals) -> Result<Option<Usdt>, ApiError> {
-    let Some(text) = params.optional::<String>("price_per_call")? else {
+fn price(given: Option<Parsed<String>>, decimals: Decimals) -> Result<Option<Usdt>, ApiError> {
+    let Some(Parsed(text)) = given else {
         return Ok(None);
     };
     amount_of(&text, decimals)
@@ -81,7 +125,10 @@ fn price(params: &Params, decimals: Decimals) -> Result<Option<Usdt>, ApiError> 
         .map_err(|problem| ApiError::parameter("price_per_call", problem))
 }
 
-/// `DELETE /{id}`
+/// Delete a project; its usage records and receipts stay.
+#[utoipa::path(delete, path = "/api/v1/projects/{id}",
+    params(("id" = i64, Path, description = "The project's number")),
+    responses((status = 200, body = Success<ProjectView>)))]
 pub async fn delete(
     State(projects): State<Arc<Projects>>,
     State(decimals): State<Decimals>,

@@ -1,0 +1,144 @@
+//! Parameters from the query and, where the route takes them, from a JSON body by the same names.
+//!
+//! The existing frontend sends them in the query; everybody else may prefer the body. The body wins,
+//! but the same name with two different values is refused rather than guessed. POST, PATCH, PUT and
+//! DELETE may say JSON and carry nothing. Names that a route does not know are ignored.
+//!
+//! A route's parameters are a struct: it says how they are read (`Deserialize`) and how they are
+//! documented (`IntoParams`, `ToSchema`), so that the two cannot differ.
+
+mod given;
+mod values;
+
+pub use values::{Change, Parsed};
+
+use crate::http::{
+    ApiError,
+    body::{BodyLimits, expect_json},
+};
+use axum::extract::{FromRef, FromRequest, Request};
+use given::{Given, Problem};
+use http::Method;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+use std::{collections::BTreeMap, fmt};
+use url::form_urlencoded;
+
+/// A request's parameters: the query alone for GET, the query and a JSON body for the others.
+#[derive(Debug, Clone)]
+pub struct Input<T>(pub T);
+
+/// Parameters by name, not yet read.
+#[derive(Debug, Default)]
+struct Names(BTreeMap<String, Given>);
+
+impl Names {
+    fn of_query(query: &str) -> Result<Self, ApiError> {
+        let mut names = Self::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            if name.contains('\u{fffd}') || value.contains('\u{fffd}') {
+                return Err(ApiError::bad_request(
+                    "invalid_query",
+                    "the query is not valid UTF-8",
+                ));
+            }
+            let given = Given::Text(value.into_owned());
+            if names.0.get(&*name).is_some_and(|before| *before != given) {
+                return Err(twice(&name));
+            }
+            names.0.insert(name.into_owned(), given);
+        }
+        Ok(names)
+    }
+
+    fn add_body(&mut self, body: &[u8]) -> Result<(), ApiError> {
+        if body.trim_ascii().is_empty() {
+            return Ok(());
+        }
+        let Fields(fields) = serde_json::from_slice(body).map_err(|error| invalid_json(&error))?;
+        let mut seen = BTreeMap::new();
+        for (name, raw) in fields {
+            let given = Given::of(&raw).map_err(|problem| ApiError::parameter(&name, problem))?;
+            let differs = self.0.get(&name).is_some_and(|before| *before != given);
+            if differs || seen.insert(name.clone(), ()).is_some() {
+                return Err(twice(&name));
+            }
+            self.0.insert(name, given);
+        }
+        Ok(())
+    }
+
+    fn read<T: DeserializeOwned>(self) -> Result<T, ApiError> {
+        T::deserialize(given::Named::new(self.0)).map_err(|problem| match problem {
+            Problem::Missing(name) => ApiError::missing_parameter(name),
+            Problem::Value { name, problem } => ApiError::parameter(&name, problem),
+            Problem::Other(problem) => ApiError::bad_request("invalid_parameter", problem),
+        })
+    }
+}
+
+fn invalid_json(error: &serde_json::Error) -> ApiError {
+    ApiError::bad_request("invalid_json", format!("the body must be a JSON object: {error}"))
+}
+
+fn twice(name: &str) -> ApiError {
+    let mut error = ApiError::bad_request(
+        "conflicting_parameter",
+        format!("`{name}` is given more than once, with different values"),
+    );
+    error.param = Some(name.to_owned());
+    error
+}
+
+/// The fields of an object in the order given, repeated ones too.
+struct Fields(Vec<(String, Box<RawValue>)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        from.deserialize_map(Object)
+    }
+}
+
+impl<S, T> FromRequest<S> for Input<T>
+where
+    S: Send + Sync,
+    T: DeserializeOwned,
+    BodyLimits: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let mut names = Names::of_query(parts.uri.query().unwrap_or_default())?;
+        if !matches!(parts.method, Method::GET | Method::HEAD) {
+            let body = BodyLimits::from_ref(state).read(&parts.headers, body).await?;
+            if !body.is_empty() {
+                expect_json(&parts.headers)?;
+            }
+            names.add_body(&body)?;
+        }
+        names.read().map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! The OpenAPI document: made from the handlers, finished by one pass, served beside a page that
+//! works offline.
+//!
+//! A handler says its path, its parameters and what it gives (`#[utoipa::path]`); the routes register
+//! it together with that, so nothing is served that the document does not have. What is true of every
+//! operation (refusals, who may call, names) is added here, in [`finish`].
+
+mod finish;
+pub mod page;
+
+pub use page::Document;
+
+use crate::http::dialect::{OpenAiFailure, RestFailure};
+use serde_json::Value;
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+
+/// What every operation shares.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Haithe",
+        description = "Organizations, projects and API keys over REST, and models through an API that OpenAI's \
+            SDKs understand. Successful REST answers are `{\"success\":true,\"message\":…,\"data\":…}`; lists also \
+            say their whole length in `x-total-count`. Parameters of POST, PATCH, PUT and DELETE may come in \
+            the query or in a JSON body; the same name with two values is refused."
+    ),
+    components(schemas(RestFailure, OpenAiFailure)),
+    modifiers(&Credentials)
+)]
+struct Shared;
+
+struct Credentials;
+
+impl Modify for Credentials {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let components = document.components.get_or_insert_default();
+        let bearer = |text: &str| {
+            let scheme = HttpBuilder::new()
+                .scheme(HttpAuthScheme::Bearer)
+                .description(Some(text));
+            SecurityScheme::Http(scheme.build())
+        };
+        components.add_security_scheme("session", bearer("The token of a login"));
+        components.add_security_scheme("api_key", bearer("An API key, under /api/v1beta only"));
+    }
+}
+
+/// The document before its routes.
+pub fn begin() -> utoipa::openapi::OpenApi {
+    Shared::openapi()
+}
+
+/// The whole document, from what the routes collected.
+///
+/// # Errors
+/// When the collected document is no JSON, which is a defect.
+pub fn complete(collected: &utoipa::openapi::OpenApi) -> serde_json::Result<Value> {
+    let mut document = serde_json::to_value(collected)?;
+    finish::finish(&mut document);
+    Ok(document)
+}
+
+/// The document of this program's routes, as the checked-in copy is written.
+///
+/// # Errors
+/// As [`complete`].
+pub fn text() -> serde_json::Result<String> {
+    let document = crate::api::router::document()?;
+    serde_json::to_string_pretty(&document).map(|text| text + "\n")
+}
