@@ -154,10 +154,9 @@ fn accept_either_place(operation: &mut Map<String, Value>) {
         return;
     };
     for parameter in parameters {
-        if parameter.get("in").is_some_and(|place| place == "query") {
-            if let Value::Object(parameter) = parameter {
-                parameter.insert("required".into(), false.into());
-            }
+        let in_query = parameter.get("in").is_some_and(|place| place == "query");
+        if let (true, Value::Object(parameter)) = (in_query, parameter) {
+            parameter.insert("required".into(), false.into());
         }
     }
 }
