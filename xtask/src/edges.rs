@@ -78,6 +78,15 @@ const RUNTIME: &[&str] = &["tokio", "tokio-util", "hyper-util", "http", "anyhow"
 /// Only these files of the server name an adapter's types.
 const WIRING: &[&str] = &["wiring", "cli"];
 
+/// How axum makes routes that utoipa does not see.
+const UNDOCUMENTED: &[&str] = &[
+    ".route(",
+    ".route_service(",
+    ".nest(",
+    ".nest_service(",
+    ".fallback_service(",
+];
+
 /// What stands at the top of the repository, beside dot-entries.
 const CARD: &[&str] = &[
     "Cargo.toml",
@@ -99,6 +108,7 @@ const CARD: &[&str] = &[
 pub fn check(root: &Path) -> anyhow::Result<()> {
     let mut broken = dependencies(&metadata(root)?);
     broken.extend(imports(root)?);
+    broken.extend(routes(root)?);
     broken.extend(top_level(root)?);
     if broken.is_empty() {
         println!("edges: every dependency points inward");
@@ -214,6 +224,27 @@ fn imports(root: &Path) -> anyhow::Result<Vec<String>> {
                         number + 1
                     ));
                 }
+            }
+        }
+    }
+    Ok(broken)
+}
+
+/// Routes that the OpenAPI document would not know: `routes!` is the only way to make one.
+fn routes(root: &Path) -> anyhow::Result<Vec<String>> {
+    let server = root.join("crates/server/src");
+    let mut broken = Vec::new();
+    for file in rust_files(&server.join("api"))? {
+        let inside = file.strip_prefix(&server).unwrap_or(&file);
+        let source = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+        for (number, line) in source.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            if let Some(call) = UNDOCUMENTED.iter().find(|call| code.contains(**call)) {
+                let place = inside.display();
+                broken.push(format!(
+                    "server/src/{place}:{}: `{call}` makes a route that the document does not have; use `routes!`",
+                    number + 1
+                ));
             }
         }
     }

@@ -1,0 +1,42 @@
+//! Logging in and out.
+
+use crate::{
+    cast::log_in,
+    row::{Given, Row, Stage},
+    table::Rule,
+};
+use haithe_tests::{app::User, client::Client, wallets::Wallet};
+
+pub fn rows() -> Vec<Row> {
+    vec![
+        Row::new("GET /api/v1/auth/nonce", Rule::Public)
+            .query(|stage| vec![("address", stage.world.somebody())]),
+        Row::new("POST /api/v1/auth/login", Rule::Public).given(async |stage: Stage| {
+            let wallet = Wallet::named(&format!("newcomer {}", stage.world.number()));
+            let address = wallet.address().to_string();
+            let ask = stage.world.app.anonymous().get("/v1/auth/nonce");
+            let challenge = ask.query(&[("address", &address)]).data().await;
+            let signature = wallet.sign(challenge["nonce"].as_str().expect("a text"));
+            Given {
+                query: vec![("address", address), ("signature", signature)],
+                ..Given::default()
+            }
+        }),
+        Row::new("POST /api/v1/auth/logout", Rule::Session).given(async |stage| Given {
+            client: another_session(&stage).await,
+            ..Given::default()
+        }),
+    ]
+}
+
+/// A second session of the caller's wallet, which the request may end.
+pub async fn another_session(stage: &Stage) -> Option<Client> {
+    let User { wallet, .. } = stage.world.caller(stage.who).user.clone()?;
+    let anonymous = stage.world.app.anonymous();
+    Some(User::log_in(&anonymous, wallet).await.client)
+}
+
+/// A wallet that is none of the callers, with a session.
+pub async fn somebody_else(stage: &Stage) -> User {
+    log_in(&stage.world.app, "somebody else").await
+}

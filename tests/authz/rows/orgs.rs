@@ -1,0 +1,100 @@
+//! Organizations, their members, models and money.
+
+use crate::{
+    row::{Given, NO_NUMBER, Row, Stage, of},
+    table::{Action::*, Object, Principal, Rule},
+};
+use haithe_tests::app::models;
+use serde_json::{Value, json};
+
+pub fn rows() -> Vec<Row> {
+    let mut rows = vec![
+        Row::new("POST /api/v1/orgs", Rule::Session).given(async |stage: Stage| {
+            // Deploying has a budget per wallet; a wallet's newest organization is found for nothing.
+            let owns = matches!(stage.who, Principal::Owner | Principal::OwnerElsewhere);
+            let name = format!("Of {:?}", stage.who);
+            if owns {
+                Given::default()
+            } else {
+                Given::body(json!({"name": name}))
+            }
+        }),
+        of("GET /api/v1/orgs/{id}", ReadOrg),
+        of("PATCH /api/v1/orgs/{id}", ManageOrg).body(|_| json!({"name": "Renamed"})),
+        of("DELETE /api/v1/orgs/{id}", ManageOrgAdmins).given(async |stage: Stage| {
+            Given::id(match (stage.object, stage.tenant()) {
+                (Object::Own, _) => stage.world.doomed.org_id.to_string(),
+                (_, Some(tenant)) => tenant.org_id.to_string(),
+                _ => NO_NUMBER.into(),
+            })
+        }),
+        of("GET /api/v1/orgs/{id}/projects", ReadOrg),
+        of("GET /api/v1/orgs/{id}/models", ReadOrg),
+        of("POST /api/v1/orgs/{id}/models", ManageModelsAndProjects).body(|_| json!({"model_id": 1})),
+        of("DELETE /api/v1/orgs/{id}/models", ManageModelsAndProjects)
+            .body(|_| json!({"model_id": models::BOTH.0})),
+        of("GET /api/v1/orgs/{id}/balance", ReadOrgMoney),
+        of("GET /api/v1/orgs/{id}/expenditure", ReadOrgMoney),
+        of("GET /api/v1/orgs/{id}/receipts", ReadOrgMoney),
+    ];
+    rows.extend(members());
+    rows
+}
+
+fn members() -> [Row; 7] {
+    let path = "POST /api/v1/orgs/{id}/members";
+    let change = "PATCH /api/v1/orgs/{id}/members";
+    let remove = "DELETE /api/v1/orgs/{id}/members";
+    [
+        of("GET /api/v1/orgs/{id}/members", ReadOrg),
+        of(path, ManageOrgMembers)
+            .note("a member")
+            .body(|stage| member(&stage.world.somebody(), "member")),
+        of(path, ManageOrgAdmins)
+            .note("an admin")
+            .body(|stage| member(&stage.world.somebody(), "admin")),
+        of(change, ManageOrgMembers)
+            .note("a member")
+            .given(async |stage| existing(&stage, "member").await.role("member")),
+        of(change, ManageOrgAdmins)
+            .note("an admin")
+            .given(async |stage| existing(&stage, "admin").await.role("member")),
+        of(remove, ManageOrgMembers)
+            .note("a member")
+            .given(async |stage| existing(&stage, "member").await),
+        of(remove, ManageOrgAdmins)
+            .note("an admin")
+            .given(async |stage| existing(&stage, "admin").await),
+    ]
+}
+
+pub fn member(address: &str, role: &str) -> Value {
+    json!({"wallet_address": address, "role": role})
+}
+
+/// Names a member of the organization who was added for it.
+async fn existing(stage: &Stage, role: &str) -> Given {
+    let address = stage.world.somebody();
+    let body = member(&address, role);
+    stage
+        .as_owner(|owner, tenant| {
+            owner
+                .post(&format!("/v1/orgs/{}/members", tenant.org_id))
+                .json(&body)
+        })
+        .await;
+    let id = stage
+        .tenant()
+        .map_or_else(|| NO_NUMBER.to_owned(), |tenant| tenant.org_id.to_string());
+    Given::id(id).and_body(json!({"wallet_address": address}))
+}
+
+impl Given {
+    /// With a role in the body.
+    pub fn role(mut self, role: &str) -> Self {
+        if let Some(body) = &mut self.body {
+            body["role"] = json!(role);
+        }
+        self
+    }
+}

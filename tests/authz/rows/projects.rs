@@ -1,0 +1,84 @@
+//! Projects, their members and configuration.
+
+use super::orgs::member;
+use crate::{
+    row::{Given, NO_NUMBER, Row, Stage, of},
+    table::{Action::*, Object, Rule},
+};
+use serde_json::{Value, json};
+
+pub fn rows() -> Vec<Row> {
+    let change = "PATCH /api/v1/projects/{id}";
+    let mut rows = vec![
+        of("POST /api/v1/projects", ManageModelsAndProjects).body(|stage| {
+            let org = stage.tenant().map(|tenant| json!(tenant.org_id));
+            let org = org.unwrap_or_else(|| NO_NUMBER.parse().expect("a number"));
+            json!({"org_id": org, "name": "One more"})
+        }),
+        of("GET /api/v1/projects/{id}", ReadProject),
+        of(change, ConfigureProject)
+            .note("configuration")
+            .body(|_| json!({"memory_window": 30})),
+        of(change, ManageProject)
+            .note("price")
+            .body(|_| json!({"price_per_call": 0})),
+        of(change, ManageProject)
+            .note("public flag")
+            .body(|_| json!({"public": false})),
+        of("DELETE /api/v1/projects/{id}", ManageProject).given(async |stage| Given::id(spare(&stage).await)),
+    ];
+    rows.extend(members());
+    rows.push(
+        Row::new("GET /api/v1/receipts/{id}", Rule::Hidden(ReadProjectMoney)).given(async |stage: Stage| {
+            Given::id(match stage.object {
+                Object::Foreign => stage.world.foreign_call.clone(),
+                Object::Missing => uuid::Uuid::now_v7().to_string(),
+                _ => stage.world.own_call.clone(),
+            })
+        }),
+    );
+    rows
+}
+
+fn members() -> [Row; 4] {
+    [
+        of("GET /api/v1/projects/{id}/members", ReadProject),
+        of("POST /api/v1/projects/{id}/members", ManageProject)
+            .body(|stage| member(&stage.world.somebody(), "viewer")),
+        of("PATCH /api/v1/projects/{id}/members", ManageProject)
+            .given(async |stage| existing(&stage).await.role("developer")),
+        of("DELETE /api/v1/projects/{id}/members", ManageProject).given(async |stage| existing(&stage).await),
+    ]
+}
+
+/// A project with the callers' roles that the request may delete.
+async fn spare(stage: &Stage) -> String {
+    let prepared = stage
+        .as_owner(|owner, tenant| {
+            let body = json!({"org_id": tenant.org_id, "name": "Spare"});
+            owner.post("/v1/projects").json(&body)
+        })
+        .await;
+    if let (Some(project), Some(tenant), Object::Own) = (&prepared, stage.tenant(), stage.object) {
+        let id = project["id"].as_i64().expect("a number");
+        stage.world.give_project_roles(tenant, id).await;
+    }
+    Stage::number_of(prepared.as_ref())
+}
+
+/// Names a member of the project who was added for it.
+async fn existing(stage: &Stage) -> Given {
+    let address = stage.world.somebody();
+    let body: Value = member(&address, "viewer");
+    stage
+        .as_owner(|owner, tenant| {
+            owner
+                .post(&format!("/v1/projects/{}/members", tenant.project_id))
+                .json(&body)
+        })
+        .await;
+    let id = stage
+        .tenant()
+        .map_or_else(|| NO_NUMBER.to_owned(), |tenant| tenant.project_id.to_string());
+    Given::id(id).and_body(json!({"wallet_address": address}))
+}
