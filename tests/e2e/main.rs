@@ -14,4 +14,5 @@ mod settlement;
 mod stopping;
 mod story;
 mod streams;
+mod upstream_trouble;
 mod wire;

@@ -5,6 +5,7 @@ use crate::chat_model::{document, question, request, stream};
 use haithe_inference::{
     catalogue::{ProviderKind, ProviderSettings, Timeouts},
     ports::{ChatModel, UpstreamAnswer, UpstreamError},
+    routing::{CircuitPolicy, RetryPolicy},
 };
 use haithe_kernel::{Failure, Kind};
 use haithe_llm_providers::OpenAiCompatible;
@@ -32,6 +33,8 @@ fn model_at(base_url: &str) -> Arc<dyn ChatModel> {
             idle: Duration::from_millis(400),
             answer: Duration::from_millis(400),
         },
+        retry: RetryPolicy::default(),
+        circuit: CircuitPolicy::default(),
     };
     let key = SecretString::from(KEY);
     Arc::new(OpenAiCompatible::new(&settings, Some(&key)).unwrap())

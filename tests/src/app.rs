@@ -59,8 +59,10 @@ impl Setup {
 pub struct Surroundings {
     /// The chain.
     pub chain: Chain,
-    /// The provider behind every model but the sandbox.
+    /// The provider behind every model but the sandbox and the spare one.
     pub upstream: Upstream,
+    /// The provider behind the spare model.
+    pub spare: Upstream,
     settings: Vec<(String, toml::Value)>,
     clock: Option<Arc<FixedClock>>,
     dir: TempDir,
@@ -71,9 +73,14 @@ impl Surroundings {
     pub async fn prepare(setup: Setup) -> Self {
         let chain = Chain::with(setup.chain).await;
         let upstream = Upstream::start().await;
+        let spare = Upstream::start().await;
         let dir = tempfile::tempdir().expect("a folder for the database");
         let catalogue = dir.path().join("models.toml");
-        std::fs::write(&catalogue, catalogue_over(&upstream.base_url())).expect("a writable folder");
+        std::fs::write(
+            &catalogue,
+            catalogue_over(&upstream.base_url(), &spare.base_url()),
+        )
+        .expect("a writable folder");
         let text = |value: String| toml::Value::String(value);
         let number = |value: u64| toml::Value::Integer(i64::try_from(value).expect("a small number"));
         let deployment = &chain.deployment;
@@ -123,6 +130,7 @@ impl Surroundings {
         Self {
             chain,
             upstream,
+            spare,
             settings,
             clock: setup.clock,
             dir,

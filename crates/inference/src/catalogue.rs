@@ -6,6 +6,7 @@
 mod check;
 pub mod file;
 
+use crate::routing::{CircuitPolicy, RetryPolicy};
 use haithe_kernel::{ModelId, Usdt};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -77,6 +78,8 @@ pub struct Model {
     pub id: ModelId,
     /// The name callers use.
     pub name: String,
+    /// Other names callers may use.
+    pub aliases: Vec<String>,
     /// The name people read.
     pub display_name: String,
     /// Its provider's key in the catalogue.
@@ -102,6 +105,18 @@ pub struct Model {
     pub capabilities: Capabilities,
     /// Models tried, in order, when this one's provider fails before the first byte.
     pub fallbacks: Vec<String>,
+}
+
+impl Model {
+    /// The name and the aliases.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.name.as_str()).chain(self.aliases.iter().map(String::as_str))
+    }
+
+    /// Whether callers may call it so.
+    pub fn answers_to(&self, name: &str) -> bool {
+        self.names().any(|known| known == name)
+    }
 }
 
 /// What speaks for a provider.
@@ -141,6 +156,10 @@ pub struct ProviderSettings {
     pub active: bool,
     /// How long it may take.
     pub timeouts: Timeouts,
+    /// How often and when it is asked again.
+    pub retry: RetryPolicy,
+    /// When it is left alone. Each of its models has a circuit of its own.
+    pub circuit: CircuitPolicy,
 }
 
 /// Every model and provider there is, checked.
@@ -162,7 +181,7 @@ impl Catalogue {
         let models: Vec<Arc<Model>> = models.into_iter().map(Arc::new).collect();
         let by_name = models
             .iter()
-            .map(|model| (model.name.clone(), Arc::clone(model)))
+            .flat_map(|model| model.names().map(|name| (name.to_owned(), Arc::clone(model))))
             .collect();
         let by_id = models.iter().map(|model| (model.id, Arc::clone(model))).collect();
         Ok(Self {
@@ -178,7 +197,12 @@ impl Catalogue {
         &self.models
     }
 
-    /// The model that callers know by this name.
+    /// The provider of this key.
+    pub fn provider(&self, name: &str) -> Option<&ProviderSettings> {
+        self.providers.get(name)
+    }
+
+    /// The model that callers know by this name, or by this alias.
     pub fn by_name(&self, name: &str) -> Option<&Arc<Model>> {
         self.by_name.get(name)
     }

@@ -5,7 +5,7 @@
 //!
 //! | end | charge |
 //! |--|--|
-//! | no provider on the route begins to answer | none; the hold is given back |
+//! | no provider on the route begins to answer, also when asked again | none; the hold is given back |
 //! | a provider fails before its first token | none; the hold is given back |
 //! | the answer is complete | as reported; counted and flagged when nothing was reported |
 //! | the provider dies mid-stream | what arrived, flagged partial; the stream ends with an error |
@@ -28,7 +28,7 @@ use bytes::Bytes;
 use futures::{channel::oneshot, stream::BoxStream};
 use haithe_billing::{capture::CallOutcome, holds::Holds};
 use haithe_identity::api_key::ApiKey;
-use haithe_kernel::{CallId, Clock, Decimals, Random, Tasks, Usdt, WalletAddress};
+use haithe_kernel::{CallId, Clock, Decimals, ModelId, Random, Tasks, Timer, Usdt, WalletAddress};
 use haithe_orgs::ports::CallContext;
 use std::{collections::HashMap, fmt, sync::Arc};
 
@@ -52,7 +52,7 @@ impl Caller {
 
 fn in_scope(key: Option<&ApiKey>, model: &Model) -> bool {
     let models = key.and_then(|key| key.scope.models.as_ref());
-    models.is_none_or(|models| models.contains(&model.name))
+    models.is_none_or(|models| models.iter().any(|name| model.answers_to(name)))
 }
 
 /// An answer, charged already or charged at its end.
@@ -103,6 +103,8 @@ pub struct CompletionPorts {
     pub random: Arc<dyn Random>,
     /// For work that outlives its request.
     pub tasks: Arc<dyn Tasks>,
+    /// For pauses between tries.
+    pub timer: Arc<dyn Timer>,
 }
 
 /// What completions must be told.
@@ -118,6 +120,8 @@ pub struct CompletionSettings {
 #[derive(Clone)]
 pub struct Completions {
     catalogue: Arc<Catalogue>,
+    /// Who speaks for each model, and how it has fared.
+    candidates: Arc<HashMap<ModelId, Arc<Candidate>>>,
     ports: Arc<CompletionPorts>,
     tools: Tools,
     limits: RequestLimits,
@@ -126,8 +130,10 @@ pub struct Completions {
 impl Completions {
     /// Composes the use case.
     pub fn new(catalogue: Arc<Catalogue>, ports: CompletionPorts, settings: CompletionSettings) -> Self {
+        let candidates = asking::candidates(&catalogue, &ports);
         Self {
             catalogue,
+            candidates: Arc::new(candidates),
             tools: Tools {
                 counter: Arc::clone(&ports.counter),
                 clock: Arc::clone(&ports.clock),
@@ -151,15 +157,15 @@ impl Completions {
             return Err(UpstreamError::Credentials.into());
         }
         let call = self.admit(&caller, request, model).await?;
-        let tasks = Arc::clone(&self.ports.tasks);
+        let ports = Arc::clone(&self.ports);
         if call.request.stream() {
-            answer(call, route, &tasks).await
+            answer(call, route, &ports).await
         } else {
             // In a task of its own: a caller who leaves cannot lose the charge.
             let (tell, answered) = oneshot::channel();
             let work = async move {
                 // Nobody may be listening any more; the charge stands all the same.
-                let _ = tell.send(answer(call, route, &tasks).await);
+                let _ = tell.send(answer(call, route, &ports).await);
             };
             self.ports.tasks.spawn("completion", Box::pin(work));
             answered.await.map_err(|_| CompletionError::Interrupted)?
@@ -204,11 +210,11 @@ impl Completions {
 /// Asks until somebody answers; a document is charged and gets its cost, a stream charges itself.
 async fn answer(
     call: Box<Call>,
-    route: Vec<Candidate>,
-    tasks: &Arc<dyn Tasks>,
+    route: Vec<Arc<Candidate>>,
+    ports: &CompletionPorts,
 ) -> Result<Answer, CompletionError> {
     let id = call.id;
-    match asking::reply(call, route, tasks).await? {
+    match asking::reply(call, &route, ports).await? {
         Reply::Stream(events) => Ok(Answer::Stream { call: id, events }),
         Reply::Document(answered) => {
             let Answered {

@@ -87,6 +87,7 @@ impl Fault {
                 kind: self.kind,
                 param: self.param,
             },
+            503 if let Some(retry_after) = retry_after => UpstreamError::Busy { retry_after },
             _ => UpstreamError::Failed(format!("status {status}: {}", self.message).into()),
         }
     }
@@ -239,6 +240,7 @@ mod tests {
             UpstreamError::RateLimited { retry_after: Some(7) }
         ));
         assert!(matches!(of(500), UpstreamError::Failed(_)));
+        assert!(matches!(of(503), UpstreamError::Busy { retry_after: 7 }));
         assert!(matches!(of(504), UpstreamError::TimedOut));
         assert!(matches!(of(302), UpstreamError::Failed(_)));
     }

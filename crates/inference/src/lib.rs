@@ -3,7 +3,7 @@
 //! A request arrives as bytes in OpenAI's dialect. [`catalogue`] says which models exist and what
 //! they cost; [`request`] reads only what routing, limits and money need; [`completions`] is the
 //! use case: it quotes ([`price`]), holds, forwards the caller's own bytes to a
-//! [`ChatModel`](ports::ChatModel), and charges. What comes back is split into events ([`sse`]) and
+//! [`ChatModel`](ports::ChatModel) that is well ([`routing`]), and charges. What comes back is split into events ([`sse`]) and
 //! read by a meter in passing, never re-serialized. Errors speak the dialect too ([`dialect`],
 //! [`fault`] for the providers' own).
 //!
@@ -21,6 +21,7 @@ mod meter;
 pub mod ports;
 pub mod price;
 pub mod request;
+pub mod routing;
 pub mod sse;
 mod stream;
 mod tokens;

@@ -74,6 +74,18 @@ pub enum UpstreamError {
     /// The provider refuses our credentials (401, 403) or has no key: ours to mend, not the caller's.
     #[error("the model's provider is not available to this service at the moment")]
     Credentials,
+    /// The provider is overloaded and says for how long (503 with `Retry-After`).
+    #[error("the model's provider is overloaded; try again later")]
+    Busy {
+        /// Its `Retry-After`, in seconds.
+        retry_after: u64,
+    },
+    /// The provider failed so often that it is left alone for now; it was not asked.
+    #[error("the model's provider keeps failing and is given a pause; try again later")]
+    Resting {
+        /// Seconds until it is asked again.
+        retry_after: u64,
+    },
     /// No connection, a 5xx, or an answer that is no answer.
     #[error("the model's provider failed; try again")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -92,6 +104,7 @@ impl Failure for UpstreamError {
             Self::RateLimited { .. } => Kind::RateLimited,
             Self::Credentials | Self::Failed(_) => Kind::Upstream,
             Self::TimedOut => Kind::UpstreamTimeout,
+            Self::Busy { .. } | Self::Resting { .. } => Kind::Unavailable,
         }
     }
     fn code(&self) -> &'static str {
@@ -101,12 +114,15 @@ impl Failure for UpstreamError {
             Self::Credentials => "upstream_unavailable",
             Self::Failed(_) => "upstream_failed",
             Self::TimedOut => "upstream_timeout",
+            Self::Busy { .. } => "upstream_overloaded",
+            Self::Resting { .. } => "upstream_resting",
         }
     }
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::RateLimited { retry_after } => Some(retry_after.unwrap_or(1)),
-            _ => None,
+            Self::Busy { retry_after } | Self::Resting { retry_after } => Some(*retry_after),
+            Self::Refused { .. } | Self::Credentials | Self::Failed(_) | Self::TimedOut => None,
         }
     }
 }

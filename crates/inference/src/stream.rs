@@ -11,6 +11,7 @@ use crate::{
     error::CompletionError,
     meter::{Chunk, Document, Head, Meter, usage_object},
     ports::UpstreamError,
+    routing::Pass,
     sse::{Block, Event, Splitter},
 };
 use bytes::Bytes;
@@ -58,6 +59,8 @@ pub(crate) struct MeteredStream {
     meter: Meter,
     /// The call, until it is charged or given back.
     call: Option<Box<Call>>,
+    /// Learns how the provider fares.
+    pass: Pass,
     tasks: Arc<dyn Tasks>,
     wants_usage: bool,
     /// What the caller gets next.
@@ -83,7 +86,7 @@ struct Last {
 }
 
 impl MeteredStream {
-    pub fn new(upstream: Upstream, call: Box<Call>, tasks: Arc<dyn Tasks>) -> Self {
+    pub fn new(upstream: Upstream, call: Box<Call>, pass: Pass, tasks: Arc<dyn Tasks>) -> Self {
         Self {
             upstream: Some(upstream),
             splitter: Splitter::default(),
@@ -96,6 +99,7 @@ impl MeteredStream {
                 head: Head::default(),
             },
             call: Some(call),
+            pass,
             tasks,
             ready: VecDeque::new(),
             usage: None,
@@ -113,7 +117,12 @@ impl MeteredStream {
         self.begun = true;
         match self.failure.take() {
             Some(failure) => Err((failure, self.call.take())),
-            None => Ok(()),
+            None => {
+                if matches!(self.phase, Phase::Open) {
+                    self.pass.begun();
+                }
+                Ok(())
+            }
         }
     }
 
@@ -250,8 +259,12 @@ impl MeteredStream {
     /// The provider is through: charge what there is, or give the money back.
     fn end(&mut self, end: End) {
         let outcome = match &end {
-            End::Complete => CallOutcome::Complete,
-            End::Failed(_) => {
+            End::Complete => {
+                self.pass.complete();
+                CallOutcome::Complete
+            }
+            End::Failed(error) => {
+                self.pass.failed(error);
                 self.upstream = None;
                 CallOutcome::Partial
             }

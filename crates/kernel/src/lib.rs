@@ -3,7 +3,7 @@
 //! The kernel owns the vocabulary that crosses domain borders: [`WalletAddress`], money
 //! ([`Usdt`], [`TokenUnits`], [`Decimals`]), public identifiers ([`OrgUid`], [`ProjectUid`]),
 //! time ([`Timestamp`]), the kinds of failure ([`Kind`]) and the ports for time, chance and
-//! background work ([`Clock`], [`Random`], [`Tasks`]). It performs no input or output and must
+//! background work ([`Clock`], [`Timer`], [`Random`], [`Tasks`]). It performs no input or output and must
 //! never learn of HTTP, SQL, chains or a runtime. It should stay readable in ten minutes:
 //! a type that only one domain uses belongs to that domain.
 
@@ -20,7 +20,7 @@ pub use error::{Failure, Kind, StoreError};
 pub use id::{CallId, ModelId, OrgId, OrgUid, ProductId, ProjectId, ProjectUid, UidError};
 pub use money::{Decimals, MoneyError, TokenUnits, Usdt};
 pub use page::{Listed, Page, PageError};
-pub use ports::{Clock, FixedClock, Random, Tasks};
+pub use ports::{Clock, FixedClock, Random, Tasks, Timer};
 pub use time::Timestamp;
 
 #[cfg(any(test, feature = "mocks"))]

@@ -39,6 +39,12 @@ pub trait Tasks: Send + Sync {
     fn spawn(&self, name: &'static str, work: Pin<Box<dyn Future<Output = ()> + Send>>);
 }
 
+/// Waiting, such as between two tries.
+pub trait Timer: Send + Sync {
+    /// Ends after `span`. Dropping it ends the wait.
+    fn sleep(&self, span: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
 /// A clock that stands still until it is moved. For tests and replays.
 #[derive(Debug)]
 pub struct FixedClock(AtomicI64);
@@ -59,5 +65,13 @@ impl FixedClock {
 impl Clock for FixedClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_micros(self.0.load(Ordering::SeqCst))
+    }
+}
+
+impl Timer for FixedClock {
+    /// Moves the clock at once: whoever waits on it finds that the time has passed.
+    fn sleep(&self, span: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        self.advance(span);
+        Box::pin(std::future::ready(()))
     }
 }

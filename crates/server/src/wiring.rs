@@ -17,7 +17,7 @@ use crate::{
     openapi::Document,
     service::{
         Readiness, Supervisor,
-        system::{OsRandom, SystemClock, TokioTasks},
+        system::{OsRandom, SystemClock, TokioTasks, TokioTimer},
     },
     state::{AppState, Drain, Services},
 };
@@ -154,6 +154,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             clock: clock.clone(),
             random: random.clone(),
             tasks: Arc::new(tasks.clone()),
+            timer: Arc::new(TokioTimer),
         },
         CompletionSettings {
             decimals,

@@ -11,13 +11,16 @@ pub mod models {
     pub const INACTIVE: (i64, &str) = (7, "inactive");
     pub const KEYLESS: (i64, &str) = (8, "keyless");
     pub const DEAD: (i64, &str) = (9, "dead");
+    pub const STURDY: (i64, &str) = (10, "sturdy");
+    pub const SPARE: (i64, &str) = (11, "spare");
     /// Those a test organization enables.
     pub const USUAL: [(i64, &str); 5] = [PER_CALL, PER_TOKEN, BOTH, FREE, SANDBOX];
 }
 
 /// Prices are chosen so that a reader can compute with them: a token of input costs 1,000 nano, a
-/// cached one 500, one of output 3,000, a call 0.1 USDT.
-pub(super) fn catalogue_over(base_url: &str) -> String {
+/// cached one 500, one of output 3,000, a call 0.1 USDT. Only the models of `weak` and `spare` are
+/// asked again or left alone, so that other tests see every failure.
+pub(super) fn catalogue_over(base_url: &str, spare_url: &str) -> String {
     format!(
         r#"
 [providers.test]
@@ -27,10 +30,28 @@ connect_timeout_ms = 1000
 first_byte_timeout_ms = 1500
 idle_timeout_ms = 1500
 answer_timeout_ms = 3000
+retries = 0
+circuit_faults = 0
+
+[providers.weak]
+base_url = "{base_url}"
+connect_timeout_ms = 1000
+first_byte_timeout_ms = 700
+idle_timeout_ms = 1500
+answer_timeout_ms = 700
+retry_delay_ms = 10
+circuit_faults = 6
+circuit_pause_ms = 5000
+
+[providers.spare]
+base_url = "{spare_url}"
+first_byte_timeout_ms = 1500
 
 [providers.dead]
 base_url = "http://127.0.0.1:9/v1"
 connect_timeout_ms = 300
+retries = 0
+circuit_faults = 0
 
 [providers.keyless]
 base_url = "{base_url}"
@@ -117,6 +138,28 @@ provider = "dead"
 price = {{ per_call = "0.1" }}
 context = 100000
 max_output = 1000
+
+[[models]]
+id = 10
+name = "sturdy"
+aliases = ["stout"]
+display_name = "Answered by the spare one when its provider cannot"
+provider = "weak"
+price = {{ input = "1", cached = "0.5", output = "3" }}
+context = 100000
+max_output = 1000
+capabilities = ["streaming", "tools"]
+fallbacks = ["spare"]
+
+[[models]]
+id = 11
+name = "spare"
+display_name = "The spare one"
+provider = "spare"
+price = {{ input = "1", cached = "0.5", output = "3" }}
+context = 100000
+max_output = 1000
+capabilities = ["streaming", "tools"]
 "#
     )
 }

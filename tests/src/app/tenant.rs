@@ -91,6 +91,15 @@ impl Tenant {
         }
     }
 
+    /// Enables one more model.
+    pub async fn enable(&self, (model, _): (i64, &str)) {
+        let enable = self
+            .owner
+            .client
+            .post(&format!("/v1/orgs/{}/models", self.org_id));
+        enable.query(&[("model_id", &model.to_string())]).data().await;
+    }
+
     /// The same tenant at another server over the same database.
     #[must_use]
     pub fn at(&self, base: &str) -> Self {

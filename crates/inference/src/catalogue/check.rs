@@ -4,6 +4,7 @@ use super::{
     Capabilities, Model, OutputField, PerMillion, Price, ProviderKind, ProviderSettings, Timeouts,
     file::{CapabilityEntry, CatalogueFile, FieldEntry, KindEntry, ModelEntry, PriceEntry, ProviderEntry},
 };
+use crate::routing::{CircuitPolicy, RetryPolicy};
 use haithe_kernel::{ModelId, Usdt};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -30,6 +31,8 @@ const MOST_TOKENS: u32 = 100_000_000;
 const LONGEST_NAME: usize = 128;
 /// A day, in milliseconds: no time limit is longer.
 const LONGEST_WAIT_MS: u64 = 86_400_000;
+/// More tries than this only make an outage worse.
+const MOST_RETRIES: u32 = 10;
 
 type Checked = (Vec<Model>, BTreeMap<String, ProviderSettings>);
 
@@ -51,8 +54,10 @@ pub(super) fn check(file: CatalogueFile) -> Result<Checked, CatalogueError> {
         if !ids.insert(entry.id) {
             return Err(named(at())(format!("another model has the id {} too", entry.id)));
         }
-        if !names.insert(name.clone()) {
-            return Err(named(at())("another model has the same name".to_owned()));
+        for taken in std::iter::once(&entry.name).chain(&entry.aliases) {
+            if !names.insert(taken.clone()) {
+                return Err(named(at())(format!("another name or alias is {taken:?} too")));
+            }
         }
         let Some(settings) = providers.get(&entry.provider) else {
             return Err(named(at())(format!(
@@ -97,6 +102,9 @@ fn provider(name: &str, entry: ProviderEntry) -> Result<ProviderSettings, String
             Err(format!("{setting} must be 1 to {LONGEST_WAIT_MS}"))
         }
     };
+    if entry.retries > MOST_RETRIES {
+        return Err(format!("retries must be 0 to {MOST_RETRIES}"));
+    }
     Ok(ProviderSettings {
         name: name.to_owned(),
         kind,
@@ -109,6 +117,15 @@ fn provider(name: &str, entry: ProviderEntry) -> Result<ProviderSettings, String
             idle: wait("idle_timeout_ms", entry.idle_timeout_ms)?,
             answer: wait("answer_timeout_ms", entry.answer_timeout_ms)?,
         },
+        retry: RetryPolicy {
+            retries: entry.retries,
+            delay: wait("retry_delay_ms", entry.retry_delay_ms)?,
+            within: wait("retry_within_ms", entry.retry_within_ms)?,
+        },
+        circuit: CircuitPolicy {
+            faults: entry.circuit_faults,
+            pause: wait("circuit_pause_ms", entry.circuit_pause_ms)?,
+        },
     })
 }
 
@@ -119,6 +136,9 @@ fn model(entry: ModelEntry, provider: &ProviderSettings, field: FieldEntry) -> R
     plain_name("name", &entry.name)?;
     let upstream_name = entry.upstream_name.unwrap_or_else(|| entry.name.clone());
     plain_name("upstream_name", &upstream_name)?;
+    for alias in &entry.aliases {
+        plain_name("an alias", alias)?;
+    }
     if entry.display_name.trim().is_empty() || entry.display_name.chars().any(char::is_control) {
         return Err("display_name must be printable text".to_owned());
     }
@@ -150,6 +170,7 @@ fn model(entry: ModelEntry, provider: &ProviderSettings, field: FieldEntry) -> R
             reasoning: can(CapabilityEntry::Reasoning),
         },
         name: entry.name,
+        aliases: entry.aliases,
         display_name: entry.display_name,
         provider: entry.provider,
         upstream_name,

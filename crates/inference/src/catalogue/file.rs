@@ -46,6 +46,22 @@ pub struct ProviderEntry {
     /// Milliseconds until an answer that is not streamed begins.
     #[serde(default = "answer")]
     pub answer_timeout_ms: u64,
+    /// Tries after the first, before the first byte.
+    #[serde(default = "retries")]
+    pub retries: u32,
+    /// Milliseconds before the second try; doubled before each further one, less some chance.
+    #[serde(default = "retry_delay")]
+    pub retry_delay_ms: u64,
+    /// Milliseconds since the call began after which nothing is tried again; a longer `Retry-After`
+    /// is not waited for.
+    #[serde(default = "retry_within")]
+    pub retry_within_ms: u64,
+    /// Faults in a row after which a model is left alone; 0: never.
+    #[serde(default = "circuit_faults")]
+    pub circuit_faults: u32,
+    /// Milliseconds it is left alone before one call finds out whether it recovered.
+    #[serde(default = "circuit_pause")]
+    pub circuit_pause_ms: u64,
 }
 
 /// What speaks for a provider, as written.
@@ -75,6 +91,8 @@ pub enum FieldEntry {
 pub struct ModelEntry {
     pub id: i64,
     pub name: String,
+    #[serde(default)]
+    pub aliases: Vec<String>,
     pub display_name: String,
     pub provider: String,
     /// The provider's name for it; the public name when absent.
@@ -138,4 +156,19 @@ const fn idle() -> u64 {
 }
 const fn answer() -> u64 {
     600_000
+}
+const fn retries() -> u32 {
+    2
+}
+const fn retry_delay() -> u64 {
+    100
+}
+const fn retry_within() -> u64 {
+    10_000
+}
+const fn circuit_faults() -> u32 {
+    5
+}
+const fn circuit_pause() -> u64 {
+    10_000
 }

@@ -96,7 +96,7 @@ fn every_mistake_names_the_entry_and_the_setting() {
         ),
         (
             format!("{}{}", model(""), entry(2, "a", "")),
-            vec!["model \"a\"", "same name"],
+            vec!["model \"a\"", "another name or alias"],
         ),
         (replaced("id = 1", "id = 0"), vec!["model \"a\"", "id"]),
         (
@@ -150,11 +150,53 @@ fn every_mistake_names_the_entry_and_the_setting() {
             format!("{PROVIDER}api_key_env = \"\"\n"),
             vec!["provider \"p\"", "api_key_env"],
         ),
-        (format!("{PROVIDER}retries = 3\n"), vec!["retries"]),
+        (format!("{PROVIDER}tries = 3\n"), vec!["tries"]),
     ] {
         let error = read(&text).unwrap_err();
         for part in parts {
             assert!(error.contains(part), "{part} in {error}");
         }
+    }
+}
+
+#[test]
+fn a_model_is_found_by_its_aliases_and_no_two_models_share_a_name() {
+    let shared = |first: &str, second: &str| {
+        read(&[PROVIDER.to_owned(), entry(1, "a", first), entry(2, "b", second)].concat())
+    };
+    let catalogue = shared("aliases = [\"x\", \"y\"]", "").unwrap();
+    for name in ["a", "x", "y"] {
+        assert_eq!(catalogue.by_name(name).unwrap().name, "a");
+    }
+    for (first, second) in [
+        ("aliases = [\"b\"]", ""),
+        ("", "aliases = [\"a\"]"),
+        ("aliases = [\"x\"]", "aliases = [\"x\"]"),
+        ("aliases = [\"x\", \"x\"]", ""),
+    ] {
+        let refused = shared(first, second).unwrap_err();
+        assert!(refused.contains("another name or alias"), "{refused}");
+    }
+    assert!(
+        shared("aliases = [\"a b\"]", "")
+            .unwrap_err()
+            .contains("an alias")
+    );
+}
+
+#[test]
+fn a_provider_block_says_how_patient_to_be_and_has_defaults() {
+    let catalogue = read(PROVIDER).unwrap();
+    let settings = catalogue.provider("p").unwrap();
+    assert_eq!(settings.retry, RetryPolicy::default());
+    assert_eq!(settings.circuit, CircuitPolicy::default());
+    let text = format!("{PROVIDER}retries = 0\ncircuit_faults = 0\nretry_within_ms = 1\n");
+    assert_eq!(read(&text).unwrap().provider("p").unwrap().retry.retries, 0);
+    for (setting, named) in [
+        ("retries = 11", "retries"),
+        ("circuit_pause_ms = 0", "circuit_pause_ms"),
+    ] {
+        let refused = read(&format!("{PROVIDER}{setting}\n")).unwrap_err();
+        assert!(refused.contains(named), "{refused}");
     }
 }

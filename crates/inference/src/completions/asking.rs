@@ -1,27 +1,48 @@
 //! Asking: the model's own provider first, then its fallbacks, until one begins to answer.
 //!
-//! Only a provider's own trouble leads on to the next; a refusal of the request itself is the
-//! caller's to hear. Whoever answers, the caller pays the price of the model it asked for.
+//! Only a provider's own trouble leads on, to another try or to the next; a refusal of the request
+//! itself is the caller's to hear. Nothing is tried again once a byte of an answer is here. A model
+//! whose circuit is open is passed over at once. Whoever answers, the caller pays the price of the
+//! model it asked for.
 
-use super::{Caller, Completions};
+use super::{Caller, CompletionPorts, Completions};
 use crate::{
     call::Call,
-    catalogue::Model,
+    catalogue::{Catalogue, Model},
     error::CompletionError,
     fault::Fault,
     meter::{Chunk, Document, Meter},
     ports::{ChatModel, UpstreamAnswer, UpstreamError, UpstreamRequest},
+    routing::{Breaker, Pass, RetryPolicy, retry::Tried},
     stream::{MeteredStream, Upstream},
 };
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use haithe_kernel::Tasks;
-use std::sync::Arc;
+use haithe_kernel::{ModelId, Random, Tasks};
+use std::{collections::HashMap, sync::Arc};
 
-/// A model that may answer, and who speaks for it.
+/// A model that may answer, who speaks for it, and how patient we are with it.
 pub(super) struct Candidate {
     model: Arc<Model>,
     provider: Arc<dyn ChatModel>,
+    breaker: Arc<Breaker>,
+    retry: RetryPolicy,
+}
+
+/// Every active model whose provider can be asked.
+pub(super) fn candidates(catalogue: &Catalogue, ports: &CompletionPorts) -> HashMap<ModelId, Arc<Candidate>> {
+    let active = catalogue.models().iter().filter(|model| model.active);
+    let candidates = active.filter_map(|model| {
+        let settings = catalogue.provider(&model.provider)?;
+        let candidate = Candidate {
+            model: Arc::clone(model),
+            provider: Arc::clone(ports.providers.get(&model.provider)?),
+            breaker: Breaker::new(&model.name, settings.circuit, Arc::clone(&ports.clock)),
+            retry: settings.retry,
+        };
+        Some((model.id, Arc::new(candidate)))
+    });
+    candidates.collect()
 }
 
 /// A provider's answer, metered and not yet charged.
@@ -46,14 +67,11 @@ struct Failed {
 impl Completions {
     /// Who may answer, in order: the model asked for, and those of its fallbacks that the
     /// organization has enabled and that read as much.
-    pub(super) fn route(&self, caller: &Caller, model: &Arc<Model>) -> Vec<Candidate> {
+    pub(super) fn route(&self, caller: &Caller, model: &Arc<Model>) -> Vec<Arc<Candidate>> {
         let route = self.catalogue.route(model).into_iter().filter(|candidate| {
             candidate.id == model.id || (caller.may_use(candidate) && candidate.context >= model.context)
         });
-        let candidates = route.filter_map(|model| {
-            let provider = Arc::clone(self.ports.providers.get(&model.provider)?);
-            Some(Candidate { model, provider })
-        });
+        let candidates = route.filter_map(|model| self.candidates.get(&model.id).cloned());
         candidates.collect()
     }
 }
@@ -61,39 +79,65 @@ impl Completions {
 /// The first reply that somebody on the route gives; else the first one's error.
 pub(super) async fn reply(
     mut call: Box<Call>,
-    route: Vec<Candidate>,
-    tasks: &Arc<dyn Tasks>,
+    route: &[Arc<Candidate>],
+    ports: &CompletionPorts,
 ) -> Result<Reply, CompletionError> {
     let mut first = None;
-    for candidate in route {
-        match ask(call, &candidate, tasks).await {
-            Ok(reply) => return Ok(reply),
-            Err(Failed {
-                error,
-                call: Some(back),
-            }) if is_providers_trouble(&error) => {
-                tracing::warn!(
-                    call.id = %back.id, provider = candidate.model.provider, %error, cause = ?error,
-                    "a provider gave no answer"
-                );
-                first.get_or_insert(error);
-                call = back;
+    let mut rest = route;
+    while let Some((candidate, others)) = rest.split_first() {
+        rest = others;
+        let mut tries = 0;
+        loop {
+            let pass = match candidate.breaker.admit() {
+                Ok(pass) => pass,
+                Err(resting) => {
+                    first.get_or_insert(resting.into());
+                    break;
+                }
+            };
+            let (error, back) = match ask(call, candidate, pass, &ports.tasks).await {
+                Ok(reply) => return Ok(reply),
+                Err(Failed {
+                    error: CompletionError::Upstream(error),
+                    call: Some(back),
+                }) if !matches!(error, UpstreamError::Refused { .. }) => (error, back),
+                Err(failed) => return Err(failed.error),
+            };
+            call = back;
+            tries += 1;
+            tracing::warn!(
+                call.id = %call.id, provider = candidate.model.provider, tries, %error, cause = ?error,
+                "a provider gave no answer"
+            );
+            let tried = Tried {
+                tries,
+                spent: ports.clock.now().since(call.started_at),
+                others: others.iter().any(|other| other.breaker.ready()),
+            };
+            let pause = candidate
+                .retry
+                .pause(&error, tried, chance(ports.random.as_ref()));
+            first.get_or_insert(error.into());
+            match pause.filter(|_| candidate.breaker.ready()) {
+                Some(pause) => ports.timer.sleep(pause).await,
+                None => break,
             }
-            Err(failed) => return Err(failed.error),
         }
     }
     Err(first.unwrap_or(UpstreamError::Credentials.into()))
 }
 
-fn is_providers_trouble(error: &CompletionError) -> bool {
-    match error {
-        CompletionError::Upstream(UpstreamError::Refused { .. }) => false,
-        CompletionError::Upstream(_) => true,
-        _ => false,
-    }
+fn chance(random: &dyn Random) -> u32 {
+    let [a, b, c, d, ..] = random.bytes16();
+    u32::from_be_bytes([a, b, c, d])
 }
 
-async fn ask(mut call: Box<Call>, candidate: &Candidate, tasks: &Arc<dyn Tasks>) -> Result<Reply, Failed> {
+async fn ask(
+    mut call: Box<Call>,
+    candidate: &Candidate,
+    mut pass: Pass,
+    tasks: &Arc<dyn Tasks>,
+) -> Result<Reply, Failed> {
     call.provider.clone_from(&candidate.model.provider);
     let most = call.bound.output.min(u64::from(candidate.model.max_output));
     let request = UpstreamRequest {
@@ -102,48 +146,50 @@ async fn ask(mut call: Box<Call>, candidate: &Candidate, tasks: &Arc<dyn Tasks>)
         stream: call.request.stream(),
         request_id: call.id.to_string(),
     };
-    match (candidate.provider.send(request).await, call.request.stream()) {
-        (Ok(UpstreamAnswer::Json(body)), false) => read(call, body),
-        (Ok(UpstreamAnswer::Stream(events)), true) => begin(call, events, tasks).await,
-        (Ok(UpstreamAnswer::Json(body)), true) => Err(Failed {
-            error: not_a_stream(&body),
-            call: Some(call),
-        }),
-        (Ok(UpstreamAnswer::Stream(_)), false) => Err(Failed {
-            error: failure("a stream came where none was asked for"),
-            call: Some(call),
-        }),
-        (Err(error), _) => Err(Failed {
-            error: error.into(),
-            call: Some(call),
-        }),
-    }
-}
-
-fn read(call: Box<Call>, body: Bytes) -> Result<Reply, Failed> {
-    let mut meter = Meter::default();
-    meter.hash(&body);
-    let error = match Document::read(body, &mut meter) {
-        Ok(document) if meter.answered() => {
-            let answered = Answered {
-                call,
-                document,
-                meter,
-            };
-            return Ok(Reply::Document(Box::new(answered)));
-        }
-        Ok(_) => failure("the answer is empty"),
-        Err(Chunk::Fault(fault)) => fault.within_answer().into(),
-        Err(_) => failure("the answer is not a JSON object"),
+    let streamed = call.request.stream();
+    let error = match (candidate.provider.send(request).await, streamed) {
+        (Ok(UpstreamAnswer::Json(body)), false) => match read(body) {
+            Ok((document, meter)) => {
+                pass.complete();
+                return Ok(Reply::Document(Box::new(Answered {
+                    call,
+                    document,
+                    meter,
+                })));
+            }
+            Err(error) => error,
+        },
+        (Ok(UpstreamAnswer::Stream(events)), true) => return begin(call, events, pass, tasks).await,
+        (Ok(UpstreamAnswer::Json(body)), true) => not_a_stream(&body),
+        (Ok(UpstreamAnswer::Stream(_)), false) => failure("a stream came where none was asked for"),
+        (Err(error), _) => error,
     };
+    pass.failed(&error);
     Err(Failed {
-        error,
+        error: error.into(),
         call: Some(call),
     })
 }
 
-async fn begin(call: Box<Call>, events: Upstream, tasks: &Arc<dyn Tasks>) -> Result<Reply, Failed> {
-    let mut stream = Box::pin(MeteredStream::new(events, call, Arc::clone(tasks)));
+fn read(body: Bytes) -> Result<(Document, Meter), UpstreamError> {
+    let mut meter = Meter::default();
+    meter.hash(&body);
+    match Document::read(body, &mut meter) {
+        Ok(document) if meter.answered() => Ok((document, meter)),
+        Ok(_) => Err(failure("the answer is empty")),
+        Err(Chunk::Fault(fault)) => Err(fault.within_answer()),
+        Err(_) => Err(failure("the answer is not a JSON object")),
+    }
+}
+
+/// Waits for the first event; the stream itself says to `pass` how it fares from then on.
+async fn begin(
+    call: Box<Call>,
+    events: Upstream,
+    pass: Pass,
+    tasks: &Arc<dyn Tasks>,
+) -> Result<Reply, Failed> {
+    let mut stream = Box::pin(MeteredStream::new(events, call, pass, Arc::clone(tasks)));
     match stream.begin().await {
         Ok(()) => Ok(Reply::Stream(stream)),
         Err((error, call)) => Err(Failed { error, call }),
@@ -151,13 +197,13 @@ async fn begin(call: Box<Call>, events: Upstream, tasks: &Arc<dyn Tasks>) -> Res
 }
 
 /// A provider that was asked for a stream and sent a document: its error, or a failure.
-fn not_a_stream(body: &[u8]) -> CompletionError {
+fn not_a_stream(body: &[u8]) -> UpstreamError {
     match Fault::read(body) {
-        Some(fault) => fault.within_answer().into(),
+        Some(fault) => fault.within_answer(),
         None => failure("a document came where a stream was asked for"),
     }
 }
 
-fn failure(what: &'static str) -> CompletionError {
-    UpstreamError::Failed(what.into()).into()
+fn failure(what: &'static str) -> UpstreamError {
+    UpstreamError::Failed(what.into())
 }

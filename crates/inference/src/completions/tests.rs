@@ -5,3 +5,4 @@ mod json;
 mod routes;
 mod stage;
 mod streams;
+mod trouble;

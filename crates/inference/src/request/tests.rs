@@ -14,6 +14,7 @@ fn model(upstream: &str, output_field: OutputField) -> Model {
     Model {
         id: ModelId(1),
         name: "public".into(),
+        aliases: Vec::new(),
         display_name: "Public".into(),
         provider: "p".into(),
         upstream_name: upstream.into(),

@@ -2,7 +2,10 @@
 
 use super::*;
 use futures::StreamExt;
-use haithe_inference::catalogue::ProviderKind;
+use haithe_inference::{
+    catalogue::ProviderKind,
+    routing::{CircuitPolicy, RetryPolicy},
+};
 use haithe_kernel::{Failure, Kind};
 use std::error::Error;
 use tokio::{
@@ -70,6 +73,8 @@ fn provider(base_url: &str, key: Option<&str>) -> Result<OpenAiCompatible, Setup
             idle: patience,
             answer: patience,
         },
+        retry: RetryPolicy::default(),
+        circuit: CircuitPolicy::default(),
     };
     OpenAiCompatible::new(&settings, key.map(SecretString::from).as_ref())
 }

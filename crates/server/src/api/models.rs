@@ -13,6 +13,8 @@ use utoipa::ToSchema;
 pub struct ModelView {
     id: i64,
     name: String,
+    /// Other names that calls may use.
+    aliases: Vec<String>,
     display_name: String,
     provider: String,
     is_active: bool,
@@ -33,6 +35,7 @@ impl ModelView {
         Self {
             id: model.id.0,
             name: model.name.clone(),
+            aliases: model.aliases.clone(),
             display_name: model.display_name.clone(),
             provider: model.provider.clone(),
             is_active: model.active,

@@ -4,7 +4,10 @@ use super::{config::PublicConfig, openai::Calls, router};
 use crate::{
     http::{body::BodyLimits, extract::Proxies},
     openapi::Document,
-    service::{Readiness, Supervisor, system::TokioTasks},
+    service::{
+        Readiness, Supervisor,
+        system::{TokioTasks, TokioTimer},
+    },
     state::{AppState, Drain, Services},
 };
 use axum::body::Body;
@@ -277,6 +280,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
             clock: clock.clone(),
             random: random.clone(),
             tasks: Arc::new(TokioTasks::default()),
+            timer: Arc::new(TokioTimer),
         },
         CompletionSettings {
             decimals,

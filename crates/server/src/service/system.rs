@@ -1,12 +1,12 @@
 //! The kernel's ports on this machine: its clock, its randomness, its runtime.
 
 use futures::FutureExt;
-use haithe_kernel::{Clock, Random, Tasks, Timestamp};
+use haithe_kernel::{Clock, Random, Tasks, Timer, Timestamp};
 use std::{
     future::Future,
     panic::AssertUnwindSafe,
     pin::Pin,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio_util::task::TaskTracker;
 
@@ -46,5 +46,15 @@ impl Tasks for TokioTasks {
                 tracing::error!(task = name, "a task panicked");
             }
         });
+    }
+}
+
+/// The runtime's timers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TokioTimer;
+
+impl Timer for TokioTimer {
+    fn sleep(&self, span: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(tokio::time::sleep(span))
     }
 }

@@ -87,7 +87,10 @@ async fn the_list_of_models_is_what_calls_may_use() {
         let models = stage.completions.models(&stage.context, key);
         models.iter().map(|model| model.name.clone()).collect()
     };
-    assert_eq!(names(None), ["tokens", "calls", "tiny", "falling", "alone"]);
+    assert_eq!(
+        names(None),
+        ["tokens", "calls", "tiny", "falling", "alone", "sturdy", "lonely"]
+    );
     let mut limited = key();
     limited.scope.models = Some(vec!["calls".to_owned(), "gone".to_owned()]);
     assert_eq!(names(Some(&limited)), ["calls"]);

@@ -6,15 +6,15 @@ use futures::StreamExt;
 use haithe_billing::capture::CallOutcome;
 use haithe_kernel::{Failure, ModelId, Usdt};
 
-const SAID: &str = r#"{"choices":[{"message":{"content":"hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":5}}"#;
-const HEL: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hel\"}}]}\n\n";
-const STOP: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+pub const SAID: &str = r#"{"choices":[{"message":{"content":"hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":5}}"#;
+pub const HEL: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hel\"}}]}\n\n";
+pub const STOP: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
 
-fn ask(model: &str, more: &str) -> String {
+pub fn ask(model: &str, more: &str) -> String {
     format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"hi"}}]{more}}}"#)
 }
 
-fn whom(stage: &Stage) -> Vec<String> {
+pub fn whom(stage: &Stage) -> Vec<String> {
     stage
         .asked()
         .into_iter()

@@ -44,6 +44,7 @@ pub const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 const CATALOGUE: &str = r#"
 [providers.p]
 base_url = "http://p.example/v1"
+retries = 0
 
 [[models]]
 id = 1
@@ -94,6 +95,7 @@ max_output = 20
 
 [providers.q]
 base_url = "http://q.example/v1"
+retries = 0
 
 [[models]]
 id = 6
@@ -114,6 +116,31 @@ price = {}
 context = 1000
 max_output = 10
 fallbacks = ["disabled"]
+
+[providers.r]
+base_url = "http://r.example/v1"
+circuit_faults = 4
+circuit_pause_ms = 10000
+
+[[models]]
+id = 8
+name = "sturdy"
+aliases = ["stout", "sturdy-latest"]
+display_name = "Asked again, then answered by others"
+provider = "r"
+price = { input = "0.001", output = "0.002" }
+context = 100000
+max_output = 1000
+fallbacks = ["tokens"]
+
+[[models]]
+id = 9
+name = "lonely"
+display_name = "Asked again, and nobody else"
+provider = "r"
+price = { input = "0.001", output = "0.002" }
+context = 100000
+max_output = 1000
 "#;
 
 /// A ledger of one organization, in memory.
@@ -212,6 +239,7 @@ pub struct Stage {
     pub completions: Completions,
     pub ledger: Arc<FakeLedger>,
     pub provider: Arc<FakeProvider>,
+    pub clock: Arc<FixedClock>,
     pub context: CallContext,
     pub api_key: Option<ApiKey>,
 }
@@ -259,13 +287,14 @@ pub fn stage_with(
     let gate = Arc::new(SettlementGate::new(clock.clone(), Duration::from_secs(86_400)));
     let ports = CompletionPorts {
         holds: Holds::new(ledger.clone(), gate),
-        providers: ["p", "q"]
+        providers: ["p", "q", "r"]
             .map(|name| (name.to_owned(), provider.clone() as Arc<dyn ChatModel>))
             .into(),
         counter: Arc::new(counter),
-        clock,
+        clock: clock.clone(),
         random: Arc::new(random),
         tasks: Arc::new(TokioTasks),
+        timer: clock.clone(),
     };
     let settings = CompletionSettings {
         decimals: Decimals::new(9).unwrap(),
@@ -276,6 +305,7 @@ pub fn stage_with(
         completions: Completions::new(catalogue, ports, settings),
         ledger,
         provider,
+        clock,
         context: context(),
         api_key: None,
     }
@@ -318,6 +348,8 @@ fn context() -> CallContext {
             ModelId(5),
             ModelId(6),
             ModelId(7),
+            ModelId(8),
+            ModelId(9),
         ],
     }
 }

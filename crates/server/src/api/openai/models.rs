@@ -69,7 +69,7 @@ pub async fn show(
     Segment(name): Segment<String>,
 ) -> Result<Response, ApiError> {
     let models = usable(&completions, &caller);
-    match models.iter().find(|model| model.name == name) {
+    match models.iter().find(|model| model.answers_to(&name)) {
         Some(model) => Ok(json(&ModelView::from(model))),
         None => {
             let error = CompletionError::UnknownModel {
