@@ -305,3 +305,185 @@ async fn a_key_with_a_typing_error_is_no_key() {
     }
     assert_eq!(app.anonymous().bearer(&key).get(MODELS).send().await.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_bound_to_routes_opens_those_and_no_others() {
+    let app = App::start().await;
+    let tenant = app.funded("Acme", Usdt::whole(1)).await;
+    let bound = json!({"project_id": tenant.project_id, "routes": ["models"]});
+    let reader = app.anonymous().bearer(&tenant.api_key(bound).await);
+    assert_eq!(reader.get(MODELS).send().await.status, 200);
+    let one = reader.get("/v1beta/openai/models/free").send().await;
+    assert_eq!(one.status, 200, "{}", one.text());
+    reader
+        .chat(&question("free"))
+        .openai_refused(403, "key_scope")
+        .await;
+    let bound = json!({"project_id": tenant.project_id, "routes": ["chat.completions", "conversations"]});
+    let asker = app.anonymous().bearer(&tenant.api_key(bound).await);
+    assert_eq!(asker.chat(&question("free")).send().await.status, 200);
+    asker.get(MODELS).openai_refused(403, "key_scope").await;
+    let owner = &tenant.owner.client;
+    for (routes, code) in [
+        (json!([]), "invalid_key_scope"),
+        (json!(["chat"]), "invalid_parameter"),
+        (json!("models"), "invalid_parameter"),
+    ] {
+        let body = json!({"name": "x", "routes": routes});
+        let ask = owner.post("/v1/me/api-keys").json(&body);
+        ask.refused(400, code).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotated_key_has_the_same_authority_and_the_budget_it_had_left() {
+    let app = App::start().await;
+    let tenant = app.funded("Acme", Usdt::whole(5)).await;
+    let owner = &tenant.owner.client;
+    let scope = json!({
+        "project_id": tenant.project_id, "models": ["per-call"], "routes": ["chat.completions"],
+        "budget": {"limit_usdt": "0.25", "window": "total"},
+    });
+    let old = tenant.api_key(scope).await;
+    let ask = async |key: &str| {
+        let program = app.anonymous().bearer(key);
+        program.chat(&question("per-call")).send().await
+    };
+    assert_eq!(ask(&old).await.status, 200);
+    let before = owner.get("/v1/me/api-keys").data().await[0].clone();
+    let path = format!("/v1/me/api-keys/{}", before["id"]);
+    let rotated = owner.post(&format!("{path}/rotate")).send().await;
+    assert_eq!(rotated.header("cache-control"), Some("no-store"));
+    let rotated = rotated.data();
+    let new = rotated["api_key"].as_str().unwrap();
+    assert_ne!(new, old);
+    ask(&old).await.openai_refused(401, "invalid_api_key");
+    assert_eq!(ask(new).await.status, 200);
+    ask(new).await.openai_refused(402, "budget_exceeded");
+    let after = owner.get(&path).data().await;
+    for field in ["id", "name", "project_id", "org_id", "models", "routes", "budget"] {
+        assert_eq!(after[field], before[field], "{field}");
+    }
+    assert_eq!(rotated["id"], before["id"]);
+    assert!(!after.to_string().contains(new), "a key is shown once");
+    let app = app.restarted().await;
+    let dead = app.anonymous().bearer(&old).chat(&question("per-call"));
+    dead.openai_refused(401, "invalid_api_key").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_default_key_rotates_and_stays_the_default_key() {
+    let app = App::start().await;
+    let user = app.wallet(1).await;
+    let first = default_key(&user.client).await;
+    let id = user.client.get("/v1/me/api-keys").data().await[0]["id"].clone();
+    let rotate = user.client.post(&format!("/v1/me/api-keys/{id}/rotate"));
+    let rotated = rotate.data().await;
+    assert_eq!(rotated["is_default"], true);
+    let old = app.anonymous().bearer(first["api_key"].as_str().unwrap());
+    old.get(MODELS).openai_refused(401, "invalid_api_key").await;
+    user.client
+        .get("/v1/me/api-key")
+        .refused(409, "api_key_exists")
+        .await;
+    user.client.post("/v1/me/api-key/disable").data().await;
+    let new = app.anonymous().bearer(rotated["api_key"].as_str().unwrap());
+    new.get(MODELS).openai_refused(401, "invalid_api_key").await;
+    default_key(&user.client).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_budget_acts_on_the_next_request_and_a_dead_key_is_not_changed() {
+    let app = App::start().await;
+    let tenant = app.funded("Acme", Usdt::whole(5)).await;
+    let owner = &tenant.owner.client;
+    let scope = json!({"project_id": tenant.project_id, "budget": {"limit_usdt": "0.15", "window": "total"}});
+    let program = app.anonymous().bearer(&tenant.api_key(scope).await);
+    let ask = async || program.chat(&question("per-call")).send().await;
+    assert_eq!(ask().await.status, 200);
+    ask().await.openai_refused(402, "budget_exceeded");
+    let id = owner.get("/v1/me/api-keys").data().await[0]["id"].clone();
+    let path = format!("/v1/me/api-keys/{id}");
+    let more = json!({"budget": {"limit_usdt": "0.25", "window": "total"}, "name": "renamed"});
+    let changed = owner.patch(&path).json(&more).data().await;
+    assert_eq!(
+        (&changed["name"], &changed["budget"]["limit_usdt"]),
+        (&json!("renamed"), &json!("0.25"))
+    );
+    assert_eq!(ask().await.status, 200);
+    ask().await.openai_refused(402, "budget_exceeded");
+    let free = json!({"budget": null, "requests_per_minute": 600});
+    let changed = owner.patch(&path).json(&free).data().await;
+    assert_eq!(
+        (&changed["budget"], &changed["requests_per_minute"]),
+        (&Value::Null, &json!(600))
+    );
+    assert_eq!(ask().await.status, 200);
+    for (body, code) in [
+        (json!({}), "nothing_to_change"),
+        (json!({"name": ""}), "invalid_key_name"),
+        (json!({"requests_per_minute": 0}), "invalid_rate"),
+        (json!({"expires_at": "2020-01-01T00:00:00Z"}), "invalid_expiry"),
+    ] {
+        owner.patch(&path).json(&body).refused(400, code).await;
+    }
+    let stranger = app.wallet(2).await.client;
+    let rename = json!({"name": "mine"});
+    stranger.get(&path).refused(404, "not_found").await;
+    stranger
+        .patch(&path)
+        .json(&rename)
+        .refused(404, "not_found")
+        .await;
+    stranger
+        .post(&format!("{path}/rotate"))
+        .refused(404, "not_found")
+        .await;
+    owner.delete(&path).data().await;
+    owner
+        .patch(&path)
+        .json(&rename)
+        .refused(409, "api_key_not_live")
+        .await;
+    owner
+        .post(&format!("{path}/rotate"))
+        .refused(409, "api_key_not_live")
+        .await;
+    assert!(owner.get(&path).data().await["revoked_at"].is_string());
+    ask().await.openai_refused(401, "invalid_api_key");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_listed_in_pages_by_life_and_by_name() {
+    let app = App::start().await;
+    let owner = app.wallet(1).await.client;
+    for name in ["alpha", "beta", "Alphabet"] {
+        let body = json!({"name": name});
+        owner.post("/v1/me/api-keys").json(&body).data().await;
+    }
+    let list = async |query: &[(&str, &str)]| {
+        let answer = owner.get("/v1/me/api-keys").query(query).send().await;
+        let total = answer.header("x-total-count").unwrap().to_owned();
+        let names: Vec<String> = answer
+            .data()
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|key| key["name"].as_str().unwrap().to_owned())
+            .collect();
+        (names, total)
+    };
+    let (names, total) = list(&[]).await;
+    assert_eq!(
+        (names.join(" "), total.as_str()),
+        ("Alphabet beta alpha".into(), "3")
+    );
+    let (names, total) = list(&[("limit", "1"), ("offset", "1")]).await;
+    assert_eq!((names.join(" "), total.as_str()), ("beta".into(), "3"));
+    let (names, total) = list(&[("q", "ALPHA")]).await;
+    assert_eq!((names.join(" "), total.as_str()), ("Alphabet alpha".into(), "2"));
+    let beta = &owner.get("/v1/me/api-keys").data().await[1]["id"];
+    owner.delete(&format!("/v1/me/api-keys/{beta}")).data().await;
+    assert_eq!(list(&[("live", "true")]).await.0.join(" "), "Alphabet alpha");
+    assert_eq!(list(&[("live", "false")]).await.0.join(" "), "beta");
+}

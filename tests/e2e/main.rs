@@ -10,6 +10,7 @@ mod outcomes;
 mod pass_through;
 mod program;
 mod roles;
+mod sessions;
 mod settlement;
 mod stopping;
 mod story;

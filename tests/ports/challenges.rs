@@ -4,7 +4,7 @@ use crate::{
     database::{Database, NOON, on_every_database},
     world::wallet,
 };
-use haithe_identity::challenge::{MessageDigest, StoredChallenge};
+use haithe_identity::challenge::{MessageDigest, NonceHash, StoredChallenge};
 use std::{net::IpAddr, time::Duration};
 
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
@@ -15,6 +15,8 @@ fn challenge(number: u8, ip: u8) -> StoredChallenge {
     StoredChallenge {
         address: wallet(1),
         digest: MessageDigest([number; 32]),
+        nonce: NonceHash([number; 32]),
+        site: "https://app.example".into(),
         ip: Some(IpAddr::from([203, 0, 113, ip])),
         issued_at,
         expires_at: issued_at.plus(FIVE_MINUTES),
@@ -56,6 +58,23 @@ async fn an_expired_challenge_is_neither_live_nor_takeable(db: impl Database) {
     );
 }
 
+async fn a_challenge_is_found_by_its_nonce_while_it_is_live_and_for_its_own_address(db: impl Database) {
+    let it = challenge(1, 1);
+    db.challenges().put(it.clone()).await.unwrap();
+    let find = async |address, nonce, now| {
+        db.challenges()
+            .find(address, NonceHash([nonce; 32]), now)
+            .await
+            .unwrap()
+    };
+    assert_eq!(find(wallet(1), 1, NOON).await, Some(it.clone()));
+    assert_eq!(find(wallet(2), 1, NOON).await, None);
+    assert_eq!(find(wallet(1), 2, NOON).await, None);
+    assert_eq!(find(wallet(1), 1, it.expires_at).await, None);
+    assert!(db.challenges().take(wallet(1), it.digest, NOON).await.unwrap());
+    assert_eq!(find(wallet(1), 1, NOON).await, None);
+}
+
 async fn of_many_who_take_one_challenge_at_once_one_gets_it(db: impl Database) {
     db.challenges().put(challenge(1, 1)).await.unwrap();
     let takers = (0..64).map(|_| {
@@ -90,9 +109,11 @@ async fn a_challenge_is_taken_only_for_its_own_address(db: impl Database) {
 }
 
 async fn the_fourth_of_one_address_and_ip_replaces_their_oldest(db: impl Database) {
+    let mut evicted = 0;
     for number in 1..=4 {
-        db.challenges().put(challenge(number, 1)).await.unwrap();
+        evicted += db.challenges().put(challenge(number, 1)).await.unwrap();
     }
+    assert_eq!(evicted, 1);
     assert_eq!(live(&db).await, [4, 3, 2]);
 }
 
@@ -102,7 +123,7 @@ async fn a_flooder_evicts_only_its_own(db: impl Database) {
         db.challenges().put(challenge(number, ip)).await.unwrap();
     }
     assert_eq!(live(&db).await.len(), 8);
-    db.challenges().put(challenge(9, 5)).await.unwrap();
+    assert_eq!(db.challenges().put(challenge(9, 5)).await.unwrap(), 1);
     assert_eq!(
         live(&db).await,
         [9, 8, 7, 6, 5, 4, 3, 1],
@@ -144,6 +165,7 @@ async fn challenges_outlive_a_restart(db: impl Database) {
 on_every_database!(
     live_challenges_are_listed_newest_first,
     an_expired_challenge_is_neither_live_nor_takeable,
+    a_challenge_is_found_by_its_nonce_while_it_is_live_and_for_its_own_address,
     of_many_who_take_one_challenge_at_once_one_gets_it,
     a_challenge_is_taken_only_for_its_own_address,
     the_fourth_of_one_address_and_ip_replaces_their_oldest,

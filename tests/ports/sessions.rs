@@ -5,7 +5,7 @@ use crate::{
     world::wallet,
 };
 use haithe_identity::session::{Session, SessionId};
-use haithe_kernel::{Timestamp, WalletAddress};
+use haithe_kernel::{Page, Timestamp, WalletAddress};
 use std::{net::IpAddr, time::Duration};
 
 /// Session `number` of the wallet, opened `number` seconds after noon for three days.
@@ -27,8 +27,14 @@ fn soon() -> Timestamp {
 }
 
 async fn names(db: &impl Database, address: WalletAddress) -> Vec<u8> {
-    let sessions = db.sessions().list(address, soon()).await.unwrap();
-    sessions.iter().map(|session| session.id.0[0]).collect()
+    page(db, address, Page::FIRST).await.0
+}
+
+/// The names on this page, and how many there are on all.
+async fn page(db: &impl Database, address: WalletAddress, page: Page) -> (Vec<u8>, u64) {
+    let listed = db.sessions().list(address, soon(), page).await.unwrap();
+    let names = listed.items.iter().map(|session| session.id.0[0]).collect();
+    (names, listed.total)
 }
 
 async fn a_session_reads_back_as_it_was_opened(db: impl Database) {
@@ -53,7 +59,8 @@ async fn a_session_ends_when_its_token_does(db: impl Database) {
     let after = opened.expires_at.plus(Duration::from_secs(1));
     assert!(db.sessions().find(opened.id, before).await.unwrap().is_some());
     assert!(db.sessions().find(opened.id, after).await.unwrap().is_none());
-    assert!(db.sessions().list(wallet(1), after).await.unwrap().is_empty());
+    let listed = db.sessions().list(wallet(1), after, Page::FIRST).await.unwrap();
+    assert_eq!((listed.items.len(), listed.total), (0, 0));
 }
 
 async fn a_wallet_has_many_sessions_and_sees_only_its_own(db: impl Database) {
@@ -62,6 +69,29 @@ async fn a_wallet_has_many_sessions_and_sees_only_its_own(db: impl Database) {
     }
     assert_eq!(names(&db, wallet(1)).await, [2, 1]);
     assert_eq!(names(&db, wallet(2)).await, [3]);
+}
+
+async fn sessions_are_listed_page_by_page(db: impl Database) {
+    for number in 1..=5 {
+        db.sessions().open(session(number, wallet(1))).await.unwrap();
+    }
+    db.sessions().open(session(6, wallet(2))).await.unwrap();
+    let at = async |limit, offset| page(&db, wallet(1), Page::new(limit, offset).unwrap()).await;
+    assert_eq!(at(2, 0).await, (vec![5, 4], 5));
+    assert_eq!(at(2, 4).await, (vec![1], 5));
+    assert_eq!(at(2, 9).await, (vec![], 5));
+}
+
+async fn all_but_the_one_that_is_kept_are_revoked(db: impl Database) {
+    for (number, owner) in [(1, 1), (2, 1), (3, 1), (4, 2)] {
+        db.sessions().open(session(number, wallet(owner))).await.unwrap();
+    }
+    let kept = SessionId([2; 32]);
+    let mut revoked = db.sessions().revoke_all(wallet(1), Some(kept)).await.unwrap();
+    revoked.sort_by_key(|id| id.0);
+    assert_eq!(revoked, [SessionId([1; 32]), SessionId([3; 32])]);
+    assert_eq!(names(&db, wallet(1)).await, [2]);
+    assert_eq!(names(&db, wallet(2)).await, [4]);
 }
 
 async fn a_use_is_noted(db: impl Database) {
@@ -90,12 +120,18 @@ async fn revoking_all_names_each_and_spares_other_wallets(db: impl Database) {
     for (number, owner) in [(1, 1), (2, 1), (3, 2)] {
         db.sessions().open(session(number, wallet(owner))).await.unwrap();
     }
-    let mut revoked = db.sessions().revoke_all(wallet(1)).await.unwrap();
+    let mut revoked = db.sessions().revoke_all(wallet(1), None).await.unwrap();
     revoked.sort_by_key(|id| id.0);
     assert_eq!(revoked, [SessionId([1; 32]), SessionId([2; 32])]);
     assert!(names(&db, wallet(1)).await.is_empty());
     assert_eq!(names(&db, wallet(2)).await, [3]);
-    assert!(db.sessions().revoke_all(wallet(1)).await.unwrap().is_empty());
+    assert!(
+        db.sessions()
+            .revoke_all(wallet(1), None)
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 async fn the_first_login_makes_the_account(db: impl Database) {
@@ -103,7 +139,7 @@ async fn the_first_login_makes_the_account(db: impl Database) {
     let (first, second) = (session(1, wallet(1)), session(2, wallet(1)));
     db.sessions().open(first.clone()).await.unwrap();
     db.sessions().open(second).await.unwrap();
-    db.sessions().revoke_all(wallet(1)).await.unwrap();
+    db.sessions().revoke_all(wallet(1), None).await.unwrap();
     let account = db.sessions().account(wallet(1)).await.unwrap().unwrap();
     assert_eq!(
         (account.address, account.created_at),
@@ -132,6 +168,8 @@ on_every_database!(
     a_session_reads_back_as_it_was_opened,
     a_session_ends_when_its_token_does,
     a_wallet_has_many_sessions_and_sees_only_its_own,
+    sessions_are_listed_page_by_page,
+    all_but_the_one_that_is_kept_are_revoked,
     a_use_is_noted,
     only_its_own_wallet_revokes_a_session_and_only_once,
     revoking_all_names_each_and_spares_other_wallets,

@@ -1,6 +1,6 @@
 //! Signatures of smart-contract wallets: ERC-1271, and ERC-6492 before they are deployed.
 
-use crate::{client::ChainClient, contracts::SignatureProbe, convert, node::Node};
+use crate::{client::ChainClient, contracts::SignatureProbe, convert, failure::NodeError, node::Node};
 use alloy::{
     network::TransactionBuilder,
     primitives::{B256, Bytes},
@@ -14,16 +14,19 @@ use haithe_identity::{
     ports::{ContractWallets, WalletCheckError},
 };
 use haithe_kernel::WalletAddress;
+use std::{error::Error, time::Duration};
 
 /// Longest signature looked at, in bytes. An ERC-6492 wrapper carries a factory's calldata.
 const LONGEST: usize = 16 * 1024;
 
-/// [`ContractWallets`] by one `eth_call` that deploys nothing.
+/// [`ContractWallets`] by `eth_call`s that deploy nothing, one per digest.
 #[derive(Debug, Clone)]
 pub struct EvmContractWallets {
     client: ChainClient,
     node: Node,
     gas: u64,
+    /// For all questions about one signature together, their queue included.
+    patience: Duration,
 }
 
 impl EvmContractWallets {
@@ -37,30 +40,23 @@ impl EvmContractWallets {
             client,
             node,
             gas: limits.stranger_gas,
+            patience: limits.request_timeout,
         }
     }
 }
 
-#[async_trait]
-impl ContractWallets for EvmContractWallets {
+impl EvmContractWallets {
+    /// One question: does the wallet accept the signature over this digest?
     async fn accepts(
         &self,
         address: WalletAddress,
         digest: MessageDigest,
-        signature: Vec<u8>,
-    ) -> Result<bool, WalletCheckError> {
-        if signature.len() > LONGEST {
-            return Ok(false);
-        }
-        // Another chain's wallets are other people's.
-        self.client
-            .check()
-            .await
-            .map_err(|error| WalletCheckError::Unavailable(Box::new(error)))?;
+        signature: &Bytes,
+    ) -> Result<bool, NodeError> {
         let arguments = SignatureProbe::constructorCall {
             signer: convert::address(address),
             hash: B256::new(digest.0),
-            signature: signature.into(),
+            signature: signature.clone(),
         };
         let code: Bytes = [SignatureProbe::BYTECODE.as_ref(), &arguments.abi_encode()]
             .concat()
@@ -72,7 +68,46 @@ impl ContractWallets for EvmContractWallets {
         match self.node.ask("eth_call", call).await {
             Ok(answer) => Ok(answer.as_ref() == [1]),
             Err(error) if error.is_execution_failure() => Ok(false),
-            Err(error) => Err(WalletCheckError::Unavailable(Box::new(error))),
+            Err(error) => Err(error),
         }
+    }
+
+    async fn first_accepted(
+        &self,
+        address: WalletAddress,
+        digests: Vec<MessageDigest>,
+        signature: Bytes,
+    ) -> Result<Option<MessageDigest>, WalletCheckError> {
+        // Another chain's wallets are other people's.
+        self.client.check().await.map_err(unavailable)?;
+        for digest in digests {
+            let accepted = self.accepts(address, digest, &signature).await;
+            if accepted.map_err(unavailable)? {
+                return Ok(Some(digest));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn unavailable(error: impl Into<Box<dyn Error + Send + Sync>>) -> WalletCheckError {
+    WalletCheckError::Unavailable(error.into())
+}
+
+#[async_trait]
+impl ContractWallets for EvmContractWallets {
+    async fn accepted(
+        &self,
+        address: WalletAddress,
+        digests: Vec<MessageDigest>,
+        signature: Vec<u8>,
+    ) -> Result<Option<MessageDigest>, WalletCheckError> {
+        if signature.len() > LONGEST {
+            return Ok(None);
+        }
+        let answer = self.first_accepted(address, digests, signature.into());
+        tokio::time::timeout(self.patience, answer)
+            .await
+            .unwrap_or_else(|elapsed| Err(unavailable(elapsed)))
     }
 }

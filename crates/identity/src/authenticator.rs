@@ -1,11 +1,59 @@
 //! Use case: one bearer credential, whichever sort it is.
 
 use crate::{
-    Principal,
+    Credential, Principal,
+    api_key::{ApiKeyId, RouteFamily},
     api_keys::ApiKeys,
-    logins::{AuthError, Sessions},
+    sessions::Sessions,
 };
+use haithe_kernel::{Failure, Kind, StoreError, WalletAddress};
 use std::sync::Arc;
+
+/// Why a credential is not accepted. One answer for every reason.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    /// No credential where one is needed.
+    #[error("authentication is required: send `Authorization: Bearer <token>`")]
+    Missing,
+    /// Malformed, expired, revoked or forged.
+    #[error(
+        "the credential is not valid: it is malformed, expired or revoked; log in again or create a new key"
+    )]
+    Invalid,
+    /// An API key where only a session will do.
+    #[error("API keys work under /api/v1beta only; log in with a wallet for this")]
+    KeyNotAccepted,
+    /// An API key bound to other routes.
+    #[error("this API key is bound to other routes; use one whose `routes` name this one")]
+    KeyScope {
+        /// Whose key.
+        address: WalletAddress,
+        /// Which.
+        key: ApiKeyId,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Failure for AuthError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Missing | Self::Invalid => Kind::Unauthenticated,
+            Self::KeyNotAccepted | Self::KeyScope { .. } => Kind::Forbidden,
+            Self::Store(error) => error.kind(),
+        }
+    }
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Missing => "authentication_required",
+            Self::Invalid => "invalid_api_key",
+            Self::KeyNotAccepted => "session_required",
+            Self::KeyScope { .. } => "key_scope",
+            Self::Store(error) => error.code(),
+        }
+    }
+}
 
 /// Recognises session tokens and API keys by their form.
 #[derive(Clone)]
@@ -20,15 +68,22 @@ impl Authenticator {
         Self { sessions, keys }
     }
 
-    /// The caller behind a session token or an API key.
+    /// The caller behind a session token or an API key, who asks a route of this family.
     ///
     /// # Errors
-    /// [`AuthError::Invalid`] for anything else.
-    pub async fn any(&self, bearer: &str) -> Result<Principal, AuthError> {
-        if bearer.starts_with("sk-") {
-            self.keys.authenticate(bearer).await
-        } else {
-            self.sessions.authenticate(bearer).await
+    /// [`AuthError::KeyScope`] for a key bound to other routes, [`AuthError::Invalid`] for anything
+    /// that is neither a token nor a key.
+    pub async fn any(&self, bearer: &str, route: Option<RouteFamily>) -> Result<Principal, AuthError> {
+        if !is_key(bearer) {
+            return self.sessions.authenticate(bearer).await;
+        }
+        let principal = self.keys.authenticate(bearer).await?;
+        match &principal.credential {
+            Credential::ApiKey(key) if !key.scope.allows(route) => Err(AuthError::KeyScope {
+                address: key.address,
+                key: key.id,
+            }),
+            _ => Ok(principal),
         }
     }
 
@@ -37,9 +92,14 @@ impl Authenticator {
     /// # Errors
     /// [`AuthError::KeyNotAccepted`] for an API key, [`AuthError::Invalid`] for anything else.
     pub async fn session(&self, bearer: &str) -> Result<Principal, AuthError> {
-        if bearer.starts_with("sk-") {
+        if is_key(bearer) {
             return Err(AuthError::KeyNotAccepted);
         }
         self.sessions.authenticate(bearer).await
     }
+}
+
+/// Whether a credential has the form of an API key.
+pub fn is_key(bearer: &str) -> bool {
+    bearer.starts_with("sk-")
 }

@@ -1,6 +1,7 @@
 //! Challenges: what a wallet signs to prove itself (EIP-4361 text, EIP-191 signature).
 
 use haithe_kernel::{Timestamp, WalletAddress};
+use sha2::{Digest, Sha256};
 use std::{fmt, net::IpAddr};
 
 /// The EIP-191 hash of a challenge's text, which is what the wallet's signature covers.
@@ -15,13 +16,36 @@ impl fmt::Debug for MessageDigest {
     }
 }
 
-/// A challenge as it is stored: single use, bound to one address.
-#[derive(Debug, Clone)]
+/// SHA-256 of a challenge's nonce: finds the challenge that a client's own text answers.
+///
+/// The nonce has 128 random bits, so its hash gives it away to nobody.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct NonceHash(pub [u8; 32]);
+
+impl NonceHash {
+    /// The hash of this nonce.
+    pub fn of(nonce: &str) -> Self {
+        Self(Sha256::digest(nonce.as_bytes()).into())
+    }
+}
+
+impl fmt::Debug for NonceHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NonceHash(..)")
+    }
+}
+
+/// A challenge as it is stored: single use, bound to one address and one site.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredChallenge {
     /// The wallet that was challenged.
     pub address: WalletAddress,
-    /// What its signature must cover.
+    /// What its signature must cover, when it signs the text as it was given.
     pub digest: MessageDigest,
+    /// What a text of the client's own must name.
+    pub nonce: NonceHash,
+    /// The `Origin` of the site it was issued for.
+    pub site: String,
     /// Who asked; a flooder's own challenges are evicted first.
     pub ip: Option<IpAddr>,
     /// When it was issued.

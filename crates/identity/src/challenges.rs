@@ -1,10 +1,10 @@
 //! Use case: ask a wallet to prove itself.
 
 use crate::{
-    challenge::StoredChallenge,
+    challenge::{NonceHash, StoredChallenge},
     ports::ChallengeStore,
     signature::personal_digest,
-    siwe::{STATEMENT, Site, SiweMessage},
+    siwe::{STATEMENT, SignIn, SiweMessage},
 };
 use haithe_kernel::{Clock, Failure, Kind, Random, StoreError, Timestamp, WalletAddress};
 use std::{net::IpAddr, sync::Arc, time::Duration};
@@ -45,35 +45,33 @@ pub struct IssuedChallenge {
     pub text: String,
     /// Its parts, for clients that compose the text themselves.
     pub siwe: SiweMessage,
+    /// When it stops working.
+    pub expires_at: Timestamp,
+    /// How many older challenges had to make way: somebody asks for more than can be of use.
+    pub evicted: u64,
 }
 
-/// Issues challenges. The first site is the one for clients that send no `Origin`.
+/// Issues challenges.
 pub struct Challenges {
     store: Arc<dyn ChallengeStore>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-    default_site: Site,
-    other_sites: Vec<Site>,
-    chain_id: u64,
+    sign_in: Arc<SignIn>,
 }
 
 impl Challenges {
-    /// Composes the use case. Challenges name `chain_id` (EIP-155).
+    /// Composes the use case.
     pub fn new(
         store: Arc<dyn ChallengeStore>,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
-        default_site: Site,
-        other_sites: Vec<Site>,
-        chain_id: u64,
+        sign_in: Arc<SignIn>,
     ) -> Self {
         Self {
             store,
             clock,
             random,
-            default_site,
-            other_sites,
-            chain_id,
+            sign_in,
         }
     }
 
@@ -87,40 +85,42 @@ impl Challenges {
         origin: Option<&str>,
         ip: Option<IpAddr>,
     ) -> Result<IssuedChallenge, ChallengeError> {
-        let site = self.site(origin)?;
+        let site = self.sign_in.site(origin).ok_or(ChallengeError::ForeignSite)?;
         let now = whole_seconds(self.clock.now());
+        let expires_at = now.plus(CHALLENGE_LIFE);
         let siwe = SiweMessage {
+            scheme: None,
             domain: site.domain.clone(),
             address,
-            statement: STATEMENT,
+            statement: Some(STATEMENT.to_owned()),
             uri: site.uri.to_string(),
-            version: "1",
-            chain_id: self.chain_id,
+            chain_id: self.sign_in.chain_id,
             nonce: hex::encode(self.random.bytes16()),
             issued_at: now,
-            expiration_time: now.plus(CHALLENGE_LIFE),
+            expiration_time: Some(expires_at),
+            not_before: None,
+            request_id: None,
+            resources: None,
         };
         let text = siwe.text();
-        self.store
+        let evicted = self
+            .store
             .put(StoredChallenge {
                 address,
                 digest: personal_digest(text.as_bytes()),
+                nonce: NonceHash::of(&siwe.nonce),
+                site: site.origin.clone(),
                 ip,
                 issued_at: now,
-                expires_at: siwe.expiration_time,
+                expires_at,
             })
             .await?;
-        Ok(IssuedChallenge { text, siwe })
-    }
-
-    fn site(&self, origin: Option<&str>) -> Result<&Site, ChallengeError> {
-        let Some(origin) = origin else {
-            return Ok(&self.default_site);
-        };
-        std::iter::once(&self.default_site)
-            .chain(&self.other_sites)
-            .find(|site| site.origin == origin)
-            .ok_or(ChallengeError::ForeignSite)
+        Ok(IssuedChallenge {
+            text,
+            siwe,
+            expires_at,
+            evicted,
+        })
     }
 }
 
@@ -130,12 +130,12 @@ fn whole_seconds(at: Timestamp) -> Timestamp {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-    use crate::ports::MockChallengeStore;
+    use crate::{ports::MockChallengeStore, siwe::Site};
     use haithe_kernel::{FixedClock, MockRandom};
 
-    pub(crate) fn site(origin: &str) -> Site {
+    fn site(origin: &str) -> Site {
         Site {
             domain: origin.trim_start_matches("https://").into(),
             uri: format!("{origin}/login").parse().unwrap(),
@@ -150,19 +150,21 @@ pub(crate) mod tests {
             Arc::new(store),
             Arc::new(FixedClock::at(Timestamp::from_micros(1_700_000_000_123_456))),
             Arc::new(random),
-            site("https://one.example"),
-            vec![site("https://two.example")],
-            137,
+            Arc::new(SignIn {
+                first: site("https://one.example"),
+                others: vec![site("https://two.example")],
+                chain_id: 137,
+            }),
         )
     }
 
     #[tokio::test]
-    async fn the_origin_chooses_the_site_and_the_stored_digest_is_that_of_the_text() {
+    async fn the_origin_chooses_the_site_and_what_is_stored_is_the_texts() {
         let mut store = MockChallengeStore::new();
         let (seen, put) = std::sync::mpsc::channel();
         store.expect_put().returning(move |challenge| {
             seen.send(challenge).unwrap();
-            Ok(())
+            Ok(2)
         });
         let address = WalletAddress::new([1; 20]);
         let issued = challenges(store)
@@ -172,7 +174,11 @@ pub(crate) mod tests {
         let stored = put.recv().unwrap();
         assert!(issued.text.starts_with("two.example wants you"));
         assert_eq!(stored.digest, personal_digest(issued.text.as_bytes()));
+        assert_eq!(stored.nonce, NonceHash::of(&issued.siwe.nonce));
+        assert_eq!(stored.site, "https://two.example");
         assert_eq!(stored.expires_at.since(stored.issued_at), CHALLENGE_LIFE);
+        assert_eq!((stored.expires_at, issued.evicted), (issued.expires_at, 2));
+        assert_eq!(issued.text.parse(), Ok(issued.siwe), "what we write we read");
         assert_eq!(stored.address, address);
     }
 

@@ -1,7 +1,8 @@
 //! Who is calling.
 //!
 //! A wallet asks for a challenge ([`challenges`], an EIP-4361 text), signs it ([`signature`]) and
-//! gets a session and its token ([`logins`], [`token`]); a program uses an API key ([`api_keys`]).
+//! gets a session and its token ([`logins`], [`sessions`], [`token`]); a program uses an API key
+//! ([`api_keys`]).
 //! Both lead to a [`Principal`] through the [`Authenticator`].
 //!
 //! This crate owns signatures, tokens, keys and their rules; it must never know of organizations'
@@ -13,18 +14,21 @@ pub mod authenticator;
 pub mod challenge;
 pub mod challenges;
 pub mod logins;
+mod memory;
 pub mod ports;
 pub mod principal;
 pub mod session;
+pub mod sessions;
 pub mod signature;
 pub mod siwe;
 pub mod token;
 
 pub use api_keys::{ApiKeys, IssuedKey, KeySpec};
-pub use authenticator::Authenticator;
+pub use authenticator::{AuthError, Authenticator};
 pub use challenges::{Challenges, IssuedChallenge};
-pub use logins::{AuthError, LoggedIn, LoginClaim, LoginError, LoginRequest, Logins, Sessions};
+pub use logins::{LoggedIn, LoginClaim, LoginError, LoginRequest, Logins};
 pub use principal::{Credential, Principal};
+pub use sessions::Sessions;
 pub use signature::{MessageSigner, WalletSignature};
-pub use siwe::Site;
+pub use siwe::{SignIn, SignedMessage, Site};
 pub use token::Tokens;

@@ -1,12 +1,12 @@
 //! What identity needs from outside. One method is one atomic operation.
 
 use crate::{
-    api_key::{ApiKey, ApiKeyId, KeyHash, NewApiKey},
-    challenge::{MessageDigest, StoredChallenge},
+    api_key::{ApiKey, ApiKeyId, KeyChange, KeyFilter, KeyHash, KeySecret, NewApiKey, Rotated},
+    challenge::{MessageDigest, NonceHash, StoredChallenge},
     session::{Account, Session, SessionId},
 };
 use async_trait::async_trait;
-use haithe_kernel::{Failure, Kind, StoreError, Timestamp, WalletAddress};
+use haithe_kernel::{Failure, Kind, Listed, Page, StoreError, Timestamp, WalletAddress};
 
 /// Challenges that wait for a signature.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
@@ -15,12 +15,19 @@ pub trait ChallengeStore: Send + Sync {
     /// Stores a challenge. Above [`LIVE_PER_ADDRESS_AND_IP`](crate::challenge::LIVE_PER_ADDRESS_AND_IP)
     /// the oldest of the same address and IP goes; above
     /// [`LIVE_PER_ADDRESS`](crate::challenge::LIVE_PER_ADDRESS) the oldest of the IP that holds most goes,
-    /// so that a flooder evicts only itself.
-    async fn put(&self, challenge: StoredChallenge) -> Result<(), StoreError>;
+    /// so that a flooder evicts only itself. Gives how many live challenges went.
+    async fn put(&self, challenge: StoredChallenge) -> Result<u64, StoreError>;
     /// The digests this address may still sign at `now`, newest first.
     async fn live(&self, address: WalletAddress, now: Timestamp) -> Result<Vec<MessageDigest>, StoreError>;
-    /// Deletes the challenge and says whether it was live: `true` for exactly one of any number of
-    /// concurrent callers.
+    /// The challenge of this address with this nonce, if it is live at `now`.
+    async fn find(
+        &self,
+        address: WalletAddress,
+        nonce: NonceHash,
+        now: Timestamp,
+    ) -> Result<Option<StoredChallenge>, StoreError>;
+    /// Deletes the challenge with this digest and says whether it was live: `true` for exactly one of
+    /// any number of concurrent callers.
     async fn take(
         &self,
         address: WalletAddress,
@@ -39,14 +46,23 @@ pub trait SessionStore: Send + Sync {
     async fn open(&self, session: Session) -> Result<(), StoreError>;
     /// The session, unless it was revoked or has expired at `now`.
     async fn find(&self, id: SessionId, now: Timestamp) -> Result<Option<Session>, StoreError>;
-    /// Every live session of the wallet, newest first.
-    async fn list(&self, address: WalletAddress, now: Timestamp) -> Result<Vec<Session>, StoreError>;
+    /// The wallet's sessions that are live at `now`, newest first.
+    async fn list(
+        &self,
+        address: WalletAddress,
+        now: Timestamp,
+        page: Page,
+    ) -> Result<Listed<Session>, StoreError>;
     /// Notes a use.
     async fn touch(&self, id: SessionId, at: Timestamp) -> Result<(), StoreError>;
     /// Revokes one session of the wallet; says whether there was one.
     async fn revoke(&self, address: WalletAddress, id: SessionId) -> Result<bool, StoreError>;
-    /// Revokes all sessions of the wallet; returns their names.
-    async fn revoke_all(&self, address: WalletAddress) -> Result<Vec<SessionId>, StoreError>;
+    /// Revokes all sessions of the wallet, but `kept`; returns their names.
+    async fn revoke_all(
+        &self,
+        address: WalletAddress,
+        kept: Option<SessionId>,
+    ) -> Result<Vec<SessionId>, StoreError>;
     /// The wallet's account.
     async fn account(&self, address: WalletAddress) -> Result<Option<Account>, StoreError>;
     /// Deletes expired sessions; returns how many.
@@ -87,8 +103,32 @@ pub trait ApiKeyStore: Send + Sync {
     async fn create(&self, key: NewApiKey) -> Result<ApiKey, CreateKeyError>;
     /// The key with this hash, revoked or not.
     async fn find(&self, hash: KeyHash) -> Result<Option<ApiKey>, StoreError>;
-    /// All keys of the wallet, newest first.
-    async fn list(&self, address: WalletAddress) -> Result<Vec<ApiKey>, StoreError>;
+    /// The wallet's key with this number, revoked or not.
+    async fn get(&self, address: WalletAddress, id: ApiKeyId) -> Result<Option<ApiKey>, StoreError>;
+    /// The wallet's keys that pass the filter, newest first.
+    async fn list(
+        &self,
+        address: WalletAddress,
+        filter: KeyFilter,
+        page: Page,
+    ) -> Result<Listed<ApiKey>, StoreError>;
+    /// Changes what a key may do from now on; gives the changed key when it was live at `now`.
+    async fn change(
+        &self,
+        address: WalletAddress,
+        id: ApiKeyId,
+        change: KeyChange,
+        now: Timestamp,
+    ) -> Result<Option<ApiKey>, StoreError>;
+    /// Gives a key that is live at `now` this secret in the place of its old one, whose hash opens
+    /// nothing from then on. The key's number, and with it its budget's accounting, stays.
+    async fn rotate(
+        &self,
+        address: WalletAddress,
+        id: ApiKeyId,
+        secret: KeySecret,
+        now: Timestamp,
+    ) -> Result<Option<Rotated>, StoreError>;
     /// Revokes a key of the wallet for ever; gives the key when it was live.
     async fn revoke(
         &self,
@@ -132,12 +172,13 @@ impl Failure for WalletCheckError {
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait ContractWallets: Send + Sync {
-    /// Whether the wallet at `address` accepts `signature` over `digest`. Runs a stranger's code on
-    /// the node, bounded in gas and time; a revert or a wrong answer is `false`.
-    async fn accepts(
+    /// The first of `digests` over which the wallet at `address` accepts `signature`. Runs a stranger's
+    /// code on the node: all of it together is bounded in time, each question in gas, and how many
+    /// wallets are asked at once is bounded too. A revert or a wrong answer is a refusal.
+    async fn accepted(
         &self,
         address: WalletAddress,
-        digest: MessageDigest,
+        digests: Vec<MessageDigest>,
         signature: Vec<u8>,
-    ) -> Result<bool, WalletCheckError>;
+    ) -> Result<Option<MessageDigest>, WalletCheckError>;
 }

@@ -1,7 +1,7 @@
 //! Sessions: one row per login, named by the hash of the token's `jti`.
 
 use haithe_kernel::{Timestamp, WalletAddress};
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, str::FromStr};
 
 /// SHA-256 of a token's `jti`. The token itself is stored nowhere.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -10,6 +10,29 @@ pub struct SessionId(pub [u8; 32]);
 impl fmt::Debug for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SessionId(..)")
+    }
+}
+
+/// 64 hexadecimal digits. A session's name opens nothing: it is the hash of what does.
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+/// Not a session's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a session's id: 64 hexadecimal digits in lower case")]
+pub struct SessionIdError;
+
+impl FromStr for SessionId {
+    type Err = SessionIdError;
+    fn from_str(text: &str) -> Result<Self, SessionIdError> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| SessionIdError)?;
+        let id = Self(bytes);
+        // One name, one spelling.
+        (id.to_string() == text).then_some(id).ok_or(SessionIdError)
     }
 }
 

@@ -1,6 +1,20 @@
-//! The text of a challenge: "Sign-In with Ethereum" (EIP-4361).
+//! The text of a challenge: "Sign-In with Ethereum" (EIP-4361), written, read and checked.
+//!
+//! A client may sign the text as it was given, or compose its own from the parts: its own statement,
+//! a `Not Before`, a `Request ID`, `Resources`. [`SiweMessage`]'s `FromStr` reads exactly what the
+//! EIP's grammar allows, and [`SignIn::check`] holds every field against the challenge.
+
+mod check;
+mod grammar;
+mod rfc;
+#[cfg(test)]
+mod tests;
+
+pub use check::Mismatch;
+pub use grammar::SiweError;
 
 use haithe_kernel::{Timestamp, WalletAddress};
+use std::str::FromStr;
 use url::Url;
 
 /// A site that people sign in from.
@@ -14,66 +28,118 @@ pub struct Site {
     pub origin: String,
 }
 
-/// The parts of an EIP-4361 message.
+/// Where people may sign in, and to which chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignIn {
+    /// The site for clients that send no `Origin`.
+    pub first: Site,
+    /// Every other site.
+    pub others: Vec<Site>,
+    /// EIP-155.
+    pub chain_id: u64,
+}
+
+impl SignIn {
+    /// The site of this `Origin`, if it is ours; the first one when there is none.
+    pub fn site(&self, origin: Option<&str>) -> Option<&Site> {
+        let Some(origin) = origin else {
+            return Some(&self.first);
+        };
+        std::iter::once(&self.first)
+            .chain(&self.others)
+            .find(|site| site.origin == origin)
+    }
+}
+
+/// The parts of an EIP-4361 message. Its version is always 1, the only one there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "EIP-4361's terms")]
 pub struct SiweMessage {
+    pub scheme: Option<String>,
     pub domain: String,
     pub address: WalletAddress,
-    pub statement: &'static str,
+    pub statement: Option<String>,
     pub uri: String,
-    pub version: &'static str,
     pub chain_id: u64,
     pub nonce: String,
     pub issued_at: Timestamp,
-    pub expiration_time: Timestamp,
+    pub expiration_time: Option<Timestamp>,
+    pub not_before: Option<Timestamp>,
+    pub request_id: Option<String>,
+    pub resources: Option<Vec<String>>,
 }
 
 /// What people read above the technical lines.
 pub const STATEMENT: &str = "Sign in to Haithe. This costs nothing and sends no transaction.";
 
+/// `Version:` of the EIP.
+pub const VERSION: &str = "1";
+
 impl SiweMessage {
     /// The exact text to sign.
     pub fn text(&self) -> String {
-        format!(
-            "{domain} wants you to sign in with your Ethereum account:\n{address}\n\n{statement}\n\n\
-             URI: {uri}\nVersion: {version}\nChain ID: {chain_id}\nNonce: {nonce}\n\
-             Issued At: {issued_at}\nExpiration Time: {expiration_time}",
+        let scheme = self.scheme.as_ref().map(|scheme| format!("{scheme}://"));
+        let mut text = format!(
+            "{scheme}{domain} wants you to sign in with your Ethereum account:\n{address}\n\n{statement}\n\
+             URI: {uri}\nVersion: {VERSION}\nChain ID: {chain_id}\nNonce: {nonce}\nIssued At: {issued_at}",
+            scheme = scheme.unwrap_or_default(),
             domain = self.domain,
             address = self.address.checksummed(),
-            statement = self.statement,
+            statement = self
+                .statement
+                .as_ref()
+                .map(|statement| format!("{statement}\n"))
+                .unwrap_or_default(),
             uri = self.uri,
-            version = self.version,
             chain_id = self.chain_id,
             nonce = self.nonce,
             issued_at = self.issued_at,
-            expiration_time = self.expiration_time,
-        )
+        );
+        let mut line = |label: &str, value: Option<String>| {
+            if let Some(value) = value {
+                text.push('\n');
+                text.push_str(label);
+                text.push_str(&value);
+            }
+        };
+        line("Expiration Time: ", self.expiration_time.map(Timestamp::rfc3339));
+        line("Not Before: ", self.not_before.map(Timestamp::rfc3339));
+        line("Request ID: ", self.request_id.clone());
+        if let Some(resources) = &self.resources {
+            line("Resources:", Some(String::new()));
+            for resource in resources {
+                line("- ", Some(resource.clone()));
+            }
+        }
+        text
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A message as it was signed: its bytes, which the signature covers, and what they say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedMessage {
+    text: String,
+    parts: SiweMessage,
+}
 
-    #[test]
-    fn the_text_has_the_lines_of_eip_4361_in_order() {
-        let message = SiweMessage {
-            domain: "app.example".into(),
-            address: "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed".parse().unwrap(),
-            statement: STATEMENT,
-            uri: "https://app.example/login".into(),
-            version: "1",
-            chain_id: 1,
-            nonce: "0123456789abcdef".into(),
-            issued_at: Timestamp::from_seconds(1_700_000_000),
-            expiration_time: Timestamp::from_seconds(1_700_000_300),
-        };
-        let expected = "app.example wants you to sign in with your Ethereum account:\n\
-            0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed\n\n\
-            Sign in to Haithe. This costs nothing and sends no transaction.\n\n\
-            URI: https://app.example/login\nVersion: 1\nChain ID: 1\nNonce: 0123456789abcdef\n\
-            Issued At: 2023-11-14T22:13:20Z\nExpiration Time: 2023-11-14T22:18:20Z";
-        assert_eq!(message.text(), expected);
+impl SignedMessage {
+    /// The text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What it says.
+    pub const fn parts(&self) -> &SiweMessage {
+        &self.parts
+    }
+}
+
+impl FromStr for SignedMessage {
+    type Err = SiweError;
+    fn from_str(text: &str) -> Result<Self, SiweError> {
+        Ok(Self {
+            parts: text.parse()?,
+            text: text.to_owned(),
+        })
     }
 }

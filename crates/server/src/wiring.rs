@@ -25,7 +25,7 @@ use chain::Chain;
 use haithe_billing::{holds::Holds, ports::Ledger};
 use haithe_evm::{ConnectError, Contract, KeyError};
 use haithe_identity::{
-    ApiKeys, Authenticator, Challenges, Logins, MessageSigner, Sessions, Tokens,
+    ApiKeys, Authenticator, Challenges, Logins, MessageSigner, Sessions, SignIn, Tokens,
     ports::{ChallengeStore, SessionStore},
     signature::SignatureError,
     token::TokenError,
@@ -169,6 +169,11 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         .map(|contract| (contract.name(), contract.abi()))
         .collect();
     let sites = &config.auth.sites;
+    let sign_in = Arc::new(SignIn {
+        first: sites.first.clone(),
+        others: sites.others.clone(),
+        chain_id: config.chain.id,
+    });
     let healthy = db.clone();
     let drain = Drain::default();
     let state = AppState::new(Services {
@@ -176,15 +181,14 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             challenges.clone(),
             clock.clone(),
             random.clone(),
-            sites.first.clone(),
-            sites.others.clone(),
-            config.chain.id,
+            sign_in.clone(),
         )),
         logins: Arc::new(Logins::new(
             challenges,
             session_store,
             Some(chain.wallets),
             tokens,
+            sign_in,
             clock.clone(),
             random,
         )),

@@ -14,6 +14,7 @@ use haithe_identity::{
     challenge::MessageDigest,
     ports::{ContractWallets, WalletCheckError},
 };
+use haithe_kernel::WalletAddress;
 use std::time::{Duration, Instant};
 
 sol!(
@@ -49,6 +50,17 @@ fn wrapped(factory: Address, call: Vec<u8>, inner: Vec<u8>) -> Vec<u8> {
     wrapped
 }
 
+/// Whether the wallet accepts the signature over this one digest.
+async fn accepts(
+    wallets: &EvmContractWallets,
+    address: WalletAddress,
+    digest: MessageDigest,
+    signature: Vec<u8>,
+) -> Result<bool, WalletCheckError> {
+    let accepted = wallets.accepted(address, vec![digest], signature).await?;
+    Ok(accepted == Some(digest))
+}
+
 /// A contract at a free address.
 async fn code(chain: &Chain, number: u8, code: &[u8]) -> Address {
     let address = Address::repeat_byte(number);
@@ -62,6 +74,7 @@ on_every_chain! {
     an_ordinary_account_is_checked_as_such,
     wallets_that_revert_burn_flood_or_babble_are_refused_in_time,
     garbage_instead_of_a_signature_is_refused,
+    of_several_digests_the_signed_one_is_found,
     an_outage_is_not_a_wrong_signature,
 }
 
@@ -72,19 +85,21 @@ async fn a_deployed_wallet_accepts_its_owner_and_nobody_else(chain: Chain) {
         .unwrap();
     let smart = wallet(*smart.address());
     assert!(
-        wallets
-            .accepts(smart, digest(), signature(alice()))
+        accepts(&wallets, smart, digest(), signature(alice()))
             .await
             .unwrap()
     );
-    assert!(!wallets.accepts(smart, digest(), signature(bob())).await.unwrap());
     assert!(
-        !wallets
-            .accepts(smart, MessageDigest([1; 32]), signature(alice()))
+        !accepts(&wallets, smart, digest(), signature(bob()))
             .await
             .unwrap()
     );
-    assert!(!wallets.accepts(smart, digest(), Vec::new()).await.unwrap());
+    assert!(
+        !accepts(&wallets, smart, MessageDigest([1; 32]), signature(alice()))
+            .await
+            .unwrap()
+    );
+    assert!(!accepts(&wallets, smart, digest(), Vec::new()).await.unwrap());
 }
 
 async fn a_wallet_that_is_not_deployed_yet_is_asked_through_its_factory(chain: Chain) {
@@ -97,16 +112,14 @@ async fn a_wallet_that_is_not_deployed_yet_is_asked_through_its_factory(chain: C
     let create = ContractWalletFactory::createCall { owner, salt }.abi_encode();
     let good = wrapped(*factory.address(), create.clone(), signature(alice()));
     assert!(
-        wallets
-            .accepts(wallet(smart), digest(), good.clone())
+        accepts(&wallets, wallet(smart), digest(), good.clone())
             .await
             .unwrap()
     );
     let wrong = wrapped(*factory.address(), create, signature(bob()));
-    assert!(!wallets.accepts(wallet(smart), digest(), wrong).await.unwrap());
+    assert!(!accepts(&wallets, wallet(smart), digest(), wrong).await.unwrap());
     assert!(
-        !wallets
-            .accepts(wallet(bob().address), digest(), good)
+        !accepts(&wallets, wallet(bob().address), digest(), good)
             .await
             .unwrap(),
         "another address"
@@ -121,14 +134,12 @@ async fn a_wallet_that_is_not_deployed_yet_is_asked_through_its_factory(chain: C
 async fn an_ordinary_account_is_checked_as_such(chain: Chain) {
     let wallets = EvmContractWallets::new(chain.client.clone());
     assert!(
-        wallets
-            .accepts(wallet(alice().address), digest(), signature(alice()))
+        accepts(&wallets, wallet(alice().address), digest(), signature(alice()))
             .await
             .unwrap()
     );
     assert!(
-        !wallets
-            .accepts(wallet(alice().address), digest(), signature(bob()))
+        !accepts(&wallets, wallet(alice().address), digest(), signature(bob()))
             .await
             .unwrap()
     );
@@ -149,9 +160,7 @@ async fn wallets_that_revert_burn_flood_or_babble_are_refused_in_time(chain: Cha
     for (number, (what, bytes)) in (1..).zip(strangers) {
         let started = Instant::now();
         let stranger = code(&chain, number, bytes).await;
-        let accepted = wallets
-            .accepts(wallet(stranger), digest(), signature(alice()))
-            .await;
+        let accepted = accepts(&wallets, wallet(stranger), digest(), signature(alice())).await;
         assert!(!accepted.unwrap(), "a wallet that {what}");
         assert!(started.elapsed() < LIMITS.request_timeout, "a wallet that {what}");
     }
@@ -175,11 +184,26 @@ async fn garbage_instead_of_a_signature_is_refused(chain: Chain) {
         claims_huge,
         burning_factory,
     ] {
-        let accepted = wallets
-            .accepts(wallet(*smart.address()), digest(), garbage.clone())
-            .await;
+        let accepted = accepts(&wallets, wallet(*smart.address()), digest(), garbage.clone()).await;
         assert!(!accepted.unwrap(), "{} bytes", garbage.len());
     }
+}
+
+async fn of_several_digests_the_signed_one_is_found(chain: Chain) {
+    let wallets = EvmContractWallets::new(chain.client.clone());
+    let smart = ContractWallet::deploy(chain.actor(alice()).provider, alice().address)
+        .await
+        .unwrap();
+    let smart = wallet(*smart.address());
+    let several = vec![MessageDigest([1; 32]), digest(), MessageDigest([2; 32])];
+    let found = wallets
+        .accepted(smart, several, signature(alice()))
+        .await
+        .unwrap();
+    assert_eq!(found, Some(digest()));
+    let others = vec![MessageDigest([1; 32]), MessageDigest([2; 32])];
+    let found = wallets.accepted(smart, others, signature(alice())).await.unwrap();
+    assert_eq!(found, None);
 }
 
 async fn an_outage_is_not_a_wrong_signature(chain: Chain) {
@@ -192,17 +216,14 @@ async fn an_outage_is_not_a_wrong_signature(chain: Chain) {
         Fault::Says(-32000, "header not found"),
     ] {
         chain.wire.fail("eth_call", 1, fault.clone());
-        let answer = wallets
-            .accepts(wallet(alice().address), digest(), signature(alice()))
-            .await;
+        let answer = accepts(&wallets, wallet(alice().address), digest(), signature(alice())).await;
         assert!(
             matches!(answer, Err(WalletCheckError::Unavailable(_))),
             "{fault:?}: {answer:?}"
         );
     }
     assert!(
-        wallets
-            .accepts(wallet(alice().address), digest(), signature(alice()))
+        accepts(&wallets, wallet(alice().address), digest(), signature(alice()))
             .await
             .unwrap()
     );
@@ -221,9 +242,7 @@ async fn a_node_that_never_answers_is_not_waited_for() {
     client.check().await.unwrap();
     let wallets = EvmContractWallets::new(client);
     chain.wire.fail("eth_call", 1, Fault::Silence);
-    let answer = wallets
-        .accepts(wallet(alice().address), digest(), signature(alice()))
-        .await;
+    let answer = accepts(&wallets, wallet(alice().address), digest(), signature(alice())).await;
     assert!(
         matches!(answer, Err(WalletCheckError::Unavailable(_))),
         "{answer:?}"

@@ -4,11 +4,13 @@ use crate::http::{
     Answer, ApiError, Success,
     envelope::Nothing,
     extract::{AuthUser, Client, Input, Parsed},
+    security::Event,
     wire::AddressText,
 };
 use axum::extract::State;
 use haithe_identity::{
-    Challenges, IssuedChallenge, LoginClaim, LoginRequest, Logins, Sessions, WalletSignature,
+    Challenges, IssuedChallenge, LoginClaim, LoginError, LoginRequest, Logins, Sessions, SignedMessage,
+    WalletSignature, siwe::VERSION,
 };
 use haithe_kernel::WalletAddress;
 use serde::{Deserialize, Serialize};
@@ -26,7 +28,7 @@ pub struct ChallengeView {
 struct SiweView {
     domain: String,
     address: String,
-    statement: &'static str,
+    statement: String,
     uri: String,
     version: &'static str,
     chain_id: u64,
@@ -36,19 +38,20 @@ struct SiweView {
 }
 
 impl From<IssuedChallenge> for ChallengeView {
-    fn from(IssuedChallenge { text, siwe }: IssuedChallenge) -> Self {
+    fn from(issued: IssuedChallenge) -> Self {
+        let siwe = issued.siwe;
         Self {
-            nonce: text,
+            nonce: issued.text,
             siwe: SiweView {
                 address: siwe.address.checksummed(),
                 domain: siwe.domain,
-                statement: siwe.statement,
+                statement: siwe.statement.unwrap_or_default(),
                 uri: siwe.uri,
-                version: siwe.version,
+                version: VERSION,
                 chain_id: siwe.chain_id,
                 nonce: siwe.nonce,
                 issued_at: siwe.issued_at.rfc3339(),
-                expiration_time: siwe.expiration_time.rfc3339(),
+                expiration_time: issued.expires_at.rfc3339(),
             },
         }
     }
@@ -74,7 +77,8 @@ pub struct NonceInput {
 /// A text to sign for logging in.
 ///
 /// `nonce` is the whole text (EIP-4361) and works once, for five minutes, at the site of the
-/// request's `Origin`.
+/// request's `Origin`. A client may compose its own text from the parts in `siwe`, with its own
+/// statement, request id and resources; it logs in with `message` then.
 #[utoipa::path(get, path = "/api/v1/auth/nonce", security(()), params(NonceInput),
     responses((status = 200, body = Success<ChallengeView>)))]
 pub async fn nonce(
@@ -85,6 +89,13 @@ pub async fn nonce(
     let issued = challenges
         .issue(address, client.origin.as_deref(), client.ip)
         .await?;
+    if issued.evicted > 0 {
+        client
+            .did(Event::ChallengeExcess)
+            .wallet(address)
+            .count(issued.evicted)
+            .log();
+    }
     Ok(Success::of("Sign the nonce exactly as it is", issued.into()))
 }
 
@@ -96,8 +107,10 @@ pub struct LoginInput {
     #[param(value_type = Option<AddressText>)]
     #[schema(value_type = Option<AddressText>)]
     address: Option<WalletAddress>,
-    /// The text that was signed.
-    message: Option<String>,
+    /// The text that was signed: the challenge as it was given, or one composed from its parts (EIP-4361).
+    #[param(value_type = Option<String>)]
+    #[schema(value_type = Option<String>)]
+    message: Option<Parsed<SignedMessage>>,
     /// `0x` and the signature's bytes in hex: 65 for a plain wallet (EIP-191), more for a smart one (ERC-1271, ERC-6492).
     #[param(value_type = String)]
     #[schema(value_type = String)]
@@ -115,42 +128,40 @@ pub async fn login(
     Input(input): Input<LoginInput>,
 ) -> Answer<LoginView> {
     let claim = claim(input.address, input.message)?;
+    let wallet = claim.address();
     let request = LoginRequest {
         claim,
         signature: input.signature.0,
         ip: client.ip,
-        user_agent: client.user_agent,
+        user_agent: client.user_agent.clone(),
     };
-    let ip = request.ip;
-    match logins.log_in(request).await {
-        Ok(logged_in) => {
-            tracing::info!(target: "haithe::security", wallet = %logged_in.address, ?ip, "wallet logged in");
-            Ok(Success::of(
-                "Logged in",
-                LoginView {
-                    address: logged_in.address,
-                    token: logged_in.token,
-                },
-            ))
+    let logged_in = logins.log_in(request).await.inspect_err(|error| {
+        let line = client.did(Event::LoginRefused).wallet(wallet);
+        match error {
+            LoginError::Refused(refusal) => line.because(refusal).log(),
+            _ => line.because(error).log(),
         }
-        Err(error) => {
-            tracing::info!(target: "haithe::security", ?ip, "login refused");
-            Err(error.into())
-        }
-    }
+    })?;
+    client.did(Event::LoginOk).wallet(wallet).log();
+    Ok(Success::of(
+        "Logged in",
+        LoginView {
+            address: logged_in.address,
+            token: logged_in.token,
+        },
+    ))
 }
 
-fn claim(address: Option<WalletAddress>, message: Option<String>) -> Result<LoginClaim, ApiError> {
-    let Some(message) = message else {
-        let address = address.ok_or_else(|| ApiError::missing_parameter("address"))?;
-        return Ok(LoginClaim::Address(address));
+fn claim(
+    address: Option<WalletAddress>,
+    message: Option<Parsed<SignedMessage>>,
+) -> Result<LoginClaim, ApiError> {
+    let claim = match (address, message) {
+        (_, Some(Parsed(message))) => LoginClaim::Message(Box::new(message)),
+        (Some(address), None) => LoginClaim::Address(address),
+        (None, None) => return Err(ApiError::missing_parameter("address")),
     };
-    let claim = LoginClaim::from_message(message)
-        .ok_or_else(|| ApiError::parameter("message", "must be the text that was signed, as it was given"))?;
-    let named = match &claim {
-        LoginClaim::Address(named) | LoginClaim::Message { address: named, .. } => *named,
-    };
-    if address.is_some_and(|address| address != named) {
+    if address.is_some_and(|address| address != claim.address()) {
         return Err(ApiError::parameter("address", "is not the address in `message`"));
     }
     Ok(claim)
@@ -158,8 +169,16 @@ fn claim(address: Option<WalletAddress>, message: Option<String>) -> Result<Logi
 
 /// End the session that asks.
 #[utoipa::path(post, path = "/api/v1/auth/logout", responses((status = 200, body = Success<Nothing>)))]
-pub async fn logout(State(sessions): State<Arc<Sessions>>, user: AuthUser) -> Answer<Nothing> {
+pub async fn logout(
+    State(sessions): State<Arc<Sessions>>,
+    client: Client,
+    user: AuthUser,
+) -> Answer<Nothing> {
     sessions.revoke(user.address, user.session).await?;
-    tracing::info!(target: "haithe::security", wallet = %user.address, "wallet logged out");
+    client
+        .did(Event::Logout)
+        .wallet(user.address)
+        .session(user.session)
+        .log();
     Ok(Success::nothing("Logged out"))
 }

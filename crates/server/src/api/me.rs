@@ -3,3 +3,4 @@
 pub mod default_key;
 pub mod keys;
 pub mod profile;
+pub mod sessions;

@@ -18,7 +18,7 @@ use haithe_billing::{
     ports::{MockBooks, MockChainIndex, MockLedger},
 };
 use haithe_identity::{
-    ApiKeys, Authenticator, Challenges, Logins, MessageSigner, Sessions, Site, Tokens,
+    ApiKeys, Authenticator, Challenges, Logins, MessageSigner, Sessions, SignIn, Site, Tokens,
     ports::{MockApiKeyStore, MockChallengeStore, MockSessionStore},
     session::Session,
 };
@@ -287,24 +287,28 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
             limits: RequestLimits::default(),
         },
     );
+    let sign_in = Arc::new(SignIn {
+        first: Site {
+            domain: "app.example".into(),
+            uri: SITE.parse().unwrap(),
+            origin: SITE.into(),
+        },
+        others: Vec::new(),
+        chain_id: 1,
+    });
     AppState::new(Services {
         challenges: Arc::new(Challenges::new(
             challenge_store.clone(),
             clock.clone(),
             random.clone(),
-            Site {
-                domain: "app.example".into(),
-                uri: SITE.parse().unwrap(),
-                origin: SITE.into(),
-            },
-            Vec::new(),
-            1,
+            sign_in.clone(),
         )),
         logins: Arc::new(Logins::new(
             challenge_store,
             session_store,
             None,
             tokens,
+            sign_in,
             clock.clone(),
             random,
         )),

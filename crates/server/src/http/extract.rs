@@ -8,7 +8,7 @@ mod paging;
 mod path;
 
 pub use auth::{AuthUser, bearer};
-pub use caller::{ApiCaller, claim_of};
+pub use caller::{ApiCaller, claim_of, principal};
 pub use client::{Client, Proxies};
 pub use input::{Change, Input, Parsed};
 pub use paging::{PageQuery, Paging};

@@ -1,16 +1,20 @@
 //! [`ApiKeyStore`] on SQLite.
 
+mod row;
+
+use super::listed;
 use crate::{
     columns::{self, Columns},
-    db::{Db, WriteTx},
+    db::{Db, Statement, WriteTx},
 };
 use async_trait::async_trait;
 use haithe_identity::{
-    api_key::{ApiKey, ApiKeyId, BudgetWindow, KeyBudget, KeyHash, KeyScope, NewApiKey},
+    api_key::{ApiKey, ApiKeyId, KeyChange, KeyFilter, KeyHash, KeySecret, NewApiKey, Rotated},
     ports::{ApiKeyStore, CreateKeyError},
 };
-use haithe_kernel::{StoreError, Timestamp, Usdt, WalletAddress};
-use sqlx::{error::ErrorKind, sqlite::SqliteRow};
+use haithe_kernel::{Listed, Page, StoreError, Timestamp, WalletAddress};
+use row::{key, list, window_word, with_columns};
+use sqlx::error::ErrorKind;
 
 /// [`ApiKeyStore`] on SQLite. One live default key per wallet is a unique index.
 #[derive(Clone)]
@@ -25,78 +29,11 @@ impl SqliteApiKeyStore {
     }
 }
 
-fn key(row: &SqliteRow) -> Result<ApiKey, StoreError> {
-    let mut columns = Columns::of(row);
-    Ok(ApiKey {
-        id: columns.read("api_keys.id")?,
-        address: columns.read("api_keys.wallet_address")?,
-        nonce: columns.read("api_keys.nonce")?,
-        hash: columns.read("api_keys.hash")?,
-        name: columns.read("api_keys.name")?,
-        is_default: columns.read("api_keys.is_default")?,
-        scope: KeyScope {
-            org: columns.read("api_keys.scope_org")?,
-            project: columns.read("api_keys.scope_project")?,
-            models: models(columns.read("api_keys.scope_models")?)?,
-        },
-        expires_at: columns.read("api_keys.expires_at")?,
-        budget: budget(
-            columns.read("api_keys.budget_limit")?,
-            columns.read("api_keys.budget_window")?,
-        )?,
-        requests_per_minute: columns.read("api_keys.requests_per_minute")?,
-        tokens_per_minute: columns.read("api_keys.tokens_per_minute")?,
-        issued_at: columns.read("api_keys.issued_at")?,
-        last_used_at: columns.read("api_keys.last_used_at")?,
-        revoked_at: columns.read("api_keys.revoked_at")?,
-    })
-}
-
-fn models(json: Option<String>) -> Result<Option<Vec<String>>, StoreError> {
-    json.map(|json| serde_json::from_str(&json))
-        .transpose()
-        .map_err(|_| StoreError::inconsistent("api_keys.scope_models"))
-}
-
-fn budget(limit: Option<Usdt>, window: Option<String>) -> Result<Option<KeyBudget>, StoreError> {
-    let (Some(limit), Some(window)) = (limit, window) else {
-        return Ok(None);
-    };
-    let window = match window.as_str() {
-        "day" => BudgetWindow::Day,
-        "month" => BudgetWindow::Month,
-        "total" => BudgetWindow::Total,
-        _ => return Err(StoreError::inconsistent("api_keys.budget_window")),
-    };
-    Ok(Some(KeyBudget { limit, window }))
-}
-
-const fn window_word(window: BudgetWindow) -> &'static str {
-    match window {
-        BudgetWindow::Day => "day",
-        BudgetWindow::Month => "month",
-        BudgetWindow::Total => "total",
-    }
-}
-
-/// The columns that [`key`] reads, between two pieces of SQL.
-macro_rules! with_columns {
-    ($before:literal, $after:literal) => {
-        concat!(
-            $before,
-            " id, wallet_address, nonce, hash, name, is_default, scope_org, scope_project, scope_models,
-              expires_at, budget_limit, budget_window, requests_per_minute, tokens_per_minute, issued_at,
-              last_used_at, revoked_at ",
-            $after
-        )
-    };
-}
-
 const INSERT: &str = with_columns!(
     "INSERT INTO api_keys
-        (wallet_address, nonce, hash, name, is_default, scope_org, scope_project, scope_models, expires_at,
-         budget_limit, budget_window, requests_per_minute, tokens_per_minute, issued_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING",
+        (wallet_address, nonce, hash, name, is_default, scope_org, scope_project, scope_models, scope_routes,
+         expires_at, budget_limit, budget_window, requests_per_minute, tokens_per_minute, issued_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING",
     ""
 );
 
@@ -114,20 +51,19 @@ async fn insert(write: &mut WriteTx<'_>, new: NewApiKey) -> Result<ApiKey, Creat
             )
             .await?;
     }
-    let models = new
-        .scope
-        .models
-        .map(|models| serde_json::to_string(&models))
-        .transpose();
+    let scope = new.scope;
+    let models = scope.models.map(|models| list(&models)).transpose()?;
+    let routes = scope.routes.map(|routes| list(&routes)).transpose()?;
     let inserted = sqlx::query(INSERT)
         .bind(&address)
         .bind(columns::uuid(new.nonce))
         .bind(new.hash.0.to_vec())
         .bind(new.name)
         .bind(new.is_default)
-        .bind(new.scope.org.map(|org| org.0))
-        .bind(new.scope.project.map(|project| project.0))
-        .bind(models.map_err(StoreError::new)?)
+        .bind(scope.org.map(|org| org.0))
+        .bind(scope.project.map(|project| project.0))
+        .bind(models)
+        .bind(routes)
         .bind(new.expires_at.map(Timestamp::micros))
         .bind(new.budget.map(|budget| budget.limit.nano()))
         .bind(new.budget.map(|budget| window_word(budget.window)))
@@ -155,6 +91,54 @@ fn refused(error: sqlx::Error, is_default: bool) -> CreateKeyError {
     }
 }
 
+const CHANGE: &str = with_columns!(
+    "UPDATE api_keys SET
+        name = coalesce(?1, name),
+        expires_at = iif(?2, ?3, expires_at),
+        budget_limit = iif(?4, ?5, budget_limit),
+        budget_window = iif(?4, ?6, budget_window),
+        requests_per_minute = iif(?7, ?8, requests_per_minute),
+        tokens_per_minute = iif(?9, ?10, tokens_per_minute)
+     WHERE wallet_address = ?11 AND id = ?12 AND revoked_at IS NULL
+       AND (expires_at IS NULL OR expires_at > ?13) RETURNING",
+    ""
+);
+
+async fn rotate(
+    write: &mut WriteTx<'_>,
+    address: WalletAddress,
+    id: ApiKeyId,
+    secret: KeySecret,
+    now: Timestamp,
+) -> Result<Option<Rotated>, StoreError> {
+    let live = "SELECT hash FROM api_keys
+                WHERE wallet_address = ? AND id = ? AND revoked_at IS NULL
+                  AND (expires_at IS NULL OR expires_at > ?)";
+    let live = sqlx::query(live)
+        .bind(columns::address(address))
+        .bind(id.0)
+        .bind(now.micros());
+    let Some(old) = write.optional(live).await? else {
+        return Ok(None);
+    };
+    let replace = sqlx::query(with_columns!(
+        "UPDATE api_keys SET nonce = ?, hash = ?, issued_at = ? WHERE id = ? RETURNING",
+        ""
+    ))
+    .bind(columns::uuid(secret.nonce))
+    .bind(secret.hash.0.to_vec())
+    .bind(secret.issued_at.micros())
+    .bind(id.0);
+    let new = write.optional(replace).await?;
+    new.map(|new| {
+        Ok(Rotated {
+            key: key(&new)?,
+            old: Columns::of(&old).read("api_keys.hash")?,
+        })
+    })
+    .transpose()
+}
+
 #[async_trait]
 impl ApiKeyStore for SqliteApiKeyStore {
     async fn create(&self, key: NewApiKey) -> Result<ApiKey, CreateKeyError> {
@@ -168,14 +152,82 @@ impl ApiKeyStore for SqliteApiKeyStore {
         row.as_ref().map(key).transpose()
     }
 
-    async fn list(&self, address: WalletAddress) -> Result<Vec<ApiKey>, StoreError> {
+    async fn get(&self, address: WalletAddress, id: ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
         let statement = sqlx::query(with_columns!(
             "SELECT",
-            "FROM api_keys WHERE wallet_address = ? ORDER BY id DESC"
-        ))
-        .bind(columns::address(address));
-        let rows = self.db.all(statement).await?;
-        rows.iter().map(key).collect()
+            "FROM api_keys WHERE wallet_address = ? AND id = ?"
+        ));
+        let statement = statement.bind(columns::address(address)).bind(id.0);
+        let row = self.db.optional(statement).await?;
+        row.as_ref().map(key).transpose()
+    }
+
+    async fn list(
+        &self,
+        address: WalletAddress,
+        filter: KeyFilter,
+        page: Page,
+    ) -> Result<Listed<ApiKey>, StoreError> {
+        let filtered = |statement: Statement| {
+            statement
+                .bind(columns::address(address))
+                .bind(filter.live.map(|(live, _)| live))
+                .bind(filter.live.map(|(_, now)| now.micros()))
+                .bind(filter.text.clone())
+        };
+        let rows = filtered(sqlx::query(with_columns!(
+            "SELECT",
+            "FROM api_keys
+             WHERE wallet_address = ?1
+               AND (?2 IS NULL OR ?2 = (revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)))
+               AND (?4 IS NULL OR instr(lower(name), lower(?4)) > 0)
+             ORDER BY id DESC LIMIT ?5 OFFSET ?6"
+        )));
+        let count = filtered(sqlx::query(
+            "SELECT count(*) FROM api_keys
+             WHERE wallet_address = ?1
+               AND (?2 IS NULL OR ?2 = (revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)))
+               AND (?4 IS NULL OR instr(lower(name), lower(?4)) > 0)",
+        ));
+        let rows = rows.bind(page.limit()).bind(page.offset());
+        listed(&self.db, rows, count, key).await
+    }
+
+    async fn change(
+        &self,
+        address: WalletAddress,
+        id: ApiKeyId,
+        change: KeyChange,
+        now: Timestamp,
+    ) -> Result<Option<ApiKey>, StoreError> {
+        let budget = change.budget;
+        let statement = sqlx::query(CHANGE)
+            .bind(change.name)
+            .bind(change.expires_at.is_some())
+            .bind(change.expires_at.flatten().map(Timestamp::micros))
+            .bind(budget.is_some())
+            .bind(budget.flatten().map(|budget| budget.limit.nano()))
+            .bind(budget.flatten().map(|budget| window_word(budget.window)))
+            .bind(change.requests_per_minute.is_some())
+            .bind(change.requests_per_minute.flatten())
+            .bind(change.tokens_per_minute.is_some())
+            .bind(change.tokens_per_minute.flatten())
+            .bind(columns::address(address))
+            .bind(id.0)
+            .bind(now.micros());
+        self.db.change(statement).await?.first().map(key).transpose()
+    }
+
+    async fn rotate(
+        &self,
+        address: WalletAddress,
+        id: ApiKeyId,
+        secret: KeySecret,
+        now: Timestamp,
+    ) -> Result<Option<Rotated>, StoreError> {
+        self.db
+            .write(move |write| Box::pin(rotate(write, address, id, secret, now)))
+            .await
     }
 
     async fn revoke(

@@ -6,10 +6,11 @@ use crate::{
 };
 use async_trait::async_trait;
 use haithe_identity::{
-    challenge::{LIVE_PER_ADDRESS, LIVE_PER_ADDRESS_AND_IP, MessageDigest, StoredChallenge},
+    challenge::{LIVE_PER_ADDRESS, LIVE_PER_ADDRESS_AND_IP, MessageDigest, NonceHash, StoredChallenge},
     ports::ChallengeStore,
 };
 use haithe_kernel::{StoreError, Timestamp, WalletAddress};
+use sqlx::sqlite::SqliteRow;
 
 /// [`ChallengeStore`] on SQLite.
 #[derive(Clone)]
@@ -45,11 +46,12 @@ const EVICT_FLOODER: &str = "
     )
     AND (SELECT count(*) FROM challenges WHERE wallet_address = ?1) > ?2";
 
-async fn put(write: &mut WriteTx<'_>, challenge: StoredChallenge) -> Result<(), StoreError> {
+async fn put(write: &mut WriteTx<'_>, challenge: StoredChallenge) -> Result<u64, StoreError> {
     let address = columns::address(challenge.address);
     let ip = challenge.ip.map(|ip| ip.to_string());
-    let insert = "INSERT OR REPLACE INTO challenges (wallet_address, digest, ip, issued_at, expires_at)
-                  VALUES (?, ?, ?, ?, ?)";
+    let insert = "INSERT OR REPLACE INTO challenges
+                      (wallet_address, digest, nonce_hash, site, ip, issued_at, expires_at)
+                  VALUES (?, ?, ?, ?, ?, ?, ?)";
     write
         .execute(
             sqlx::query(FORGET_EXPIRED)
@@ -62,28 +64,37 @@ async fn put(write: &mut WriteTx<'_>, challenge: StoredChallenge) -> Result<(), 
             sqlx::query(insert)
                 .bind(address.clone())
                 .bind(challenge.digest.0.to_vec())
+                .bind(challenge.nonce.0.to_vec())
+                .bind(challenge.site)
                 .bind(ip.clone())
                 .bind(challenge.issued_at.micros())
                 .bind(challenge.expires_at.micros()),
         )
         .await?;
-    write
-        .execute(
-            sqlx::query(EVICT_OWN)
-                .bind(address.clone())
-                .bind(ip)
-                .bind(LIVE_PER_ADDRESS_AND_IP),
-        )
-        .await?;
-    write
-        .execute(sqlx::query(EVICT_FLOODER).bind(address).bind(LIVE_PER_ADDRESS))
-        .await?;
-    Ok(())
+    let own = sqlx::query(EVICT_OWN)
+        .bind(address.clone())
+        .bind(ip)
+        .bind(LIVE_PER_ADDRESS_AND_IP);
+    let flooder = sqlx::query(EVICT_FLOODER).bind(address).bind(LIVE_PER_ADDRESS);
+    Ok(write.execute(own).await? + write.execute(flooder).await?)
+}
+
+fn challenge(row: &SqliteRow) -> Result<StoredChallenge, StoreError> {
+    let mut columns = Columns::of(row);
+    Ok(StoredChallenge {
+        address: columns.read("challenges.wallet_address")?,
+        digest: MessageDigest(columns.read("challenges.digest")?),
+        nonce: NonceHash(columns.read("challenges.nonce_hash")?),
+        site: columns.read("challenges.site")?,
+        ip: columns.read("challenges.ip")?,
+        issued_at: columns.read("challenges.issued_at")?,
+        expires_at: columns.read("challenges.expires_at")?,
+    })
 }
 
 #[async_trait]
 impl ChallengeStore for SqliteChallengeStore {
-    async fn put(&self, challenge: StoredChallenge) -> Result<(), StoreError> {
+    async fn put(&self, challenge: StoredChallenge) -> Result<u64, StoreError> {
         self.db.write(move |write| Box::pin(put(write, challenge))).await
     }
 
@@ -98,6 +109,23 @@ impl ChallengeStore for SqliteChallengeStore {
         rows.iter()
             .map(|row| Columns::of(row).read("challenges.digest").map(MessageDigest))
             .collect()
+    }
+
+    async fn find(
+        &self,
+        address: WalletAddress,
+        nonce: NonceHash,
+        now: Timestamp,
+    ) -> Result<Option<StoredChallenge>, StoreError> {
+        let statement = sqlx::query(
+            "SELECT wallet_address, digest, nonce_hash, site, ip, issued_at, expires_at FROM challenges
+             WHERE wallet_address = ? AND nonce_hash = ? AND expires_at > ?",
+        )
+        .bind(columns::address(address))
+        .bind(nonce.0.to_vec())
+        .bind(now.micros());
+        let row = self.db.optional(statement).await?;
+        row.as_ref().map(challenge).transpose()
     }
 
     async fn take(

@@ -1,5 +1,6 @@
 //! [`SessionStore`] on SQLite.
 
+use super::listed;
 use crate::{
     columns::{self, Columns},
     db::{Db, WriteTx},
@@ -9,7 +10,7 @@ use haithe_identity::{
     ports::SessionStore,
     session::{Account, Session, SessionId},
 };
-use haithe_kernel::{StoreError, Timestamp, WalletAddress};
+use haithe_kernel::{Listed, Page, StoreError, Timestamp, WalletAddress};
 use sqlx::sqlite::SqliteRow;
 
 /// [`SessionStore`] on SQLite. A revoked session is a deleted row.
@@ -85,14 +86,24 @@ impl SessionStore for SqliteSessionStore {
         row.as_ref().map(session).transpose()
     }
 
-    async fn list(&self, address: WalletAddress, now: Timestamp) -> Result<Vec<Session>, StoreError> {
-        let statement = sqlx::query(select!(
-            "WHERE wallet_address = ? AND expires_at > ? ORDER BY created_at DESC, id"
+    async fn list(
+        &self,
+        address: WalletAddress,
+        now: Timestamp,
+        page: Page,
+    ) -> Result<Listed<Session>, StoreError> {
+        let rows = sqlx::query(select!(
+            "WHERE wallet_address = ? AND expires_at > ? ORDER BY created_at DESC, id LIMIT ? OFFSET ?"
         ))
         .bind(columns::address(address))
-        .bind(now.micros());
-        let rows = self.db.all(statement).await?;
-        rows.iter().map(session).collect()
+        .bind(now.micros())
+        .bind(page.limit())
+        .bind(page.offset());
+        let count = "SELECT count(*) FROM sessions WHERE wallet_address = ? AND expires_at > ?";
+        let count = sqlx::query(count)
+            .bind(columns::address(address))
+            .bind(now.micros());
+        listed(&self.db, rows, count, session).await
     }
 
     async fn touch(&self, id: SessionId, at: Timestamp) -> Result<(), StoreError> {
@@ -109,9 +120,15 @@ impl SessionStore for SqliteSessionStore {
         Ok(self.db.execute(statement).await? > 0)
     }
 
-    async fn revoke_all(&self, address: WalletAddress) -> Result<Vec<SessionId>, StoreError> {
-        let statement = sqlx::query("DELETE FROM sessions WHERE wallet_address = ? RETURNING id")
-            .bind(columns::address(address));
+    async fn revoke_all(
+        &self,
+        address: WalletAddress,
+        kept: Option<SessionId>,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        let statement =
+            sqlx::query("DELETE FROM sessions WHERE wallet_address = ? AND id IS NOT ? RETURNING id")
+                .bind(columns::address(address))
+                .bind(kept.map(|kept| kept.0.to_vec()));
         let rows = self.db.change(statement).await?;
         rows.iter()
             .map(|row| Columns::of(row).read("sessions.id"))

@@ -4,7 +4,7 @@ use crate::fixture::{Fixture, NOON, OWNER, call_id, capture, exactly, line, nano
 use haithe_billing::{capture::Payee, ports::Ledger};
 use haithe_identity::{
     api_key::{KeyHash, KeyScope, NewApiKey},
-    challenge::{MessageDigest, StoredChallenge},
+    challenge::{MessageDigest, NonceHash, StoredChallenge},
     ports::{ApiKeyStore, ChallengeStore, CreateKeyError},
 };
 use haithe_kernel::Timestamp;
@@ -130,6 +130,8 @@ async fn of_64_who_take_a_challenge_at_once_one_has_it() {
     let challenge = StoredChallenge {
         address: OWNER,
         digest,
+        nonce: NonceHash([5; 32]),
+        site: "https://app.example".into(),
         ip: None,
         issued_at: NOON,
         expires_at: NOON.plus(Duration::from_secs(300)),

@@ -1,6 +1,11 @@
 //! The wallet's one default key, in the form that the existing SDK asks for it.
 
-use crate::http::{Answer, ApiError, Success, envelope::Nothing, extract::AuthUser};
+use crate::http::{
+    Answer, ApiError, Success,
+    envelope::Nothing,
+    extract::{AuthUser, Client},
+    security::Event,
+};
 use axum::extract::State;
 use haithe_identity::ApiKeys;
 use http::HeaderMap;
@@ -31,6 +36,7 @@ pub struct LastIssuedView {
 #[utoipa::path(get, path = "/api/v1/me/api-key", responses((status = 200, body = Success<IssuedView>)))]
 pub async fn issue(
     State(keys): State<Arc<ApiKeys>>,
+    client: Client,
     user: AuthUser,
     headers: HeaderMap,
 ) -> Answer<IssuedView> {
@@ -41,7 +47,11 @@ pub async fn issue(
         ));
     }
     let issued = keys.issue_default(user.address).await?;
-    tracing::info!(target: "haithe::security", wallet = %user.address, key.id = issued.row.id.0, "default API key created");
+    client
+        .did(Event::DefaultKeyCreated)
+        .wallet(user.address)
+        .key(issued.row.id)
+        .log();
     Ok(Success::of(
         "API key created; it is shown only once",
         IssuedView {
@@ -80,9 +90,13 @@ pub async fn last_issued(State(keys): State<Arc<ApiKeys>>, user: AuthUser) -> An
 
 /// Revoke the default key for ever; also fine when there is none.
 #[utoipa::path(post, path = "/api/v1/me/api-key/disable", responses((status = 200, body = Success<Nothing>)))]
-pub async fn disable(State(keys): State<Arc<ApiKeys>>, user: AuthUser) -> Answer<Nothing> {
-    if keys.disable_default(user.address).await? {
-        tracing::info!(target: "haithe::security", wallet = %user.address, "default API key disabled");
+pub async fn disable(State(keys): State<Arc<ApiKeys>>, client: Client, user: AuthUser) -> Answer<Nothing> {
+    if let Some(id) = keys.disable_default(user.address).await? {
+        client
+            .did(Event::DefaultKeyDisabled)
+            .wallet(user.address)
+            .key(id)
+            .log();
     }
     Ok(Success::nothing("API key disabled"))
 }

@@ -5,7 +5,8 @@ use crate::{
     http::{
         ApiError,
         body::{BodyLimits, expect_json},
-        extract::ApiCaller,
+        extract::{ApiCaller, Client, Proxies},
+        security::Event,
     },
     state::Drain,
 };
@@ -70,6 +71,7 @@ pub async fn create(
     State(limits): State<BodyLimits>,
     State(calls): State<Calls>,
     State(drain): State<Drain>,
+    State(proxies): State<Proxies>,
     caller: ApiCaller,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -77,7 +79,18 @@ pub async fn create(
     expect_json(&parts.headers)?;
     let body = limits.read(&parts.headers, body).await?;
     let place = calls.0.try_acquire_owned().map_err(|_| overloaded())?;
-    match completions.run(caller.into(), body).await.map_err(refused)? {
+    let caller = Caller::from(caller);
+    let key = caller.api_key.clone();
+    let ran = completions.run(caller, body).await;
+    if let (Err(CompletionError::KeyScope { .. }), Some(key)) = (&ran, key) {
+        Client::of(&parts, &proxies)
+            .did(Event::KeyOutOfScope)
+            .wallet(key.address)
+            .key(key.id)
+            .because("the model")
+            .log();
+    }
+    match ran.map_err(refused)? {
         Answer::Json { call, body, .. } => Ok(answer(call, "application/json", Body::from(body))),
         Answer::Stream { call, events } => {
             let body = Body::from_stream(Events::new(events, drain, place));

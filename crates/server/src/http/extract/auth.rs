@@ -1,6 +1,7 @@
 //! A wallet's session.
 
-use crate::http::ApiError;
+use super::{Client, Proxies};
+use crate::http::{ApiError, security::Event};
 use axum::extract::{FromRef, FromRequestParts};
 use haithe_identity::{AuthError, Authenticator, Credential, session::SessionId};
 use haithe_kernel::WalletAddress;
@@ -40,12 +41,20 @@ impl<S> FromRequestParts<S> for AuthUser
 where
     S: Send + Sync,
     Arc<Authenticator>: FromRef<S>,
+    Proxies: FromRef<S>,
 {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let authenticator = Arc::<Authenticator>::from_ref(state);
-        let principal = authenticator.session(bearer(&parts.headers)?).await?;
+        let principal = authenticator.session(bearer(&parts.headers)?).await;
+        if let Err(AuthError::KeyNotAccepted) = &principal {
+            Client::of(parts, &Proxies::from_ref(state))
+                .did(Event::KeyRefused)
+                .because("the route takes sessions only")
+                .log();
+        }
+        let principal = principal?;
         match principal.credential {
             Credential::Session(session) => Ok(Self {
                 address: principal.address,

@@ -1,10 +1,12 @@
 //! A caller of inference: a session or an API key, with the context it acts in.
 
-use super::auth::bearer;
-use crate::http::ApiError;
+use super::{Client, Proxies, auth::bearer};
+use crate::http::{ApiError, security::Event};
 use axum::extract::{FromRef, FromRequestParts};
-use haithe_identity::{Authenticator, Principal};
-use haithe_orgs::{ContextClaim, Contexts, ports::CallContext};
+use haithe_identity::{
+    AuthError, Authenticator, Credential, Principal, api_key::RouteFamily, authenticator::is_key,
+};
+use haithe_orgs::{ContextClaim, ContextError, Contexts, ports::CallContext};
 use http::{HeaderMap, request::Parts};
 use std::{fmt::Display, str::FromStr, sync::Arc};
 
@@ -59,20 +61,79 @@ fn conflict(message: String) -> ApiError {
     ApiError::bad_request("context_conflict", message)
 }
 
+/// The family of a path under `/api/v1beta`, which keys can be bound to. A path without one is closed
+/// to keys that are bound to routes.
+fn family(path: &str) -> Option<RouteFamily> {
+    let path = path.strip_prefix("/api/v1beta/")?;
+    let under = |prefix: &str| {
+        path.strip_prefix(prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    [
+        ("openai/chat/completions", RouteFamily::ChatCompletions),
+        ("openai/models", RouteFamily::Models),
+        ("openai/embeddings", RouteFamily::Embeddings),
+        ("chat/conversations", RouteFamily::Conversations),
+        ("webhook", RouteFamily::Webhooks),
+    ]
+    .into_iter()
+    .find_map(|(prefix, family)| under(prefix).then_some(family))
+}
+
+/// Whoever asks a route under `/api/v1beta`, by a session or an API key that is good for this route.
+///
+/// # Errors
+/// [`AuthError`], told to the security log where a key is at fault.
+pub async fn principal<S>(parts: &Parts, state: &S) -> Result<Principal, AuthError>
+where
+    Arc<Authenticator>: FromRef<S>,
+    Proxies: FromRef<S>,
+{
+    let bearer = bearer(&parts.headers)?;
+    let authenticator = Arc::<Authenticator>::from_ref(state);
+    let principal = authenticator.any(bearer, family(parts.uri.path())).await;
+    principal.inspect_err(|error| {
+        let client = || Client::of(parts, &Proxies::from_ref(state));
+        match error {
+            AuthError::KeyScope { address, key } => client()
+                .did(Event::KeyOutOfScope)
+                .wallet(*address)
+                .key(*key)
+                .because("the route")
+                .log(),
+            AuthError::Invalid if is_key(bearer) => {
+                client().did(Event::KeyRefused).because("not a live key").log();
+            }
+            _ => {}
+        }
+    })
+}
+
 impl<S> FromRequestParts<S> for ApiCaller
 where
     S: Send + Sync,
     Arc<Authenticator>: FromRef<S>,
     Arc<Contexts>: FromRef<S>,
+    Proxies: FromRef<S>,
 {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let authenticator = Arc::<Authenticator>::from_ref(state);
-        let principal = authenticator.any(bearer(&parts.headers)?).await?;
+        let principal = principal(parts, state).await?;
         let contexts = Arc::<Contexts>::from_ref(state);
-        let context = contexts.resolve(&principal, claim_of(&parts.headers)?).await?;
-        Ok(Self { principal, context })
+        let resolved = contexts.resolve(&principal, claim_of(&parts.headers)?).await;
+        if let (Err(ContextError::KeyScope), Credential::ApiKey(key)) = (&resolved, &principal.credential) {
+            Client::of(parts, &Proxies::from_ref(state))
+                .did(Event::KeyOutOfScope)
+                .wallet(key.address)
+                .key(key.id)
+                .because("the organization or project")
+                .log();
+        }
+        Ok(Self {
+            context: resolved?,
+            principal,
+        })
     }
 }
 
@@ -104,6 +165,29 @@ mod tests {
         assert_eq!(claim.org, Some(ONE.parse().unwrap()));
         assert_eq!(claim.project, Some(TWO.parse().unwrap()));
         assert_eq!(claim_of(&HeaderMap::new()).unwrap(), ContextClaim::default());
+    }
+
+    #[test]
+    fn every_route_of_programs_has_its_family() {
+        for (path, expected) in [
+            (
+                "/api/v1beta/openai/chat/completions",
+                Some(RouteFamily::ChatCompletions),
+            ),
+            ("/api/v1beta/openai/models", Some(RouteFamily::Models)),
+            ("/api/v1beta/openai/models/a/b", Some(RouteFamily::Models)),
+            ("/api/v1beta/openai/embeddings", Some(RouteFamily::Embeddings)),
+            (
+                "/api/v1beta/chat/conversations/7/messages",
+                Some(RouteFamily::Conversations),
+            ),
+            ("/api/v1beta/webhook/7", Some(RouteFamily::Webhooks)),
+            ("/api/v1beta/openai/modelsx", None),
+            ("/api/v1beta/else", None),
+            ("/api/v1/openai/models", None),
+        ] {
+            assert_eq!(family(path), expected, "{path}");
+        }
     }
 
     #[test]

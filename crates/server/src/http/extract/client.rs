@@ -1,6 +1,6 @@
 //! Where a request comes from.
 
-use crate::http::serve::Peer;
+use crate::http::{edge::RequestId, serve::Peer};
 use axum::extract::{FromRef, FromRequestParts};
 use http::{HeaderMap, header, request::Parts};
 use ipnet::IpNet;
@@ -41,6 +41,25 @@ pub struct Client {
     pub user_agent: Option<String>,
     /// `Origin`.
     pub origin: Option<String>,
+    /// The request's name.
+    pub request_id: Option<RequestId>,
+}
+
+impl Client {
+    /// Who sent this request.
+    pub fn of(parts: &Parts, proxies: &Proxies) -> Self {
+        let text = |name| {
+            let value = parts.headers.get(name)?;
+            Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+        };
+        let peer = parts.extensions.get::<Peer>();
+        Self {
+            ip: peer.map(|peer| proxies.client(peer.0.ip(), &parts.headers)),
+            user_agent: text(header::USER_AGENT),
+            origin: text(header::ORIGIN),
+            request_id: parts.extensions.get().cloned(),
+        }
+    }
 }
 
 impl<S> FromRequestParts<S> for Client
@@ -51,16 +70,7 @@ where
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        let text = |name| {
-            let value = parts.headers.get(name)?;
-            Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
-        };
-        let peer = parts.extensions.get::<Peer>();
-        Ok(Self {
-            ip: peer.map(|peer| Proxies::from_ref(state).client(peer.0.ip(), &parts.headers)),
-            user_agent: text(header::USER_AGENT),
-            origin: text(header::ORIGIN),
-        })
+        Ok(Self::of(parts, &Proxies::from_ref(state)))
     }
 }
 

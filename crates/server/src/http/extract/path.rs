@@ -2,6 +2,10 @@
 
 use crate::http::ApiError;
 use axum::extract::{FromRequestParts, RawPathParams};
+use haithe_identity::{
+    api_key::ApiKeyId,
+    session::{SessionId, SessionIdError},
+};
 use haithe_kernel::{OrgId, ProjectId};
 use http::request::Parts;
 use std::{fmt::Display, str::FromStr};
@@ -46,6 +50,18 @@ impl InPath for i64 {
 impl InPath for String {
     fn from_segment(text: &str) -> Result<Self, String> {
         Ok(text.to_owned())
+    }
+}
+
+impl InPath for SessionId {
+    fn from_segment(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error: SessionIdError| error.to_string())
+    }
+}
+
+impl InPath for ApiKeyId {
+    fn from_segment(text: &str) -> Result<Self, String> {
+        number(text).map(Self)
     }
 }
 
