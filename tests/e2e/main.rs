@@ -9,6 +9,7 @@ mod organizations;
 mod outcomes;
 mod pass_through;
 mod program;
+mod recorded_answers;
 mod roles;
 mod sessions;
 mod settlement;

@@ -16,6 +16,7 @@
 mod admission;
 mod asking;
 
+use crate::meter::Identity;
 use crate::{
     call::{Call, Tools},
     catalogue::{Catalogue, Model},
@@ -223,11 +224,18 @@ async fn answer(
                 meter,
             } = *answered;
             let delivered = meter.produced();
+            let model = Arc::clone(&call.model);
+            let created = call.started_at.seconds();
             let charged = call.charge(meter, CallOutcome::Complete, delivered).await;
             let charged = charged.map_err(CompletionError::Capture)?;
+            let identity = Identity {
+                call: id,
+                created,
+                model: &model.name,
+            };
             Ok(Answer::Json {
                 call: id,
-                body: document.with_cost(charged.cost, charged.tokens),
+                body: document.identified(charged.cost, charged.tokens, &identity),
                 cost: charged.amount(),
             })
         }

@@ -1,7 +1,7 @@
 //! What providers say when they fail, in all the forms they say it.
 //!
-//! OpenAI's object, Gemini's list of one, integer codes, a bare text, FastAPI's `detail`, or a page
-//! of HTML: all become one [`Fault`], bounded, from which the right [`UpstreamError`] follows.
+//! OpenAI's object, Gemini's list of one, vLLM's object without an envelope, integer codes, a bare
+//! text, FastAPI's `detail`, or a page of HTML: all become one [`Fault`], bounded, from which the right [`UpstreamError`] follows.
 
 use crate::{
     json::{Append, Fields, Items, Object, skip},
@@ -30,6 +30,8 @@ pub struct Fault {
     pub status: Option<u16>,
     /// It is about our key at the provider, whatever its status (Google says 400).
     pub about_our_key: bool,
+    /// Seconds that it asks to wait, within the object (Google's `RetryInfo`).
+    pub retry_after: Option<u64>,
 }
 
 impl Fault {
@@ -42,7 +44,7 @@ impl Fault {
             Some(b'{') => usize::from(Object(&mut found).deserialize(&mut deserializer).ok()?),
             _ => return None,
         };
-        let mut fault = found.fault?;
+        let mut fault = found.fault.or(found.bare.filter(|_| found.is_error))?;
         cut(&mut fault.message, LONGEST_MESSAGE);
         let words = [&mut fault.kind, &mut fault.code, &mut fault.param];
         for word in words.into_iter().flatten() {
@@ -69,6 +71,7 @@ impl Fault {
     }
 
     fn into_error(self, status: u16, retry_after: Option<u64>) -> UpstreamError {
+        let retry_after = retry_after.or(self.retry_after);
         // So is an account of ours that is empty: OpenAI says 429 then, DeepSeek 402.
         let ours = self.about_our_key || self.code.as_deref() == Some("insufficient_quota");
         match status {
@@ -103,6 +106,9 @@ fn cut(text: &mut String, most: usize) {
 #[derive(Default)]
 struct Outer {
     fault: Option<Fault>,
+    /// What stands outside of any `error`, where `"object":"error"` says that it is one (vLLM).
+    bare: Option<Fault>,
+    is_error: bool,
 }
 
 impl Outer {
@@ -132,6 +138,8 @@ impl Fields for Outer {
                 }
                 Ok(())
             }
+            "object" => word(map).map(|kind| self.is_error = kind.as_deref() == Some("error")),
+            "message" | "type" | "param" | "code" => self.bare.get_or_insert_default().field(name, map),
             _ => skip(map),
         }
     }
@@ -160,18 +168,29 @@ impl Fields for Fault {
     }
 }
 
-/// Google's `details`, whose reasons tell a bad key from a bad request.
+/// Google's `details`, whose reasons tell a bad key from a bad request, and how long to wait.
 struct Details<'a>(&'a mut Fault);
 
 impl Fields for Details<'_> {
     fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        if name != "reason" {
-            return skip(map);
+        match name {
+            "reason" => {
+                let reason = word(map)?;
+                self.0.about_our_key |= reason.is_some_and(|reason| reason.starts_with("API_KEY_"));
+            }
+            "retryDelay" => self.0.retry_after = word(map)?.as_deref().and_then(whole_seconds),
+            _ => skip(map)?,
         }
-        let reason = word(map)?;
-        self.0.about_our_key |= reason.is_some_and(|reason| reason.starts_with("API_KEY_"));
         Ok(())
     }
+}
+
+/// `27.4s` as 28: protobuf's JSON form of a duration, rounded up.
+fn whole_seconds(duration: &str) -> Option<u64> {
+    let number = duration.strip_suffix('s')?;
+    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+    let more = u64::from(part.bytes().any(|digit| digit != b'0'));
+    Some(whole.parse::<u64>().ok()?.saturating_add(more))
 }
 
 fn word<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<String>, A::Error> {
@@ -200,6 +219,11 @@ mod tests {
             (r#"{"error":"bad"}"#, "bad", None),
             (r#"{"detail":"bad"}"#, "bad", None),
             (
+                r#"{"object":"error","message":"bad","type":"BadRequestError","param":null,"code":400}"#,
+                "bad",
+                None,
+            ),
+            (
                 r#"{"error":{"message":"bad","code":null,"param":null}}"#,
                 "bad",
                 None,
@@ -224,6 +248,7 @@ mod tests {
             "{\"error\":",
             "7",
             r#"{"choices":[]}"#,
+            r#"{"object":"chat.completion","message":"hi","code":1}"#,
         ] {
             assert_eq!(Fault::read(body.as_bytes()), None, "{body}");
         }
@@ -259,6 +284,21 @@ mod tests {
         ] {
             let error = Fault::of_status(status, body.as_bytes(), None);
             assert!(matches!(error, UpstreamError::Credentials), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn googles_pause_is_read_and_rounded_up() {
+        for (text, seconds) in [
+            ("27s", Some(27)),
+            ("27.4s", Some(28)),
+            ("3.000s", Some(3)),
+            ("soon", None),
+        ] {
+            let body = format!(r#"[{{"error":{{"code":429,"details":[{{"retryDelay":"{text}"}}]}}}}]"#);
+            let error = Fault::of_status(429, body.as_bytes(), None);
+            let read = matches!(error, UpstreamError::RateLimited { retry_after } if retry_after == seconds);
+            assert!(read, "{text}: {error:?}");
         }
     }
 

@@ -15,7 +15,7 @@ use serde::de::{DeserializeSeed, MapAccess};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-pub(crate) use answer::{Cost, Document, Place, usage_object};
+pub(crate) use answer::{Cost, Document, Identity, Place, usage_object};
 pub(crate) use usage::UsageFields;
 
 /// Bytes of generated text kept for counting; what is beyond is estimated at four bytes a token.
@@ -54,6 +54,8 @@ pub(crate) struct Meter {
     produced: bool,
     /// For how many choices the provider said why it stopped.
     finished: u32,
+    /// The provider ran out of resources (DeepSeek's way to fail within an answer).
+    exhausted: bool,
     /// Usage came by itself, which is the last thing a provider says.
     closed: bool,
     head: Option<Head>,
@@ -88,6 +90,11 @@ impl Meter {
     /// Whether anything came that makes this an answer.
     pub const fn answered(&self) -> bool {
         self.produced || self.finished > 0 || self.usage.is_some()
+    }
+
+    /// Whether the provider gave up before it generated anything.
+    pub const fn gave_up(&self) -> bool {
+        self.exhausted && !self.produced
     }
 
     /// The generated text, and how many bytes of it were not kept.
@@ -181,7 +188,7 @@ impl Fields for View<'_> {
                 // Usage that cannot be read is usage that was not reported.
                 let _ = Object(&mut fields).deserialize(&mut serde_json::Deserializer::from_str(raw.get()));
                 self.usage = fields.tokens();
-                self.place = Place::of(raw.get(), self.base, fields.has_cost);
+                self.place.note(raw.get(), self.base, fields.has_cost);
                 Ok(())
             }
             ("error", _) => {
@@ -189,8 +196,20 @@ impl Fields for View<'_> {
                 self.fault = !crate::json::is_null(raw.get());
                 Ok(())
             }
-            ("id", Some(head)) => map.next_value_seed(Append(&mut head.id)).map(drop),
+            ("id", Some(head)) => {
+                self.place.given.id = true;
+                map.next_value_seed(Append(&mut head.id)).map(drop)
+            }
+            ("object", Some(_)) => {
+                self.place.given.object = true;
+                skip(map)
+            }
+            ("model", Some(_)) => {
+                self.place.given.model = true;
+                skip(map)
+            }
             ("created", Some(head)) => {
+                self.place.given.created = true;
                 head.created = map.next_value_seed(crate::json::Count)?.unwrap_or(0);
                 Ok(())
             }
@@ -210,6 +229,7 @@ impl Fields for ChoiceView<'_> {
             "finish_reason" => {
                 let reason: &RawValue = map.next_value()?;
                 self.0.finished += u32::from(!crate::json::is_null(reason.get()));
+                self.0.exhausted |= reason.get() == "\"insufficient_system_resource\"";
                 Ok(())
             }
             // Moonshot reports usage within the choice.

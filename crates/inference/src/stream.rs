@@ -194,6 +194,10 @@ impl MeteredStream {
             };
             let (chunk, place) = self.meter.read(&data);
             match chunk {
+                Chunk::Part if self.meter.gave_up() => {
+                    let what = "the provider ran out of resources";
+                    end = Some(End::Failed(UpstreamError::Failed(what.into())));
+                }
                 Chunk::Part => continue,
                 Chunk::UsageOnly => self.usage = Some(Document::placed(owned(block, data), place)),
                 Chunk::Done => end = Some(self.done()),
@@ -276,7 +280,9 @@ impl MeteredStream {
         let End::Failed(error) = end else {
             return self.wait_for(End::Complete, charged);
         };
-        if !self.begun && charged.is_none() && self.ready.is_empty() {
+        if !self.begun && charged.is_none() {
+            // Comments or an empty first chunk: nobody has seen them.
+            self.ready.clear();
             self.phase = Phase::Over;
             self.failure = Some(error.into());
             return;

@@ -175,6 +175,7 @@ fn read(body: Bytes) -> Result<(Document, Meter), UpstreamError> {
     let mut meter = Meter::default();
     meter.hash(&body);
     match Document::read(body, &mut meter) {
+        Ok(_) if meter.gave_up() => Err(failure("the provider ran out of resources")),
         Ok(document) if meter.answered() => Ok((document, meter)),
         Ok(_) => Err(failure("the answer is empty")),
         Err(Chunk::Fault(fault)) => Err(fault.within_answer()),

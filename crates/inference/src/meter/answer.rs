@@ -1,11 +1,12 @@
 //! A whole JSON document of a provider: an answer, or the usage chunk of a stream. Read once; the
-//! cost is spliced into its `usage` and every other byte stays.
+//! cost is spliced into its `usage`, what every client expects is added where it lacks, and every
+//! other byte stays.
 
 use super::{Chunk, Meter};
 use crate::json::Name;
 use bytes::Bytes;
 use haithe_billing::capture::TokenUsage;
-use haithe_kernel::{Decimals, Usdt};
+use haithe_kernel::{CallId, Decimals, Usdt};
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::{fmt, fmt::Write as _, ops::Range};
@@ -37,16 +38,55 @@ pub(crate) struct Place {
     usage: Option<Range<usize>>,
     /// The usage already says what the call cost.
     has_cost: bool,
+    /// Of the fields that identify an answer, those that are there.
+    pub given: Given,
+}
+
+/// Fields that identify an answer.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the wire's names")]
+pub struct Given {
+    pub id: bool,
+    pub object: bool,
+    pub created: bool,
+    pub model: bool,
+}
+
+/// What stands in for them where a provider leaves them out: typed clients insist on some.
+pub(crate) struct Identity<'a> {
+    pub call: CallId,
+    /// Unix seconds.
+    pub created: i64,
+    pub model: &'a str,
+}
+
+impl Identity<'_> {
+    /// The fields that lack, each with a comma behind it.
+    fn lacking(&self, given: Given) -> String {
+        let mut front = String::new();
+        // Writing to a String cannot fail.
+        if !given.id {
+            let _ = write!(front, "\"id\":\"chatcmpl-{}\",", self.call);
+        }
+        if !given.object {
+            front.push_str("\"object\":\"chat.completion\",");
+        }
+        if !given.created {
+            let _ = write!(front, "\"created\":{},", self.created);
+        }
+        if !given.model {
+            let _ = write!(front, "\"model\":\"{}\",", self.model);
+        }
+        front
+    }
 }
 
 impl Place {
-    /// Of `raw`, which is part of a document that begins at the address `base`.
-    pub fn of(raw: &str, base: usize, has_cost: bool) -> Self {
+    /// Notes that usage is `raw`, which is part of a document that begins at the address `base`.
+    pub fn note(&mut self, raw: &str, base: usize, has_cost: bool) {
         let start = (raw.as_ptr() as usize).saturating_sub(base);
-        Self {
-            usage: Some(start..start + raw.len()),
-            has_cost,
-        }
+        self.usage = Some(start..start + raw.len());
+        self.has_cost = has_cost;
     }
 }
 
@@ -75,6 +115,16 @@ impl Document {
 
     /// The document with the cost in its usage; `tokens` stand in when it has none.
     pub fn with_cost(&self, cost: Cost, tokens: TokenUsage) -> Bytes {
+        self.spliced(cost, tokens, String::new())
+    }
+
+    /// The same, and with what it lacks of its identity.
+    pub fn identified(&self, cost: Cost, tokens: TokenUsage, identity: &Identity<'_>) -> Bytes {
+        self.spliced(cost, tokens, identity.lacking(self.place.given))
+    }
+
+    /// With the cost in its usage and `front` before all other fields.
+    fn spliced(&self, cost: Cost, tokens: TokenUsage, mut front: String) -> Bytes {
         let raw = self.place.usage.clone().and_then(|at| self.bytes.get(at));
         let raw = raw.and_then(|raw| std::str::from_utf8(raw).ok());
         let mut new = String::with_capacity(96);
@@ -95,16 +145,18 @@ impl Document {
                 at.clone()
             }
             (None, _) => {
-                new.push_str("\"usage\":");
-                usage_object(tokens, cost, &mut new);
-                new.push(',');
-                let brace = self.bytes.iter().position(|byte| *byte == b'{');
-                let first = brace.map_or(0, |at| at + 1);
-                first..first
+                front.push_str("\"usage\":");
+                usage_object(tokens, cost, &mut front);
+                front.push(',');
+                self.bytes.len()..self.bytes.len()
             }
         };
-        let mut out = Vec::with_capacity(self.bytes.len() + new.len());
-        out.extend_from_slice(self.bytes.get(..at.start).unwrap_or_default());
+        let brace = self.bytes.iter().position(|byte| *byte == b'{');
+        let first = brace.map_or(0, |at| at + 1);
+        let mut out = Vec::with_capacity(self.bytes.len() + front.len() + new.len());
+        out.extend_from_slice(self.bytes.get(..first).unwrap_or_default());
+        out.extend_from_slice(front.as_bytes());
+        out.extend_from_slice(self.bytes.get(first..at.start).unwrap_or_default());
         out.extend_from_slice(new.as_bytes());
         out.extend_from_slice(self.bytes.get(at.end..).unwrap_or_default());
         Bytes::from(out)

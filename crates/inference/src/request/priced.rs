@@ -15,7 +15,10 @@ pub(super) fn check(name: &str, raw: &str) -> Result<(), CompletionError> {
         "service_tier" if !matches!(raw, "\"auto\"" | "\"default\"") => {
             Err(unsupported(name, "only the default tier is priced; leave it out"))
         }
-        "web_search_options" | "search_parameters" => {
+        // OpenAI's, xAI's, Qwen's and OpenRouter's names for it.
+        "web_search_options" | "search_parameters" | "enable_search" | "plugins"
+            if !matches!(raw, "false" | "[]") =>
+        {
             Err(unsupported(name, "the provider's own web search is not priced"))
         }
         "audio" => Err(unsupported(name, "audio output is not priced")),
@@ -77,7 +80,16 @@ struct Kinds {
 
 impl Fields for Kinds {
     fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        // Google names its own tools by a field instead of a type.
+        const GOOGLES: [&str; 5] = [
+            "google_search",
+            "googleSearch",
+            "google_search_retrieval",
+            "code_execution",
+            "url_context",
+        ];
         if name != "type" {
+            self.hosted |= GOOGLES.contains(&name);
             return skip(map);
         }
         self.scratch.clear();

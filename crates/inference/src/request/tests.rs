@@ -161,6 +161,9 @@ fn fields_that_would_change_the_price_are_refused_by_name() {
         (r#""modalities":["text","audio"]"#, "modalities"),
         (r#""prediction":{"type":"content","content":"x"}"#, "prediction"),
         (r#""best_of":4"#, "best_of"),
+        (r#""enable_search":true"#, "enable_search"),
+        (r#""plugins":[{"id":"web"}]"#, "plugins"),
+        (r#""tools":[{"google_search":{}}]"#, "tools"),
         (r#""tools":[{"type":"function"},{"type":"web_search"}]"#, "tools"),
         (r#""tools":[{"type":"builtin_function"}]"#, "tools"),
     ] {
@@ -174,6 +177,7 @@ fn fields_that_would_change_the_price_are_refused_by_name() {
     for field in [
         r#""service_tier":"default""#,
         r#""modalities":["text"]"#,
+        r#""enable_search":false"#,
         r#""tools":[{"type":"function","function":{"name":"f"}},{"type":"custom"}]"#,
         r#""reasoning_effort":"ultra""#,
         r#""thinking":{"type":"enabled"}"#,

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 const ASK: &str =
     r#"{"model":"tokens","messages":[{"role":"user","content":"hi"}],"max_tokens":10,"x_odd":1.0e2}"#;
-const SAID: &str = r#"{"id":"a","choices":[{"index":0,"message":{"role":"assistant","content":"hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":20,"completion_tokens":5,"total_tokens":25,"prompt_tokens_details":{"cached_tokens":4}},"x_unknown":1e3}"#;
+const SAID: &str = r#"{"id":"a","object":"chat.completion","created":1,"model":"up","choices":[{"index":0,"message":{"role":"assistant","content":"hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":20,"completion_tokens":5,"total_tokens":25,"prompt_tokens_details":{"cached_tokens":4}},"x_unknown":1e3}"#;
 
 #[tokio::test]
 async fn a_complete_answer_is_charged_as_reported_and_says_what_it_cost() {
