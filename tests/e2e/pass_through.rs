@@ -92,6 +92,7 @@ async fn usage_is_complete_and_carries_the_cost_as_integers() {
     for round in 0..2u64 {
         let answer = tenant.caller.chat(&question("per-token")).send().await;
         let usage = answer.json()["usage"].clone();
+        assert_eq!(answer.header("x-haithe-cost"), Some("23000000000000"));
         assert_eq!(usage["prompt_tokens"], 10);
         assert_eq!(usage["prompt_tokens_details"]["cached_tokens"], 4);
         assert_eq!(usage["completion_tokens_details"]["reasoning_tokens"], 2);
@@ -102,6 +103,16 @@ async fn usage_is_complete_and_carries_the_cost_as_integers() {
             Some(round * 23_000_000_000_000)
         );
     }
+    let stream = tenant.caller.chat(&streamed_question("per-token")).send().await;
+    let limit = stream
+        .header("x-haithe-cost-limit")
+        .unwrap()
+        .parse::<u64>()
+        .unwrap();
+    assert!(
+        limit > 1_000 * 3_000 * 1_000_000_000,
+        "the bound on output at its price: {limit}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -30,14 +30,16 @@ pub struct Price {
     pub input: PerMillion,
     /// Input tokens read from a cache.
     pub cached: PerMillion,
-    /// Output tokens, reasoning included.
+    /// Output tokens other than reasoning.
     pub output: PerMillion,
+    /// Output tokens of reasoning.
+    pub reasoning: PerMillion,
 }
 
 impl Price {
     /// Whether tokens cost anything.
     pub const fn per_token(&self) -> bool {
-        self.input.0 > 0 || self.cached.0 > 0 || self.output.0 > 0
+        self.input.0 > 0 || self.cached.0 > 0 || self.output.0 > 0 || self.reasoning.0 > 0
     }
 }
 

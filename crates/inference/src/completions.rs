@@ -72,6 +72,8 @@ pub enum Answer {
     Stream {
         /// The call.
         call: CallId,
+        /// The most it can cost: what is set aside for it.
+        most: Usdt,
         /// Whole events; each piece is to be written at once.
         events: BoxStream<'static, Bytes>,
     },
@@ -173,6 +175,11 @@ impl Completions {
         }
     }
 
+    /// The payment token's decimals, for costs on the wire.
+    pub const fn decimals(&self) -> Decimals {
+        self.tools.decimals
+    }
+
     /// The models that calls in this context may use, by number.
     pub fn models(&self, context: &CallContext, key: Option<&ApiKey>) -> Vec<Arc<Model>> {
         let usable =
@@ -214,9 +221,13 @@ async fn answer(
     route: Vec<Arc<Candidate>>,
     ports: &CompletionPorts,
 ) -> Result<Answer, CompletionError> {
-    let id = call.id;
+    let (id, most) = (call.id, call.hold.amount());
     match asking::reply(call, &route, ports).await? {
-        Reply::Stream(events) => Ok(Answer::Stream { call: id, events }),
+        Reply::Stream(events) => Ok(Answer::Stream {
+            call: id,
+            most,
+            events,
+        }),
         Reply::Document(answered) => {
             let Answered {
                 call,

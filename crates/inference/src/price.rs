@@ -53,7 +53,7 @@ impl Quote {
         let output = bound.output.saturating_mul(u64::from(bound.choices));
         let units = self
             .input_units(bound.input)
-            .saturating_add(units(output, self.model.output.0));
+            .saturating_add(units(output, self.dearest_output()));
         self.fixed().saturating_add(round_up(units))
     }
 
@@ -65,7 +65,7 @@ impl Quote {
 
     /// How many output tokens of each choice `granted` pays for, beside fixed prices and input.
     pub fn affordable_output(&self, granted: Usdt, bound: Bound) -> u64 {
-        let price = u128::from(self.model.output.0).saturating_mul(u128::from(bound.choices));
+        let price = u128::from(self.dearest_output()).saturating_mul(u128::from(bound.choices));
         if price == 0 {
             return bound.output;
         }
@@ -81,7 +81,7 @@ impl Quote {
             return u64::MAX;
         }
         let left = budget_units(spendable.saturating_sub(self.fixed()));
-        let for_input = left.saturating_sub(units(u64::from(choices), self.model.output.0));
+        let for_input = left.saturating_sub(units(u64::from(choices), self.dearest_output()));
         u64::try_from(for_input / price).unwrap_or(u64::MAX)
     }
 
@@ -109,10 +109,17 @@ impl Quote {
     /// The exact price of these tokens, rounded up to a whole nano.
     fn tokens(&self, tokens: TokenUsage) -> Usdt {
         let cached = tokens.cached.min(tokens.input);
+        let reasoning = tokens.reasoning.min(tokens.output);
         let total = units(tokens.input - cached, self.model.input.0)
             .saturating_add(units(cached, self.model.cached.0))
-            .saturating_add(units(tokens.output, self.model.output.0));
+            .saturating_add(units(tokens.output - reasoning, self.model.output.0))
+            .saturating_add(units(reasoning, self.model.reasoning.0));
         round_up(total)
+    }
+
+    /// Nobody knows beforehand how much of the output will be reasoning.
+    fn dearest_output(&self) -> u64 {
+        self.model.output.0.max(self.model.reasoning.0)
     }
 
     /// Input at whichever of its two prices is higher.
@@ -145,12 +152,24 @@ mod tests {
     use proptest::prelude::*;
 
     fn quote(per_call: i64, input: u64, cached: u64, output: u64, fee: Option<i64>) -> Quote {
+        thinking(per_call, input, cached, (output, output), fee)
+    }
+
+    /// With a price of its own for reasoning, the second one.
+    fn thinking(
+        per_call: i64,
+        input: u64,
+        cached: u64,
+        (output, reasoning): (u64, u64),
+        fee: Option<i64>,
+    ) -> Quote {
         Quote {
             model: Price {
                 per_call: Usdt::from_nano(per_call),
                 input: PerMillion(input),
                 cached: PerMillion(cached),
                 output: PerMillion(output),
+                reasoning: PerMillion(reasoning),
             },
             project: fee.map(|nano| ProjectFee {
                 project: ProjectId(1),
@@ -180,6 +199,23 @@ mod tests {
             reasoning: 2,
         };
         assert_eq!(cost(&quote, tokens, true), Usdt::from_nano(7 * 100 + 5 * 400 + 1));
+    }
+
+    #[test]
+    fn reasoning_costs_what_the_catalogue_says_and_the_bound_covers_it() {
+        let quote = thinking(0, 0, 0, (1_000_000, 4_000_000), None);
+        let tokens = TokenUsage {
+            output: 10,
+            reasoning: 7,
+            ..TokenUsage::default()
+        };
+        assert_eq!(cost(&quote, tokens, true), Usdt::from_nano(3 + 28));
+        let bound = Bound {
+            input: 0,
+            output: 10,
+            choices: 1,
+        };
+        assert_eq!(quote.most(bound), Usdt::from_nano(40));
     }
 
     #[test]
@@ -221,8 +257,8 @@ mod tests {
     fn quotes() -> impl Strategy<Value = Quote> {
         let price = || prop_oneof![Just(0u64), 1u64..1_000, 1_000_000u64..20_000_000_000];
         let fee = prop::option::of(0i64..1_000_000_000);
-        (0i64..1_000_000_000, price(), price(), price(), fee)
-            .prop_map(|(call, input, cached, output, fee)| quote(call, input, cached, output, fee))
+        (0i64..1_000_000_000, price(), price(), (price(), price()), fee)
+            .prop_map(|(call, input, cached, outputs, fee)| thinking(call, input, cached, outputs, fee))
     }
 
     fn bounds() -> impl Strategy<Value = Bound> {
@@ -238,16 +274,17 @@ mod tests {
         fn a_call_within_its_bound_never_costs_more_than_its_hold(
             quote in quotes(),
             bound in bounds(),
-            used in (0.0f64..=1.0, 0.0f64..=1.0, 0.0f64..=1.0),
+            used in (0.0f64..=1.0, 0.0f64..=1.0, 0.0f64..=1.0, 0.0f64..=1.0),
             delivered: bool,
         ) {
             let part = |of: u64, share: f64| ((of as f64) * share) as u64;
             let input = part(bound.input, used.0).min(bound.input);
+            let output = part(bound.output * u64::from(bound.choices), used.2);
             let tokens = TokenUsage {
                 input,
                 cached: part(input, used.1).min(input),
-                output: part(bound.output * u64::from(bound.choices), used.2),
-                reasoning: 0,
+                output,
+                reasoning: part(output, used.3).min(output),
             };
             prop_assert!(cost(&quote, tokens, delivered) <= quote.most(bound));
         }

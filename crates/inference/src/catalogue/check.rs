@@ -198,6 +198,10 @@ fn price(entry: &PriceEntry) -> Result<Price, String> {
         input: per_million("input", entry.input.as_deref())?,
         cached: per_million("cached", entry.cached.as_deref().or(entry.input.as_deref()))?,
         output: per_million("output", entry.output.as_deref())?,
+        reasoning: per_million(
+            "reasoning",
+            entry.reasoning.as_deref().or(entry.output.as_deref()),
+        )?,
     })
 }
 

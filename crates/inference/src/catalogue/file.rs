@@ -129,6 +129,9 @@ pub struct PriceEntry {
     /// Per million output tokens.
     #[serde(default)]
     pub output: Option<String>,
+    /// Per million output tokens of reasoning; the price of output when absent.
+    #[serde(default)]
+    pub reasoning: Option<String>,
 }
 
 /// Something a model can do, as written.

@@ -44,8 +44,7 @@ pub(crate) struct Place {
 
 /// Fields that identify an answer.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the wire's names")]
-pub struct Given {
+pub(crate) struct Given {
     pub id: bool,
     pub object: bool,
     pub created: bool,

@@ -23,6 +23,7 @@ pub struct ModelView {
     input_per_million_usdt: String,
     cached_input_per_million_usdt: String,
     output_per_million_usdt: String,
+    reasoning_per_million_usdt: String,
     context: u32,
     max_output: u32,
 }
@@ -44,6 +45,7 @@ impl ModelView {
             input_per_million_usdt: per_million(model.price.input),
             cached_input_per_million_usdt: per_million(model.price.cached),
             output_per_million_usdt: per_million(model.price.output),
+            reasoning_per_million_usdt: per_million(model.price.reasoning),
             context: model.context,
             max_output: model.max_output,
         }

@@ -32,6 +32,8 @@ pub fn layer<'a>(origins: impl Iterator<Item = &'a str>) -> CorsLayer {
             HeaderName::from_static("x-request-id"),
             header::RETRY_AFTER,
             HeaderName::from_static("x-haithe-call"),
+            HeaderName::from_static("x-haithe-cost"),
+            HeaderName::from_static("x-haithe-cost-limit"),
             super::envelope::X_TOTAL_COUNT,
         ])
         .max_age(Duration::from_secs(3600))

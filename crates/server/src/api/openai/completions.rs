@@ -17,7 +17,7 @@ use axum::{
 };
 use haithe_identity::Credential;
 use haithe_inference::{Answer, Caller, CompletionError, Completions, ErrorObject};
-use haithe_kernel::CallId;
+use haithe_kernel::{CallId, Decimals, Usdt};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -25,6 +25,11 @@ use utoipa::ToSchema;
 
 /// The call's id, which is also its receipt's.
 const X_HAITHE_CALL: HeaderName = HeaderName::from_static("x-haithe-call");
+
+/// What the call cost, in base units of the payment token.
+const X_HAITHE_COST: HeaderName = HeaderName::from_static("x-haithe-cost");
+/// What a stream can cost at most, in base units; what it did cost stands in its usage and receipt.
+const X_HAITHE_COST_LIMIT: HeaderName = HeaderName::from_static("x-haithe-cost-limit");
 
 /// What the gateway itself reads of a request; everything else passes to the provider.
 #[derive(ToSchema)]
@@ -59,8 +64,9 @@ pub struct Calls(pub Arc<Semaphore>);
 
 /// Ask a model.
 ///
-/// OpenAI's chat completions: unknown fields pass through; `usage` also says what the call cost. With
-/// `"stream": true` the answer is an event stream.
+/// OpenAI's chat completions: unknown fields pass through; `usage` and the header `x-haithe-cost` also
+/// say what the call cost. With `"stream": true` the answer is an event stream, and the header
+/// `x-haithe-cost-limit` says what it can cost at most.
 #[utoipa::path(post, path = "/api/v1beta/openai/chat/completions",
     request_body(content = inline(ChatInput), content_type = "application/json"),
     responses((status = 200, description = "The completion, or an event stream of its chunks", content(
@@ -81,6 +87,7 @@ pub async fn create(
     let place = calls.0.try_acquire_owned().map_err(|_| overloaded())?;
     let caller = Caller::from(caller);
     let key = caller.api_key.clone();
+    let decimals = completions.decimals();
     let ran = completions.run(caller, body).await;
     if let (Err(CompletionError::KeyScope { .. }), Some(key)) = (&ran, key) {
         Client::of(&parts, &proxies)
@@ -91,10 +98,15 @@ pub async fn create(
             .log();
     }
     match ran.map_err(refused)? {
-        Answer::Json { call, body, .. } => Ok(answer(call, "application/json", Body::from(body))),
-        Answer::Stream { call, events } => {
+        Answer::Json { call, body, cost } => {
+            let mut response = answer(call, "application/json", Body::from(body));
+            say_cost(&mut response, X_HAITHE_COST, cost, decimals);
+            Ok(response)
+        }
+        Answer::Stream { call, most, events } => {
             let body = Body::from_stream(Events::new(events, drain, place));
             let mut response = answer(call, "text/event-stream; charset=utf-8", body);
+            say_cost(&mut response, X_HAITHE_COST_LIMIT, most, decimals);
             // Proxies in front must pass every event on at once.
             let buffering = HeaderName::from_static("x-accel-buffering");
             response
@@ -115,6 +127,12 @@ fn answer(call: CallId, content_type: &'static str, body: Body) -> Response {
         headers.insert(X_HAITHE_CALL, call);
     }
     response
+}
+
+fn say_cost(response: &mut Response, name: HeaderName, cost: Usdt, decimals: Decimals) {
+    if let Ok(cost) = HeaderValue::try_from(cost.to_wire(decimals).to_string()) {
+        response.headers_mut().insert(name, cost);
+    }
 }
 
 fn overloaded() -> ApiError {
