@@ -8,6 +8,7 @@
 pub mod app;
 pub mod chain;
 pub mod client;
+pub mod packages;
 pub mod program;
 pub mod upstream;
 pub mod wallets;

@@ -2,6 +2,7 @@
 
 use crate::http::{
     Answer, ApiError, Success,
+    dialect::RestFailure,
     envelope::Nothing,
     extract::{AuthUser, Client, Input, Parsed},
     security::Event,
@@ -121,7 +122,8 @@ pub struct LoginInput {
 ///
 /// Give `address` and `signature`, or `message` and `signature`; in the query or in the body.
 #[utoipa::path(post, path = "/api/v1/auth/login", security(()), params(LoginInput),
-    request_body = LoginInput, responses((status = 200, body = Success<LoginView>)))]
+    request_body = LoginInput, responses((status = 200, body = Success<LoginView>),
+    (status = 401, description = "The signature fits no live challenge", body = RestFailure)))]
 pub async fn login(
     State(logins): State<Arc<Logins>>,
     client: Client,

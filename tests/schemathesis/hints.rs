@@ -1,0 +1,85 @@
+//! Things that exist, by operation: what `hooks.py` puts into some of the requests.
+//!
+//! `path` and `body` give choices; a body is merged into the generated one, or replaces it where it
+//! is `whole`. Operations that destroy get things made to be destroyed.
+
+use haithe_tests::{
+    app::{App, Tenant, question},
+    wallets::Wallet,
+};
+use serde_json::{Value, json};
+
+/// As many things to destroy as an operation gets.
+const SPARES: usize = 12;
+
+/// The hints for a tenant.
+pub async fn of(app: &App, tenant: &Tenant) -> Value {
+    let owner = &tenant.owner.client;
+    let (org, project) = (tenant.org_id, tenant.project_id);
+    let answer = tenant.caller.chat(&question("per-call")).send().await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let call = tenant.at_rest().await.into_keys().next().expect("a receipt");
+    let somebody = Wallet::named("somebody").wallet_address().to_string();
+    let mut spare_projects = Vec::new();
+    let mut spare_keys = Vec::new();
+    for _ in 0..SPARES {
+        let body = json!({"org_id": org, "name": "Spare"});
+        let made = owner.post("/v1/projects").json(&body).data().await;
+        spare_projects.push(made["id"].clone());
+        let body = json!({"name": "Spare"});
+        let made = owner.post("/v1/me/api-keys").json(&body).data().await;
+        spare_keys.push(made["id"].clone());
+    }
+    let spare_org = Tenant::found(&app.chain, tenant.owner.clone(), "Spare")
+        .await
+        .org_id;
+    let members = |role: &str, of: i64| json!({"path": {"id": [of]}, "body": {"wallet_address": [somebody], "role": [role]}});
+    let models = |number: i64| json!({"path": {"id": [org]}, "body": {"model_id": [number]}});
+    json!({
+        "context": {
+            "Haithe-Organization": format!("org-{}", tenant.org_uid),
+            "Haithe-Project": format!("proj-{}", tenant.project_uid),
+        },
+        "path": {
+            "/api/v1/orgs/{id}": [org],
+            "/api/v1/projects/{id}": [project],
+        },
+        "operations": {
+            "GET /docs/{file}": {"path": {"file": ["index.html"]}},
+            "POST /api/v1/auth/login": {"whole": logins(app).await},
+            "DELETE /api/v1/me/api-keys/{id}": {"path": {"id": spare_keys}},
+            "POST /api/v1/me/api-keys": {"whole": [{"name": "One"}, {"name": "Two", "org_id": org, "project_id": project, "models": ["free"]}]},
+            "POST /api/v1/orgs": {"whole": [{}]},
+            "PATCH /api/v1/orgs/{id}": {"body": {"name": ["Acme"]}},
+            "DELETE /api/v1/orgs/{id}": {"path": {"id": [spare_org]}},
+            "POST /api/v1/orgs/{id}/members": members("member", org),
+            "PATCH /api/v1/orgs/{id}/members": members("admin", org),
+            "DELETE /api/v1/orgs/{id}/members": members("member", org),
+            "POST /api/v1/orgs/{id}/models": models(3),
+            "DELETE /api/v1/orgs/{id}/models": models(3),
+            "POST /api/v1/projects": {"body": {"org_id": [org], "name": ["One more"]}},
+            "PATCH /api/v1/projects/{id}": {"body": {"default_model_id": [1, 4], "name": ["agent"]}},
+            "DELETE /api/v1/projects/{id}": {"path": {"id": spare_projects}},
+            "POST /api/v1/projects/{id}/members": members("viewer", project),
+            "PATCH /api/v1/projects/{id}/members": members("developer", project),
+            "DELETE /api/v1/projects/{id}/members": members("viewer", project),
+            "GET /api/v1/receipts/{id}": {"path": {"id": [call]}},
+            "GET /api/v1beta/openai/models/{id}": {"path": {"id": ["free", "per-call"]}},
+            "POST /api/v1beta/openai/chat/completions": {"whole": [question("free"), question("per-call")]},
+        },
+    })
+}
+
+/// Signed challenges, each good once.
+async fn logins(app: &App) -> Vec<Value> {
+    let mut logins = Vec::new();
+    for number in 0..SPARES {
+        let wallet = Wallet::named(&format!("newcomer {number}"));
+        let address = wallet.address().to_string();
+        let ask = app.anonymous().get("/v1/auth/nonce");
+        let challenge = ask.query(&[("address", &address)]).data().await;
+        let signature = wallet.sign(challenge["nonce"].as_str().expect("a text"));
+        logins.push(json!({"address": address, "signature": signature}));
+    }
+    logins
+}

@@ -1,0 +1,71 @@
+"""Puts things that exist into some of the requests, and counts the answers."""
+
+import atexit
+import collections
+import json
+import os
+import random
+
+import schemathesis
+from schemathesis.core import NOT_SET
+
+with open(os.environ["HAITHE_HINTS"]) as file:
+    HINTS = json.load(file)
+DICE = random.Random(int(os.environ["HAITHE_SEED"]))
+ANSWERS = collections.defaultdict(collections.Counter)
+
+
+def pick(choices):
+    return DICE.choice(choices)
+
+
+def path_values(label):
+    """Choices for the path's parameters: the operation's own, else those of its family."""
+    own = HINTS["operations"].get(label, {}).get("path")
+    if own:
+        return own
+    path = label.split(" ", 1)[1]
+    for prefix, choices in HINTS["path"].items():
+        if path.startswith(prefix):
+            return {"id": choices}
+    return {}
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    label = case.operation.label
+    hint = HINTS["operations"].get(label, {})
+    if "/v1beta/" in label and DICE.random() < 0.8:
+        case.headers = {**(case.headers or {}), **HINTS["context"]}
+    if DICE.random() < 0.8:
+        for name, choices in path_values(label).items():
+            case.path_parameters = {**(case.path_parameters or {}), name: pick(choices)}
+    # The same parameter in both places with two values is refused: mostly one place is used.
+    if case.body is not NOT_SET and case.query and DICE.random() < 0.8:
+        if DICE.random() < 0.5:
+            case.query = {}
+        else:
+            case.body = NOT_SET
+    if DICE.random() < 0.4:
+        if "whole" in hint:
+            case.body, case.query = pick(hint["whole"]), {}
+            case.media_type = "application/json"
+        elif "body" in hint:
+            body = case.body if isinstance(case.body, dict) else {}
+            keep = body if DICE.random() < 0.5 else {}
+            case.body = {**keep, **{name: pick(choices) for name, choices in hint["body"].items()}}
+            case.query = {}
+            case.media_type = "application/json"
+
+
+@schemathesis.hook
+def after_call(context, case, response):
+    # Schemathesis also tries methods that an operation does not have.
+    if response.request.method == case.operation.method.upper():
+        ANSWERS[case.operation.label][str(response.status_code)] += 1
+
+
+@atexit.register
+def write_answers():
+    with open(os.environ["HAITHE_ANSWERS"], "w") as file:
+        json.dump(ANSWERS, file)
