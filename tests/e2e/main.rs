@@ -4,6 +4,7 @@ mod api_keys;
 mod bad_input;
 mod context_headers;
 mod funds;
+mod limits;
 mod login;
 mod organizations;
 mod outcomes;

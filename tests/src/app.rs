@@ -118,6 +118,9 @@ impl Surroundings {
             ("settlement.poll_milliseconds", number(50)),
             ("inference.catalogue", text(catalogue.display().to_string())),
             ("inference.sandbox", toml::Value::Boolean(true)),
+            // Suites hammer one service from one address; those about limits set their own.
+            ("limits.requests_per_address", number(0)),
+            ("limits.logins_per_address", number(0)),
         ]
         .map(|(path, value)| (path.to_owned(), value))
         .into();

@@ -87,6 +87,17 @@ impl Balance {
     }
 }
 
+/// All organizations' money in motion at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LedgerTotals {
+    /// Open holds.
+    pub holds: usize,
+    /// Set aside by them.
+    pub held: Usdt,
+    /// Captured, not yet settled.
+    pub unsettled: Usdt,
+}
+
 /// One organization's side of the identity
 /// *on chain = available + unsettled + withdrawing + unconfirmed in − out + dust*, at a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]

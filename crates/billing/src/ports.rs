@@ -5,7 +5,7 @@ use crate::{
     capture::{Capture, Captured},
     chain::{BlockRef, ChainError, ChainEvent, Hash32, IndexStep, StepEffects},
     hold::{HoldError, HoldRequest},
-    ledger::{Balance, LedgerSnapshot},
+    ledger::{Balance, LedgerSnapshot, LedgerTotals},
     outbox::{NewTx, TxAttempt, TxIntent, TxIntentId},
     receipt::Receipt,
 };
@@ -37,6 +37,9 @@ pub trait Ledger: Send + Sync {
 
     /// Everything captured from the organization, all time.
     async fn expenditure(&self, org: OrgId) -> Result<Usdt, StoreError>;
+
+    /// Over all organizations, for figures.
+    async fn totals(&self) -> Result<LedgerTotals, StoreError>;
 }
 
 /// Receipts and the ledger's books, for reading.

@@ -2,8 +2,9 @@
 
 use crate::{
     catalogue::Model,
+    error::CompletionError,
     meter::{Cost, Meter},
-    ports::TokenCounter,
+    ports::{CallEnd, CallObserver, TokenAllowance, TokenClaim, TokenCounter},
     price::{Bound, Quote},
     request::ChatRequest,
     tokens,
@@ -15,7 +16,7 @@ use haithe_billing::{
 use haithe_identity::api_key::ApiKeyId;
 use haithe_kernel::{CallId, Clock, Decimals, ProjectId, StoreError, Timestamp, Usdt, WalletAddress};
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// How often a charge is tried before it counts as not recorded. The ledger takes a call once.
 const ATTEMPTS: u32 = 2;
@@ -33,13 +34,60 @@ pub(crate) struct Account {
 pub(crate) struct Tools {
     pub counter: Arc<dyn TokenCounter>,
     pub clock: Arc<dyn Clock>,
+    pub observer: Arc<dyn CallObserver>,
     pub decimals: Decimals,
+}
+
+/// Tokens taken from a minute's allowance by estimate. Dropping it gives them back.
+pub(crate) struct TokensTaken {
+    allowance: Arc<dyn TokenAllowance>,
+    claim: TokenClaim,
+    taken: u64,
+    used: u64,
+}
+
+impl TokensTaken {
+    /// Takes them, or says when they will be there.
+    pub fn take(
+        allowance: Arc<dyn TokenAllowance>,
+        claim: TokenClaim,
+        tokens: u64,
+    ) -> Result<Self, CompletionError> {
+        allowance
+            .take(&claim, tokens)
+            .map_err(CompletionError::TokenRate)?;
+        Ok(Self {
+            allowance,
+            claim,
+            taken: tokens,
+            used: 0,
+        })
+    }
+
+    fn used(mut self, tokens: u64) {
+        self.used = tokens;
+    }
+}
+
+impl Drop for TokensTaken {
+    fn drop(&mut self) {
+        self.allowance.correct(&self.claim, self.taken, self.used);
+    }
+}
+
+/// Where a call's time went.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Spans {
+    pub hold: Duration,
+    pub upstream: Duration,
 }
 
 /// An admitted call. Dropping it gives its money back; [`Call::charge`] takes what it cost.
 pub(crate) struct Call {
     pub id: CallId,
     pub hold: Hold,
+    pub allowed: TokensTaken,
+    pub spans: Spans,
     pub account: Account,
     /// The model that was asked for, whose price applies.
     pub model: Arc<Model>,
@@ -81,7 +129,11 @@ impl Call {
             Some(tokens) => tokens,
             None => self.count(&meter).await,
         };
+        self.allowed.used(tokens.input.saturating_add(tokens.output));
         let lines = self.quote.lines(tokens, delivered);
+        let (model, provider) = (Arc::clone(&self.model), self.provider.clone());
+        let (clock, streamed) = (Arc::clone(&self.tools.clock), self.request.stream());
+        let finished_at = clock.now();
         let usage = UsageRecord {
             project: self.account.project,
             wallet: self.account.wallet,
@@ -91,17 +143,32 @@ impl Call {
             provider: self.provider,
             tokens,
             estimated: reported.is_none(),
-            streamed: self.request.stream(),
+            streamed,
             outcome,
             request_hash: Sha256::digest(self.request.body()).into(),
             response_hash: meter.digest(),
             started_at: self.started_at,
-            finished_at: self.tools.clock.now(),
+            finished_at,
         };
         let captured = record(self.hold, lines, usage).await?;
         if captured.lost.is_positive() {
             tracing::warn!(call.id = %self.id, lost = %captured.lost, "a call cost more than its payer had");
         }
+        let written = clock.now();
+        self.tools.observer.charged(&CallEnd {
+            call: self.id,
+            model: &model.name,
+            provider: &provider,
+            outcome,
+            streamed,
+            tokens,
+            charged: captured.charged,
+            lost: captured.lost,
+            total: written.since(self.started_at),
+            upstream: self.spans.upstream,
+            hold: self.spans.hold,
+            capture: written.since(finished_at),
+        });
         Ok(Charged {
             tokens,
             cost: Cost {

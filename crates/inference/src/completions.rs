@@ -21,7 +21,7 @@ use crate::{
     call::{Call, Tools},
     catalogue::{Catalogue, Model},
     error::CompletionError,
-    ports::{ChatModel, TokenCounter, UpstreamError},
+    ports::{CallObserver, ChatModel, TokenAllowance, TokenCounter, UpstreamError},
     request::{ChatRequest, RequestLimits},
 };
 use asking::{Answered, Candidate, Reply};
@@ -100,6 +100,10 @@ pub struct CompletionPorts {
     pub providers: HashMap<String, Arc<dyn ChatModel>>,
     /// Counts tokens where nobody else does.
     pub counter: Arc<dyn TokenCounter>,
+    /// Limits tokens per minute.
+    pub allowance: Arc<dyn TokenAllowance>,
+    /// Is told how calls go.
+    pub observer: Arc<dyn CallObserver>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// For the ids of calls.
@@ -140,6 +144,7 @@ impl Completions {
             tools: Tools {
                 counter: Arc::clone(&ports.counter),
                 clock: Arc::clone(&ports.clock),
+                observer: Arc::clone(&ports.observer),
                 decimals: settings.decimals,
             },
             limits: settings.limits,

@@ -1,6 +1,6 @@
 //! Why a completion was refused or failed, fit for a stranger.
 
-use crate::ports::UpstreamError;
+use crate::ports::{AllowanceSpent, UpstreamError};
 use haithe_billing::hold::HoldError;
 use haithe_kernel::{Failure, Kind, StoreError};
 
@@ -55,6 +55,12 @@ pub enum CompletionError {
         /// Tokens it reads.
         context: u64,
     },
+    /// The tokens of this minute are spent.
+    #[error(
+        "the limit of {} tokens a minute is reached ({}); try again in {} s",
+        .0.per_minute, .0.of, .0.retry_after
+    )]
+    TokenRate(AllowanceSpent),
     /// Nothing could be set aside for the call, so the model never heard of it.
     #[error(transparent)]
     Hold(#[from] HoldError),
@@ -95,6 +101,7 @@ impl CompletionError {
             Self::KeyScope { .. } | Self::UnknownModel { .. } | Self::NotEnabled { .. } => Some("model"),
             Self::Upstream(UpstreamError::Refused { param, .. }) => param.as_deref(),
             Self::TooLarge { .. }
+            | Self::TokenRate(_)
             | Self::Hold(_)
             | Self::Upstream(_)
             | Self::Capture(_)
@@ -110,6 +117,7 @@ impl Failure for CompletionError {
             Self::TooLarge { .. } => Kind::TooLarge,
             Self::KeyScope { .. } | Self::NotEnabled { .. } => Kind::Forbidden,
             Self::UnknownModel { .. } => Kind::NotFound,
+            Self::TokenRate(_) => Kind::RateLimited,
             Self::Hold(error) => error.kind(),
             Self::Upstream(error) => error.kind(),
             Self::Capture(_) => Kind::Unavailable,
@@ -126,6 +134,7 @@ impl Failure for CompletionError {
             Self::UnknownModel { .. } => "model_not_found",
             Self::NotEnabled { .. } => "model_not_enabled",
             Self::ContextExceeded { .. } => "context_length_exceeded",
+            Self::TokenRate(_) => "rate_limited",
             Self::Hold(error) => error.code(),
             Self::Upstream(error) => error.code(),
             Self::Capture(_) => "charge_not_recorded",
@@ -135,6 +144,7 @@ impl Failure for CompletionError {
 
     fn retry_after(&self) -> Option<u64> {
         match self {
+            Self::TokenRate(spent) => Some(spent.retry_after),
             Self::Hold(error) => error.retry_after(),
             Self::Upstream(error) => error.retry_after(),
             Self::Capture(_) | Self::Interrupted => Some(1),

@@ -3,8 +3,10 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use haithe_kernel::{Failure, Kind};
-use std::fmt;
+use haithe_billing::capture::{CallOutcome, TokenUsage};
+use haithe_identity::api_key::ApiKeyId;
+use haithe_kernel::{CallId, Failure, Kind, OrgId, ProjectId, Usdt};
+use std::{fmt, time::Duration};
 
 /// A request to a provider: the caller's own bytes, edited only where the gateway must.
 #[derive(Clone)]
@@ -141,4 +143,141 @@ pub trait ChatModel: Send + Sync {
 pub trait TokenCounter: Send + Sync {
     /// Tokens of `text` for the model of this public name; near enough for an estimate.
     fn count(&self, model: &str, text: &str) -> u64;
+}
+
+/// Whose tokens are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenClaim {
+    /// The key, and the tokens a minute that it is limited to.
+    pub api_key: Option<(ApiKeyId, Option<u32>)>,
+    /// The project that is called.
+    pub project: ProjectId,
+    /// The organization that pays.
+    pub org: OrgId,
+}
+
+/// The tokens of this minute are spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AllowanceSpent {
+    /// The quota, in tokens a minute.
+    pub per_minute: u32,
+    /// Whose it is.
+    pub of: &'static str,
+    /// Seconds until the same call fits.
+    pub retry_after: u64,
+}
+
+/// Tokens per minute. Both methods are called on every call: they compute, and never wait.
+pub trait TokenAllowance: Send + Sync {
+    /// Takes the estimated `tokens` of a call, or says when they will be there.
+    ///
+    /// # Errors
+    /// [`AllowanceSpent`]; nothing was taken then.
+    fn take(&self, claim: &TokenClaim, tokens: u64) -> Result<(), AllowanceSpent>;
+    /// Replaces the estimate by what the call used: 0 when it never came to anything.
+    fn correct(&self, claim: &TokenClaim, taken: u64, used: u64);
+}
+
+/// How one attempt at a provider went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AskOutcome {
+    /// It began to answer.
+    Answered,
+    /// It refused the request itself.
+    Refused,
+    /// It limits us.
+    RateLimited,
+    /// It refuses our credentials.
+    Credentials,
+    /// It failed.
+    Failed,
+    /// It did not answer in time.
+    TimedOut,
+    /// It is overloaded and says so.
+    Busy,
+    /// It was given a pause and not asked.
+    Resting,
+}
+
+impl AskOutcome {
+    /// The word for logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Refused => "refused",
+            Self::RateLimited => "rate_limited",
+            Self::Credentials => "credentials",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+            Self::Busy => "busy",
+            Self::Resting => "resting",
+        }
+    }
+}
+
+impl From<&UpstreamError> for AskOutcome {
+    fn from(error: &UpstreamError) -> Self {
+        match error {
+            UpstreamError::Refused { .. } => Self::Refused,
+            UpstreamError::RateLimited { .. } => Self::RateLimited,
+            UpstreamError::Credentials => Self::Credentials,
+            UpstreamError::Failed(_) => Self::Failed,
+            UpstreamError::TimedOut => Self::TimedOut,
+            UpstreamError::Busy { .. } => Self::Busy,
+            UpstreamError::Resting { .. } => Self::Resting,
+        }
+    }
+}
+
+/// A call that was charged, for whoever watches.
+#[derive(Debug, Clone, Copy)]
+pub struct CallEnd<'a> {
+    /// The call.
+    pub call: CallId,
+    /// The model asked for.
+    pub model: &'a str,
+    /// The provider that answered.
+    pub provider: &'a str,
+    /// How it ended.
+    pub outcome: CallOutcome,
+    /// An event stream?
+    pub streamed: bool,
+    /// What it used.
+    pub tokens: TokenUsage,
+    /// What was charged.
+    pub charged: Usdt,
+    /// What it cost beyond what its payer had.
+    pub lost: Usdt,
+    /// From admission to the charge on disk.
+    pub total: Duration,
+    /// Of that, waiting for providers to begin their answer.
+    pub upstream: Duration,
+    /// Of that, setting the money aside.
+    pub hold: Duration,
+    /// Of that, writing the charge.
+    pub capture: Duration,
+}
+
+/// Told how calls go, for figures and logs. Every method computes and never waits.
+pub trait CallObserver: Send + Sync {
+    /// A provider was asked, and began its answer or failed after `took`.
+    fn asked(&self, provider: &str, outcome: AskOutcome, took: Duration);
+    /// A call was charged.
+    fn charged(&self, end: &CallEnd<'_>);
+}
+
+/// Limits nothing and looks at nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unwatched;
+
+impl TokenAllowance for Unwatched {
+    fn take(&self, _: &TokenClaim, _: u64) -> Result<(), AllowanceSpent> {
+        Ok(())
+    }
+    fn correct(&self, _: &TokenClaim, _: u64, _: u64) {}
+}
+
+impl CallObserver for Unwatched {
+    fn asked(&self, _: &str, _: AskOutcome, _: Duration) {}
+    fn charged(&self, _: &CallEnd<'_>) {}
 }

@@ -9,7 +9,9 @@ mod sections;
 mod values;
 
 pub use layers::{ConfigError, Environment, Sources};
-pub use sections::{Auth, Chain, Database, Inference, Log, LogFormat, Server, Settlement, SiteEntry};
+pub use sections::{
+    Auth, Chain, Database, Inference, Limits, Log, LogFormat, Metrics, Server, Settlement, SiteEntry,
+};
 
 use serde::Deserialize;
 
@@ -21,6 +23,10 @@ pub struct Config {
     pub server: Server,
     /// Logs.
     pub log: Log,
+    /// Figures.
+    pub metrics: Metrics,
+    /// Rates.
+    pub limits: Limits,
     /// The database.
     pub database: Database,
     /// Logins and keys.

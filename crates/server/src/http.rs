@@ -11,6 +11,7 @@ pub mod edge;
 pub mod envelope;
 pub mod error;
 pub mod extract;
+pub mod limits;
 pub mod security;
 pub mod serve;
 pub mod stall;

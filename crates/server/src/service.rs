@@ -1,8 +1,11 @@
-//! The process around the routes: time, chance, background work and its health.
+//! The process around the routes: time, chance, rates, figures, background work and its health.
 
 pub mod health;
+pub mod metrics;
+pub mod rates;
 pub mod supervisor;
 pub mod system;
+pub mod watch;
 
 pub use health::Readiness;
 pub use supervisor::Supervisor;

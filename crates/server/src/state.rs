@@ -1,10 +1,10 @@
 //! The use cases, as handlers see them: each asks for the one it needs.
 
-use crate::http::{body::BodyLimits, extract::Proxies};
+use crate::http::{body::BodyLimits, extract::Proxies, limits::Limiter};
 use crate::{
     api::{config::PublicConfig, openai::Calls},
     openapi::Document,
-    service::Readiness,
+    service::{Readiness, metrics::Figures, rates::Places},
 };
 use axum::extract::FromRef;
 use haithe_billing::ports::{Books, Ledger};
@@ -34,6 +34,9 @@ pub struct Services {
     pub public_config: Arc<PublicConfig>,
     pub document: Document,
     pub readiness: Arc<Readiness>,
+    pub limiter: Limiter,
+    pub figures: Arc<Figures>,
+    pub places: Places,
     pub proxies: Proxies,
     pub body_limits: BodyLimits,
     pub calls: Calls,
@@ -55,6 +58,16 @@ impl AppState {
     /// Shares the services.
     pub fn new(services: Services) -> Self {
         Self(Arc::new(services))
+    }
+
+    /// What every request passes.
+    pub fn limiter(&self) -> (&Limiter, &Proxies) {
+        (&self.0.limiter, &self.0.proxies)
+    }
+
+    /// What requests are counted in.
+    pub fn figures(&self) -> &Figures {
+        &self.0.figures
     }
 }
 
@@ -85,6 +98,9 @@ parts! {
     public_config: Arc<PublicConfig>,
     document: Document,
     readiness: Arc<Readiness>,
+    limiter: Limiter,
+    figures: Arc<Figures>,
+    places: Places,
     proxies: Proxies,
     body_limits: BodyLimits,
     calls: Calls,

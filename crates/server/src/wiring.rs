@@ -13,11 +13,18 @@ use crate::{
     Config,
     api::{config::PublicConfig, openai::Calls, router},
     app::Overrides,
-    http::{body::BodyLimits, extract::Proxies},
+    http::{
+        body::BodyLimits,
+        extract::Proxies,
+        limits::{Limiter, RequestQuotas},
+    },
     openapi::Document,
     service::{
         Readiness, Supervisor,
+        metrics::{Figures, Scrape, Sources, serve_metrics},
+        rates::{Places, Rates, TokenQuotas, TokenRates},
         system::{OsRandom, SystemClock, TokioTasks, TokioTimer},
+        watch::Watch,
     },
     state::{AppState, Drain, Services},
 };
@@ -38,11 +45,19 @@ use haithe_sqlite::{
     Db, OpenError, SqliteApiKeyStore, SqliteBooks, SqliteChallengeStore, SqliteDirectory, SqliteLedger,
     SqliteOrgStore, SqliteProjectStore, SqliteSessionStore,
 };
-use std::{sync::Arc, time::Duration};
-use tokio::{sync::Semaphore, time::timeout};
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 
 /// How often what has expired is deleted.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// How often idle rates are forgotten and histograms condensed.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// A part that cannot be used. The text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +68,14 @@ pub enum WiringError {
     /// The database, after it was opened.
     #[error("the database cannot be used")]
     Store(#[from] StoreError),
+    /// The listener for figures.
+    #[error("setting `metrics.address`: cannot listen on {address}: {source}")]
+    Metrics {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
     /// The chain is not what the configuration says.
     #[error("setting `chain`: {0}")]
     Chain(#[from] ConnectError),
@@ -145,12 +168,23 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
     ));
     let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::new(&db));
     let tasks = TokioTasks::default();
+    let figures = Arc::new(Figures::new());
+    let rates = Arc::new(Rates::new(clock.clone()));
+    let places = Places::new(config.limits.concurrent_per_organization);
     let completions = Completions::new(
         offer.catalogue.clone(),
         CompletionPorts {
-            holds: Holds::new(ledger.clone(), chain.gate),
+            holds: Holds::new(ledger.clone(), chain.gate.clone()),
             providers: offer.providers,
             counter: Arc::new(Tiktoken),
+            allowance: Arc::new(TokenRates::new(
+                rates.clone(),
+                TokenQuotas {
+                    project: config.limits.tokens_per_project,
+                    org: config.limits.tokens_per_organization,
+                },
+            )),
+            observer: Arc::new(Watch::new(figures.clone(), config.log.slow)),
             clock: clock.clone(),
             random: random.clone(),
             tasks: Arc::new(tasks.clone()),
@@ -164,6 +198,20 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             },
         },
     );
+    let scrape = Arc::new(Scrape::new(
+        figures.clone(),
+        Sources {
+            ledger: ledger.clone(),
+            index: chain.index.clone(),
+            gate: chain.gate,
+            sender: chain.sender,
+            supervisor: supervisor.clone(),
+            rates: rates.clone(),
+            places: places.clone(),
+            clock: clock.clone(),
+        },
+    ));
+    watch(config, &supervisor, &scrape, &rates).await?;
     let abis = Contract::ALL
         .iter()
         .map(|contract| (contract.name(), contract.abi()))
@@ -211,6 +259,18 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             clock,
             supervisor: supervisor.clone(),
         }),
+        limiter: Limiter::new(
+            rates,
+            RequestQuotas {
+                ip: config.limits.requests_per_address,
+                login: config.limits.logins_per_address,
+                project: config.limits.requests_per_project,
+                org: config.limits.requests_per_organization,
+            },
+            figures.clone(),
+        ),
+        figures,
+        places,
         proxies: Proxies(config.server.trusted_proxies.clone().into()),
         body_limits: BodyLimits {
             bytes: config.server.max_body_bytes,
@@ -227,6 +287,41 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         supervisor,
         db,
     })
+}
+
+/// Forgets idle rates, keeps the histograms small, and lets Prometheus look where it is told.
+async fn watch(
+    config: &Config,
+    supervisor: &Supervisor,
+    scrape: &Arc<Scrape>,
+    rates: &Arc<Rates>,
+) -> Result<(), WiringError> {
+    let (rates, condensed) = (rates.clone(), scrape.clone());
+    supervisor.every("upkeep", UPKEEP_EVERY, move || {
+        rates.sweep();
+        condensed.condense();
+        async { Ok::<(), Infallible>(()) }
+    });
+    let Some(address) = config.metrics.address else {
+        return Ok(());
+    };
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.map_err(|source| WiringError::Metrics { address, source })?;
+    tracing::info!(address = %listener.local_addr().unwrap_or(address), "figures are shown");
+    let listener = Arc::new(Mutex::new(Some(listener)));
+    let scrape = scrape.clone();
+    supervisor.run("metrics", move |stop| {
+        let (listener, scrape) = (listener.clone(), scrape.clone());
+        async move {
+            let first = listener.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let listener = match first {
+                Some(listener) => listener,
+                None => TcpListener::bind(address).await?,
+            };
+            serve_metrics(listener, scrape, stop).await
+        }
+    });
+    Ok(())
 }
 
 fn sweep(

@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use haithe_billing::{
     capture::{Capture, Captured},
     hold::{HoldError, HoldRequest},
-    ledger::Balance,
+    ledger::{Balance, LedgerTotals},
     ports::Ledger,
 };
 use haithe_kernel::{CallId, OrgId, StoreError, Usdt};
@@ -75,6 +75,16 @@ impl Ledger for SqliteLedger {
                 withdrawing: capped(money.withdrawing),
                 onchain: money.facts.onchain(money.chain, self.db.scale()),
             }))
+    }
+
+    async fn totals(&self) -> Result<LedgerTotals, StoreError> {
+        let state = self.money().lock()?;
+        let sum = |of: fn(&memory::OrgMoney) -> i128| capped(state.orgs.values().map(of).sum());
+        Ok(LedgerTotals {
+            holds: state.holds.len(),
+            held: sum(|money| money.held),
+            unsettled: sum(|money| money.unsettled),
+        })
     }
 
     async fn expenditure(&self, org: OrgId) -> Result<Usdt, StoreError> {

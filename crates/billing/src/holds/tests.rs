@@ -138,6 +138,10 @@ async fn a_caller_that_vanishes_while_the_ledger_decides_leaks_nothing() {
     struct Slow(std::sync::Mutex<Vec<CallId>>);
     #[async_trait::async_trait]
     impl Ledger for Slow {
+        async fn totals(&self) -> Result<crate::ledger::LedgerTotals, StoreError> {
+            unreachable!("holds do not ask for totals")
+        }
+
         async fn hold(&self, _: HoldRequest) -> Result<Usdt, HoldError> {
             pending().await
         }

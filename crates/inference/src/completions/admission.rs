@@ -6,9 +6,10 @@
 
 use super::{Caller, Completions};
 use crate::{
-    call::{Account, Call},
+    call::{Account, Call, Spans, TokensTaken},
     catalogue::Model,
     error::CompletionError,
+    ports::TokenClaim,
     price::{Bound, ProjectFee, Quote},
     request::ChatRequest,
     tokens,
@@ -31,6 +32,14 @@ impl Completions {
         let id = self.new_id(started_at);
         let quote = quote(caller, &model);
         let bound = self.stated_bound(&request, &model).await?;
+        let claim = TokenClaim {
+            api_key: caller.api_key.as_ref().map(|key| (key.id, key.tokens_per_minute)),
+            project: caller.context.project.id,
+            org: caller.context.payer.id,
+        };
+        let allowance = Arc::clone(&self.ports.allowance);
+        let allowed = TokensTaken::take(allowance, claim, estimate(&request))?;
+        let asked_at = self.ports.clock.now();
         let ask = |bound: Bound| HoldRequest {
             call: id,
             org: caller.context.payer.id,
@@ -57,10 +66,16 @@ impl Completions {
                 (self.ports.holds.hold(ask(bound)).await?, bound)
             }
         };
+        let hold_took = self.ports.clock.now().since(asked_at);
         let output = quote.affordable_output(hold.amount(), bound);
         Ok(Box::new(Call {
             id,
             hold,
+            allowed,
+            spans: Spans {
+                hold: hold_took,
+                ..Spans::default()
+            },
             account: Account {
                 project: caller.context.project.id,
                 wallet: caller.wallet,
@@ -129,6 +144,14 @@ impl Completions {
         let [random @ .., _, _, _, _, _, _] = self.ports.random.bytes16();
         CallId(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
     }
+}
+
+/// What a call will use of a minute's tokens, roughly: a token is about four bytes, and the answer is
+/// as long as the caller allows. An answer without a bound counts when its length is known.
+fn estimate(request: &ChatRequest) -> u64 {
+    let input = u64::try_from(request.body().len() / 4).unwrap_or(u64::MAX);
+    let output = request.max_output().unwrap_or(0);
+    input.saturating_add(output.saturating_mul(u64::from(request.choices())))
 }
 
 /// The model's price, and the project's when it is another organization's.

@@ -12,7 +12,7 @@ use crate::{
     error::CompletionError,
     fault::Fault,
     meter::{Chunk, Document, Meter},
-    ports::{ChatModel, UpstreamAnswer, UpstreamError, UpstreamRequest},
+    ports::{AskOutcome, ChatModel, UpstreamAnswer, UpstreamError, UpstreamRequest},
     routing::{Breaker, Pass, RetryPolicy, retry::Tried},
     stream::{MeteredStream, Upstream},
 };
@@ -147,7 +147,17 @@ async fn ask(
         request_id: call.id.to_string(),
     };
     let streamed = call.request.stream();
-    let error = match (candidate.provider.send(request).await, streamed) {
+    let asked_at = call.tools.clock.now();
+    let answer = candidate.provider.send(request).await;
+    let took = call.tools.clock.now().since(asked_at);
+    call.spans.upstream += took;
+    let outcome = answer
+        .as_ref()
+        .map_or_else(AskOutcome::from, |_| AskOutcome::Answered);
+    call.tools
+        .observer
+        .asked(&candidate.model.provider, outcome, took);
+    let error = match (answer, streamed) {
         (Ok(UpstreamAnswer::Json(body)), false) => match read(body) {
             Ok((document, meter)) => {
                 pass.complete();

@@ -2,7 +2,7 @@
 
 use super::{auth, config, me, models, openai, orgs, projects, receipts};
 use crate::{
-    http::{ApiError, cors, edge::Edge},
+    http::{ApiError, cors, edge::Edge, limits},
     openapi,
     service::health,
     state::AppState,
@@ -41,6 +41,7 @@ fn router(state: AppState, deadline: Duration) -> Router {
         .merge(models)
         .fallback(async || ApiError::of_status(StatusCode::NOT_FOUND))
         .method_not_allowed_fallback(async || ApiError::of_status(StatusCode::METHOD_NOT_ALLOWED))
+        .layer(middleware::from_fn_with_state(state.clone(), limits::at_the_door))
         .with_state(state)
 }
 

@@ -2,10 +2,15 @@
 
 use super::{config::PublicConfig, openai::Calls, router};
 use crate::{
-    http::{body::BodyLimits, extract::Proxies},
+    http::{
+        body::BodyLimits,
+        extract::Proxies,
+        limits::{Limiter, RequestQuotas},
+    },
     openapi::Document,
     service::{
         Readiness, Supervisor,
+        rates::{Places, Rates},
         system::{TokioTasks, TokioTimer},
     },
     state::{AppState, Drain, Services},
@@ -24,7 +29,7 @@ use haithe_identity::{
 };
 use haithe_inference::{
     Catalogue, CatalogueFile, CompletionPorts, CompletionSettings, Completions,
-    ports::{ChatModel, MockTokenCounter},
+    ports::{ChatModel, MockTokenCounter, Unwatched},
     request::RequestLimits,
 };
 use haithe_kernel::{
@@ -73,6 +78,7 @@ pub(crate) struct Mocks {
     pub models: HashMap<String, Arc<dyn ChatModel>>,
     pub deadline: Duration,
     pub body_bytes: usize,
+    pub quotas: RequestQuotas,
 }
 
 impl Default for Mocks {
@@ -93,6 +99,7 @@ impl Default for Mocks {
             models: HashMap::new(),
             deadline: Duration::from_secs(5),
             body_bytes: 4096,
+            quotas: RequestQuotas::default(),
         }
     }
 }
@@ -277,6 +284,8 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
             holds: Holds::new(ledger.clone(), gate),
             providers: mocks.models,
             counter: Arc::new(counter),
+            allowance: Arc::new(Unwatched),
+            observer: Arc::new(Unwatched),
             clock: clock.clone(),
             random: random.clone(),
             tasks: Arc::new(TokioTasks::default()),
@@ -332,9 +341,12 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         readiness: Arc::new(Readiness {
             database: Box::new(|| true),
             index: Arc::new(MockChainIndex::new()),
-            clock,
+            clock: clock.clone(),
             supervisor: Supervisor::default(),
         }),
+        limiter: Limiter::new(Arc::new(Rates::new(clock.clone())), mocks.quotas, Arc::default()),
+        figures: Arc::default(),
+        places: Places::default(),
         proxies: Proxies::default(),
         body_limits: BodyLimits {
             bytes: mocks.body_bytes,

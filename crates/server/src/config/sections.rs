@@ -59,6 +59,38 @@ impl Server {
 pub struct Log {
     pub format: LogFormat,
     pub filter: String,
+    #[serde(rename = "slow_milliseconds", deserialize_with = "values::milliseconds")]
+    pub slow: Duration,
+}
+
+/// `[metrics]`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every setting")]
+pub struct Metrics {
+    #[serde(deserialize_with = "values::optional_socket")]
+    pub address: Option<SocketAddr>,
+}
+
+/// `[limits]`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every setting")]
+pub struct Limits {
+    #[serde(deserialize_with = "values::within::<0, 1_000_000_000, _, _>")]
+    pub requests_per_address: u32,
+    #[serde(deserialize_with = "values::within::<0, 1_000_000_000, _, _>")]
+    pub logins_per_address: u32,
+    #[serde(deserialize_with = "values::within::<0, 1_000_000_000, _, _>")]
+    pub requests_per_project: u32,
+    #[serde(deserialize_with = "values::within::<0, 1_000_000_000, _, _>")]
+    pub requests_per_organization: u32,
+    #[serde(deserialize_with = "values::within::<0, 4_000_000_000, _, _>")]
+    pub tokens_per_project: u32,
+    #[serde(deserialize_with = "values::within::<0, 4_000_000_000, _, _>")]
+    pub tokens_per_organization: u32,
+    #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
+    pub concurrent_per_organization: usize,
 }
 
 /// How a log line is written.

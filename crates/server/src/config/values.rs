@@ -3,7 +3,11 @@
 use haithe_kernel::{Decimals, Usdt, WalletAddress};
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::Error};
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 use url::Url;
 
 fn text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
@@ -59,6 +63,17 @@ pub(super) fn sqlite_file<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf,
 /// Milliseconds, ten to a minute.
 pub(super) fn milliseconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     number(from, 10, 60_000).map(Duration::from_millis)
+}
+
+/// An address to listen on, or nothing.
+pub(super) fn optional_socket<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = text(from)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse()
+        .map(Some)
+        .map_err(|_| D::Error::custom("must be an address and a port such as 127.0.0.1:9090, or empty"))
 }
 
 /// At least 32 bytes (RFC 7518 §3.2).

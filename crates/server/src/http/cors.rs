@@ -35,6 +35,10 @@ pub fn layer<'a>(origins: impl Iterator<Item = &'a str>) -> CorsLayer {
             HeaderName::from_static("x-haithe-cost"),
             HeaderName::from_static("x-haithe-cost-limit"),
             super::envelope::X_TOTAL_COUNT,
+            HeaderName::from_static("idempotency-replayed"),
+            HeaderName::from_static("x-ratelimit-limit-requests"),
+            HeaderName::from_static("x-ratelimit-remaining-requests"),
+            HeaderName::from_static("x-ratelimit-reset-requests"),
         ])
         .max_age(Duration::from_secs(3600))
 }

@@ -24,6 +24,8 @@ use tower::Service;
 use uuid::Uuid;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Answers of an API load nothing and are framed by nobody.
+const API_CSP: &str = "default-src 'none'; frame-ancestors 'none'";
 const LONGEST_REQUEST_ID: usize = 64;
 
 /// A request's name: the caller's own where it is short and plain, else a fresh one.
@@ -134,6 +136,11 @@ fn finish(mut response: Response, method: &Method, path: &str, id: &RequestId) -
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     );
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    // Nothing here is meant to be shown in a frame; pages bring a policy of their own.
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static(API_CSP));
     headers
         .entry(header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
@@ -159,6 +166,9 @@ fn fail(response: &mut Response, error: &ApiError, dialect: Dialect, id: &Reques
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(seconds) = error.retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some((quota, standing)) = error.rate {
+        super::limits::tell(headers, quota, standing);
     }
     if error.status == http::StatusCode::UNAUTHORIZED {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

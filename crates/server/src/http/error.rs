@@ -1,5 +1,6 @@
 //! A failure on its way to a caller: the one table from kind to status.
 
+use crate::service::rates::{Quota, Standing};
 use axum::{
     body::Body,
     response::{IntoResponse, Response},
@@ -27,6 +28,8 @@ pub struct Details {
     pub(crate) message: String,
     /// The parameter at fault.
     pub(crate) param: Option<String>,
+    /// The rate that is used up, for its headers.
+    pub(crate) rate: Option<(Quota, Standing)>,
     /// Seconds.
     pub(crate) retry_after: Option<u64>,
     /// For the log only.
@@ -66,6 +69,7 @@ impl ApiError {
             code: Cow::Borrowed(code),
             message: message.into(),
             param: None,
+            rate: None,
             retry_after: None,
             cause: None,
         }))
@@ -154,6 +158,7 @@ impl<F: Failure> From<F> for ApiError {
             code: Cow::Borrowed(failure.code()),
             message: failure.to_string(),
             param: None,
+            rate: None,
             retry_after: failure.retry_after(),
             cause: Some(Box::new(failure)),
         }))

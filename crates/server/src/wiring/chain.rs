@@ -6,7 +6,7 @@ mod tasks;
 use super::WiringError;
 use crate::{
     Config,
-    service::{Supervisor, supervisor::describe},
+    service::{Supervisor, metrics::SenderFigures, supervisor::describe},
 };
 use haithe_billing::{
     batch::SealPolicy,
@@ -19,7 +19,7 @@ use haithe_billing::{
 };
 use haithe_evm::{
     ChainClient, ConnectError, DeployBudget, EvmChainReader, EvmConfig, EvmContractWallets, EvmOrgDeployer,
-    EvmSettler, GWEI, Lane, Node, RpcLimits, SendPolicy, Sender, ServerKey,
+    EvmSettler, GWEI, Lane, Node, RpcLimits, SendPolicy, Sender, SenderHandle, ServerKey,
 };
 use haithe_identity::ports::ContractWallets;
 use haithe_kernel::{Clock, WalletAddress};
@@ -50,6 +50,8 @@ pub(super) struct Chain {
     pub wallets: Arc<dyn ContractWallets>,
     pub index: Arc<dyn ChainIndex>,
     pub gate: Arc<SettlementGate>,
+    /// How the sender of transactions does.
+    pub sender: Box<dyn Fn() -> SenderFigures + Send + Sync>,
     /// The payment token, once the chain has said.
     pub token: Arc<OnceLock<WalletAddress>>,
 }
@@ -104,6 +106,7 @@ impl Chain {
 
         let sender = sender(config, &client, key, &outbox, clock);
         let handle = sender.handle();
+        let watched = handle.clone();
         let sender = Arc::new(Mutex::new(Some(sender)));
         supervisor.run("sender", move |stop| send(sender.clone(), stop));
 
@@ -144,6 +147,7 @@ impl Chain {
             wallets: Arc::new(EvmContractWallets::new(client)),
             index,
             gate,
+            sender: Box::new(move || sender_figures(&watched)),
             token,
         })
     }
@@ -165,6 +169,17 @@ pub(crate) fn evm_config(config: &Config) -> EvmConfig {
             timeout: chain.rpc_timeout,
             ..RpcLimits::default()
         },
+    }
+}
+
+fn sender_figures(sender: &SenderHandle) -> SenderFigures {
+    let health = sender.health();
+    SenderFigures {
+        queued: health.queued,
+        in_flight: health.in_flight,
+        mined: health.mined,
+        alarms: health.alarms.len(),
+        halted: health.halted,
     }
 }
 

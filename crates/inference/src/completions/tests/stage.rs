@@ -4,7 +4,7 @@ use crate::{
     catalogue::{Catalogue, CatalogueFile},
     completions::{Answer, Caller, CompletionPorts, CompletionSettings, Completions},
     error::CompletionError,
-    ports::{ChatModel, MockTokenCounter, UpstreamAnswer, UpstreamError, UpstreamRequest},
+    ports::{ChatModel, MockTokenCounter, Unwatched, UpstreamAnswer, UpstreamError, UpstreamRequest},
     request::RequestLimits,
 };
 use async_trait::async_trait;
@@ -15,7 +15,7 @@ use haithe_billing::{
     gate::SettlementGate,
     hold::{HoldError, HoldRequest},
     holds::Holds,
-    ledger::Balance,
+    ledger::{Balance, LedgerTotals},
     ports::Ledger,
 };
 use haithe_identity::api_key::{ApiKey, ApiKeyId, KeyHash, KeyScope};
@@ -159,6 +159,10 @@ pub struct FakeLedger {
 
 #[async_trait]
 impl Ledger for FakeLedger {
+    async fn totals(&self) -> Result<LedgerTotals, StoreError> {
+        unreachable!("calls do not ask for totals")
+    }
+
     async fn hold(&self, request: HoldRequest) -> Result<Usdt, HoldError> {
         self.asked.lock().unwrap().push(request.clone());
         let mut held = self.held.lock().unwrap();
@@ -291,6 +295,8 @@ pub fn stage_with(
             .map(|name| (name.to_owned(), provider.clone() as Arc<dyn ChatModel>))
             .into(),
         counter: Arc::new(counter),
+        allowance: Arc::new(Unwatched),
+        observer: Arc::new(Unwatched),
         clock: clock.clone(),
         random: Arc::new(random),
         tasks: Arc::new(TokioTasks),

@@ -8,6 +8,7 @@ use crate::{
         extract::{ApiCaller, Client, Proxies},
         security::Event,
     },
+    service::rates::Places,
     state::Drain,
 };
 use axum::{
@@ -76,6 +77,7 @@ pub async fn create(
     State(completions): State<Arc<Completions>>,
     State(limits): State<BodyLimits>,
     State(calls): State<Calls>,
+    State(places): State<Places>,
     State(drain): State<Drain>,
     State(proxies): State<Proxies>,
     caller: ApiCaller,
@@ -85,6 +87,7 @@ pub async fn create(
     expect_json(&parts.headers)?;
     let body = limits.read(&parts.headers, body).await?;
     let place = calls.0.try_acquire_owned().map_err(|_| overloaded())?;
+    let own = places.take(caller.context.payer.id).ok_or_else(crowded)?;
     let caller = Caller::from(caller);
     let key = caller.api_key.clone();
     let decimals = completions.decimals();
@@ -104,7 +107,7 @@ pub async fn create(
             Ok(response)
         }
         Answer::Stream { call, most, events } => {
-            let body = Body::from_stream(Events::new(events, drain, place));
+            let body = Body::from_stream(Events::new(events, drain, (place, own)));
             let mut response = answer(call, "text/event-stream; charset=utf-8", body);
             say_cost(&mut response, X_HAITHE_COST_LIMIT, most, decimals);
             // Proxies in front must pass every event on at once.
@@ -133,6 +136,17 @@ fn say_cost(response: &mut Response, name: HeaderName, cost: Usdt, decimals: Dec
     if let Ok(cost) = HeaderValue::try_from(cost.to_wire(decimals).to_string()) {
         response.headers_mut().insert(name, cost);
     }
+}
+
+fn crowded() -> ApiError {
+    let mut error = ApiError::transport(
+        StatusCode::TOO_MANY_REQUESTS,
+        "rate_limited",
+        "too many calls of this organization are under way; try again when one has ended",
+    );
+    error.kind = "requests".into();
+    error.retry_after = Some(1);
+    error
 }
 
 fn overloaded() -> ApiError {

@@ -1,6 +1,6 @@
 //! A stream of events as a body that a stop of the service can end.
 
-use crate::state::Drain;
+use crate::{service::rates::Place, state::Drain};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream::BoxStream};
 use haithe_inference::ErrorObject;
@@ -28,17 +28,20 @@ impl Failure for Stopping {
     }
 }
 
+/// A place among all calls, and one among the organization's.
+pub type Occupied = (OwnedSemaphorePermit, Place);
+
 /// Passes events on, each as its own write, until they end or the service's patience does; then the
 /// last event says so, the provider is stopped, and what was generated is charged.
 pub struct Events {
-    /// `None` once ended. Dropping them is what stops the provider.
-    open: Option<(BoxStream<'static, Bytes>, OwnedSemaphorePermit)>,
+    /// `None` once ended. Dropping them is what stops the provider, and gives the places back.
+    open: Option<(BoxStream<'static, Bytes>, Occupied)>,
     drained: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl Events {
     /// Over `events`, occupying `place`.
-    pub fn new(events: BoxStream<'static, Bytes>, drain: Drain, place: OwnedSemaphorePermit) -> Self {
+    pub fn new(events: BoxStream<'static, Bytes>, drain: Drain, place: Occupied) -> Self {
         Self {
             open: Some((events, place)),
             drained: Box::pin(drain.0.cancelled_owned()),
@@ -71,11 +74,14 @@ impl Stream for Events {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::rates::Places;
+    use haithe_kernel::OrgId;
     use std::sync::Arc;
     use tokio::sync::Semaphore;
 
-    async fn place(places: &Arc<Semaphore>) -> OwnedSemaphorePermit {
-        places.clone().acquire_owned().await.unwrap()
+    async fn place(places: &Arc<Semaphore>) -> Occupied {
+        let own = Places::new(0).take(OrgId(1)).unwrap();
+        (places.clone().acquire_owned().await.unwrap(), own)
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! A caller of inference: a session or an API key, with the context it acts in.
 
 use super::{Client, Proxies, auth::bearer};
-use crate::http::{ApiError, security::Event};
+use crate::http::{ApiError, limits::Limiter, security::Event};
 use axum::extract::{FromRef, FromRequestParts};
 use haithe_identity::{
     AuthError, Authenticator, Credential, Principal, api_key::RouteFamily, authenticator::is_key,
@@ -115,6 +115,7 @@ where
     Arc<Authenticator>: FromRef<S>,
     Arc<Contexts>: FromRef<S>,
     Proxies: FromRef<S>,
+    Limiter: FromRef<S>,
 {
     type Rejection = ApiError;
 
@@ -130,10 +131,9 @@ where
                 .because("the organization or project")
                 .log();
         }
-        Ok(Self {
-            context: resolved?,
-            principal,
-        })
+        let context = resolved?;
+        Limiter::from_ref(state).call(parts, &principal, &context)?;
+        Ok(Self { principal, context })
     }
 }
 

@@ -12,7 +12,7 @@ pub struct Proxies(pub Arc<[IpNet]>);
 
 impl Proxies {
     /// The client's address: the nearest hop that is not a trusted proxy.
-    fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let trusted = |ip: IpAddr| self.0.iter().any(|network| network.contains(&ip));
         let mut client = peer.to_canonical();
         let lines = headers.get_all("x-forwarded-for").iter().rev();

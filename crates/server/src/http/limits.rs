@@ -1,0 +1,213 @@
+//! Rates at the door: by address for every request, by key, project and organization for calls.
+//!
+//! An address is looked at before anything else is done for it. The others are known once the caller
+//! is, so [`ApiCaller`](super::extract::ApiCaller) asks for them; nothing is set aside before that.
+//! Calls are told where their tightest quota stands in OpenAI's headers.
+
+use super::{ApiError, extract::Proxies, serve::Peer};
+use crate::{
+    service::{
+        metrics::Figures,
+        rates::{Exhausted, Quota, Rates, Standing, Subject},
+    },
+    state::AppState,
+};
+use axum::{
+    extract::{MatchedPath, Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use haithe_identity::{Credential, Principal};
+use haithe_orgs::ports::CallContext;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
+use std::{
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
+
+/// Requests per minute; 0 is no limit. Keys have theirs in their row.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RequestQuotas {
+    /// Of an address.
+    pub ip: u32,
+    /// Of an address, at what needs no credential and costs us work.
+    pub login: u32,
+    /// Of a project.
+    pub project: u32,
+    /// Of an organization.
+    pub org: u32,
+}
+
+/// What the limits need.
+#[derive(Clone)]
+pub struct Limiter {
+    rates: Arc<Rates>,
+    quotas: RequestQuotas,
+    figures: Arc<Figures>,
+}
+
+impl Limiter {
+    /// Counts in `rates`, and refusals in `figures`.
+    pub const fn new(rates: Arc<Rates>, quotas: RequestQuotas, figures: Arc<Figures>) -> Self {
+        Self {
+            rates,
+            quotas,
+            figures,
+        }
+    }
+
+    /// A request of this address to this path.
+    fn address(&self, parts: &Parts, proxies: &Proxies) -> Result<(), ApiError> {
+        let Some(peer) = parts.extensions.get::<Peer>() else {
+            return Ok(());
+        };
+        let path = parts.uri.path();
+        if path.starts_with("/health") {
+            return Ok(());
+        }
+        let ip = proxies.client(peer.0.ip(), &parts.headers);
+        let quota = |subject, per_minute| Quota { subject, per_minute };
+        let all = quota(Subject::ip(ip), self.quotas.ip);
+        let login = quota(Subject::login(ip), self.quotas.login);
+        let quotas: &[Quota] = if path.starts_with("/api/v1/auth/") {
+            &[login, all]
+        } else {
+            &[all]
+        };
+        self.rates
+            .take(quotas, 1)
+            .map(|_| ())
+            .map_err(|spent| self.refuse(spent))
+    }
+
+    /// A call of this caller in this context.
+    ///
+    /// # Errors
+    /// 429 when the key, the project or the organization has used its minute up.
+    pub fn call(&self, parts: &Parts, principal: &Principal, context: &CallContext) -> Result<(), ApiError> {
+        let quota = |subject, per_minute| Quota { subject, per_minute };
+        let project = quota(Subject::Project(context.project.id), self.quotas.project);
+        let org = quota(Subject::Org(context.payer.id), self.quotas.org);
+        let taken = match &principal.credential {
+            Credential::ApiKey(key) => {
+                let key = quota(Subject::Key(key.id), key.requests_per_minute.unwrap_or(0));
+                self.rates.take(&[key, project, org], 1)
+            }
+            Credential::Session(_) => self.rates.take(&[project, org], 1),
+        };
+        match taken {
+            Ok(None) => Ok(()),
+            Ok(Some((quota, standing))) => {
+                if let Some(slot) = parts.extensions.get::<Slot>() {
+                    // The slot is the request's own: it is empty.
+                    let _ = slot.0.set((quota, standing));
+                }
+                Ok(())
+            }
+            Err(spent) => Err(self.refuse(spent)),
+        }
+    }
+
+    fn refuse(&self, spent: Exhausted) -> ApiError {
+        let Quota { subject, per_minute } = spent.quota;
+        self.figures.rate_limited(subject.dimension());
+        let mut error = ApiError::transport(
+            StatusCode::TOO_MANY_REQUESTS,
+            "rate_limited",
+            format!(
+                "the limit of {per_minute} requests a minute is reached ({}); try again in {} s",
+                subject.dimension(),
+                spent.retry_after
+            ),
+        );
+        error.kind = "requests".into();
+        error.retry_after = Some(spent.retry_after);
+        error.rate = Some((spent.quota, spent.standing));
+        error
+    }
+}
+
+/// Where the extractor leaves what the headers shall say.
+#[derive(Debug, Clone, Default)]
+struct Slot(Arc<OnceLock<(Quota, Standing)>>);
+
+/// Around every route: counts requests, limits addresses, and adds the headers of calls.
+pub async fn at_the_door(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let method = known(request.method());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = limited(&state, request, next).await;
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let status = response.status().as_u16();
+    state.figures().answered(method, route, status, began.elapsed());
+    response
+}
+
+/// The method's name, from a bounded set.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+async fn limited(state: &AppState, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let (limiter, proxies) = state.limiter();
+    if let Err(refused) = limiter.address(&parts, proxies) {
+        return refused.into_response();
+    }
+    if !parts.uri.path().starts_with("/api/v1beta/") {
+        return next.run(Request::from_parts(parts, body)).await;
+    }
+    let slot = Slot::default();
+    parts.extensions.insert(slot.clone());
+    let mut response = next.run(Request::from_parts(parts, body)).await;
+    if let Some((quota, standing)) = slot.0.get() {
+        tell(response.headers_mut(), *quota, *standing);
+    }
+    response
+}
+
+/// OpenAI's headers (API reference, "Rate limits").
+pub fn tell(headers: &mut HeaderMap, quota: Quota, standing: Standing) {
+    for (name, value) in [
+        ("x-ratelimit-limit-requests", u64::from(quota.per_minute)),
+        ("x-ratelimit-remaining-requests", standing.left),
+    ] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from(value));
+    }
+    if let Ok(reset) = HeaderValue::try_from(span(standing.full_in)) {
+        headers.insert(HeaderName::from_static("x-ratelimit-reset-requests"), reset);
+    }
+    headers
+        .entry(header::VARY)
+        .or_insert(HeaderValue::from_static("authorization"));
+}
+
+/// A span as OpenAI writes it: `250ms`, `1s`, `6m0s`.
+fn span(span: Duration) -> String {
+    match span.as_secs() {
+        0 => format!("{}ms", span.as_millis()),
+        seconds @ 1..60 => format!("{seconds}s"),
+        seconds => format!("{}m{}s", seconds / 60, seconds % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_written_as_openai_writes_them() {
+        assert_eq!(span(Duration::from_millis(250)), "250ms");
+        assert_eq!(span(Duration::from_secs(59)), "59s");
+        assert_eq!(span(Duration::from_secs(360)), "6m0s");
+    }
+}

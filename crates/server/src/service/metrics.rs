@@ -1,0 +1,116 @@
+//! Figures for Prometheus: what is counted, and how it is shown.
+//!
+//! Every service has its own registry, so that two in one process do not mix. Handles are made once
+//! and kept: counting costs an addition, not a look-up by name. Labels come from bounded sets only:
+//! route templates, statuses, providers and models of the catalogue.
+
+mod figures;
+mod process;
+mod scrape;
+mod serve;
+
+pub use figures::{CallFigures, Figures};
+pub use scrape::{Scrape, SenderFigures, Sources};
+pub use serve::serve_metrics;
+
+/// Every figure: its name, its kind, and what it says. `docs/OPERATIONS.md` prints it.
+pub const CATALOGUE: &[(&str, &str, &str)] = &[
+    (
+        "haithe_requests_total",
+        "counter",
+        "Requests, by method, route and status",
+    ),
+    (
+        "haithe_request_seconds",
+        "histogram",
+        "Time to the head of the answer, by method and route",
+    ),
+    (
+        "haithe_rate_limited_total",
+        "counter",
+        "Requests refused for their rate, by whose it was",
+    ),
+    (
+        "haithe_calls_total",
+        "counter",
+        "Charged calls, by model, provider, outcome and whether streamed",
+    ),
+    (
+        "haithe_call_seconds",
+        "histogram",
+        "Calls from admission to their charge on disk, by whether streamed",
+    ),
+    (
+        "haithe_gateway_seconds",
+        "histogram",
+        "Of a JSON call, what is ours: all but the provider's time",
+    ),
+    ("haithe_hold_seconds", "histogram", "Setting a call's money aside"),
+    ("haithe_capture_seconds", "histogram", "Writing a call's charge"),
+    (
+        "haithe_upstream_total",
+        "counter",
+        "Attempts at providers, by provider and outcome",
+    ),
+    (
+        "haithe_upstream_seconds",
+        "histogram",
+        "Until a provider begins its answer, by provider",
+    ),
+    (
+        "haithe_tokens_total",
+        "counter",
+        "Tokens, by model and kind (input, cached, output, reasoning)",
+    ),
+    ("haithe_charged_nano_usdt_total", "counter", "Money charged"),
+    (
+        "haithe_lost_nano_usdt_total",
+        "counter",
+        "What calls cost beyond what their payers had",
+    ),
+    ("haithe_calls_under_way", "gauge", "Calls under way"),
+    ("haithe_holds", "gauge", "Open holds"),
+    ("haithe_held_nano_usdt", "gauge", "Money set aside by open holds"),
+    ("haithe_unsettled_nano_usdt", "gauge", "Charged and not settled"),
+    ("haithe_index_block", "gauge", "The last indexed block"),
+    (
+        "haithe_index_lag_seconds",
+        "gauge",
+        "Age of the last indexed block",
+    ),
+    (
+        "haithe_settlement_lag_seconds",
+        "gauge",
+        "Age of the oldest charge that waits for settlement",
+    ),
+    (
+        "haithe_sender_transactions",
+        "gauge",
+        "Our transactions, by state (queued, in_flight, mined)",
+    ),
+    (
+        "haithe_sender_alarms",
+        "gauge",
+        "What about the sender needs a person",
+    ),
+    ("haithe_sender_halted", "gauge", "1 when nothing is sent any more"),
+    (
+        "haithe_task_up",
+        "gauge",
+        "1 for a background task at work, by task",
+    ),
+    (
+        "haithe_task_restarts",
+        "gauge",
+        "How often a background task was restarted, by task",
+    ),
+    (
+        "haithe_rate_subjects",
+        "gauge",
+        "Addresses, keys, projects and organizations whose rates are remembered",
+    ),
+    ("process_resident_memory_bytes", "gauge", "Memory in use"),
+    ("process_cpu_seconds_total", "counter", "Processor time used"),
+    ("process_open_fds", "gauge", "Open files and sockets"),
+    ("process_threads", "gauge", "Threads"),
+];

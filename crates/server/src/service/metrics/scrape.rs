@@ -1,0 +1,135 @@
+//! What is looked up when somebody asks: levels rather than events.
+
+use super::{Figures, process::Process};
+use crate::service::{
+    Supervisor,
+    rates::{Places, Rates},
+    supervisor::TaskState,
+};
+use haithe_billing::{
+    gate::SettlementGate,
+    ports::{ChainIndex, Ledger},
+};
+use haithe_kernel::{Clock, Usdt};
+use metrics::Label;
+use std::sync::Arc;
+
+/// The sender of transactions, as figures.
+#[derive(Debug, Clone, Copy, Default)]
+#[expect(missing_docs, reason = "as in the adapter's SenderHealth")]
+pub struct SenderFigures {
+    pub queued: usize,
+    pub in_flight: usize,
+    pub mined: usize,
+    pub alarms: usize,
+    pub halted: bool,
+}
+
+/// Where levels are looked up.
+pub struct Sources {
+    /// Money.
+    pub ledger: Arc<dyn Ledger>,
+    /// The chain's index.
+    pub index: Arc<dyn ChainIndex>,
+    /// Lags.
+    pub gate: Arc<SettlementGate>,
+    /// The sender of transactions.
+    pub sender: Box<dyn Fn() -> SenderFigures + Send + Sync>,
+    /// Background tasks.
+    pub supervisor: Supervisor,
+    /// Rates.
+    pub rates: Arc<Rates>,
+    /// Calls under way.
+    pub places: Places,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Renders all figures.
+pub struct Scrape {
+    figures: Arc<Figures>,
+    sources: Sources,
+}
+
+/// Figures are for looking at: a gauge may round what the ledger knows exactly.
+#[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
+fn gauge_of(number: i64) -> f64 {
+    number as f64
+}
+
+fn count(number: usize) -> f64 {
+    gauge_of(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+impl Scrape {
+    /// Over `figures`, and levels looked up in `sources`.
+    pub const fn new(figures: Arc<Figures>, sources: Sources) -> Self {
+        Self { figures, sources }
+    }
+
+    /// Prometheus' text format (version 0.0.4). What cannot be looked up keeps its last value.
+    pub async fn render(&self) -> String {
+        self.look().await;
+        let handle = self.figures.handle();
+        handle.run_upkeep();
+        handle.render()
+    }
+
+    /// Histograms hold every observation until somebody asks or this is called.
+    pub fn condense(&self) {
+        self.figures.handle().run_upkeep();
+    }
+
+    async fn look(&self) {
+        let set = |name, value| self.figures.gauge(name, Vec::new()).set(value);
+        let money = |amount: Usdt| gauge_of(amount.nano());
+        if let Ok(totals) = self.sources.ledger.totals().await {
+            set("haithe_holds", count(totals.holds));
+            set("haithe_held_nano_usdt", money(totals.held));
+            set("haithe_unsettled_nano_usdt", money(totals.unsettled));
+        }
+        set("haithe_calls_under_way", count(self.sources.places.under_way()));
+        if let Ok(Some(block)) = self.sources.index.checkpoint().await {
+            let lag = self.sources.clock.now().since(block.time);
+            set(
+                "haithe_index_block",
+                gauge_of(i64::try_from(block.number).unwrap_or(i64::MAX)),
+            );
+            set("haithe_index_lag_seconds", lag.as_secs_f64());
+        }
+        let lag = self.sources.gate.lag();
+        set("haithe_settlement_lag_seconds", lag.settlement.as_secs_f64());
+        let sender = (self.sources.sender)();
+        for (state, number) in [
+            ("queued", sender.queued),
+            ("in_flight", sender.in_flight),
+            ("mined", sender.mined),
+        ] {
+            let labels = vec![Label::from_static_parts("state", state)];
+            self.figures
+                .gauge("haithe_sender_transactions", labels)
+                .set(count(number));
+        }
+        set("haithe_sender_alarms", count(sender.alarms));
+        set("haithe_sender_halted", f64::from(u8::from(sender.halted)));
+        for (task, health) in self.sources.supervisor.health() {
+            let labels = || vec![Label::from_static_parts("task", task)];
+            let up = health.state == TaskState::Running;
+            self.figures
+                .gauge("haithe_task_up", labels())
+                .set(f64::from(u8::from(up)));
+            let restarts = i64::try_from(health.restarts).unwrap_or(i64::MAX);
+            self.figures
+                .gauge("haithe_task_restarts", labels())
+                .set(gauge_of(restarts));
+        }
+        set("haithe_rate_subjects", count(self.sources.rates.remembered()));
+        let process = Process::look();
+        let large = |number: u64| gauge_of(i64::try_from(number).unwrap_or(i64::MAX));
+        set("process_resident_memory_bytes", large(process.resident_bytes));
+        set("process_open_fds", large(process.open_fds));
+        set("process_threads", large(process.threads));
+        self.figures
+            .shown("process_cpu_seconds_total", process.cpu_seconds);
+    }
+}

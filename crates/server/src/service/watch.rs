@@ -1,0 +1,80 @@
+//! Watches calls: counts them, and says which were slow and where their time went.
+
+use super::metrics::{CallFigures, Figures};
+use haithe_billing::capture::CallOutcome;
+use haithe_inference::ports::{AskOutcome, CallEnd, CallObserver};
+use haithe_kernel::Usdt;
+use std::{sync::Arc, time::Duration};
+
+/// [`CallObserver`] for figures and the performance log.
+#[derive(Debug)]
+pub struct Watch {
+    figures: Arc<Figures>,
+    /// A call whose own part (all but the provider's) takes this long is slow.
+    slow: Duration,
+}
+
+impl Watch {
+    /// Counts in `figures`.
+    pub const fn new(figures: Arc<Figures>, slow: Duration) -> Self {
+        Self { figures, slow }
+    }
+}
+
+/// Nano-USDT that a counter can hold: charges are never negative.
+fn nano(amount: Usdt) -> u64 {
+    u64::try_from(amount.nano()).unwrap_or(0)
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+const fn word(outcome: CallOutcome) -> &'static str {
+    match outcome {
+        CallOutcome::Complete => "complete",
+        CallOutcome::Partial => "partial",
+        CallOutcome::Aborted => "aborted",
+    }
+}
+
+impl CallObserver for Watch {
+    fn asked(&self, provider: &str, outcome: AskOutcome, took: Duration) {
+        self.figures.asked(provider, outcome.as_str(), took);
+    }
+
+    fn charged(&self, end: &CallEnd<'_>) {
+        let tokens = end.tokens;
+        self.figures.charged(&CallFigures {
+            model: end.model,
+            provider: end.provider,
+            outcome: word(end.outcome),
+            streamed: end.streamed,
+            tokens: [tokens.input, tokens.cached, tokens.output, tokens.reasoning],
+            charged: nano(end.charged),
+            lost: nano(end.lost),
+            total: end.total,
+            upstream: end.upstream,
+            hold: end.hold,
+            capture: end.capture,
+        });
+        let ours = if end.streamed {
+            end.hold + end.capture
+        } else {
+            end.total.saturating_sub(end.upstream)
+        };
+        if ours >= self.slow {
+            tracing::warn!(
+                target: "haithe::performance",
+                call = %end.call,
+                model = end.model,
+                provider = end.provider,
+                total_us = micros(end.total),
+                upstream_us = micros(end.upstream),
+                hold_us = micros(end.hold),
+                capture_us = micros(end.capture),
+                "a call was slow on our side"
+            );
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Rates: by address, by key, by organization; and the figures that count it all.
+
+use haithe_kernel::Usdt;
+use haithe_tests::{
+    app::{App, Setup, models, question},
+    client::Client,
+    upstream::Script,
+};
+use serde_json::json;
+use std::{net::TcpListener, time::Duration};
+
+fn header<'a>(answer: &'a haithe_tests::client::Answer, name: &str) -> &'a str {
+    answer
+        .headers
+        .get(name)
+        .map_or("", |value| value.to_str().expect("plain text"))
+}
+
+#[tokio::test]
+async fn an_address_has_its_share_a_minute_and_gets_it_back() {
+    let (setup, clock) = Setup::on_a_clock();
+    let app = App::with(setup.set("limits.requests_per_address", 6)).await;
+    let client = app.anonymous();
+    for _ in 0..6 {
+        assert_eq!(client.get("/v1/models").send().await.status, 200);
+    }
+    let refused = client.get("/v1/models").send().await;
+    assert_eq!(header(&refused, "retry-after"), "11");
+    assert_eq!(header(&refused, "x-ratelimit-limit-requests"), "6");
+    assert_eq!(header(&refused, "x-ratelimit-remaining-requests"), "0");
+    refused.refused(429, "rate_limited");
+    let openai = client.get("/v1beta/openai/models").send().await;
+    openai.openai_refused(429, "rate_limited");
+    assert_eq!(
+        client.get("//health").send().await.status,
+        200,
+        "health is for probes"
+    );
+    clock.advance(Duration::from_secs(11));
+    assert_eq!(client.get("/v1/models").send().await.status, 200);
+}
+
+#[tokio::test]
+async fn guessing_at_logins_is_slower_than_reading() {
+    let (setup, _) = Setup::on_a_clock();
+    let app = App::with(setup.set("limits.logins_per_address", 2)).await;
+    let client = app.anonymous();
+    let guess = || async {
+        let body = json!({"address": format!("0x{}", "11".repeat(20)), "signature": "0x00"});
+        client.post("/v1/auth/login").json(&body).send().await.status
+    };
+    assert_eq!(guess().await, 401);
+    assert_eq!(guess().await, 401);
+    assert_eq!(guess().await, 429);
+    assert_eq!(client.get("/v1/models").send().await.status, 200);
+}
+
+async fn key_with(limits: serde_json::Value) -> (App, Client, std::sync::Arc<haithe_kernel::FixedClock>) {
+    let (setup, clock) = Setup::on_a_clock();
+    let app = App::with(setup).await;
+    let tenant = app.funded("acme", Usdt::whole(10)).await;
+    let mut body = limits;
+    body["project_id"] = json!(tenant.project_id);
+    let key = tenant.api_key(body).await;
+    let client = app.anonymous().bearer(&key);
+    (app, client, clock)
+}
+
+#[tokio::test]
+async fn a_key_keeps_to_its_requests_a_minute_and_is_told_where_it_stands() {
+    let (app, client, clock) = key_with(json!({"requests_per_minute": 2})).await;
+    let ask = || client.chat(&question(models::PER_CALL.1)).send();
+    let first = ask().await;
+    assert_eq!(first.status, 200);
+    assert_eq!(header(&first, "x-ratelimit-limit-requests"), "2");
+    assert_eq!(header(&first, "x-ratelimit-remaining-requests"), "1");
+    assert_eq!(header(&first, "x-ratelimit-reset-requests"), "30s");
+    assert_eq!(ask().await.status, 200);
+    let calls = app.upstream.count();
+    let refused = ask().await;
+    assert_eq!(header(&refused, "retry-after"), "31");
+    refused.openai_refused(429, "rate_limited");
+    assert_eq!(app.upstream.count(), calls, "the provider never heard of it");
+    clock.advance(Duration::from_secs(31));
+    assert_eq!(ask().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_key_keeps_to_its_tokens_a_minute_as_they_were_really_used() {
+    let (_app, client, clock) = key_with(json!({"tokens_per_minute": 60})).await;
+    let mut long = question(models::PER_CALL.1);
+    long["max_tokens"] = json!(1_000);
+    // Nothing is in use, so even a large estimate is let through; then the real use counts.
+    assert_eq!(client.chat(&long).send().await.status, 200);
+    let refused = client.chat(&long).send().await;
+    assert!(refused.headers.contains_key("retry-after"));
+    refused.openai_refused(429, "rate_limited");
+    clock.advance(Duration::from_secs(60));
+    assert_eq!(client.chat(&long).send().await.status, 200);
+}
+
+#[tokio::test]
+async fn an_organization_has_its_number_of_calls_at_once() {
+    let app = App::with(Setup::default().set("limits.concurrent_per_organization", 1)).await;
+    let tenant = app.funded("acme", Usdt::whole(10)).await;
+    app.upstream.next([Script::hang()]);
+    let caller = tenant.caller.clone();
+    let waiting = tokio::spawn(async move { caller.chat(&question(models::PER_CALL.1)).send().await });
+    haithe_tests::eventually("the first call is with the provider", async || {
+        (app.upstream.count() > 0).then_some(())
+    })
+    .await;
+    let second = tenant.caller.chat(&question(models::PER_CALL.1)).send().await;
+    second.openai_refused(429, "rate_limited");
+    // The provider never answers; its place is free again once that is clear.
+    assert_eq!(waiting.await.expect("the call ends").status, 504);
+    let third = tenant.caller.chat(&question(models::PER_CALL.1)).send().await;
+    assert_eq!(third.status, 200);
+}
+
+#[tokio::test]
+async fn figures_are_on_a_listener_of_their_own_and_count_what_happened() {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = free.local_addr().expect("an address");
+    drop(free);
+    let app = App::with(Setup::default().set("metrics.address", address.to_string())).await;
+    let tenant = app.funded("acme", Usdt::whole(10)).await;
+    assert_eq!(
+        tenant
+            .caller
+            .chat(&question(models::PER_CALL.1))
+            .send()
+            .await
+            .status,
+        200
+    );
+    tenant.at_rest().await;
+    let none = app.anonymous().get("//metrics").send().await;
+    assert_eq!(none.status, 404, "callers of the service see no figures");
+    let shown = Client::new(format!("http://{address}"))
+        .get("//metrics")
+        .send()
+        .await;
+    let text = String::from_utf8(shown.body.to_vec()).expect("text");
+    for line in [
+        "haithe_requests_total{method=\"POST\",route=\"/api/v1beta/openai/chat/completions\",status=\"200\"} 1",
+        "haithe_requests_total{method=\"GET\",route=\"/api/v1/orgs/{id}/balance\",status=\"200\"}",
+        "haithe_calls_total{model=",
+        "haithe_upstream_total{provider=",
+        "haithe_tokens_total{model=",
+        "haithe_gateway_seconds_bucket{le=\"0.001\"}",
+        "haithe_holds 0",
+        "haithe_task_up{task=\"indexer\"} 1",
+        "haithe_sender_halted 0",
+        "process_open_fds ",
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+    let charged = tenant.expenditure().await.nano();
+    assert!(
+        text.contains(&format!("haithe_charged_nano_usdt_total {charged}\n")),
+        "{charged} in\n{text}"
+    );
+    let named = haithe_server::service::metrics::CATALOGUE;
+    let shown = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    for line in shown {
+        let name = line.split(' ').next().unwrap_or_default();
+        assert!(
+            named.iter().any(|(known, _, _)| *known == name),
+            "{name} is not in the catalogue"
+        );
+    }
+}
