@@ -4,7 +4,7 @@ use crate::http::{body::BodyLimits, extract::Proxies, limits::Limiter};
 use crate::{
     api::{config::PublicConfig, openai::Calls},
     openapi::Document,
-    service::{Readiness, metrics::Figures, rates::Places},
+    service::{Readiness, metrics::Figures},
 };
 use axum::extract::FromRef;
 use haithe_billing::ports::{Books, Ledger};
@@ -36,7 +36,6 @@ pub struct Services {
     pub readiness: Arc<Readiness>,
     pub limiter: Limiter,
     pub figures: Arc<Figures>,
-    pub places: Places,
     pub proxies: Proxies,
     pub body_limits: BodyLimits,
     pub calls: Calls,
@@ -100,7 +99,6 @@ parts! {
     readiness: Arc<Readiness>,
     limiter: Limiter,
     figures: Arc<Figures>,
-    places: Places,
     proxies: Proxies,
     body_limits: BodyLimits,
     calls: Calls,

@@ -270,13 +270,15 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             figures.clone(),
         ),
         figures,
-        places,
         proxies: Proxies(config.server.trusted_proxies.clone().into()),
         body_limits: BodyLimits {
             bytes: config.server.max_body_bytes,
             time: config.server.body_timeout,
         },
-        calls: Calls(Arc::new(Semaphore::new(config.inference.max_concurrent_calls))),
+        calls: Calls {
+            all: Arc::new(Semaphore::new(config.inference.max_concurrent_calls)),
+            own: places,
+        },
         decimals,
         drain: drain.clone(),
     });

@@ -346,13 +346,15 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         }),
         limiter: Limiter::new(Arc::new(Rates::new(clock.clone())), mocks.quotas, Arc::default()),
         figures: Arc::default(),
-        places: Places::default(),
         proxies: Proxies::default(),
         body_limits: BodyLimits {
             bytes: mocks.body_bytes,
             time: Duration::from_secs(5),
         },
-        calls: Calls(Arc::new(Semaphore::new(8))),
+        calls: Calls {
+            all: Arc::new(Semaphore::new(8)),
+            own: Places::default(),
+        },
         decimals,
         drain: Drain::default(),
     })

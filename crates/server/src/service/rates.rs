@@ -138,11 +138,10 @@ impl Rates {
                 continue;
             };
             match self.with(quota.subject, now, |cell| cell.take(refill, amount, now)) {
-                Some(Ok(standing)) => {
-                    if tightest.is_none_or(|(_, other)| standing.left < other.left) {
-                        tightest = Some((*quota, standing));
-                    }
+                Some(Ok(standing)) if tightest.is_none_or(|(_, other)| standing.left < other.left) => {
+                    tightest = Some((*quota, standing));
                 }
+                Some(Ok(_)) => {}
                 Some(Err((standing, wait))) => {
                     self.give_back(quotas.get(..taken).unwrap_or_default(), amount);
                     return Err(Exhausted {

@@ -1,6 +1,6 @@
 //! `POST /chat/completions`: the hot path.
 
-use super::stream::Events;
+use super::stream::{Events, Occupied};
 use crate::{
     http::{
         ApiError,
@@ -18,7 +18,7 @@ use axum::{
 };
 use haithe_identity::Credential;
 use haithe_inference::{Answer, Caller, CompletionError, Completions, ErrorObject};
-use haithe_kernel::{CallId, Decimals, Usdt};
+use haithe_kernel::{CallId, Decimals, OrgId, Usdt};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -59,9 +59,21 @@ struct ChatOutput {
     usage: (),
 }
 
-/// Places for calls under way at once.
+/// Places for calls under way at once: among all, and among an organization's own.
 #[derive(Debug, Clone)]
-pub struct Calls(pub Arc<Semaphore>);
+pub struct Calls {
+    /// All calls.
+    pub all: Arc<Semaphore>,
+    /// Each organization's.
+    pub own: Places,
+}
+
+impl Calls {
+    fn take(self, org: OrgId) -> Result<Occupied, ApiError> {
+        let place = self.all.try_acquire_owned().map_err(|_| overloaded())?;
+        Ok((place, self.own.take(org).ok_or_else(crowded)?))
+    }
+}
 
 /// Ask a model.
 ///
@@ -77,7 +89,6 @@ pub async fn create(
     State(completions): State<Arc<Completions>>,
     State(limits): State<BodyLimits>,
     State(calls): State<Calls>,
-    State(places): State<Places>,
     State(drain): State<Drain>,
     State(proxies): State<Proxies>,
     caller: ApiCaller,
@@ -86,8 +97,7 @@ pub async fn create(
     let (parts, body) = request.into_parts();
     expect_json(&parts.headers)?;
     let body = limits.read(&parts.headers, body).await?;
-    let place = calls.0.try_acquire_owned().map_err(|_| overloaded())?;
-    let own = places.take(caller.context.payer.id).ok_or_else(crowded)?;
+    let place = calls.take(caller.context.payer.id)?;
     let caller = Caller::from(caller);
     let key = caller.api_key.clone();
     let decimals = completions.decimals();
@@ -107,7 +117,7 @@ pub async fn create(
             Ok(response)
         }
         Answer::Stream { call, most, events } => {
-            let body = Body::from_stream(Events::new(events, drain, (place, own)));
+            let body = Body::from_stream(Events::new(events, drain, place));
             let mut response = answer(call, "text/event-stream; charset=utf-8", body);
             say_cost(&mut response, X_HAITHE_COST_LIMIT, most, decimals);
             // Proxies in front must pass every event on at once.
