@@ -16,6 +16,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::sync::Mutex;
 
 /// More than a session lives.
 const SESSION_AND_MORE: Duration = Duration::from_secs(4 * 86_400);
@@ -164,7 +165,14 @@ fn wallet(user: User) -> Caller {
 }
 
 pub async fn log_in(app: &App, name: &str) -> User {
-    User::log_in(&app.anonymous(), Wallet::named(name)).await
+    log_in_wallet(app, Wallet::named(name)).await
+}
+
+/// One after the other: of four challenges of one wallet at once the first makes way.
+pub async fn log_in_wallet(app: &App, wallet: Wallet) -> User {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    let _turn = TURN.lock().await;
+    User::log_in(&app.anonymous(), wallet).await
 }
 
 async fn tenant(app: &App, owner: &str, name: &str) -> Tenant {

@@ -25,8 +25,8 @@ pub struct Sessions {
     store: Arc<dyn SessionStore>,
     tokens: Arc<Tokens>,
     clock: Arc<dyn Clock>,
-    /// Live sessions, and when their use was last written.
-    live: Memory<Timestamp>,
+    /// Live sessions: whose each is, and when its use was last written.
+    live: Memory<(WalletAddress, Timestamp)>,
 }
 
 impl Sessions {
@@ -49,23 +49,31 @@ impl Sessions {
         let facts = self.tokens.verify(token, now).ok_or(AuthError::Invalid)?;
         let id = session_id(&facts.jti);
         let stamp = self.live.stamp(id.0);
-        let seen = self.live.get(id.0);
-        if seen.is_none_or(|seen| now.since(seen) >= LOOK_EVERY) {
-            let session = self.store.find(id, now).await?.ok_or(AuthError::Invalid)?;
-            if session.address != facts.address {
-                return Err(AuthError::Invalid);
-            }
-            let mut seen = session.last_seen_at;
-            if now.since(seen) >= LOOK_EVERY {
-                self.store.touch(id, now).await?;
-                seen = now;
-            }
-            self.live.put(id.0, stamp, seen);
+        let known = self.live.get(id.0);
+        let recent = known.filter(|(_, seen)| now.since(*seen) < LOOK_EVERY);
+        let address = match recent {
+            Some((address, _)) => address,
+            None => self.look_up(id, stamp, now).await?,
+        };
+        // A session's token names the session's own wallet.
+        if address != facts.address {
+            return Err(AuthError::Invalid);
         }
         Ok(Principal {
             address: facts.address,
             credential: Credential::Session(id),
         })
+    }
+
+    async fn look_up(&self, id: SessionId, stamp: u64, now: Timestamp) -> Result<WalletAddress, AuthError> {
+        let session = self.store.find(id, now).await?.ok_or(AuthError::Invalid)?;
+        let mut seen = session.last_seen_at;
+        if now.since(seen) >= LOOK_EVERY {
+            self.store.touch(id, now).await?;
+            seen = now;
+        }
+        self.live.put(id.0, stamp, (session.address, seen));
+        Ok(session.address)
     }
 
     /// Ends one session of the wallet; says whether there was one.
@@ -220,7 +228,10 @@ mod tests {
         let stolen = tokens()
             .sign(WalletAddress::new([2; 20]), "a", clock().now())
             .unwrap();
-        let refused = sessions.authenticate(&stolen).await;
-        assert!(matches!(refused, Err(AuthError::Invalid)));
+        for _ in 0..2 {
+            let refused = sessions.authenticate(&stolen).await;
+            assert!(matches!(refused, Err(AuthError::Invalid)), "remembered or not");
+            sessions.authenticate(&token()).await.unwrap();
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Logging in and out.
 
 use crate::{
-    cast::log_in,
+    cast::{log_in, log_in_wallet},
     row::{Given, Row, Stage},
     table::Rule,
 };
@@ -32,8 +32,7 @@ pub fn rows() -> Vec<Row> {
 /// A second session of the caller's wallet, which the request may end.
 pub async fn another_session(stage: &Stage) -> Option<Client> {
     let User { wallet, .. } = stage.world.caller(stage.who).user.clone()?;
-    let anonymous = stage.world.app.anonymous();
-    Some(User::log_in(&anonymous, wallet).await.client)
+    Some(log_in_wallet(&stage.world.app, wallet).await.client)
 }
 
 /// A wallet that is none of the callers, with a session.
