@@ -8,7 +8,7 @@ use crate::{
 use haithe_identity::{Credential, Principal, api_key::KeyScope};
 use haithe_kernel::{Failure, Kind, OrgUid, ProjectUid, StoreError, WalletAddress};
 use moka::sync::Cache;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 /// Resolved contexts kept in memory.
 const CACHED_CONTEXTS: u64 = 50_000;
@@ -30,6 +30,9 @@ pub enum ContextError {
     /// The caller may see the project and may not call as it.
     #[error("your role does not allow calls as this project")]
     Forbidden,
+    /// The payer allows calls from other networks only.
+    #[error("the paying organization does not allow calls from this address")]
+    Address,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -39,7 +42,7 @@ impl Failure for ContextError {
     fn kind(&self) -> Kind {
         match self {
             Self::Missing => Kind::Invalid,
-            Self::KeyScope | Self::Forbidden => Kind::Forbidden,
+            Self::KeyScope | Self::Forbidden | Self::Address => Kind::Forbidden,
             Self::NotFound => Kind::NotFound,
             Self::Store(error) => error.kind(),
         }
@@ -50,18 +53,21 @@ impl Failure for ContextError {
             Self::KeyScope => "key_scope",
             Self::NotFound => "not_found",
             Self::Forbidden => "forbidden",
+            Self::Address => "ip_not_allowed",
             Self::Store(error) => error.code(),
         }
     }
 }
 
-/// What the context headers say.
+/// What the context headers say, and where the request comes from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ContextClaim {
     /// The organization that pays.
     pub org: Option<OrgUid>,
     /// The project that is called.
     pub project: Option<ProjectUid>,
+    /// The caller's address, as far as that is known. The payer may allow some only.
+    pub from: Option<IpAddr>,
 }
 
 type Key = (OrgUid, ProjectUid, WalletAddress);
@@ -109,7 +115,12 @@ impl Contexts {
                 context
             }
         };
-        permitted(&context).map(|()| context)
+        permitted(&context)?;
+        // Last, so that strangers learn nothing of the list.
+        if !context.settings.ip_allowlist.allows(claim.from) {
+            return Err(ContextError::Address);
+        }
+        Ok(context)
     }
 
     async fn named(
@@ -182,6 +193,7 @@ mod tests {
     use crate::{
         model::{Organization, Project, ProjectRole, Standing},
         ports::MockDirectory,
+        settings::{IpAllowlist, OrgSettings},
     };
     use haithe_identity::{
         api_key::{ApiKey, ApiKeyId, KeyHash},
@@ -229,6 +241,7 @@ mod tests {
             },
             standing,
             models: vec![ModelId(1)],
+            settings: OrgSettings::default(),
         }
     }
 
@@ -266,6 +279,7 @@ mod tests {
         ContextClaim {
             org: Some(org_uid()),
             project: Some(project_uid()),
+            from: None,
         }
     }
 
@@ -363,7 +377,7 @@ mod tests {
         assert_eq!(code(fresh(), key(scope.clone()), both()).await, "ok");
         let other = ContextClaim {
             org: Some("ff90a0b0c0d0e0f00102030405060708".parse().unwrap()),
-            project: None,
+            ..none
         };
         assert_eq!(code(fresh(), key(scope), other).await, "key_scope");
     }
@@ -396,5 +410,32 @@ mod tests {
             contexts.resolve(&session(), both()).await,
             Err(ContextError::NotFound)
         ));
+    }
+
+    #[tokio::test]
+    async fn an_allowlist_of_the_payer_is_asked_last_and_anew_for_every_call() {
+        let owner = Standing {
+            owner: true,
+            ..Standing::default()
+        };
+        let listed = |standing| {
+            let mut context = context(standing, 1, false);
+            context.settings.ip_allowlist = IpAllowlist::parse(&["203.0.113.0/24"]).unwrap();
+            context
+        };
+        let from = |text: &str| ContextClaim {
+            from: Some(text.parse().unwrap()),
+            ..both()
+        };
+        let contexts = Contexts::new(Arc::new(directory(listed(owner))));
+        let asked = async |claim| {
+            let resolved = contexts.resolve(&session(), claim).await;
+            resolved.map_or_else(|error| error.code(), |_| "ok")
+        };
+        assert_eq!(asked(from("203.0.113.9")).await, "ok");
+        assert_eq!(asked(from("198.51.100.1")).await, "ip_not_allowed");
+        assert_eq!(asked(both()).await, "ip_not_allowed", "from nobody knows where");
+        let stranger = directory(listed(Standing::default()));
+        assert_eq!(code(stranger, session(), from("198.51.100.1")).await, "not_found");
     }
 }

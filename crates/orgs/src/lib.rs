@@ -4,20 +4,32 @@
 //! and [projects](projects), and the [context](contexts) in which a call of inference is made. It
 //! must never know how a balance is kept (that is `billing`), how a chain is read, or how a request
 //! arrives. Ownership and organizations come from the chain: the directory mirrors them, and only
-//! the indexer writes them. What it needs from outside are the ports in [`ports`].
+//! the indexer writes them; what only the owner's wallet can do is [encoded](ownership) for it to
+//! sign, and [roles](roles) decided here are mirrored there. Every write is [audited](audit). What it
+//! needs from outside are the ports in [`ports`].
 
+pub mod audit;
 pub mod contexts;
+mod error;
 pub mod model;
 pub mod organizations;
+pub mod ownership;
 pub mod policy;
 pub mod ports;
 pub mod projects;
+pub mod roles;
+pub mod settings;
 
+pub use audit::{Act, Audit, AuditAction, Caller};
 pub use contexts::{ContextClaim, ContextError, Contexts};
+pub use error::OrgError;
 pub use model::{
-    NewProject, OrgMember, OrgRole, Organization, Project, ProjectChange, ProjectMember, ProjectRole,
+    NewProject, OrgMember, OrgRole, Organization, Project, ProjectChange, ProjectMember, ProjectRole, Search,
     Standing,
 };
-pub use organizations::{OrgAccess, OrgError, Organizations};
+pub use organizations::{MemberChange, OrgAccess, Organizations};
+pub use ownership::{OwnerCall, Ownership, UnsignedTransaction};
 pub use policy::{Action, allows};
 pub use projects::{ProjectAccess, Projects};
+pub use roles::{ChainRole, RoleMirroring};
+pub use settings::{IpAllowlist, OrgSettings, OrgSettingsChange, PromptLog, Settings};

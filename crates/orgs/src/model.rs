@@ -1,7 +1,11 @@
 //! Organizations, projects, members.
 
+use crate::roles::ChainRole;
 use haithe_kernel::{ModelId, OrgId, OrgUid, ProjectId, ProjectUid, Timestamp, Usdt, WalletAddress};
 use std::{fmt, str::FromStr};
+
+/// The zero address, which nobody has.
+pub const NOBODY: WalletAddress = WalletAddress::new([0; 20]);
 
 /// An organization: a contract that holds USDT, mirrored from the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,6 +149,8 @@ pub struct OrgMember {
     pub address: WalletAddress,
     pub role: OrgRole,
     pub created_at: Timestamp,
+    /// What the contract says, as far as the index has come.
+    pub on_chain: ChainRole,
 }
 
 /// A member of a project.
@@ -167,4 +173,34 @@ pub struct Standing {
     pub project: Option<ProjectRole>,
     /// Role in any project of the organization, which is enough to see the organization.
     pub any_project: bool,
+}
+
+/// Longest text to search for, in characters.
+pub const SEARCH_CHARS: usize = 64;
+
+/// A text to look for in names; letters A to Z in either case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Search(String);
+
+/// A text that cannot be looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must have 1 to {SEARCH_CHARS} characters")]
+pub struct SearchError;
+
+impl Search {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Search {
+    type Err = SearchError;
+    fn from_str(text: &str) -> Result<Self, SearchError> {
+        let text = text.trim();
+        if text.is_empty() || text.chars().count() > SEARCH_CHARS {
+            return Err(SearchError);
+        }
+        Ok(Self(text.to_owned()))
+    }
 }

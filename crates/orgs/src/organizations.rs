@@ -1,94 +1,19 @@
 //! Use cases over organizations and their members.
 
 use crate::{
-    model::{OrgMember, OrgRole, Organization, Standing},
+    audit::{Act, Caller},
+    error::OrgError,
+    model::{NOBODY, OrgMember, OrgRole, Organization, Search, Standing},
+    ownership::{OwnerCall, UnsignedTransaction},
     policy::{Action, allows},
-    ports::{ChainSync, DeployError, OrgDeployer, OrgStore},
+    ports::{ChainSync, DeployError, OrgDeployer, OrgStore, OwnerTransactions},
+    roles::{ChainRole, Course, course},
 };
-use haithe_kernel::{Clock, Failure, Kind, ModelId, OrgId, StoreError, WalletAddress};
+use haithe_kernel::{Clock, Listed, ModelId, OrgId, Page, WalletAddress};
 use std::sync::Arc;
 
 /// Longest name, in characters.
 pub const NAME_CHARS: usize = 64;
-
-/// A rule about organizations, projects or members that was broken.
-#[derive(Debug, thiserror::Error)]
-pub enum OrgError {
-    /// Missing, or none of the caller's business: both answer alike.
-    #[error("no such {0}")]
-    NotFound(&'static str),
-    /// The caller may see it and may not do this.
-    #[error("your role does not allow this")]
-    Forbidden,
-    /// A name that cannot be shown.
-    #[error("a name has 1 to {NAME_CHARS} characters and no control characters")]
-    Name,
-    /// A setting outside its range.
-    #[error("{0}")]
-    Setting(&'static str),
-    /// A change without content.
-    #[error("nothing to change: give at least one of the fields")]
-    NothingToChange,
-    /// The owner's place is decided on chain.
-    #[error("the owner cannot be added, changed or removed as a member; ownership changes on chain")]
-    Owner,
-    /// The wallet is no member.
-    #[error("this wallet is not a member")]
-    NotAMember,
-    /// The wallet already is a member.
-    #[error("this wallet is already a member; change its role instead")]
-    AlreadyAMember,
-    /// The caller owns no indexed organization.
-    #[error(
-        "no organization of this wallet is indexed yet; send createOrganization(name) first, or give a name here"
-    )]
-    NothingIndexed,
-    /// Calls are running.
-    #[error("calls of this organization are in flight; try again when they have ended")]
-    CallsInFlight,
-    /// Deployment failed.
-    #[error(transparent)]
-    Deploy(#[from] DeployError),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl Failure for OrgError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::NotFound(_) | Self::NotAMember | Self::NothingIndexed => Kind::NotFound,
-            Self::Forbidden => Kind::Forbidden,
-            Self::Name | Self::Setting(_) | Self::NothingToChange => Kind::Invalid,
-            Self::Owner | Self::AlreadyAMember | Self::CallsInFlight => Kind::Conflict,
-            Self::Deploy(error) => error.kind(),
-            Self::Store(error) => error.kind(),
-        }
-    }
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NotFound(_) => "not_found",
-            Self::Forbidden => "forbidden",
-            Self::Name => "invalid_name",
-            Self::Setting(_) => "invalid_setting",
-            Self::NothingToChange => "nothing_to_change",
-            Self::Owner => "owner_is_on_chain",
-            Self::NotAMember => "not_a_member",
-            Self::AlreadyAMember => "already_a_member",
-            Self::NothingIndexed => "organization_not_indexed",
-            Self::CallsInFlight => "calls_in_flight",
-            Self::Deploy(error) => error.code(),
-            Self::Store(error) => error.code(),
-        }
-    }
-    fn retry_after(&self) -> Option<u64> {
-        match self {
-            Self::Deploy(error) => error.retry_after(),
-            Self::Store(error) => error.retry_after(),
-            _ => None,
-        }
-    }
-}
 
 /// A name fit to be shown: trimmed, 1 to 64 characters, no control characters.
 ///
@@ -111,10 +36,21 @@ pub struct OrgAccess {
     pub standing: Standing,
 }
 
+/// A member after a change, or as it was before it was removed.
+#[derive(Debug, Clone)]
+pub struct MemberChange {
+    /// The member.
+    pub member: OrgMember,
+    /// What the owner has to sign so that the contract says the same: the server makes and unmakes
+    /// no administrators there. `None` when the server sees to it, or nothing is to do.
+    pub transaction: Option<UnsignedTransaction>,
+}
+
 /// Organizations and their members.
 pub struct Organizations {
     store: Arc<dyn OrgStore>,
     deployer: Arc<dyn OrgDeployer>,
+    transactions: Arc<dyn OwnerTransactions>,
     chain: Arc<dyn ChainSync>,
     clock: Arc<dyn Clock>,
     /// Enabled for an organization that arrives without any model.
@@ -126,6 +62,7 @@ impl Organizations {
     pub fn new(
         store: Arc<dyn OrgStore>,
         deployer: Arc<dyn OrgDeployer>,
+        transactions: Arc<dyn OwnerTransactions>,
         chain: Arc<dyn ChainSync>,
         clock: Arc<dyn Clock>,
         default_model: ModelId,
@@ -133,6 +70,7 @@ impl Organizations {
         Self {
             store,
             deployer,
+            transactions,
             chain,
             clock,
             default_model,
@@ -168,8 +106,13 @@ impl Organizations {
     ///
     /// # Errors
     /// The store's.
-    pub async fn of_wallet(&self, caller: WalletAddress) -> Result<Vec<Organization>, OrgError> {
-        Ok(self.store.of_wallet(caller).await?)
+    pub async fn of_wallet(
+        &self,
+        caller: WalletAddress,
+        name: Option<Search>,
+        page: Page,
+    ) -> Result<Listed<Organization>, OrgError> {
+        Ok(self.store.of_wallet(caller, name, page).await?)
     }
 
     /// The caller's newest organization after the index caught up, and how many the index holds.
@@ -196,10 +139,9 @@ impl Organizations {
         let name = valid_name(name)?;
         let contract = self.deployer.deploy(name, caller).await?;
         self.chain.catch_up().await;
-        let owned = self.store.of_wallet(caller).await?;
-        let org = owned
-            .into_iter()
-            .find(|org| org.address == contract)
+        let indexed = self.store.find_by_address(contract).await?;
+        let org = indexed
+            .filter(|org| org.owner == caller)
             .ok_or(DeployError::Pending)?;
         self.furnish(&org).await?;
         Ok((org, self.store.count().await?))
@@ -207,12 +149,12 @@ impl Organizations {
 
     /// A new organization starts with the default model enabled.
     async fn furnish(&self, org: &Organization) -> Result<(), OrgError> {
-        if self.store.models(org.id).await?.is_empty() {
-            self.store
-                .enable_model(org.id, self.default_model, self.clock.now())
-                .await?;
-        }
-        Ok(())
+        let at = self.clock.now();
+        Ok(self.store.furnish(org.id, self.default_model, at).await?)
+    }
+
+    fn act(&self, caller: Caller) -> Act {
+        caller.acts(self.clock.now())
     }
 
     /// Changes the shown name.
@@ -221,14 +163,14 @@ impl Organizations {
     /// [`OrgError`] by the rule table; [`OrgError::Name`].
     pub async fn rename(
         &self,
-        caller: WalletAddress,
+        caller: impl Into<Caller>,
         id: OrgId,
         name: &str,
     ) -> Result<Organization, OrgError> {
-        let name = valid_name(name)?;
-        self.authorize(caller, id, Action::ManageOrg).await?;
+        let (caller, name) = (caller.into(), valid_name(name)?);
+        self.authorize(caller.address, id, Action::ManageOrg).await?;
         self.store
-            .rename(id, name)
+            .rename(id, name, self.act(caller))
             .await?
             .ok_or(OrgError::NotFound("organization"))
     }
@@ -237,7 +179,12 @@ impl Organizations {
     ///
     /// # Errors
     /// [`OrgError::CallsInFlight`] while calls are held.
-    pub async fn delete(&self, access: &OrgAccess, calls_in_flight: bool) -> Result<Organization, OrgError> {
+    pub async fn delete(
+        &self,
+        caller: impl Into<Caller>,
+        access: &OrgAccess,
+        calls_in_flight: bool,
+    ) -> Result<Organization, OrgError> {
         if !allows(access.standing, Action::ManageOrgAdmins) {
             return Err(OrgError::Forbidden);
         }
@@ -245,18 +192,24 @@ impl Organizations {
             return Err(OrgError::CallsInFlight);
         }
         self.store
-            .delete(access.org.id, self.clock.now())
+            .delete(access.org.id, self.act(caller.into()))
             .await?
             .ok_or(OrgError::NotFound("organization"))
     }
 
-    /// Members, newest first, without the owner.
+    /// Members, newest first, without the owner; those of one role when it is given.
     ///
     /// # Errors
     /// [`OrgError`] by the rule table.
-    pub async fn members(&self, caller: WalletAddress, id: OrgId) -> Result<Vec<OrgMember>, OrgError> {
+    pub async fn members(
+        &self,
+        caller: WalletAddress,
+        id: OrgId,
+        role: Option<OrgRole>,
+        page: Page,
+    ) -> Result<Listed<OrgMember>, OrgError> {
         self.authorize(caller, id, Action::ReadOrg).await?;
-        Ok(self.store.members(id).await?)
+        Ok(self.store.members(id, role, page).await?)
     }
 
     /// Adds a member. Only the owner appoints admins.
@@ -265,22 +218,21 @@ impl Organizations {
     /// [`OrgError::AlreadyAMember`], [`OrgError::Owner`], and the rule table's.
     pub async fn add_member(
         &self,
-        caller: WalletAddress,
+        caller: impl Into<Caller>,
         id: OrgId,
         address: WalletAddress,
         role: OrgRole,
-    ) -> Result<OrgMember, OrgError> {
-        let present = self.manage(caller, id, address, Some(role)).await?;
+    ) -> Result<MemberChange, OrgError> {
+        let caller = caller.into();
+        let (access, present) = self.manage(caller.address, id, address, Some(role)).await?;
+        if address == NOBODY {
+            return Err(OrgError::Nobody);
+        }
         if present.is_some() {
             return Err(OrgError::AlreadyAMember);
         }
-        let member = OrgMember {
-            org: id,
-            address,
-            role,
-            created_at: self.clock.now(),
-        };
-        Ok(self.store.put_member(member).await?)
+        let member = self.store.put_member(id, address, role, self.act(caller)).await?;
+        Ok(self.changed(&access, member, Some(role)))
     }
 
     /// Changes a member's role. Only the owner appoints or demotes admins.
@@ -289,20 +241,16 @@ impl Organizations {
     /// [`OrgError::NotAMember`], [`OrgError::Owner`], and the rule table's.
     pub async fn change_member(
         &self,
-        caller: WalletAddress,
+        caller: impl Into<Caller>,
         id: OrgId,
         address: WalletAddress,
         role: OrgRole,
-    ) -> Result<OrgMember, OrgError> {
-        let present = self.manage(caller, id, address, Some(role)).await?;
+    ) -> Result<MemberChange, OrgError> {
+        let caller = caller.into();
+        let (access, present) = self.manage(caller.address, id, address, Some(role)).await?;
         present.ok_or(OrgError::NotAMember)?;
-        let member = OrgMember {
-            org: id,
-            address,
-            role,
-            created_at: self.clock.now(),
-        };
-        Ok(self.store.put_member(member).await?)
+        let member = self.store.put_member(id, address, role, self.act(caller)).await?;
+        Ok(self.changed(&access, member, Some(role)))
     }
 
     /// Removes a member and its project roles. Everybody but the owner may leave.
@@ -311,22 +259,36 @@ impl Organizations {
     /// [`OrgError::NotAMember`], [`OrgError::Owner`], and the rule table's.
     pub async fn remove_member(
         &self,
-        caller: WalletAddress,
+        caller: impl Into<Caller>,
         id: OrgId,
         address: WalletAddress,
-    ) -> Result<OrgMember, OrgError> {
-        if caller == address {
-            let access = self.authorize(caller, id, Action::ReadOrg).await?;
+    ) -> Result<MemberChange, OrgError> {
+        let caller = caller.into();
+        let access = if caller.address == address {
+            let access = self.authorize(caller.address, id, Action::ReadOrg).await?;
             if access.standing.owner {
                 return Err(OrgError::Owner);
             }
+            access
         } else {
-            self.manage(caller, id, address, None).await?;
-        }
-        self.store
-            .remove_member(id, address)
-            .await?
-            .ok_or(OrgError::NotAMember)
+            self.manage(caller.address, id, address, None).await?.0
+        };
+        let removed = self.store.remove_member(id, address, self.act(caller)).await?;
+        let member = removed.ok_or(OrgError::NotAMember)?;
+        Ok(self.changed(&access, member, None))
+    }
+
+    /// With the transaction that the owner has to sign, for the owner's eyes only.
+    fn changed(&self, access: &OrgAccess, member: OrgMember, wanted: Option<OrgRole>) -> MemberChange {
+        let wanted = ChainRole::from(wanted);
+        let is_owners = access.standing.owner && course(wanted, member.on_chain) == Course::Owner;
+        let call = OwnerCall::SetRole {
+            account: member.address,
+            role: wanted,
+        };
+        let org = &access.org;
+        let transaction = is_owners.then(|| self.transactions.encode(org.owner, org.address, call));
+        MemberChange { member, transaction }
     }
 
     /// Checks that the caller may give `address` this role (or take its own away), and says which it has.
@@ -336,7 +298,7 @@ impl Organizations {
         id: OrgId,
         address: WalletAddress,
         role: Option<OrgRole>,
-    ) -> Result<Option<OrgRole>, OrgError> {
+    ) -> Result<(OrgAccess, Option<OrgRole>), OrgError> {
         let access = self.authorize(caller, id, Action::ManageOrgMembers).await?;
         if access.org.owner == address {
             return Err(OrgError::Owner);
@@ -346,7 +308,7 @@ impl Organizations {
         if touches_admin && !allows(access.standing, Action::ManageOrgAdmins) {
             return Err(OrgError::Forbidden);
         }
-        Ok(present)
+        Ok((access, present))
     }
 
     /// Models the organization enabled.
@@ -364,13 +326,14 @@ impl Organizations {
     /// [`OrgError`] by the rule table.
     pub async fn enable_model(
         &self,
-        caller: WalletAddress,
+        caller: impl Into<Caller>,
         id: OrgId,
         model: ModelId,
     ) -> Result<(), OrgError> {
-        self.authorize(caller, id, Action::ManageModelsAndProjects)
+        let caller = caller.into();
+        self.authorize(caller.address, id, Action::ManageModelsAndProjects)
             .await?;
-        Ok(self.store.enable_model(id, model, self.clock.now()).await?)
+        Ok(self.store.enable_model(id, model, self.act(caller)).await?)
     }
 
     /// Disables a model; a model that was not enabled is no error.
@@ -379,13 +342,14 @@ impl Organizations {
     /// [`OrgError`] by the rule table.
     pub async fn disable_model(
         &self,
-        caller: WalletAddress,
+        caller: impl Into<Caller>,
         id: OrgId,
         model: ModelId,
     ) -> Result<(), OrgError> {
-        self.authorize(caller, id, Action::ManageModelsAndProjects)
+        let caller = caller.into();
+        self.authorize(caller.address, id, Action::ManageModelsAndProjects)
             .await?;
-        self.store.disable_model(id, model).await?;
+        self.store.disable_model(id, model, self.act(caller)).await?;
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
-use crate::ports::{MockChainSync, MockOrgDeployer, MockOrgStore};
-use haithe_kernel::{FixedClock, OrgUid, Timestamp};
+use crate::ports::{MockChainSync, MockOrgDeployer, MockOrgStore, MockOwnerTransactions};
+use haithe_kernel::{Failure, FixedClock, OrgUid, Timestamp};
 use std::collections::HashMap;
 
 const OWNER: WalletAddress = WalletAddress::new([1; 20]);
@@ -45,13 +45,31 @@ fn store() -> MockOrgStore {
     store
         .expect_role()
         .returning(move |_, address| Ok(role.get(&address).copied()));
-    store.expect_put_member().returning(Ok);
-    store.expect_remove_member().returning(move |org, address| {
+    let on_chain = |address| {
+        if address == ADMIN {
+            ChainRole::Admin
+        } else {
+            ChainRole::None
+        }
+    };
+    store
+        .expect_put_member()
+        .returning(move |org, address, role, act| {
+            Ok(OrgMember {
+                org,
+                address,
+                role,
+                created_at: act.at,
+                on_chain: on_chain(address),
+            })
+        });
+    store.expect_remove_member().returning(move |org, address, _| {
         let member = |role: &OrgRole| OrgMember {
             org,
             address,
             role: *role,
             created_at: Timestamp::from_seconds(0),
+            on_chain: on_chain(address),
         };
         Ok(roles.get(&address).map(member))
     });
@@ -62,10 +80,23 @@ fn store() -> MockOrgStore {
 fn organizations(store: MockOrgStore, deployer: MockOrgDeployer) -> Organizations {
     let mut chain = MockChainSync::new();
     chain.expect_catch_up().returning(|| true);
+    let mut transactions = MockOwnerTransactions::new();
+    transactions.expect_encode().returning(|from, to, call| {
+        let OwnerCall::SetRole { account, role } = call else {
+            panic!("only roles are set here")
+        };
+        UnsignedTransaction {
+            from,
+            to,
+            data: [account.as_bytes().as_slice(), &[role.number()]].concat(),
+            chain_id: 1,
+        }
+    });
     let clock = FixedClock::at(Timestamp::from_seconds(1_700_000_000));
     Organizations::new(
         Arc::new(store),
         Arc::new(deployer),
+        Arc::new(transactions),
         Arc::new(chain),
         Arc::new(clock),
         ModelId(1),
@@ -145,10 +176,11 @@ async fn only_the_owner_touches_admins_and_nobody_touches_the_owner() {
 #[tokio::test]
 async fn a_deployed_organization_is_returned_with_the_default_model_enabled() {
     let mut store = store();
-    store.expect_of_wallet().returning(|_| Ok(vec![organization()]));
-    store.expect_models().returning(|_| Ok(vec![]));
     store
-        .expect_enable_model()
+        .expect_find_by_address()
+        .returning(|address| Ok((address == organization().address).then(organization)));
+    store
+        .expect_furnish()
         .withf(|_, model, _| *model == ModelId(1))
         .once()
         .returning(|_, _, _| Ok(()));
@@ -180,5 +212,37 @@ async fn an_organization_with_calls_in_flight_is_not_deleted() {
     store.expect_delete().never();
     let orgs = organizations(store, MockOrgDeployer::new());
     let access = orgs.authorize(OWNER, ORG, Action::ManageOrgAdmins).await.unwrap();
-    assert_eq!(code(orgs.delete(&access, true).await), "calls_in_flight");
+    assert_eq!(code(orgs.delete(OWNER, &access, true).await), "calls_in_flight");
+}
+
+#[tokio::test]
+async fn the_owner_signs_what_the_server_may_not_say_on_chain() {
+    let orgs = plain();
+    let new = WalletAddress::new([7; 20]);
+    // ADMIN is administrator on chain, too; the others have no role there.
+    let signed = |change: MemberChange| {
+        let transaction = change.transaction?;
+        assert_eq!(
+            (transaction.from, transaction.to),
+            (OWNER, organization().address)
+        );
+        Some(transaction.data.last().copied().unwrap())
+    };
+    let appointed = orgs.add_member(OWNER, ORG, new, OrgRole::Admin).await.unwrap();
+    assert_eq!(signed(appointed), Some(2));
+    let invited = orgs.add_member(OWNER, ORG, new, OrgRole::Member).await.unwrap();
+    assert_eq!(signed(invited), None, "the server sees to plain members");
+    let demoted = orgs
+        .change_member(OWNER, ORG, ADMIN, OrgRole::Member)
+        .await
+        .unwrap();
+    assert_eq!(signed(demoted), Some(1));
+    let removed = orgs.remove_member(OWNER, ORG, ADMIN).await.unwrap();
+    assert_eq!(signed(removed), Some(0));
+    let left = orgs.remove_member(ADMIN, ORG, ADMIN).await.unwrap();
+    assert_eq!(signed(left), None, "it cannot sign for the owner");
+    let nobody = orgs
+        .add_member(OWNER, ORG, crate::model::NOBODY, OrgRole::Member)
+        .await;
+    assert_eq!(code(nobody), "zero_address");
 }

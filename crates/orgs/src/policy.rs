@@ -9,6 +9,8 @@ pub enum Action {
     ReadOrg,
     /// Rename the organization or change its settings.
     ManageOrg,
+    /// Read the organization's settings and its audit.
+    ReadAdministration,
     /// Invite, change or remove plain members.
     ManageOrgMembers,
     /// Appoint or remove admins; delete the organization.
@@ -39,6 +41,7 @@ const fn row(action: Action) -> [bool; 6] {
     match action {
         Action::ReadOrg => [Y, Y, Y, Y, Y, Y],
         Action::ManageOrg => [Y, N, N, N, N, N],
+        Action::ReadAdministration => [Y, Y, N, N, N, N],
         Action::ManageOrgMembers => [Y, Y, N, N, N, N],
         Action::ManageOrgAdmins => [Y, N, N, N, N, N],
         Action::ManageModelsAndProjects => [Y, Y, N, N, N, N],
@@ -77,6 +80,7 @@ mod tests {
     const TABLE: &[(Action, &str)] = &[
         (Action::ReadOrg, "yyy yyy"),
         (Action::ManageOrg, "y-- ---"),
+        (Action::ReadAdministration, "yy- ---"),
         (Action::ManageOrgMembers, "yy- ---"),
         (Action::ManageOrgAdmins, "y-- ---"),
         (Action::ManageModelsAndProjects, "yy- ---"),

@@ -1,12 +1,26 @@
 //! What orgs needs from outside. One method is one atomic operation.
+//!
+//! A method that takes an [`Act`] writes a line of the audit in the transaction of the change, and
+//! none when it changes nothing.
 
-use crate::model::{
-    NewProject, OrgMember, OrgRole, Organization, Project, ProjectChange, ProjectMember, ProjectRole,
-    Standing,
+mod chain;
+
+pub use chain::{ChainSync, DeployError, OrgDeployer, OwnerTransactions, RoleMirror};
+#[cfg(any(test, feature = "mocks"))]
+pub use chain::{MockChainSync, MockOrgDeployer, MockOwnerTransactions, MockRoleMirror};
+
+use crate::{
+    audit::{Act, AuditAction, AuditEntry},
+    model::{
+        NewProject, OrgMember, OrgRole, Organization, Project, ProjectChange, ProjectMember, ProjectRole,
+        Search, Standing,
+    },
+    roles::RoleChange,
+    settings::{OrgSettings, OrgSettingsChange},
 };
 use async_trait::async_trait;
 use haithe_kernel::{
-    Failure, Kind, ModelId, OrgId, OrgUid, ProjectId, ProjectUid, StoreError, Timestamp, WalletAddress,
+    Listed, ModelId, OrgId, OrgUid, Page, ProjectId, ProjectUid, StoreError, Timestamp, WalletAddress,
 };
 
 /// Organizations as the chain and their members made them. Deleted ones are not found.
@@ -17,18 +31,36 @@ pub trait OrgStore: Send + Sync {
     async fn find(&self, id: OrgId) -> Result<Option<Organization>, StoreError>;
     /// By public identifier.
     async fn find_by_uid(&self, uid: OrgUid) -> Result<Option<Organization>, StoreError>;
+    /// By its contract.
+    async fn find_by_address(&self, address: WalletAddress) -> Result<Option<Organization>, StoreError>;
     /// By the name it was created with on chain.
     async fn find_by_chain_name(&self, name: String) -> Result<Option<Organization>, StoreError>;
     /// Those the wallet owns, belongs to, or has a project role in; newest first.
-    async fn of_wallet(&self, address: WalletAddress) -> Result<Vec<Organization>, StoreError>;
+    async fn of_wallet(
+        &self,
+        address: WalletAddress,
+        name: Option<Search>,
+        page: Page,
+    ) -> Result<Listed<Organization>, StoreError>;
     /// The wallet's newest own organization.
     async fn newest_owned(&self, owner: WalletAddress) -> Result<Option<Organization>, StoreError>;
     /// How many organizations the index holds.
     async fn count(&self) -> Result<u64, StoreError>;
     /// Changes the shown name; gives the organization after the change.
-    async fn rename(&self, id: OrgId, name: String) -> Result<Option<Organization>, StoreError>;
+    async fn rename(&self, id: OrgId, name: String, act: Act) -> Result<Option<Organization>, StoreError>;
     /// Marks it deleted; gives what it was. Says nothing about calls in flight: the use case asks the ledger.
-    async fn delete(&self, id: OrgId, at: Timestamp) -> Result<Option<Organization>, StoreError>;
+    async fn delete(&self, id: OrgId, act: Act) -> Result<Option<Organization>, StoreError>;
+    /// Who the organization was offered to on chain and has not accepted.
+    async fn pending_owner(&self, id: OrgId) -> Result<Option<WalletAddress>, StoreError>;
+    /// The settings; the defaults where nothing was ever set.
+    async fn settings(&self, id: OrgId) -> Result<OrgSettings, StoreError>;
+    /// Changes settings; gives them after the change.
+    async fn change_settings(
+        &self,
+        id: OrgId,
+        change: OrgSettingsChange,
+        act: Act,
+    ) -> Result<OrgSettings, StoreError>;
     /// What the wallet is to the organization, and to the project when one is given.
     async fn standing(
         &self,
@@ -37,23 +69,64 @@ pub trait OrgStore: Send + Sync {
         address: WalletAddress,
     ) -> Result<Standing, StoreError>;
     /// Members, newest first, without the owner.
-    async fn members(&self, org: OrgId) -> Result<Vec<OrgMember>, StoreError>;
-    /// Adds the wallet or changes its role.
-    async fn put_member(&self, member: OrgMember) -> Result<OrgMember, StoreError>;
-    /// Removes the wallet and its roles in the organization's projects; gives what it was.
+    async fn members(
+        &self,
+        org: OrgId,
+        role: Option<OrgRole>,
+        page: Page,
+    ) -> Result<Listed<OrgMember>, StoreError>;
+    /// Adds the wallet or changes its role, and opens the change for [`RoleStore`].
+    async fn put_member(
+        &self,
+        org: OrgId,
+        address: WalletAddress,
+        role: OrgRole,
+        act: Act,
+    ) -> Result<OrgMember, StoreError>;
+    /// Removes the wallet and its roles in the organization's projects, and opens the change for
+    /// [`RoleStore`]; gives what it was.
     async fn remove_member(
         &self,
         org: OrgId,
         address: WalletAddress,
+        act: Act,
     ) -> Result<Option<OrgMember>, StoreError>;
     /// The one role of a member.
     async fn role(&self, org: OrgId, address: WalletAddress) -> Result<Option<OrgRole>, StoreError>;
     /// Models the organization enabled.
     async fn models(&self, org: OrgId) -> Result<Vec<ModelId>, StoreError>;
     /// Enables a model; enabling twice is no error.
-    async fn enable_model(&self, org: OrgId, model: ModelId, at: Timestamp) -> Result<(), StoreError>;
+    async fn enable_model(&self, org: OrgId, model: ModelId, act: Act) -> Result<(), StoreError>;
     /// Disables a model; says whether it was enabled.
-    async fn disable_model(&self, org: OrgId, model: ModelId) -> Result<bool, StoreError>;
+    async fn disable_model(&self, org: OrgId, model: ModelId, act: Act) -> Result<bool, StoreError>;
+    /// Gives an organization without any model this one. The service's own doing: no act of a wallet.
+    async fn furnish(&self, org: OrgId, model: ModelId, at: Timestamp) -> Result<(), StoreError>;
+}
+
+/// Decisions about roles that contracts may not know yet.
+#[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
+#[async_trait]
+pub trait RoleStore: Send + Sync {
+    /// Open changes, the oldest decision first. A decision opens one, and so does a change on chain
+    /// that a decision made here stands against.
+    async fn open(&self, limit: u32) -> Result<Vec<RoleChange>, StoreError>;
+    /// This version of the change is about to be handed to the outbox.
+    async fn note_sent(&self, org: OrgId, address: WalletAddress, version: u64) -> Result<(), StoreError>;
+    /// Closes the change, unless something was decided since; says whether it did.
+    async fn settle(&self, org: OrgId, address: WalletAddress, version: u64) -> Result<bool, StoreError>;
+}
+
+/// The audit, for reading. Other stores write it.
+#[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
+#[async_trait]
+pub trait AuditStore: Send + Sync {
+    /// Lines about an organization, newest first; of one action when it is given.
+    async fn of_org(
+        &self,
+        org: OrgId,
+        action: Option<AuditAction>,
+        page: Page,
+    ) -> Result<Listed<AuditEntry>, StoreError>;
 }
 
 /// Projects.
@@ -61,33 +134,61 @@ pub trait OrgStore: Send + Sync {
 #[async_trait]
 pub trait ProjectStore: Send + Sync {
     /// Creates a project.
-    async fn create(&self, project: NewProject) -> Result<Project, StoreError>;
+    async fn create(&self, project: NewProject, act: Act) -> Result<Project, StoreError>;
     /// By number.
     async fn find(&self, id: ProjectId) -> Result<Option<Project>, StoreError>;
     /// By public identifier.
     async fn find_by_uid(&self, uid: ProjectUid) -> Result<Option<Project>, StoreError>;
-    /// All of an organization, newest first.
-    async fn of_org(&self, org: OrgId) -> Result<Vec<Project>, StoreError>;
-    /// All the wallet has a project role in, newest first.
-    async fn of_wallet(&self, address: WalletAddress) -> Result<Vec<Project>, StoreError>;
+    /// Those of an organization, newest first.
+    async fn of_org(
+        &self,
+        org: OrgId,
+        name: Option<Search>,
+        page: Page,
+    ) -> Result<Listed<Project>, StoreError>;
+    /// Those the wallet has a project role in, newest first.
+    async fn of_wallet(
+        &self,
+        address: WalletAddress,
+        name: Option<Search>,
+        page: Page,
+    ) -> Result<Listed<Project>, StoreError>;
     /// Changes it; gives the project after the change.
-    async fn change(&self, id: ProjectId, change: ProjectChange) -> Result<Option<Project>, StoreError>;
+    async fn change(
+        &self,
+        id: ProjectId,
+        change: ProjectChange,
+        act: Act,
+    ) -> Result<Option<Project>, StoreError>;
     /// Deletes it; gives what it was. Usage records and receipts stay.
-    async fn delete(&self, id: ProjectId) -> Result<Option<Project>, StoreError>;
-    /// Members.
-    async fn members(&self, project: ProjectId) -> Result<Vec<ProjectMember>, StoreError>;
+    async fn delete(&self, id: ProjectId, act: Act) -> Result<Option<Project>, StoreError>;
+    /// Members, newest first.
+    async fn members(
+        &self,
+        project: ProjectId,
+        role: Option<ProjectRole>,
+        page: Page,
+    ) -> Result<Listed<ProjectMember>, StoreError>;
+    /// The one role of a member.
+    async fn role(
+        &self,
+        project: ProjectId,
+        address: WalletAddress,
+    ) -> Result<Option<ProjectRole>, StoreError>;
     /// Adds the wallet or changes its role.
     async fn put_member(
         &self,
         project: ProjectId,
         address: WalletAddress,
         role: ProjectRole,
+        act: Act,
     ) -> Result<ProjectMember, StoreError>;
     /// Removes the wallet; gives what it was.
     async fn remove_member(
         &self,
         project: ProjectId,
         address: WalletAddress,
+        act: Act,
     ) -> Result<Option<ProjectMember>, StoreError>;
 }
 
@@ -102,6 +203,8 @@ pub struct CallContext {
     pub standing: Standing,
     /// Models the payer enabled.
     pub models: Vec<ModelId>,
+    /// The payer's settings.
+    pub settings: OrgSettings,
 }
 
 /// The hot path's view of organizations and projects.
@@ -122,64 +225,6 @@ pub trait Directory: Send + Sync {
         project: Option<ProjectId>,
     ) -> Result<Option<(OrgUid, Option<ProjectUid>)>, StoreError>;
     /// Grows with every committed change that could alter an answer of this port (organizations,
-    /// projects, members, models). An answer cached under an older version is stale. No I/O.
+    /// projects, members, models, settings). An answer cached under an older version is stale. No I/O.
     fn version(&self) -> u64;
-}
-
-/// Why an organization could not be deployed.
-#[derive(Debug, thiserror::Error)]
-pub enum DeployError {
-    /// The orchestrator already has an organization of this name.
-    #[error("an organization with this name exists; choose another name")]
-    NameTaken,
-    /// The wallet or the service has spent today's deployment budget.
-    #[error("the daily budget for deployments is spent; deploy with your own wallet or try again tomorrow")]
-    BudgetSpent,
-    /// Sent, but not mined yet: the organization will appear.
-    #[error("the transaction was sent and is not mined yet; the organization will appear shortly")]
-    Pending,
-    /// The chain cannot be reached.
-    #[error("the chain cannot be reached; try again shortly")]
-    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
-impl Failure for DeployError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::NameTaken => Kind::Conflict,
-            Self::BudgetSpent => Kind::RateLimited,
-            Self::Pending | Self::Unavailable(_) => Kind::Unavailable,
-        }
-    }
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NameTaken => "organization_name_taken",
-            Self::BudgetSpent => "deployment_budget_spent",
-            Self::Pending => "transaction_pending",
-            Self::Unavailable(_) => "chain_unavailable",
-        }
-    }
-    fn retry_after(&self) -> Option<u64> {
-        match self {
-            Self::Pending | Self::Unavailable(_) => Some(3),
-            Self::NameTaken | Self::BudgetSpent => None,
-        }
-    }
-}
-
-/// Deploys organizations on a wallet's behalf.
-#[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
-#[async_trait]
-pub trait OrgDeployer: Send + Sync {
-    /// Sends `createOrganizationFor(name, owner)` through the durable outbox and waits (3 s at most)
-    /// until it is mined; gives the contract. The same name and owner again finds the same transaction.
-    async fn deploy(&self, name: String, owner: WalletAddress) -> Result<WalletAddress, DeployError>;
-}
-
-/// Asks the indexer to read the chain's head now.
-#[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
-#[async_trait]
-pub trait ChainSync: Send + Sync {
-    /// Returns once the index has reached the head as of the call, or after one second; says which.
-    async fn catch_up(&self) -> bool;
 }

@@ -1,12 +1,17 @@
 //! Use cases over projects and their members.
 
 use crate::{
-    model::{NewProject, Organization, Project, ProjectChange, ProjectMember, ProjectRole, Standing},
-    organizations::{OrgError, Organizations, valid_name},
+    audit::Caller,
+    error::OrgError,
+    model::{
+        NOBODY, NewProject, Organization, Project, ProjectChange, ProjectMember, ProjectRole, Search,
+        Standing,
+    },
+    organizations::{Organizations, valid_name},
     policy::{Action, allows},
     ports::{OrgStore, ProjectStore},
 };
-use haithe_kernel::{Clock, ModelId, OrgId, ProjectId, ProjectUid, Random, WalletAddress};
+use haithe_kernel::{Clock, Listed, ModelId, OrgId, Page, ProjectId, ProjectUid, Random, WalletAddress};
 use std::sync::Arc;
 
 /// Most messages of memory put before the model.
@@ -84,41 +89,59 @@ impl Projects {
         })
     }
 
-    /// Creates a project.
+    /// Creates a project with the organization's default model.
     ///
     /// # Errors
     /// [`OrgError`] by the rule table; [`OrgError::Name`].
-    pub async fn create(&self, caller: WalletAddress, org: OrgId, name: &str) -> Result<Project, OrgError> {
-        let name = valid_name(name)?;
+    pub async fn create(
+        &self,
+        caller: impl Into<Caller>,
+        org: OrgId,
+        name: &str,
+    ) -> Result<Project, OrgError> {
+        let (caller, name) = (caller.into(), valid_name(name)?);
         self.organizations
-            .authorize(caller, org, Action::ManageModelsAndProjects)
+            .authorize(caller.address, org, Action::ManageModelsAndProjects)
             .await?;
+        let settings = self.orgs.settings(org).await?;
+        let now = self.clock.now();
         let uid = ProjectUid::new(uuid::Builder::from_random_bytes(self.random.bytes16()).into_uuid());
         let new = NewProject {
             uid,
             org,
             name,
-            default_model: self.default_model,
-            created_at: self.clock.now(),
+            default_model: settings.default_model.unwrap_or(self.default_model),
+            created_at: now,
         };
-        Ok(self.store.create(new).await?)
+        Ok(self.store.create(new, caller.acts(now)).await?)
     }
 
     /// Projects of an organization, newest first.
     ///
     /// # Errors
     /// [`OrgError`] by the rule table.
-    pub async fn of_org(&self, caller: WalletAddress, org: OrgId) -> Result<Vec<Project>, OrgError> {
+    pub async fn of_org(
+        &self,
+        caller: WalletAddress,
+        org: OrgId,
+        name: Option<Search>,
+        page: Page,
+    ) -> Result<Listed<Project>, OrgError> {
         self.organizations.authorize(caller, org, Action::ReadOrg).await?;
-        Ok(self.store.of_org(org).await?)
+        Ok(self.store.of_org(org, name, page).await?)
     }
 
     /// Projects the wallet has a role in, newest first.
     ///
     /// # Errors
     /// The store's.
-    pub async fn of_wallet(&self, caller: WalletAddress) -> Result<Vec<Project>, OrgError> {
-        Ok(self.store.of_wallet(caller).await?)
+    pub async fn of_wallet(
+        &self,
+        caller: WalletAddress,
+        name: Option<Search>,
+        page: Page,
+    ) -> Result<Listed<Project>, OrgError> {
+        Ok(self.store.of_wallet(caller, name, page).await?)
     }
 
     /// Changes configuration; the price and the public flag need more than the rest.
@@ -127,17 +150,18 @@ impl Projects {
     /// [`OrgError::NothingToChange`], [`OrgError::Setting`], and the rule table's.
     pub async fn change(
         &self,
-        caller: WalletAddress,
+        caller: impl Into<Caller>,
         id: ProjectId,
         mut change: ProjectChange,
     ) -> Result<Project, OrgError> {
+        let caller = caller.into();
         let offers = change.price_per_call.is_some() || change.public.is_some();
         let action = if offers {
             Action::ManageProject
         } else {
             Action::ConfigureProject
         };
-        self.authorize(caller, id, action).await?;
+        self.authorize(caller.address, id, action).await?;
         if change == ProjectChange::default() {
             return Err(OrgError::NothingToChange);
         }
@@ -163,7 +187,7 @@ impl Projects {
             return Err(OrgError::Setting("price_per_call must not be negative"));
         }
         self.store
-            .change(id, change)
+            .change(id, change, caller.acts(self.clock.now()))
             .await?
             .ok_or(OrgError::NotFound("project"))
     }
@@ -172,12 +196,14 @@ impl Projects {
     ///
     /// # Errors
     /// [`OrgError`] by the rule table.
-    pub async fn delete(&self, caller: WalletAddress, id: ProjectId) -> Result<Project, OrgError> {
-        self.authorize(caller, id, Action::ManageProject).await?;
-        self.store.delete(id).await?.ok_or(OrgError::NotFound("project"))
+    pub async fn delete(&self, caller: impl Into<Caller>, id: ProjectId) -> Result<Project, OrgError> {
+        let caller = caller.into();
+        self.authorize(caller.address, id, Action::ManageProject).await?;
+        let deleted = self.store.delete(id, caller.acts(self.clock.now())).await?;
+        deleted.ok_or(OrgError::NotFound("project"))
     }
 
-    /// Members.
+    /// Members, newest first; those of one role when it is given.
     ///
     /// # Errors
     /// [`OrgError`] by the rule table.
@@ -185,9 +211,11 @@ impl Projects {
         &self,
         caller: WalletAddress,
         id: ProjectId,
-    ) -> Result<Vec<ProjectMember>, OrgError> {
+        role: Option<ProjectRole>,
+        page: Page,
+    ) -> Result<Listed<ProjectMember>, OrgError> {
         self.authorize(caller, id, Action::ReadProject).await?;
-        Ok(self.store.members(id).await?)
+        Ok(self.store.members(id, role, page).await?)
     }
 
     /// Adds a member.
@@ -196,16 +224,21 @@ impl Projects {
     /// [`OrgError::AlreadyAMember`] and the rule table's.
     pub async fn add_member(
         &self,
-        caller: WalletAddress,
+        caller: impl Into<Caller>,
         id: ProjectId,
         address: WalletAddress,
         role: ProjectRole,
     ) -> Result<ProjectMember, OrgError> {
-        self.authorize(caller, id, Action::ManageProject).await?;
-        if self.role(id, address).await?.is_some() {
+        let caller = caller.into();
+        self.authorize(caller.address, id, Action::ManageProject).await?;
+        if address == NOBODY {
+            return Err(OrgError::Nobody);
+        }
+        if self.store.role(id, address).await?.is_some() {
             return Err(OrgError::AlreadyAMember);
         }
-        Ok(self.store.put_member(id, address, role).await?)
+        let act = caller.acts(self.clock.now());
+        Ok(self.store.put_member(id, address, role, act).await?)
     }
 
     /// Changes a member's role.
@@ -214,14 +247,17 @@ impl Projects {
     /// [`OrgError::NotAMember`] and the rule table's.
     pub async fn change_member(
         &self,
-        caller: WalletAddress,
+        caller: impl Into<Caller>,
         id: ProjectId,
         address: WalletAddress,
         role: ProjectRole,
     ) -> Result<ProjectMember, OrgError> {
-        self.authorize(caller, id, Action::ManageProject).await?;
-        self.role(id, address).await?.ok_or(OrgError::NotAMember)?;
-        Ok(self.store.put_member(id, address, role).await?)
+        let caller = caller.into();
+        self.authorize(caller.address, id, Action::ManageProject).await?;
+        let present = self.store.role(id, address).await?;
+        present.ok_or(OrgError::NotAMember)?;
+        let act = caller.acts(self.clock.now());
+        Ok(self.store.put_member(id, address, role, act).await?)
     }
 
     /// Removes a member. Everybody may leave.
@@ -230,27 +266,19 @@ impl Projects {
     /// [`OrgError::NotAMember`] and the rule table's.
     pub async fn remove_member(
         &self,
-        caller: WalletAddress,
+        caller: impl Into<Caller>,
         id: ProjectId,
         address: WalletAddress,
     ) -> Result<ProjectMember, OrgError> {
-        let action = if caller == address {
+        let caller = caller.into();
+        let action = if caller.address == address {
             Action::ReadProject
         } else {
             Action::ManageProject
         };
-        self.authorize(caller, id, action).await?;
-        self.store
-            .remove_member(id, address)
-            .await?
-            .ok_or(OrgError::NotAMember)
-    }
-
-    async fn role(&self, id: ProjectId, address: WalletAddress) -> Result<Option<ProjectRole>, OrgError> {
-        let members = self.store.members(id).await?;
-        Ok(members
-            .into_iter()
-            .find(|member| member.address == address)
-            .map(|member| member.role))
+        self.authorize(caller.address, id, action).await?;
+        let act = caller.acts(self.clock.now());
+        let removed = self.store.remove_member(id, address, act).await?;
+        removed.ok_or(OrgError::NotAMember)
     }
 }

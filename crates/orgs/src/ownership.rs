@@ -1,0 +1,191 @@
+//! What only the owner's wallet can do on chain: the transactions it has to sign.
+
+use crate::{
+    error::OrgError,
+    model::{NOBODY, Organization},
+    organizations::Organizations,
+    policy::Action,
+    ports::{OrgStore, OwnerTransactions},
+    roles::ChainRole,
+};
+use haithe_kernel::{OrgId, TokenUnits, WalletAddress};
+use std::sync::Arc;
+
+/// A call of an organization's contract that a wallet signs itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnerCall {
+    /// `setRole`
+    SetRole {
+        /// Whose.
+        account: WalletAddress,
+        /// Which.
+        role: ChainRole,
+    },
+    /// `transferOwnership`; the zero address takes an offer back.
+    OfferOwnership {
+        /// To whom.
+        to: WalletAddress,
+    },
+    /// `acceptOwnership`, by whom it was offered to.
+    AcceptOwnership,
+    /// `requestWithdrawal`
+    RequestWithdrawal {
+        /// Who is paid.
+        to: WalletAddress,
+        /// How much at most.
+        amount: TokenUnits,
+    },
+    /// `executeWithdrawal`
+    ExecuteWithdrawal,
+    /// `cancelWithdrawal`
+    CancelWithdrawal,
+    /// `setDailyCap`; `None` is no cap.
+    SetDailyCap(Option<TokenUnits>),
+}
+
+/// A transaction for a wallet to sign and send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnsignedTransaction {
+    /// Who has to sign it.
+    pub from: WalletAddress,
+    /// The contract.
+    pub to: WalletAddress,
+    /// Calldata.
+    pub data: Vec<u8>,
+    /// EIP-155.
+    pub chain_id: u64,
+}
+
+/// Who owns an organization, as far as the index has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnershipState {
+    /// Who owns it.
+    pub owner: WalletAddress,
+    /// Who it was offered to and has not accepted.
+    pub pending: Option<WalletAddress>,
+}
+
+/// Use case: ownership, which changes on chain only.
+pub struct Ownership {
+    organizations: Arc<Organizations>,
+    store: Arc<dyn OrgStore>,
+    transactions: Arc<dyn OwnerTransactions>,
+}
+
+impl Ownership {
+    /// Composes the use case.
+    pub fn new(
+        organizations: Arc<Organizations>,
+        store: Arc<dyn OrgStore>,
+        transactions: Arc<dyn OwnerTransactions>,
+    ) -> Self {
+        Self {
+            organizations,
+            store,
+            transactions,
+        }
+    }
+
+    /// Owner and pending owner. The pending owner may ask although it has no role yet.
+    ///
+    /// # Errors
+    /// [`OrgError`] by the rule table.
+    pub async fn show(&self, caller: WalletAddress, id: OrgId) -> Result<OwnershipState, OrgError> {
+        let pending = self.store.pending_owner(id).await?;
+        let org = match self.organizations.authorize(caller, id, Action::ReadOrg).await {
+            Ok(access) => access.org,
+            Err(OrgError::NotFound(_)) if pending == Some(caller) => self.organization(id).await?,
+            Err(refused) => return Err(refused),
+        };
+        Ok(OwnershipState {
+            owner: org.owner,
+            pending,
+        })
+    }
+
+    /// The transaction by which the owner offers ownership to `new_owner`.
+    ///
+    /// # Errors
+    /// [`OrgError::NotAnOwner`] and the rule table's.
+    pub async fn offer(
+        &self,
+        caller: WalletAddress,
+        id: OrgId,
+        new_owner: WalletAddress,
+    ) -> Result<(OwnershipState, UnsignedTransaction), OrgError> {
+        let access = self
+            .organizations
+            .authorize(caller, id, Action::MoveOrgMoney)
+            .await?;
+        let org = access.org;
+        if new_owner == NOBODY || new_owner == org.owner || new_owner == org.address {
+            return Err(OrgError::NotAnOwner);
+        }
+        self.signed_by_owner(&org, OwnerCall::OfferOwnership { to: new_owner })
+            .await
+    }
+
+    /// The transaction by which the owner takes its offer back.
+    ///
+    /// # Errors
+    /// [`OrgError::NothingOffered`] and the rule table's.
+    pub async fn take_back(
+        &self,
+        caller: WalletAddress,
+        id: OrgId,
+    ) -> Result<(OwnershipState, UnsignedTransaction), OrgError> {
+        let access = self
+            .organizations
+            .authorize(caller, id, Action::MoveOrgMoney)
+            .await?;
+        if self.store.pending_owner(id).await?.is_none() {
+            return Err(OrgError::NothingOffered);
+        }
+        let to = NOBODY;
+        self.signed_by_owner(&access.org, OwnerCall::OfferOwnership { to })
+            .await
+    }
+
+    /// The transaction by which the pending owner accepts.
+    ///
+    /// # Errors
+    /// [`OrgError::NothingOffered`] for those who see the organization and were offered nothing;
+    /// strangers are told that there is no such organization.
+    pub async fn accept(
+        &self,
+        caller: WalletAddress,
+        id: OrgId,
+    ) -> Result<(OwnershipState, UnsignedTransaction), OrgError> {
+        let pending = self.store.pending_owner(id).await?;
+        if pending != Some(caller) {
+            self.organizations.authorize(caller, id, Action::ReadOrg).await?;
+            return Err(OrgError::NothingOffered);
+        }
+        let org = self.organization(id).await?;
+        let state = OwnershipState {
+            owner: org.owner,
+            pending,
+        };
+        let transaction = self
+            .transactions
+            .encode(caller, org.address, OwnerCall::AcceptOwnership);
+        Ok((state, transaction))
+    }
+
+    async fn signed_by_owner(
+        &self,
+        org: &Organization,
+        call: OwnerCall,
+    ) -> Result<(OwnershipState, UnsignedTransaction), OrgError> {
+        let state = OwnershipState {
+            owner: org.owner,
+            pending: self.store.pending_owner(org.id).await?,
+        };
+        Ok((state, self.transactions.encode(org.owner, org.address, call)))
+    }
+
+    async fn organization(&self, id: OrgId) -> Result<Organization, OrgError> {
+        let found = self.store.find(id).await?;
+        found.ok_or(OrgError::NotFound("organization"))
+    }
+}
