@@ -63,6 +63,11 @@ pub enum EventBody {
         wallet: WalletAddress,
         role: u8,
     },
+    /// Somebody may accept ownership; the zero address takes the offer back.
+    OwnershipOffered {
+        org: WalletAddress,
+        to: WalletAddress,
+    },
     OwnershipTransferred {
         org: WalletAddress,
         from: WalletAddress,

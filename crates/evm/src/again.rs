@@ -12,6 +12,8 @@ use haithe_kernel::StoreError;
 pub(crate) struct Newest {
     pub intent: Option<TxIntent>,
     pub next_key: String,
+    /// How many intents there are.
+    pub tries: u32,
 }
 
 /// Looks for the newest intent of a key.
@@ -19,11 +21,13 @@ pub(crate) async fn newest(outbox: &dyn TxOutbox, key: &str) -> Result<Newest, S
     let mut newest = Newest {
         intent: None,
         next_key: key.to_owned(),
+        tries: 0,
     };
     let mut number = 1u64;
     while let Some(intent) = outbox.find(newest.next_key.clone()).await? {
         let failed = intent.state == TxState::Failed;
         newest.intent = Some(intent);
+        newest.tries = newest.tries.saturating_add(1);
         if !failed {
             break;
         }

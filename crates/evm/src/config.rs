@@ -107,6 +107,24 @@ impl Default for DeployBudget {
     }
 }
 
+/// How many roles the server mirrors at its own expense within 24 hours. What is beyond waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoleBudget {
+    /// Decided by one wallet. Default 50.
+    pub per_wallet: u64,
+    /// In all. Default 2000.
+    pub global: u64,
+}
+
+impl Default for RoleBudget {
+    fn default() -> Self {
+        Self {
+            per_wallet: 50,
+            global: 2_000,
+        }
+    }
+}
+
 /// A private key that signs transactions. Prints its address and never the key.
 #[derive(Clone)]
 pub struct ServerKey(pub(crate) PrivateKeySigner);

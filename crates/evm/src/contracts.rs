@@ -15,6 +15,8 @@ sol!(
     "../../abi/HaitheOrchestrator.json"
 );
 
+sol!(HaitheOrganization, "../../abi/HaitheOrganization.json");
+
 sol!(
     #[sol(rpc)]
     #[derive(Debug)]

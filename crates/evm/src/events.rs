@@ -84,6 +84,10 @@ fn body(event: Event) -> Decoded {
             wallet: wallet(e.account),
             role: e.role,
         }),
+        Event::OrganizationOwnershipOffered(e) => Some(EventBody::OwnershipOffered {
+            org: wallet(e.organization),
+            to: wallet(e.newOwner),
+        }),
         Event::OrganizationOwnershipTransferred(e) => Some(EventBody::OwnershipTransferred {
             org: wallet(e.organization),
             from: wallet(e.previousOwner),
@@ -159,7 +163,6 @@ fn body(event: Event) -> Decoded {
         // Told by `BatchSettled` and the batch itself, or of no interest to the books.
         Event::CreatorCredited(_)
         | Event::OrganizationExpenditure(_)
-        | Event::OrganizationOwnershipOffered(_)
         | Event::StrayRecovered(_)
         | Event::ServerChangeProposed(_)
         | Event::GuardianChanged(_)

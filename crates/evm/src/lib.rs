@@ -12,8 +12,9 @@
 //!   signatures, which runs a stranger's code, bounded in gas and time.
 //! - **Writing**: [`Sender`] is the one writer of a signing key. It takes intents from the durable
 //!   outbox to final blocks through crashes, lost answers and reorganizations, and raises an
-//!   [`Alarm`] where a person is needed. [`EvmSettler`] and [`EvmOrgDeployer`] only write intents
-//!   and wake it.
+//!   [`Alarm`] where a person is needed. [`EvmSettler`], [`EvmOrgDeployer`] and
+//!   [`EvmRoleMirror`] only write intents and wake it. What only an owner can sign is encoded by
+//!   [`EvmOwnerTransactions`].
 //! - **Setting up**: [`deploy`] puts the contracts on a chain and finds them again; [`TestMoney`]
 //!   mints for development. Both send plain transactions, with other keys than a sender's.
 //!
@@ -36,14 +37,16 @@ mod events;
 mod failure;
 mod money;
 mod node;
+mod owner;
 mod reader;
+mod roles;
 mod sender;
 mod settler;
 mod sign;
 mod wallets;
 
 pub use client::ChainClient;
-pub use config::{DeployBudget, EvmConfig, GWEI, KeyError, RpcLimits, SendPolicy, ServerKey};
+pub use config::{DeployBudget, EvmConfig, GWEI, KeyError, RoleBudget, RpcLimits, SendPolicy, ServerKey};
 pub use contracts::Contract;
 pub use deploy::{DeployPlan, Deployment, DeploymentError, TokenPlan, deploy};
 pub use deployer::EvmOrgDeployer;
@@ -51,7 +54,9 @@ pub use direct::DirectError;
 pub use failure::{ConnectError, NodeError};
 pub use money::TestMoney;
 pub use node::Node;
+pub use owner::EvmOwnerTransactions;
 pub use reader::EvmChainReader;
+pub use roles::EvmRoleMirror;
 pub use sender::{Alarm, Lane, SendError, Sender, SenderHandle, SenderHealth, Step};
 pub use settler::EvmSettler;
 pub use wallets::EvmContractWallets;

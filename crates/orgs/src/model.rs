@@ -86,6 +86,35 @@ pub struct ProjectChange {
     pub public: Option<bool>,
 }
 
+impl fmt::Display for ProjectChange {
+    /// What changes, for the audit.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        let mut part = |name: &str, value: Option<String>| {
+            parts.extend(value.map(|value| format!("{name}={value}")));
+        };
+        part("name", self.name.as_ref().map(|name| format!("{name:?}")));
+        part("search_enabled", self.search_enabled.map(|on| on.to_string()));
+        part("memory_enabled", self.memory_enabled.map(|on| on.to_string()));
+        part(
+            "memory_window",
+            self.memory_window.map(|window| window.to_string()),
+        );
+        let days = |days: Option<u16>| days.map_or_else(|| "null".to_owned(), |days| days.to_string());
+        part("memory_retention_days", self.memory_retention_days.map(days));
+        part(
+            "default_model_id",
+            self.default_model.map(|model| model.0.to_string()),
+        );
+        part(
+            "price_per_call_usdt",
+            self.price_per_call.map(|price| price.to_string()),
+        );
+        part("public", self.public.map(|public| public.to_string()));
+        f.write_str(&parts.join(" "))
+    }
+}
+
 macro_rules! role {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*

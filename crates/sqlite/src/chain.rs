@@ -19,6 +19,7 @@ mod pauses;
 mod payouts;
 mod products;
 mod rewind;
+mod roles;
 mod step;
 mod withdrawals;
 

@@ -5,9 +5,9 @@ use crate::{
     writer::{Effects, Job, Work, Writer},
 };
 use futures::{FutureExt, future::BoxFuture};
-use haithe_kernel::{Clock, Decimals, StoreError, Timestamp};
+use haithe_kernel::{Clock, Decimals, Listed, StoreError, Timestamp};
 use sqlx::{
-    Connection, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    Connection, Row, Sqlite, SqliteConnection, SqlitePool, Transaction,
     query::Query,
     sqlite::{SqliteArguments, SqliteRow},
 };
@@ -192,6 +192,26 @@ impl Db {
     /// A reading transaction, in which everything is as it was at its first statement.
     pub(crate) async fn snapshot(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         self.shared.reader.snapshot().await
+    }
+
+    /// One page of a list: how many rows there are (`count`, one number), and those of the page.
+    pub(crate) async fn listed<T>(
+        &self,
+        count: Statement,
+        page: Statement,
+        read: impl Fn(&SqliteRow) -> Result<T, StoreError>,
+    ) -> Result<Listed<T>, StoreError> {
+        let mut snapshot = self.snapshot().await?;
+        let total: i64 = count
+            .fetch_one(&mut *snapshot)
+            .await
+            .and_then(|row| row.try_get(0))
+            .map_err(StoreError::new)?;
+        let rows = page.fetch_all(&mut *snapshot).await.map_err(StoreError::new)?;
+        Ok(Listed {
+            items: rows.iter().map(read).collect::<Result<_, _>>()?,
+            total: total.try_into().unwrap_or_default(),
+        })
     }
 
     /// One statement that changes the directory, in a transaction of its own; gives the rows it returns.

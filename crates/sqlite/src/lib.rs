@@ -46,7 +46,7 @@ mod writer;
 pub use books::SqliteBooks;
 pub use chain::{Alarm, SqliteChainIndex};
 pub use db::{Db, ReadOnlyDb};
-pub use directory::{SqliteDirectory, SqliteOrgStore, SqliteProjectStore};
+pub use directory::{SqliteAuditStore, SqliteDirectory, SqliteOrgStore, SqliteProjectStore, SqliteRoleStore};
 pub use identity::{SqliteApiKeyStore, SqliteChallengeStore, SqliteSessionStore};
 pub use ledger::SqliteLedger;
 pub use open::{DbConfig, OpenError};

@@ -3,20 +3,31 @@
 //! An event means the same whether it is seen for the first time or replayed after a rewind: it says
 //! what is so from now on, never what changed.
 
-use super::{Stored, organizations, products, read_event, select_events, step::Indexing};
+use super::{
+    Stored, organizations, products, read_event, roles, roles::Sight, select_events, step::Indexing,
+};
 use crate::columns;
 use haithe_billing::chain::EventBody;
 use haithe_kernel::{StoreError, WalletAddress};
 use std::collections::BTreeSet;
 
 /// Lets the rows follow.
-pub(super) async fn see(indexing: &mut Indexing<'_, '_>, stored: &Stored) -> Result<(), StoreError> {
+pub(super) async fn see(
+    indexing: &mut Indexing<'_, '_>,
+    stored: &Stored,
+    sight: Sight,
+) -> Result<(), StoreError> {
     match &stored.event.body {
         EventBody::OrganizationCreated { .. } => organizations::create(indexing, stored).await,
-        EventBody::OwnershipTransferred { org, to, .. } => organizations::owner(indexing, *org, *to).await,
-        EventBody::RoleChanged { org, wallet, role } => {
-            organizations::role(indexing, *org, *wallet, *role, stored.event.block_time).await
+        EventBody::OwnershipOffered { org, to } => organizations::offered(indexing, *org, *to).await,
+        EventBody::OwnershipTransferred { org, to, .. } => {
+            organizations::owner(indexing, *org, *to).await?;
+            match sight {
+                Sight::First => roles::see_owner(indexing, stored, sight).await,
+                Sight::Again => Ok(()),
+            }
         }
+        EventBody::RoleChanged { .. } => roles::see(indexing, stored, sight).await,
         EventBody::DailyCapChanged { org, cap, .. } => organizations::daily_cap(indexing, *org, *cap).await,
         EventBody::ProductEnabled {
             org,
@@ -57,13 +68,16 @@ impl Affected {
         let mut affected = Self::default();
         let above = select_events!("WHERE block > ? AND subject IS NOT NULL ORDER BY block, log_index");
         for row in indexing.write.all(sqlx::query(above).bind(block)).await? {
-            match read_event(&row)?.event.body {
-                EventBody::RoleChanged { org, wallet, .. } => {
+            let stored = read_event(&row)?;
+            match stored.event.body {
+                EventBody::RoleChanged { org, wallet, .. }
+                | EventBody::OwnershipTransferred { org, to: wallet, .. } => {
                     affected.subjects.insert(org);
                     affected.members.insert((org, wallet));
+                    roles::keep_overruled(indexing, org, wallet, &stored).await?;
                 }
                 EventBody::OrganizationCreated { org, .. }
-                | EventBody::OwnershipTransferred { org, .. }
+                | EventBody::OwnershipOffered { org, .. }
                 | EventBody::DailyCapChanged { org, .. }
                 | EventBody::ProductEnabled { org, .. }
                 | EventBody::ProductDisabled { org, .. } => {
@@ -87,7 +101,7 @@ impl Affected {
     /// Derives the rows again from the events that remain.
     pub(super) async fn derive(self, indexing: &mut Indexing<'_, '_>) -> Result<(), StoreError> {
         for (org, wallet) in &self.members {
-            organizations::forget_role(indexing, *org, *wallet).await?;
+            roles::forget(indexing, *org, *wallet).await?;
         }
         for subject in &self.subjects {
             organizations::forget(indexing, *subject).await?;
@@ -104,12 +118,13 @@ impl Affected {
         // In the order of the chain: an organization enables a product after it was added.
         remaining.sort_unstable_by_key(|stored| (stored.event.block, stored.event.log_index));
         for stored in remaining {
-            let replay = match stored.event.body {
-                EventBody::RoleChanged { org, wallet, .. } => self.members.contains(&(org, wallet)),
-                _ => true,
-            };
-            if replay {
-                see(indexing, &stored).await?;
+            match stored.event.body {
+                EventBody::RoleChanged { org, wallet, .. } if !self.members.contains(&(org, wallet)) => {}
+                EventBody::OwnershipTransferred { org, to, .. } if self.members.contains(&(org, to)) => {
+                    see(indexing, &stored, Sight::Again).await?;
+                    roles::see_owner(indexing, &stored, Sight::Again).await?;
+                }
+                _ => see(indexing, &stored, Sight::Again).await?,
             }
         }
         Ok(())

@@ -31,6 +31,7 @@ const fn kind(body: &EventBody) -> &'static str {
     match body {
         EventBody::OrganizationCreated { .. } => "organization_created",
         EventBody::RoleChanged { .. } => "role_changed",
+        EventBody::OwnershipOffered { .. } => "ownership_offered",
         EventBody::OwnershipTransferred { .. } => "ownership_transferred",
         EventBody::DailyCapChanged { .. } => "daily_cap_changed",
         EventBody::ProductEnabled { .. } => "product_enabled",
@@ -60,6 +61,7 @@ const fn subject(body: &EventBody) -> Option<WalletAddress> {
     match body {
         EventBody::OrganizationCreated { org, .. }
         | EventBody::RoleChanged { org, .. }
+        | EventBody::OwnershipOffered { org, .. }
         | EventBody::OwnershipTransferred { org, .. }
         | EventBody::DailyCapChanged { org, .. }
         | EventBody::ProductEnabled { org, .. }

@@ -1,4 +1,4 @@
-//! Rows of an organization: itself, its owner, its members, its daily cap.
+//! Rows of an organization: itself, its owner, its daily cap.
 
 use super::{Stored, deposits, step::Indexing};
 use crate::{
@@ -9,7 +9,8 @@ use haithe_billing::{
     chain::{ChainAmount, EventBody, Hash32},
     ledger::Account,
 };
-use haithe_kernel::{OrgId, OrgUid, StoreError, Timestamp, WalletAddress};
+use haithe_kernel::{OrgId, OrgUid, StoreError, WalletAddress};
+use haithe_orgs::model::NOBODY;
 use sha2::{Digest, Sha256};
 use uuid::Builder;
 
@@ -108,7 +109,8 @@ pub(super) async fn owner(
     org: WalletAddress,
     to: WalletAddress,
 ) -> Result<(), StoreError> {
-    let update = "UPDATE organizations SET owner = ? WHERE address = ? AND on_chain = 1";
+    let update =
+        "UPDATE organizations SET owner = ?, pending_owner = NULL WHERE address = ? AND on_chain = 1";
     let statement = sqlx::query(update)
         .bind(columns::address(to))
         .bind(columns::address(org));
@@ -117,48 +119,17 @@ pub(super) async fn owner(
     Ok(())
 }
 
-/// A role given (1 member, 2 administrator) or taken (0) on chain.
-///
-/// Roles in projects are no matter of the chain: taking the role in the organization leaves them.
-pub(super) async fn role(
+/// Ownership was offered, or, to the zero address, the offer taken back.
+pub(super) async fn offered(
     indexing: &mut Indexing<'_, '_>,
     org: WalletAddress,
-    wallet: WalletAddress,
-    role: u8,
-    at: Timestamp,
+    to: WalletAddress,
 ) -> Result<(), StoreError> {
-    let Some(org) = indexing.org_at(org).await? else {
-        return Ok(());
-    };
-    let word = match role {
-        0 => {
-            let remove = "DELETE FROM org_members WHERE org_id = ? AND wallet_address = ?";
-            let statement = sqlx::query(remove).bind(org.0).bind(columns::address(wallet));
-            indexing.write.execute(statement).await?;
-            indexing.write.directory_changed();
-            return Ok(());
-        }
-        1 => "member",
-        2 => "admin",
-        unknown => {
-            tracing::warn!(
-                org = org.0,
-                role = unknown,
-                "a role that does not exist was given on chain"
-            );
-            return Ok(());
-        }
-    };
-    let put = "INSERT INTO org_members (org_id, wallet_address, role, created_at, from_chain)
-               VALUES (?, ?, ?, ?, 1) ON CONFLICT DO UPDATE SET role = excluded.role";
-    let statement = sqlx::query(put)
-        .bind(org.0)
-        .bind(columns::address(wallet))
-        .bind(word)
-        .bind(at.micros());
-    indexing.write.execute(statement).await?;
-    indexing.write.directory_changed();
-    Ok(())
+    let update = "UPDATE organizations SET pending_owner = ? WHERE address = ? AND on_chain = 1";
+    let statement = sqlx::query(update)
+        .bind((to != NOBODY).then(|| columns::address(to)))
+        .bind(columns::address(org));
+    indexing.write.execute(statement).await.map(drop)
 }
 
 /// The tightest cap now or scheduled is always the newest one: a raise holds at once and drops what
@@ -189,22 +160,6 @@ pub(super) async fn daily_cap(
     Ok(())
 }
 
-/// Takes back what events said about a member.
-pub(super) async fn forget_role(
-    indexing: &mut Indexing<'_, '_>,
-    org: WalletAddress,
-    wallet: WalletAddress,
-) -> Result<(), StoreError> {
-    let Some(org) = indexing.org_at(org).await? else {
-        return Ok(());
-    };
-    let forget = "DELETE FROM org_members WHERE org_id = ? AND wallet_address = ? AND from_chain = 1";
-    let statement = sqlx::query(forget).bind(org.0).bind(columns::address(wallet));
-    indexing.write.execute(statement).await?;
-    indexing.write.directory_changed();
-    Ok(())
-}
-
 /// Takes back what events said about the organization at this address, before they are replayed.
 pub(super) async fn forget(
     indexing: &mut Indexing<'_, '_>,
@@ -214,7 +169,7 @@ pub(super) async fn forget(
         return Ok(());
     };
     for forget in [
-        "UPDATE organizations SET on_chain = 0 WHERE id = ?",
+        "UPDATE organizations SET on_chain = 0, pending_owner = NULL WHERE id = ?",
         "UPDATE org_books SET daily_cap = NULL WHERE org_id = ?",
         "DELETE FROM org_products WHERE org_id = ?",
     ] {

@@ -1,6 +1,6 @@
 //! Undoing blocks.
 
-use super::{blocks::Counted, directory::Affected, step::Indexing};
+use super::{blocks::Counted, directory::Affected, roles, step::Indexing};
 use crate::{
     columns::{self, Columns},
     db::WriteTx,
@@ -21,6 +21,7 @@ pub(super) async fn rewind(write: &mut WriteTx<'_>, scale: Scale, to: BlockRef) 
         effects: StepEffects::default(),
     };
     let affected = Affected::above(&mut indexing, block).await?;
+    roles::lower_decisions(&mut indexing, block).await?;
     indexing.write.reverse_above(block, to.time).await?;
     batches(&mut indexing, to, block).await?;
     withdrawals(&mut indexing, block).await?;

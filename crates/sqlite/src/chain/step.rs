@@ -1,6 +1,6 @@
 //! One step of the index.
 
-use super::{batches, blocks::Counted, deposits, directory, payouts, withdrawals};
+use super::{batches, blocks::Counted, deposits, directory, payouts, roles::Sight, withdrawals};
 use crate::{
     columns::{self, Columns},
     db::WriteTx,
@@ -63,7 +63,7 @@ pub(super) async fn apply(
 
     // Directory first: a deposit may come in the same step as the organization it is for.
     for stored in &new {
-        directory::see(&mut indexing, stored).await?;
+        directory::see(&mut indexing, stored, Sight::First).await?;
     }
     for stored in &new {
         match &stored.event.body {

@@ -1,6 +1,6 @@
 //! [`Directory`] on SQLite.
 
-use super::{organizations, projects};
+use super::{organizations, projects, settings};
 use crate::{
     columns::{self, Columns},
     db::Db,
@@ -36,8 +36,10 @@ const CONTEXT: &str = "
                    JOIN projects AS other ON other.id = project_members.project_id
                    WHERE project_members.wallet_address = ?3 AND other.org_id = payer.id AND other.deleted = 0),
            (SELECT json_group_array(model_id ORDER BY model_id)
-            FROM org_model_enrollments WHERE org_id = payer.id)
+            FROM org_model_enrollments WHERE org_id = payer.id),
+           org_settings.default_model_id, org_settings.prompt_log, org_settings.ip_allowlist
     FROM organizations AS payer
+    LEFT JOIN org_settings ON org_settings.org_id = payer.id
     JOIN projects ON projects.project_uid = ?2 AND projects.deleted = 0
     JOIN organizations AS owner ON owner.id = projects.org_id AND owner.on_chain = 1 AND owner.deleted_at IS NULL
     WHERE payer.organization_uid = ?1 AND payer.on_chain = 1 AND payer.deleted_at IS NULL";
@@ -77,6 +79,7 @@ impl Directory for SqliteDirectory {
             project,
             standing,
             models,
+            settings: settings::read(&mut columns)?,
         }))
     }
 

@@ -1,14 +1,17 @@
 //! [`OrgStore`] on SQLite.
 
+use super::{audit::Line, members, settings};
 use crate::{
     columns::{self, Columns},
     db::{Db, WriteTx},
 };
 use async_trait::async_trait;
-use haithe_kernel::{ModelId, OrgId, OrgUid, ProjectId, StoreError, Timestamp, WalletAddress};
+use haithe_kernel::{Listed, ModelId, OrgId, OrgUid, Page, ProjectId, StoreError, Timestamp, WalletAddress};
 use haithe_orgs::{
-    model::{OrgMember, OrgRole, Organization, ProjectRole, Standing},
+    audit::{Act, AuditAction},
+    model::{OrgMember, OrgRole, Organization, ProjectRole, Search, Standing},
     ports::OrgStore,
+    settings::{OrgSettings, OrgSettingsChange},
 };
 use sqlx::sqlite::SqliteRow;
 
@@ -66,39 +69,90 @@ pub(super) fn project_role(word: Option<String>) -> Result<Option<ProjectRole>, 
     role.map_err(|_| StoreError::inconsistent("project_members.role"))
 }
 
-fn member(row: &SqliteRow) -> Result<OrgMember, StoreError> {
-    let mut columns = Columns::of(row);
-    Ok(OrgMember {
-        org: columns.read("org_members.org_id")?,
-        address: columns.read("org_members.wallet_address")?,
-        role: org_role(columns.read("org_members.role")?)?
-            .ok_or(StoreError::inconsistent("org_members.role"))?,
-        created_at: columns.read("org_members.created_at")?,
-    })
+async fn rename(
+    write: &mut WriteTx<'_>,
+    id: OrgId,
+    name: String,
+    act: &Act,
+) -> Result<Option<Organization>, StoreError> {
+    let before = "SELECT name FROM organizations WHERE id = ? AND on_chain = 1 AND deleted_at IS NULL";
+    let Some(row) = write.optional(sqlx::query(before).bind(id.0)).await? else {
+        return Ok(None);
+    };
+    let before: String = Columns::of(&row).read("organizations.name")?;
+    let rename = with_columns!("UPDATE organizations SET name = ? WHERE id = ? RETURNING", "");
+    let renamed = sqlx::query(rename).bind(name.clone()).bind(id.0);
+    let renamed = write.optional(renamed).await?;
+    write.directory_changed();
+    if before != name {
+        let line = Line::of(id, AuditAction::OrganizationRenamed);
+        write.audit(act, line.before(before).after(name)).await?;
+    }
+    renamed.as_ref().map(organization).transpose()
 }
 
-async fn remove_member(
+async fn delete(write: &mut WriteTx<'_>, id: OrgId, act: &Act) -> Result<Option<Organization>, StoreError> {
+    let delete = with_columns!(
+        "UPDATE organizations SET deleted_at = ? WHERE id = ? AND on_chain = 1 AND deleted_at IS NULL RETURNING",
+        ""
+    );
+    let deleted = sqlx::query(delete).bind(act.at.micros()).bind(id.0);
+    let Some(row) = write.optional(deleted).await? else {
+        return Ok(None);
+    };
+    write.directory_changed();
+    let deleted = Organization {
+        deleted_at: None,
+        ..organization(&row)?
+    };
+    let line = Line::of(id, AuditAction::OrganizationDeleted);
+    write.audit(act, line.before(&deleted.name)).await?;
+    Ok(Some(deleted))
+}
+
+async fn enable_model(
     write: &mut WriteTx<'_>,
     org: OrgId,
-    address: WalletAddress,
-) -> Result<Option<OrgMember>, StoreError> {
-    let remove = "DELETE FROM org_members WHERE org_id = ? AND wallet_address = ?
-                  RETURNING org_id, wallet_address, role, created_at";
-    let removed = write
-        .optional(sqlx::query(remove).bind(org.0).bind(columns::address(address)))
-        .await?;
-    let Some(removed) = removed else { return Ok(None) };
-    let in_projects = "DELETE FROM project_members
-                       WHERE wallet_address = ? AND project_id IN (SELECT id FROM projects WHERE org_id = ?)";
-    write
-        .execute(
-            sqlx::query(in_projects)
-                .bind(columns::address(address))
-                .bind(org.0),
-        )
-        .await?;
+    model: ModelId,
+    act: &Act,
+) -> Result<(), StoreError> {
+    let enable = "INSERT INTO org_model_enrollments (org_id, model_id, created_at) VALUES (?, ?, ?)
+                  ON CONFLICT DO NOTHING";
+    let enable = sqlx::query(enable)
+        .bind(org.0)
+        .bind(model.0)
+        .bind(act.at.micros());
+    if write.execute(enable).await? == 0 {
+        return Ok(());
+    }
     write.directory_changed();
-    member(&removed).map(Some)
+    let line = Line::of(org, AuditAction::ModelEnabled);
+    write.audit(act, line.subject(model)).await
+}
+
+async fn disable_model(
+    write: &mut WriteTx<'_>,
+    org: OrgId,
+    model: ModelId,
+    act: &Act,
+) -> Result<bool, StoreError> {
+    let disable = "DELETE FROM org_model_enrollments WHERE org_id = ? AND model_id = ?";
+    if write
+        .execute(sqlx::query(disable).bind(org.0).bind(model.0))
+        .await?
+        == 0
+    {
+        return Ok(false);
+    }
+    write.directory_changed();
+    let line = Line::of(org, AuditAction::ModelDisabled);
+    write.audit(act, line.subject(model)).await?;
+    Ok(true)
+}
+
+/// A text to look for, as `instr(lower(name), ?)` wants it.
+pub(super) fn needle(search: Option<Search>) -> Option<String> {
+    search.map(|search| search.as_str().to_ascii_lowercase())
 }
 
 #[async_trait]
@@ -128,6 +182,18 @@ impl OrgStore for SqliteOrgStore {
         row.as_ref().map(organization).transpose()
     }
 
+    async fn find_by_address(&self, address: WalletAddress) -> Result<Option<Organization>, StoreError> {
+        let find = with_columns!(
+            "SELECT",
+            "FROM organizations WHERE address = ? AND on_chain = 1 AND deleted_at IS NULL"
+        );
+        let row = self
+            .db
+            .optional(sqlx::query(find).bind(columns::address(address)))
+            .await?;
+        row.as_ref().map(organization).transpose()
+    }
+
     async fn find_by_chain_name(&self, name: String) -> Result<Option<Organization>, StoreError> {
         let find = with_columns!(
             "SELECT",
@@ -141,24 +207,37 @@ impl OrgStore for SqliteOrgStore {
             .transpose()
     }
 
-    async fn of_wallet(&self, address: WalletAddress) -> Result<Vec<Organization>, StoreError> {
-        let find = with_columns!(
-            "SELECT",
-            "FROM organizations
-             WHERE id IN (
-                 SELECT id FROM organizations WHERE owner = ?1
-                 UNION SELECT org_id FROM org_members WHERE wallet_address = ?1
-                 UNION SELECT projects.org_id FROM project_members
-                       JOIN projects ON projects.id = project_members.project_id AND projects.deleted = 0
-                       WHERE project_members.wallet_address = ?1
-             )
-             AND on_chain = 1 AND deleted_at IS NULL ORDER BY id DESC"
+    async fn of_wallet(
+        &self,
+        address: WalletAddress,
+        name: Option<Search>,
+        page: Page,
+    ) -> Result<Listed<Organization>, StoreError> {
+        /// Those the wallet has to do with, whose name fits.
+        macro_rules! mine {
+            () => {
+                "FROM organizations
+                 WHERE id IN (
+                     SELECT id FROM organizations WHERE owner = ?1
+                     UNION SELECT org_id FROM org_members WHERE wallet_address = ?1
+                     UNION SELECT projects.org_id FROM project_members
+                           JOIN projects ON projects.id = project_members.project_id AND projects.deleted = 0
+                           WHERE project_members.wallet_address = ?1
+                 )
+                 AND on_chain = 1 AND deleted_at IS NULL AND (?2 IS NULL OR instr(lower(name), ?2) > 0)"
+            };
+        }
+        let name = needle(name);
+        let count = sqlx::query(concat!("SELECT count(*) ", mine!()));
+        let count = count.bind(columns::address(address)).bind(name.clone());
+        let find = concat!(
+            with_columns!("SELECT", ""),
+            mine!(),
+            " ORDER BY id DESC LIMIT ?3 OFFSET ?4"
         );
-        let rows = self
-            .db
-            .all(sqlx::query(find).bind(columns::address(address)))
-            .await?;
-        rows.iter().map(organization).collect()
+        let find = sqlx::query(find).bind(columns::address(address)).bind(name);
+        let find = find.bind(page.limit()).bind(page.offset());
+        self.db.listed(count, find, organization).await
     }
 
     async fn newest_owned(&self, owner: WalletAddress) -> Result<Option<Organization>, StoreError> {
@@ -179,32 +258,47 @@ impl OrgStore for SqliteOrgStore {
         row.map_or(Ok(0), |row| Columns::of(&row).read("organizations.id"))
     }
 
-    async fn rename(&self, id: OrgId, name: String) -> Result<Option<Organization>, StoreError> {
-        let rename = with_columns!(
-            "UPDATE organizations SET name = ? WHERE id = ? AND on_chain = 1 AND deleted_at IS NULL RETURNING",
-            ""
-        );
-        let rows = self
-            .db
-            .change_directory(sqlx::query(rename).bind(name).bind(id.0))
-            .await?;
-        rows.first().map(organization).transpose()
+    async fn rename(&self, id: OrgId, name: String, act: Act) -> Result<Option<Organization>, StoreError> {
+        self.db
+            .write(move |write| Box::pin(async move { rename(write, id, name, &act).await }))
+            .await
     }
 
-    async fn delete(&self, id: OrgId, at: Timestamp) -> Result<Option<Organization>, StoreError> {
-        let delete = with_columns!(
-            "UPDATE organizations SET deleted_at = ? WHERE id = ? AND on_chain = 1 AND deleted_at IS NULL RETURNING",
-            ""
-        );
-        let rows = self
+    async fn delete(&self, id: OrgId, act: Act) -> Result<Option<Organization>, StoreError> {
+        self.db
+            .write(move |write| Box::pin(async move { delete(write, id, &act).await }))
+            .await
+    }
+
+    async fn pending_owner(&self, id: OrgId) -> Result<Option<WalletAddress>, StoreError> {
+        let pending =
+            "SELECT pending_owner FROM organizations WHERE id = ? AND on_chain = 1 AND deleted_at IS NULL";
+        let row = self.db.optional(sqlx::query(pending).bind(id.0)).await?;
+        row.map_or(Ok(None), |row| {
+            Columns::of(&row).read("organizations.pending_owner")
+        })
+    }
+
+    async fn settings(&self, id: OrgId) -> Result<OrgSettings, StoreError> {
+        let row = self
             .db
-            .change_directory(sqlx::query(delete).bind(at.micros()).bind(id.0))
+            .optional(sqlx::query(settings::COLUMNS).bind(id.0))
             .await?;
-        let deleted = rows.first().map(organization).transpose()?;
-        Ok(deleted.map(|org| Organization {
-            deleted_at: None,
-            ..org
-        }))
+        row.map_or_else(
+            || Ok(OrgSettings::default()),
+            |row| settings::read(&mut Columns::of(&row)),
+        )
+    }
+
+    async fn change_settings(
+        &self,
+        id: OrgId,
+        change: OrgSettingsChange,
+        act: Act,
+    ) -> Result<OrgSettings, StoreError> {
+        self.db
+            .write(move |write| Box::pin(async move { settings::change(write, id, change, &act).await }))
+            .await
     }
 
     async fn standing(
@@ -235,42 +329,35 @@ impl OrgStore for SqliteOrgStore {
         read_standing(&mut Columns::of(&row))
     }
 
-    async fn members(&self, org: OrgId) -> Result<Vec<OrgMember>, StoreError> {
-        let members = "SELECT org_id, wallet_address, role, org_members.created_at
-                       FROM org_members JOIN organizations ON organizations.id = org_id
-                       WHERE org_id = ? AND wallet_address <> owner
-                       ORDER BY org_members.created_at DESC, wallet_address";
-        self.db
-            .all(sqlx::query(members).bind(org.0))
-            .await?
-            .iter()
-            .map(member)
-            .collect()
+    async fn members(
+        &self,
+        org: OrgId,
+        role: Option<OrgRole>,
+        page: Page,
+    ) -> Result<Listed<OrgMember>, StoreError> {
+        members::list(&self.db, org, role, page).await
     }
 
-    async fn put_member(&self, new: OrgMember) -> Result<OrgMember, StoreError> {
-        let statement = sqlx::query(
-            "INSERT INTO org_members (org_id, wallet_address, role, created_at, from_chain) VALUES (?, ?, ?, ?, 0)
-             ON CONFLICT DO UPDATE SET role = excluded.role
-             RETURNING org_id, wallet_address, role, created_at",
-        )
-        .bind(new.org.0)
-        .bind(columns::address(new.address))
-        .bind(new.role.as_str())
-        .bind(new.created_at.micros());
-        let rows = self.db.change_directory(statement).await?;
-        rows.first()
-            .map(member)
-            .ok_or(StoreError::inconsistent("org_members.org_id"))?
+    async fn put_member(
+        &self,
+        org: OrgId,
+        address: WalletAddress,
+        role: OrgRole,
+        act: Act,
+    ) -> Result<OrgMember, StoreError> {
+        self.db
+            .write(move |write| Box::pin(async move { members::put(write, org, address, role, &act).await }))
+            .await
     }
 
     async fn remove_member(
         &self,
         org: OrgId,
         address: WalletAddress,
+        act: Act,
     ) -> Result<Option<OrgMember>, StoreError> {
         self.db
-            .write(move |write| Box::pin(remove_member(write, org, address)))
+            .write(move |write| Box::pin(async move { members::remove(write, org, address, &act).await }))
             .await
     }
 
@@ -293,21 +380,23 @@ impl OrgStore for SqliteOrgStore {
             .collect()
     }
 
-    async fn enable_model(&self, org: OrgId, model: ModelId, at: Timestamp) -> Result<(), StoreError> {
-        let enable = "INSERT INTO org_model_enrollments (org_id, model_id, created_at) VALUES (?, ?, ?)
-                      ON CONFLICT DO NOTHING";
-        let statement = sqlx::query(enable).bind(org.0).bind(model.0).bind(at.micros());
-        self.db.change_directory(statement).await.map(drop)
+    async fn enable_model(&self, org: OrgId, model: ModelId, act: Act) -> Result<(), StoreError> {
+        self.db
+            .write(move |write| Box::pin(async move { enable_model(write, org, model, &act).await }))
+            .await
     }
 
-    async fn disable_model(&self, org: OrgId, model: ModelId) -> Result<bool, StoreError> {
-        let disable =
-            "DELETE FROM org_model_enrollments WHERE org_id = ? AND model_id = ? RETURNING model_id";
-        let rows = self
-            .db
-            .change_directory(sqlx::query(disable).bind(org.0).bind(model.0))
-            .await?;
-        Ok(!rows.is_empty())
+    async fn disable_model(&self, org: OrgId, model: ModelId, act: Act) -> Result<bool, StoreError> {
+        self.db
+            .write(move |write| Box::pin(async move { disable_model(write, org, model, &act).await }))
+            .await
+    }
+
+    async fn furnish(&self, org: OrgId, model: ModelId, at: Timestamp) -> Result<(), StoreError> {
+        let furnish = "INSERT INTO org_model_enrollments (org_id, model_id, created_at)
+                       SELECT ?1, ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM org_model_enrollments WHERE org_id = ?1)";
+        let statement = sqlx::query(furnish).bind(org.0).bind(model.0).bind(at.micros());
+        self.db.change_directory(statement).await.map(drop)
     }
 }
 

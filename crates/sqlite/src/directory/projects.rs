@@ -1,14 +1,15 @@
 //! [`ProjectStore`] on SQLite.
 
-use super::organizations::project_role;
+use super::{audit::Line, organizations::needle, project_members};
 use crate::{
     columns::{self, Columns},
     db::{Db, WriteTx},
 };
 use async_trait::async_trait;
-use haithe_kernel::{OrgId, ProjectId, ProjectUid, StoreError, WalletAddress};
+use haithe_kernel::{Listed, OrgId, Page, ProjectId, ProjectUid, StoreError, WalletAddress};
 use haithe_orgs::{
-    model::{NewProject, Project, ProjectChange, ProjectMember, ProjectRole},
+    audit::{Act, AuditAction},
+    model::{NewProject, Project, ProjectChange, ProjectMember, ProjectRole, Search},
     ports::ProjectStore,
 };
 use sqlx::sqlite::SqliteRow;
@@ -60,17 +61,70 @@ fn project(row: &SqliteRow) -> Result<Project, StoreError> {
     read(&mut Columns::of(row))
 }
 
-fn member(row: &SqliteRow) -> Result<ProjectMember, StoreError> {
-    let mut columns = Columns::of(row);
-    let missing = || StoreError::inconsistent("project_members.role");
-    Ok(ProjectMember {
-        project: columns.read("project_members.project_id")?,
-        address: columns.read("project_members.wallet_address")?,
-        role: project_role(columns.read("project_members.role")?)?.ok_or_else(missing)?,
-    })
+async fn create(write: &mut WriteTx<'_>, new: NewProject, act: &Act) -> Result<Project, StoreError> {
+    let create = with_columns!(
+        "INSERT INTO projects (project_uid, org_id, name, default_model_id, created_at)
+         VALUES (?, ?, ?, ?, ?) RETURNING",
+        ""
+    );
+    let statement = sqlx::query(create)
+        .bind(columns::uuid(new.uid.uuid()))
+        .bind(new.org.0)
+        .bind(new.name.clone())
+        .bind(new.default_model.0)
+        .bind(new.created_at.micros());
+    let row = write.optional(statement).await?;
+    let made = project(&row.ok_or(StoreError::inconsistent("projects.id"))?)?;
+    write.directory_changed();
+    let line = Line::of(new.org, AuditAction::ProjectCreated).project(made.id);
+    write.audit(act, line.after(new.name)).await?;
+    Ok(made)
 }
 
-async fn delete(write: &mut WriteTx<'_>, id: ProjectId) -> Result<Option<Project>, StoreError> {
+async fn change(
+    write: &mut WriteTx<'_>,
+    id: ProjectId,
+    change: ProjectChange,
+    act: &Act,
+) -> Result<Option<Project>, StoreError> {
+    let text = change.to_string();
+    let update = with_columns!(
+        "UPDATE projects SET
+             name = coalesce(?, name),
+             search_enabled = coalesce(?, search_enabled),
+             memory_enabled = coalesce(?, memory_enabled),
+             memory_window = coalesce(?, memory_window),
+             memory_retention_days = iif(?, ?, memory_retention_days),
+             default_model_id = coalesce(?, default_model_id),
+             price_per_call = coalesce(?, price_per_call),
+             public = coalesce(?, public)
+         WHERE id = ? AND deleted = 0 RETURNING",
+        ""
+    );
+    let statement = sqlx::query(update)
+        .bind(change.name)
+        .bind(change.search_enabled)
+        .bind(change.memory_enabled)
+        .bind(change.memory_window)
+        .bind(change.memory_retention_days.is_some())
+        .bind(change.memory_retention_days.flatten())
+        .bind(change.default_model.map(|model| model.0))
+        .bind(change.price_per_call.map(|price| price.nano()))
+        .bind(change.public)
+        .bind(id.0);
+    let Some(row) = write.optional(statement).await? else {
+        return Ok(None);
+    };
+    write.directory_changed();
+    let changed = project(&row)?;
+    if !text.is_empty() {
+        let line = Line::of(changed.org, AuditAction::ProjectChanged).project(id);
+        write.audit(act, line.after(text)).await?;
+    }
+    Ok(Some(changed))
+}
+
+async fn delete(write: &mut WriteTx<'_>, id: ProjectId, act: &Act) -> Result<Option<Project>, StoreError> {
     let hide = with_columns!(
         "UPDATE projects SET deleted = 1 WHERE id = ? AND deleted = 0 RETURNING",
         ""
@@ -82,27 +136,42 @@ async fn delete(write: &mut WriteTx<'_>, id: ProjectId) -> Result<Option<Project
         .execute(sqlx::query("DELETE FROM project_members WHERE project_id = ?").bind(id.0))
         .await?;
     write.directory_changed();
-    project(&row).map(Some)
+    let deleted = project(&row)?;
+    let line = Line::of(deleted.org, AuditAction::ProjectDeleted).project(id);
+    write.audit(act, line.before(&deleted.name)).await?;
+    Ok(Some(deleted))
+}
+
+/// One page of the projects behind a `FROM` with two parameters, whose name fits.
+macro_rules! list {
+    ($db:expr, $rest:literal, $of:expr, $name:expr, $page:expr) => {{
+        let name = needle($name);
+        let count = concat!(
+            "SELECT count(*) ",
+            $rest,
+            " AND projects.deleted = 0 AND on_chain = 1 AND deleted_at IS NULL
+              AND (?2 IS NULL OR instr(lower(projects.name), ?2) > 0)"
+        );
+        let find = concat!(
+            with_columns!("SELECT", ""),
+            $rest,
+            " AND projects.deleted = 0 AND on_chain = 1 AND deleted_at IS NULL
+              AND (?2 IS NULL OR instr(lower(projects.name), ?2) > 0)
+              ORDER BY projects.id DESC LIMIT ?3 OFFSET ?4"
+        );
+        let count = sqlx::query(count).bind($of).bind(name.clone());
+        let find = sqlx::query(find).bind($of).bind(name);
+        let find = find.bind($page.limit()).bind($page.offset());
+        $db.listed(count, find, project).await
+    }};
 }
 
 #[async_trait]
 impl ProjectStore for SqliteProjectStore {
-    async fn create(&self, new: NewProject) -> Result<Project, StoreError> {
-        let create = with_columns!(
-            "INSERT INTO projects (project_uid, org_id, name, default_model_id, created_at)
-             VALUES (?, ?, ?, ?, ?) RETURNING",
-            ""
-        );
-        let statement = sqlx::query(create)
-            .bind(columns::uuid(new.uid.uuid()))
-            .bind(new.org.0)
-            .bind(new.name)
-            .bind(new.default_model.0)
-            .bind(new.created_at.micros());
-        let rows = self.db.change_directory(statement).await?;
-        rows.first()
-            .map(project)
-            .ok_or(StoreError::inconsistent("projects.id"))?
+    async fn create(&self, new: NewProject, act: Act) -> Result<Project, StoreError> {
+        self.db
+            .write(move |write| Box::pin(async move { create(write, new, &act).await }))
+            .await
     }
 
     async fn find(&self, id: ProjectId) -> Result<Option<Project>, StoreError> {
@@ -132,81 +201,69 @@ impl ProjectStore for SqliteProjectStore {
         row.as_ref().map(project).transpose()
     }
 
-    async fn of_org(&self, org: OrgId) -> Result<Vec<Project>, StoreError> {
-        let find = with_columns!(
-            "SELECT",
-            "FROM projects JOIN organizations ON organizations.id = org_id
-             WHERE org_id = ? AND deleted = 0 AND on_chain = 1 AND deleted_at IS NULL ORDER BY projects.id DESC"
-        );
-        self.db
-            .all(sqlx::query(find).bind(org.0))
-            .await?
-            .iter()
-            .map(project)
-            .collect()
+    async fn of_org(
+        &self,
+        org: OrgId,
+        name: Option<Search>,
+        page: Page,
+    ) -> Result<Listed<Project>, StoreError> {
+        list!(
+            self.db,
+            "FROM projects JOIN organizations ON organizations.id = org_id WHERE org_id = ?1",
+            org.0,
+            name,
+            page
+        )
     }
 
-    async fn of_wallet(&self, address: WalletAddress) -> Result<Vec<Project>, StoreError> {
-        let find = with_columns!(
-            "SELECT",
+    async fn of_wallet(
+        &self,
+        address: WalletAddress,
+        name: Option<Search>,
+        page: Page,
+    ) -> Result<Listed<Project>, StoreError> {
+        list!(
+            self.db,
             "FROM project_members JOIN projects ON projects.id = project_id
-             JOIN organizations ON organizations.id = org_id
-             WHERE wallet_address = ? AND deleted = 0 AND on_chain = 1 AND deleted_at IS NULL
-             ORDER BY projects.id DESC"
-        );
-        let rows = self
-            .db
-            .all(sqlx::query(find).bind(columns::address(address)))
-            .await?;
-        rows.iter().map(project).collect()
+             JOIN organizations ON organizations.id = org_id WHERE wallet_address = ?1",
+            columns::address(address),
+            name,
+            page
+        )
     }
 
-    async fn change(&self, id: ProjectId, change: ProjectChange) -> Result<Option<Project>, StoreError> {
-        let update = with_columns!(
-            "UPDATE projects SET
-                 name = coalesce(?, name),
-                 search_enabled = coalesce(?, search_enabled),
-                 memory_enabled = coalesce(?, memory_enabled),
-                 memory_window = coalesce(?, memory_window),
-                 memory_retention_days = iif(?, ?, memory_retention_days),
-                 default_model_id = coalesce(?, default_model_id),
-                 price_per_call = coalesce(?, price_per_call),
-                 public = coalesce(?, public)
-             WHERE id = ? AND deleted = 0 RETURNING",
-            ""
-        );
-        let statement = sqlx::query(update)
-            .bind(change.name)
-            .bind(change.search_enabled)
-            .bind(change.memory_enabled)
-            .bind(change.memory_window)
-            .bind(change.memory_retention_days.is_some())
-            .bind(change.memory_retention_days.flatten())
-            .bind(change.default_model.map(|model| model.0))
-            .bind(change.price_per_call.map(|price| price.nano()))
-            .bind(change.public)
-            .bind(id.0);
+    async fn change(
+        &self,
+        id: ProjectId,
+        changes: ProjectChange,
+        act: Act,
+    ) -> Result<Option<Project>, StoreError> {
         self.db
-            .change_directory(statement)
-            .await?
-            .first()
-            .map(project)
-            .transpose()
+            .write(move |write| Box::pin(async move { change(write, id, changes, &act).await }))
+            .await
     }
 
-    async fn delete(&self, id: ProjectId) -> Result<Option<Project>, StoreError> {
-        self.db.write(move |write| Box::pin(delete(write, id))).await
-    }
-
-    async fn members(&self, project: ProjectId) -> Result<Vec<ProjectMember>, StoreError> {
-        let members = "SELECT project_id, wallet_address, role FROM project_members
-                       WHERE project_id = ? ORDER BY id DESC";
+    async fn delete(&self, id: ProjectId, act: Act) -> Result<Option<Project>, StoreError> {
         self.db
-            .all(sqlx::query(members).bind(project.0))
-            .await?
-            .iter()
-            .map(member)
-            .collect()
+            .write(move |write| Box::pin(async move { delete(write, id, &act).await }))
+            .await
+    }
+
+    async fn members(
+        &self,
+        project: ProjectId,
+        role: Option<ProjectRole>,
+        page: Page,
+    ) -> Result<Listed<ProjectMember>, StoreError> {
+        project_members::list(&self.db, project, role, page).await
+    }
+
+    async fn role(
+        &self,
+        project: ProjectId,
+        address: WalletAddress,
+    ) -> Result<Option<ProjectRole>, StoreError> {
+        project_members::role(&self.db, project, address).await
     }
 
     async fn put_member(
@@ -214,35 +271,25 @@ impl ProjectStore for SqliteProjectStore {
         project: ProjectId,
         address: WalletAddress,
         role: ProjectRole,
+        act: Act,
     ) -> Result<ProjectMember, StoreError> {
-        let put = "INSERT INTO project_members (project_id, wallet_address, role) VALUES (?, ?, ?)
-                   ON CONFLICT DO UPDATE SET role = excluded.role
-                   RETURNING project_id, wallet_address, role";
-        let statement = sqlx::query(put)
-            .bind(project.0)
-            .bind(columns::address(address))
-            .bind(role.as_str());
-        let rows = self.db.change_directory(statement).await?;
-        rows.first()
-            .map(member)
-            .ok_or(StoreError::inconsistent("project_members.project_id"))?
+        self.db
+            .write(move |write| {
+                Box::pin(async move { project_members::put(write, project, address, role, &act).await })
+            })
+            .await
     }
 
     async fn remove_member(
         &self,
         project: ProjectId,
         address: WalletAddress,
+        act: Act,
     ) -> Result<Option<ProjectMember>, StoreError> {
-        let remove = "DELETE FROM project_members WHERE project_id = ? AND wallet_address = ?
-                      RETURNING project_id, wallet_address, role";
-        let statement = sqlx::query(remove)
-            .bind(project.0)
-            .bind(columns::address(address));
         self.db
-            .change_directory(statement)
-            .await?
-            .first()
-            .map(member)
-            .transpose()
+            .write(move |write| {
+                Box::pin(async move { project_members::remove(write, project, address, &act).await })
+            })
+            .await
     }
 }
