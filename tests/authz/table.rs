@@ -8,6 +8,7 @@ use Principal::*;
 pub enum Action {
     ReadOrg,
     ManageOrg,
+    ReadAdministration,
     ManageOrgMembers,
     ManageOrgAdmins,
     ManageModelsAndProjects,
@@ -21,9 +22,10 @@ pub enum Action {
 }
 
 /// Owner, admin, member | project admin, developer, viewer.
-const TABLE: [(Action, &str); 12] = [
+const TABLE: [(Action, &str); 13] = [
     (ReadOrg, "yyy yyy"),
     (ManageOrg, "y-- ---"),
+    (ReadAdministration, "yy- ---"),
     (ManageOrgMembers, "yy- ---"),
     (ManageOrgAdmins, "y-- ---"),
     (ManageModelsAndProjects, "yy- ---"),

@@ -4,6 +4,7 @@ mod api_keys;
 mod bad_input;
 mod context_headers;
 mod funds;
+mod governance;
 mod limits;
 mod login;
 mod organizations;

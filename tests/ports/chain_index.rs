@@ -93,7 +93,7 @@ async fn every_organizations_contract_is_watched(db: impl Database) {
     world
         .db
         .orgs()
-        .delete(second.id, crate::database::NOON)
+        .delete(second.id, crate::world::act(wallet(1)))
         .await
         .unwrap();
     let mut watched = world.db.index().organizations().await.unwrap();

@@ -3,7 +3,7 @@
 use haithe_billing::ports::{Books, ChainIndex, Ledger, SettlementStore, TxOutbox};
 use haithe_identity::ports::{ApiKeyStore, ChallengeStore, SessionStore};
 use haithe_kernel::{Decimals, FixedClock, Timestamp};
-use haithe_orgs::ports::{Directory, OrgStore, ProjectStore};
+use haithe_orgs::ports::{AuditStore, Directory, OrgStore, ProjectStore, RoleStore};
 use std::sync::Arc;
 
 /// 15 January 2026, noon: far from the border of a day or a month.
@@ -43,6 +43,8 @@ pub trait Database: Sized + Send + Sync + 'static {
     fn api_keys(&self) -> Arc<dyn ApiKeyStore>;
     fn orgs(&self) -> Arc<dyn OrgStore>;
     fn projects(&self) -> Arc<dyn ProjectStore>;
+    fn roles(&self) -> Arc<dyn RoleStore>;
+    fn audit(&self) -> Arc<dyn AuditStore>;
     fn directory(&self) -> Arc<dyn Directory>;
     fn ledger(&self) -> Arc<dyn Ledger>;
     fn books(&self) -> Arc<dyn Books>;

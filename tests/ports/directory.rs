@@ -1,12 +1,12 @@
 //! [`Directory`]: what the hot path asks before every call, and when its answers go stale.
 
 use crate::{
-    database::{Database, NOON, on_every_database},
-    world::{World, unknown_org, wallet},
+    database::{Database, on_every_database},
+    world::{World, act, unknown_org, wallet},
 };
 use haithe_billing::chain::EventBody;
 use haithe_kernel::{ModelId, ProjectUid};
-use haithe_orgs::{OrgMember, OrgRole, ProjectChange, ProjectRole};
+use haithe_orgs::{OrgRole, OrgSettingsChange, ProjectChange, ProjectRole, PromptLog};
 use uuid::Uuid;
 
 async fn a_context_holds_payer_project_standing_and_models(db: impl Database) {
@@ -16,13 +16,13 @@ async fn a_context_holds_payer_project_standing_and_models(db: impl Database) {
     world
         .db
         .orgs()
-        .enable_model(org.id, ModelId(5), NOON)
+        .enable_model(org.id, ModelId(5), act(wallet(1)))
         .await
         .unwrap();
     world
         .db
         .projects()
-        .put_member(project.id, wallet(2), ProjectRole::Developer)
+        .put_member(project.id, wallet(2), ProjectRole::Developer, act(wallet(1)))
         .await
         .unwrap();
     let directory = world.db.directory();
@@ -66,7 +66,12 @@ async fn what_is_missing_has_no_context(db: impl Database) {
         directory.context(org.uid, unknown, wallet(1)).await.unwrap(),
         None
     );
-    world.db.projects().delete(project.id).await.unwrap();
+    world
+        .db
+        .projects()
+        .delete(project.id, act(wallet(1)))
+        .await
+        .unwrap();
     assert_eq!(
         directory.context(org.uid, project.uid, wallet(1)).await.unwrap(),
         None
@@ -81,7 +86,7 @@ async fn a_payer_has_no_standing_in_another_organizations_project(db: impl Datab
     world
         .db
         .projects()
-        .put_member(project.id, wallet(1), ProjectRole::Admin)
+        .put_member(project.id, wallet(1), ProjectRole::Admin, act(wallet(1)))
         .await
         .unwrap();
     let context = world
@@ -109,7 +114,12 @@ async fn uids_name_a_scope(db: impl Database) {
     );
     let by_project = directory.uids(None, Some(project.id)).await.unwrap();
     assert_eq!(by_project, Some((org.uid, Some(project.uid))));
-    world.db.projects().delete(project.id).await.unwrap();
+    world
+        .db
+        .projects()
+        .delete(project.id, act(wallet(1)))
+        .await
+        .unwrap();
     assert_eq!(directory.uids(None, Some(project.id)).await.unwrap(), None);
 }
 
@@ -127,34 +137,49 @@ async fn every_change_makes_older_answers_stale(db: impl Database) {
     let project = world.project(&org).await;
     grew("a project");
     let (orgs, projects) = (world.db.orgs(), world.db.projects());
-    let member = OrgMember {
-        org: org.id,
-        address: wallet(2),
-        role: OrgRole::Admin,
-        created_at: NOON,
-    };
-    orgs.put_member(member).await.unwrap();
+    orgs.put_member(org.id, wallet(2), OrgRole::Admin, act(wallet(1)))
+        .await
+        .unwrap();
     grew("a member");
     projects
-        .put_member(project.id, wallet(3), ProjectRole::Viewer)
+        .put_member(project.id, wallet(3), ProjectRole::Viewer, act(wallet(1)))
         .await
         .unwrap();
     grew("a project member");
-    projects.remove_member(project.id, wallet(3)).await.unwrap();
+    projects
+        .remove_member(project.id, wallet(3), act(wallet(1)))
+        .await
+        .unwrap();
     grew("a project member's departure");
-    orgs.remove_member(org.id, wallet(2)).await.unwrap();
+    orgs.remove_member(org.id, wallet(2), act(wallet(1)))
+        .await
+        .unwrap();
     grew("a member's departure");
-    orgs.enable_model(org.id, ModelId(5), NOON).await.unwrap();
+    orgs.enable_model(org.id, ModelId(5), act(wallet(1)))
+        .await
+        .unwrap();
     grew("an enabled model");
-    orgs.disable_model(org.id, ModelId(5)).await.unwrap();
+    orgs.disable_model(org.id, ModelId(5), act(wallet(1)))
+        .await
+        .unwrap();
     grew("a disabled model");
-    orgs.rename(org.id, "Bcme".into()).await.unwrap();
+    orgs.rename(org.id, "Bcme".into(), act(wallet(1))).await.unwrap();
     grew("a new name");
+    let logged = OrgSettingsChange {
+        prompt_log: Some(PromptLog::Full),
+        ..OrgSettingsChange::default()
+    };
+    orgs.change_settings(org.id, logged, act(wallet(1)))
+        .await
+        .unwrap();
+    grew("a changed setting");
+    let context = directory.context(org.uid, project.uid, wallet(1)).await;
+    assert_eq!(context.unwrap().unwrap().settings.prompt_log, PromptLog::Full);
     let public = ProjectChange {
         public: Some(true),
         ..ProjectChange::default()
     };
-    projects.change(project.id, public).await.unwrap();
+    projects.change(project.id, public, act(wallet(1))).await.unwrap();
     grew("a changed project");
     let sold = EventBody::OwnershipTransferred {
         org: org.address,
@@ -165,9 +190,9 @@ async fn every_change_makes_older_answers_stale(db: impl Database) {
     grew("a new owner");
     world.rewind(1).await;
     grew("a rewind");
-    projects.delete(project.id).await.unwrap();
+    projects.delete(project.id, act(wallet(1))).await.unwrap();
     grew("a deleted project");
-    orgs.delete(org.id, NOON).await.unwrap();
+    orgs.delete(org.id, act(wallet(1))).await.unwrap();
     grew("a deleted organization");
 }
 

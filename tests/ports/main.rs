@@ -11,6 +11,7 @@ mod chat_model;
 mod chat_over_http;
 mod database;
 mod directory;
+mod governance;
 mod ledger;
 mod ledger_bounds;
 mod ledger_under_random_use;

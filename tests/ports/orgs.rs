@@ -5,17 +5,13 @@ use crate::{
     world::{World, unknown_org, wallet},
 };
 use haithe_billing::chain::EventBody;
-use haithe_kernel::{ModelId, OrgId, Timestamp};
-use haithe_orgs::{OrgMember, OrgRole, Organization, ProjectRole, Standing};
+use haithe_kernel::{ModelId, OrgId, Page, Timestamp};
+use haithe_orgs::{Act, Caller, OrgRole, Organization, ProjectRole, Standing};
 use std::time::Duration;
 
-fn member(org: &Organization, number: u8, role: OrgRole) -> OrgMember {
-    OrgMember {
-        org: org.id,
-        address: wallet(number),
-        role,
-        created_at: at(number),
-    }
+/// What the owner does at a second past noon.
+fn done(second: u8) -> Act {
+    Caller::from(wallet(1)).acts(at(second))
 }
 
 fn at(second: u8) -> Timestamp {
@@ -23,8 +19,14 @@ fn at(second: u8) -> Timestamp {
 }
 
 async fn names<D: Database>(world: &World<D>, number: u8) -> Vec<String> {
-    let orgs = world.db.orgs().of_wallet(wallet(number)).await.unwrap();
-    orgs.into_iter().map(|org| org.name).collect()
+    let orgs = world
+        .db
+        .orgs()
+        .of_wallet(wallet(number), None, Page::FIRST)
+        .await
+        .unwrap();
+    assert_eq!(orgs.total, orgs.items.len() as u64);
+    orgs.items.into_iter().map(|org| org.name).collect()
 }
 
 async fn an_organization_appears_by_indexing_and_is_found_every_way(db: impl Database) {
@@ -55,7 +57,7 @@ async fn a_wallet_sees_what_it_owns_belongs_to_or_works_in_newest_first(db: impl
     world
         .db
         .orgs()
-        .put_member(member(&first, 3, OrgRole::Member))
+        .put_member(first.id, wallet(3), OrgRole::Member, done(3))
         .await
         .unwrap();
     let project = world.project(&second).await;
@@ -63,7 +65,7 @@ async fn a_wallet_sees_what_it_owns_belongs_to_or_works_in_newest_first(db: impl
     world
         .db
         .projects()
-        .put_member(project.id, wallet(3), developer)
+        .put_member(project.id, wallet(3), developer, done(1))
         .await
         .unwrap();
     assert_eq!(names(&world, 3).await, ["third", "second", "first"]);
@@ -79,29 +81,38 @@ async fn renaming_changes_what_is_shown_and_not_the_name_on_chain(db: impl Datab
     let mut world = World::over(db).await;
     let org = world.organization("Acme", wallet(1)).await;
     let orgs = world.db.orgs();
-    let renamed = orgs.rename(org.id, "Bcme".into()).await.unwrap().unwrap();
+    let renamed = orgs
+        .rename(org.id, "Bcme".into(), done(1))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(renamed.name, "Bcme");
     assert_eq!(
         orgs.find_by_chain_name("Acme".into()).await.unwrap(),
         Some(renamed)
     );
     assert_eq!(orgs.find_by_chain_name("Bcme".into()).await.unwrap(), None);
-    assert_eq!(orgs.rename(OrgId(org.id.0 + 9), "x".into()).await.unwrap(), None);
+    assert_eq!(
+        orgs.rename(OrgId(org.id.0 + 9), "x".into(), done(1))
+            .await
+            .unwrap(),
+        None
+    );
 }
 
 async fn a_deleted_organization_is_found_no_more(db: impl Database) {
     let mut world = World::over(db).await;
     let org = world.organization("Acme", wallet(1)).await;
     let orgs = world.db.orgs();
-    let was = orgs.delete(org.id, at(9)).await.unwrap().unwrap();
+    let was = orgs.delete(org.id, done(9)).await.unwrap().unwrap();
     assert_eq!((was.id, was.name), (org.id, org.name));
     assert_eq!(orgs.find(org.id).await.unwrap(), None);
     assert_eq!(orgs.find_by_uid(org.uid).await.unwrap(), None);
     assert_eq!(orgs.find_by_chain_name("Acme".into()).await.unwrap(), None);
     assert_eq!(orgs.newest_owned(wallet(1)).await.unwrap(), None);
     assert_eq!(names(&world, 1).await, Vec::<String>::new());
-    assert_eq!(orgs.delete(org.id, at(10)).await.unwrap(), None);
-    assert_eq!(orgs.rename(org.id, "again".into()).await.unwrap(), None);
+    assert_eq!(orgs.delete(org.id, done(10)).await.unwrap(), None);
+    assert_eq!(orgs.rename(org.id, "again".into(), done(1)).await.unwrap(), None);
 }
 
 async fn standing_tells_every_role_apart(db: impl Database) {
@@ -111,10 +122,14 @@ async fn standing_tells_every_role_apart(db: impl Database) {
     let project = world.project(&org).await;
     let sibling = world.project(&org).await;
     let (orgs, projects) = (world.db.orgs(), world.db.projects());
-    orgs.put_member(member(&org, 2, OrgRole::Admin)).await.unwrap();
-    orgs.put_member(member(&org, 3, OrgRole::Member)).await.unwrap();
+    orgs.put_member(org.id, wallet(2), OrgRole::Admin, done(2))
+        .await
+        .unwrap();
+    orgs.put_member(org.id, wallet(3), OrgRole::Member, done(3))
+        .await
+        .unwrap();
     projects
-        .put_member(project.id, wallet(4), ProjectRole::Viewer)
+        .put_member(project.id, wallet(4), ProjectRole::Viewer, done(1))
         .await
         .unwrap();
     let stand = async |number: u8, of| orgs.standing(org.id, of, wallet(number)).await.unwrap();
@@ -169,14 +184,18 @@ async fn members_are_listed_newest_first_without_the_owner(db: impl Database) {
     let org = world.organization("Acme", wallet(1)).await;
     let orgs = world.db.orgs();
     for number in [2, 3, 4] {
-        orgs.put_member(member(&org, number, OrgRole::Member))
+        orgs.put_member(org.id, wallet(number), OrgRole::Member, done(number))
             .await
             .unwrap();
     }
-    let changed = orgs.put_member(member(&org, 3, OrgRole::Admin)).await.unwrap();
+    let changed = orgs
+        .put_member(org.id, wallet(3), OrgRole::Admin, done(3))
+        .await
+        .unwrap();
     assert_eq!(changed.role, OrgRole::Admin);
-    let listed = orgs.members(org.id).await.unwrap();
-    let listed: Vec<_> = listed.iter().map(|m| (m.address, m.role)).collect();
+    let listed = orgs.members(org.id, None, Page::FIRST).await.unwrap();
+    assert_eq!(listed.total, 3);
+    let listed: Vec<_> = listed.items.iter().map(|m| (m.address, m.role)).collect();
     let (plain, admin) = (OrgRole::Member, OrgRole::Admin);
     assert_eq!(
         listed,
@@ -192,23 +211,39 @@ async fn removing_a_member_takes_its_roles_in_the_projects_too(db: impl Database
     let other = world.organization("Other", wallet(1)).await;
     let (here, there) = (world.project(&org).await, world.project(&other).await);
     let (orgs, projects) = (world.db.orgs(), world.db.projects());
-    orgs.put_member(member(&org, 2, OrgRole::Admin)).await.unwrap();
+    orgs.put_member(org.id, wallet(2), OrgRole::Admin, done(2))
+        .await
+        .unwrap();
     for project in [&here, &there] {
         projects
-            .put_member(project.id, wallet(2), ProjectRole::Developer)
+            .put_member(project.id, wallet(2), ProjectRole::Developer, done(1))
             .await
             .unwrap();
     }
-    let removed = orgs.remove_member(org.id, wallet(2)).await.unwrap().unwrap();
+    let removed = orgs
+        .remove_member(org.id, wallet(2), done(9))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((removed.address, removed.role), (wallet(2), OrgRole::Admin));
     assert_eq!(orgs.role(org.id, wallet(2)).await.unwrap(), None);
-    assert!(projects.members(here.id).await.unwrap().is_empty());
+    assert!(
+        projects
+            .members(here.id, None, Page::FIRST)
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+    );
     assert_eq!(
-        projects.members(there.id).await.unwrap().len(),
+        projects.members(there.id, None, Page::FIRST).await.unwrap().total,
         1,
         "another organization's project"
     );
-    assert_eq!(orgs.remove_member(org.id, wallet(2)).await.unwrap(), None);
+    assert_eq!(
+        orgs.remove_member(org.id, wallet(2), done(9)).await.unwrap(),
+        None
+    );
 }
 
 async fn models_are_enabled_and_disabled_per_organization(db: impl Database) {
@@ -218,13 +253,13 @@ async fn models_are_enabled_and_disabled_per_organization(db: impl Database) {
     let orgs = world.db.orgs();
     let before = orgs.models(other.id).await.unwrap();
     for model in [7, 8, 7] {
-        orgs.enable_model(org.id, ModelId(model), at(1)).await.unwrap();
+        orgs.enable_model(org.id, ModelId(model), done(1)).await.unwrap();
     }
     let enabled = orgs.models(org.id).await.unwrap();
     assert_eq!(enabled.iter().filter(|model| model.0 == 7).count(), 1);
     assert!(enabled.contains(&ModelId(8)));
-    assert!(orgs.disable_model(org.id, ModelId(7)).await.unwrap());
-    assert!(!orgs.disable_model(org.id, ModelId(7)).await.unwrap());
+    assert!(orgs.disable_model(org.id, ModelId(7), done(2)).await.unwrap());
+    assert!(!orgs.disable_model(org.id, ModelId(7), done(2)).await.unwrap());
     assert!(!orgs.models(org.id).await.unwrap().contains(&ModelId(7)));
     assert_eq!(orgs.models(other.id).await.unwrap(), before);
 }

@@ -2,9 +2,9 @@
 
 use crate::{
     database::{Database, on_every_database},
-    world::{World, new_project, wallet},
+    world::{World, act, new_project, wallet},
 };
-use haithe_kernel::{ModelId, ProjectId, ProjectUid};
+use haithe_kernel::{Listed, ModelId, Page, ProjectId, ProjectUid};
 use haithe_orgs::{Project, ProjectChange, ProjectMember, ProjectRole};
 use uuid::Uuid;
 
@@ -12,7 +12,12 @@ async fn a_project_starts_private_free_and_with_the_documented_defaults(db: impl
     let mut world = World::over(db).await;
     let org = world.organization("Acme", wallet(1)).await;
     let new = new_project(org.id, "Agent");
-    let made = world.db.projects().create(new.clone()).await.unwrap();
+    let made = world
+        .db
+        .projects()
+        .create(new.clone(), act(wallet(1)))
+        .await
+        .unwrap();
     assert_eq!(
         (made.uid, made.org, made.name.as_str()),
         (new.uid, org.id, "Agent")
@@ -51,7 +56,11 @@ async fn a_change_touches_only_what_it_names(db: impl Database) {
         price_per_call: Some(haithe_kernel::Usdt::from_nano(i64::MAX)),
         public: Some(true),
     };
-    let changed = projects.change(made.id, everything).await.unwrap().unwrap();
+    let changed = projects
+        .change(made.id, everything, act(wallet(1)))
+        .await
+        .unwrap()
+        .unwrap();
     let expected = Project {
         name: "Other".into(),
         search_enabled: true,
@@ -68,14 +77,18 @@ async fn a_change_touches_only_what_it_names(db: impl Database) {
         memory_retention_days: Some(None),
         ..ProjectChange::default()
     };
-    let changed = projects.change(made.id, forget).await.unwrap().unwrap();
+    let changed = projects
+        .change(made.id, forget, act(wallet(1)))
+        .await
+        .unwrap()
+        .unwrap();
     let expected = Project {
         memory_retention_days: None,
         ..expected
     };
     assert_eq!(changed, expected);
     assert_eq!(projects.find(made.id).await.unwrap(), Some(expected));
-    let nobody = projects.change(ProjectId(made.id.0 + 9), ProjectChange::default());
+    let nobody = projects.change(ProjectId(made.id.0 + 9), ProjectChange::default(), act(wallet(1)));
     assert_eq!(nobody.await.unwrap(), None);
 }
 
@@ -89,18 +102,26 @@ async fn lists_are_newest_first_and_per_organization_or_wallet(db: impl Database
     let projects = world.db.projects();
     for project in [&first, &foreign] {
         projects
-            .put_member(project.id, wallet(2), ProjectRole::Viewer)
+            .put_member(project.id, wallet(2), ProjectRole::Viewer, act(wallet(1)))
             .await
             .unwrap();
     }
-    let ids = |list: Vec<Project>| list.iter().map(|project| project.id).collect::<Vec<_>>();
-    assert_eq!(ids(projects.of_org(org.id).await.unwrap()), [second.id, first.id]);
+    let ids = |list: Listed<Project>| list.items.iter().map(|project| project.id).collect::<Vec<_>>();
     assert_eq!(
-        ids(projects.of_wallet(wallet(2)).await.unwrap()),
+        ids(projects.of_org(org.id, None, Page::FIRST).await.unwrap()),
+        [second.id, first.id]
+    );
+    assert_eq!(
+        ids(projects.of_wallet(wallet(2), None, Page::FIRST).await.unwrap()),
         [foreign.id, first.id]
     );
     assert!(
-        projects.of_wallet(wallet(1)).await.unwrap().is_empty(),
+        projects
+            .of_wallet(wallet(1), None, Page::FIRST)
+            .await
+            .unwrap()
+            .items
+            .is_empty(),
         "owning is no project role"
     );
 }
@@ -111,7 +132,7 @@ async fn members_come_change_and_go(db: impl Database) {
     let project = world.project(&org).await;
     let projects = world.db.projects();
     projects
-        .put_member(project.id, wallet(2), ProjectRole::Viewer)
+        .put_member(project.id, wallet(2), ProjectRole::Viewer, act(wallet(1)))
         .await
         .unwrap();
     let admin = ProjectMember {
@@ -120,17 +141,26 @@ async fn members_come_change_and_go(db: impl Database) {
         role: ProjectRole::Admin,
     };
     let put = projects
-        .put_member(project.id, wallet(2), ProjectRole::Admin)
+        .put_member(project.id, wallet(2), ProjectRole::Admin, act(wallet(1)))
         .await
         .unwrap();
     assert_eq!(put, admin);
-    let members = projects.members(project.id).await.unwrap();
-    assert_eq!(members, std::slice::from_ref(&admin));
+    let members = projects.members(project.id, None, Page::FIRST).await.unwrap();
+    assert_eq!(members.items, std::slice::from_ref(&admin));
     assert_eq!(
-        projects.remove_member(project.id, wallet(2)).await.unwrap(),
+        projects
+            .remove_member(project.id, wallet(2), act(wallet(1)))
+            .await
+            .unwrap(),
         Some(admin)
     );
-    assert_eq!(projects.remove_member(project.id, wallet(2)).await.unwrap(), None);
+    assert_eq!(
+        projects
+            .remove_member(project.id, wallet(2), act(wallet(1)))
+            .await
+            .unwrap(),
+        None
+    );
 }
 
 async fn a_deleted_project_is_gone_and_its_receipts_stay(db: impl Database) {
@@ -140,16 +170,47 @@ async fn a_deleted_project_is_gone_and_its_receipts_stay(db: impl Database) {
     world
         .db
         .projects()
-        .put_member(project.id, wallet(2), ProjectRole::Viewer)
+        .put_member(project.id, wallet(2), ProjectRole::Viewer, act(wallet(1)))
         .await
         .unwrap();
-    let was = world.db.projects().delete(project.id).await.unwrap();
+    let was = world
+        .db
+        .projects()
+        .delete(project.id, act(wallet(1)))
+        .await
+        .unwrap();
     assert_eq!(was.map(|was| was.id), Some(project.id));
     assert_eq!(world.db.projects().find(project.id).await.unwrap(), None);
     assert_eq!(world.db.projects().find_by_uid(project.uid).await.unwrap(), None);
-    assert!(world.db.projects().of_org(org.id).await.unwrap().is_empty());
-    assert!(world.db.projects().of_wallet(wallet(2)).await.unwrap().is_empty());
-    assert_eq!(world.db.projects().delete(project.id).await.unwrap(), None);
+    assert!(
+        world
+            .db
+            .projects()
+            .of_org(org.id, None, Page::FIRST)
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+    );
+    assert!(
+        world
+            .db
+            .projects()
+            .of_wallet(wallet(2), None, Page::FIRST)
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+    );
+    assert_eq!(
+        world
+            .db
+            .projects()
+            .delete(project.id, act(wallet(1)))
+            .await
+            .unwrap(),
+        None
+    );
     assert!(world.db.books().receipt(call).await.unwrap().is_some());
     world.assert_sound().await;
 }

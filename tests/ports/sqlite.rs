@@ -3,11 +3,11 @@
 use crate::database::{Database, Setup};
 use haithe_billing::ports::{Books, ChainIndex, Ledger, SettlementStore, TxOutbox};
 use haithe_identity::ports::{ApiKeyStore, ChallengeStore, SessionStore};
-use haithe_orgs::ports::{Directory, OrgStore, ProjectStore};
+use haithe_orgs::ports::{AuditStore, Directory, OrgStore, ProjectStore, RoleStore};
 use haithe_sqlite::{
-    Db, DbConfig, SqliteApiKeyStore, SqliteBooks, SqliteChainIndex, SqliteChallengeStore, SqliteDirectory,
-    SqliteLedger, SqliteOrgStore, SqliteProjectStore, SqliteSessionStore, SqliteSettlementStore,
-    SqliteTxOutbox,
+    Db, DbConfig, SqliteApiKeyStore, SqliteAuditStore, SqliteBooks, SqliteChainIndex, SqliteChallengeStore,
+    SqliteDirectory, SqliteLedger, SqliteOrgStore, SqliteProjectStore, SqliteRoleStore, SqliteSessionStore,
+    SqliteSettlementStore, SqliteTxOutbox,
 };
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -57,6 +57,12 @@ impl Database for SqliteDatabase {
     }
     fn projects(&self) -> Arc<dyn ProjectStore> {
         Arc::new(SqliteProjectStore::new(&self.db))
+    }
+    fn roles(&self) -> Arc<dyn RoleStore> {
+        Arc::new(SqliteRoleStore::new(&self.db))
+    }
+    fn audit(&self) -> Arc<dyn AuditStore> {
+        Arc::new(SqliteAuditStore::new(&self.db))
     }
     fn directory(&self) -> Arc<dyn Directory> {
         Arc::new(SqliteDirectory::new(&self.db))

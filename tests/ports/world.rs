@@ -13,7 +13,7 @@ use haithe_identity::session::{Session, SessionId};
 use haithe_kernel::{
     CallId, Clock, Decimals, ModelId, OrgId, OrgUid, ProjectUid, TokenUnits, Usdt, WalletAddress,
 };
-use haithe_orgs::{NewProject, Organization, Project};
+use haithe_orgs::{Act, Caller, NewProject, Organization, Project};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 use uuid::Uuid;
@@ -26,6 +26,11 @@ pub const MODEL: ModelId = ModelId(1);
 /// Wallet number `number`.
 pub const fn wallet(number: u8) -> WalletAddress {
     WalletAddress::new([number; 20])
+}
+
+/// What a wallet does at noon.
+pub fn act(by: WalletAddress) -> Act {
+    Caller::from(by).acts(NOON)
 }
 
 /// This many nano-USDT.
@@ -223,7 +228,7 @@ impl<D: Database> World<D> {
 
     pub async fn project(&self, org: &Organization) -> Project {
         let new = new_project(org.id, "project");
-        self.db.projects().create(new).await.unwrap()
+        self.db.projects().create(new, act(wallet(1))).await.unwrap()
     }
 
     // Money.

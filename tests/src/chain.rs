@@ -37,6 +37,7 @@ sol! {
         function cancelWithdrawal() external;
         function transferOwnership(address newOwner) external;
         function acceptOwnership() external;
+        function roles(address account) external view returns (uint8);
     }
 
     /// The payment token.
@@ -188,6 +189,18 @@ impl Chain {
         let token = Token::new(address(self.deployment.usdt), self.provider.clone());
         let balance = token.balanceOf(holder).call().await.expect("the node answers");
         balance.try_into().expect("test amounts fit 128 bits")
+    }
+
+    /// The role that an organization's contract gives an account: none, member, administrator.
+    pub async fn role(&self, org: Address, account: Address) -> u8 {
+        let contract = OrganizationContract::new(org, self.provider.clone());
+        contract.roles(account).call().await.expect("the node answers")
+    }
+
+    /// How many transactions of the account are in blocks.
+    pub async fn transactions_of(&self, account: Address) -> u64 {
+        let count = self.provider.get_transaction_count(account);
+        count.await.expect("the node answers")
     }
 
     /// The contract's `nextBatch`: how many batches were settled.

@@ -192,11 +192,21 @@ impl Completions {
         self.catalogue.models().iter().filter(usable).cloned().collect()
     }
 
-    /// The model a request names, or the project's default.
+    fn default_model(&self, context: &CallContext) -> Option<&Arc<Model>> {
+        let own = self.catalogue.by_id(context.project.default_model);
+        let usable = |model: &&Arc<Model>| model.active && context.models.contains(&model.id);
+        let fallback = context.settings.default_model;
+        own.filter(usable)
+            .or_else(|| self.catalogue.by_id(fallback?).filter(usable))
+            .or(own)
+    }
+
+    /// The model a request names, or the project's default, or, where that cannot be called, the
+    /// paying organization's.
     fn choose(&self, caller: &Caller, name: Option<&str>) -> Result<Arc<Model>, CompletionError> {
         let found = match name {
             Some(name) => self.catalogue.by_name(name),
-            None => self.catalogue.by_id(caller.context.project.default_model),
+            None => self.default_model(&caller.context),
         };
         let Some(model) = found.filter(|model| model.active) else {
             return Err(match name {

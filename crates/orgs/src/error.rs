@@ -36,9 +36,6 @@ pub enum OrgError {
     /// An address that cannot own the organization.
     #[error("name another wallet than the owner's, the organization's own contract and the zero address")]
     NotAnOwner,
-    /// Ownership is not offered, or to somebody else.
-    #[error("ownership of this organization is not offered to this wallet")]
-    NothingOffered,
     /// The caller owns no indexed organization.
     #[error(
         "no organization of this wallet is indexed yet; send createOrganization(name) first, or give a name here"
@@ -63,7 +60,7 @@ impl Failure for OrgError {
             Self::Name | Self::Setting(_) | Self::NothingToChange | Self::Nobody | Self::NotAnOwner => {
                 Kind::Invalid
             }
-            Self::Owner | Self::AlreadyAMember | Self::CallsInFlight | Self::NothingOffered => Kind::Conflict,
+            Self::Owner | Self::AlreadyAMember | Self::CallsInFlight => Kind::Conflict,
             Self::Deploy(error) => error.kind(),
             Self::Store(error) => error.kind(),
         }
@@ -80,7 +77,6 @@ impl Failure for OrgError {
             Self::AlreadyAMember => "already_a_member",
             Self::Nobody => "zero_address",
             Self::NotAnOwner => "not_an_owner",
-            Self::NothingOffered => "ownership_not_offered",
             Self::NothingIndexed => "organization_not_indexed",
             Self::CallsInFlight => "calls_in_flight",
             Self::Deploy(error) => error.code(),

@@ -103,16 +103,22 @@ impl Ownership {
         })
     }
 
-    /// The transaction by which the owner offers ownership to `new_owner`.
+    /// The transaction that moves ownership towards `new_owner`: the owner's offer or, when the
+    /// caller was offered it and names itself, the acceptance.
     ///
     /// # Errors
-    /// [`OrgError::NotAnOwner`] and the rule table's.
-    pub async fn offer(
+    /// [`OrgError::NotAnOwner`] and the rule table's; strangers are told that there is no such
+    /// organization.
+    pub async fn hand_over(
         &self,
         caller: WalletAddress,
         id: OrgId,
         new_owner: WalletAddress,
     ) -> Result<(OwnershipState, UnsignedTransaction), OrgError> {
+        if new_owner == caller && self.store.pending_owner(id).await? == Some(caller) {
+            let org = self.organization(id).await?;
+            return self.signed_by(caller, &org, OwnerCall::AcceptOwnership).await;
+        }
         let access = self
             .organizations
             .authorize(caller, id, Action::MoveOrgMoney)
@@ -121,14 +127,14 @@ impl Ownership {
         if new_owner == NOBODY || new_owner == org.owner || new_owner == org.address {
             return Err(OrgError::NotAnOwner);
         }
-        self.signed_by_owner(&org, OwnerCall::OfferOwnership { to: new_owner })
+        self.signed_by(org.owner, &org, OwnerCall::OfferOwnership { to: new_owner })
             .await
     }
 
-    /// The transaction by which the owner takes its offer back.
+    /// The transaction by which the owner takes an offer back; harmless when there is none.
     ///
     /// # Errors
-    /// [`OrgError::NothingOffered`] and the rule table's.
+    /// [`OrgError`] by the rule table.
     pub async fn take_back(
         &self,
         caller: WalletAddress,
@@ -138,42 +144,13 @@ impl Ownership {
             .organizations
             .authorize(caller, id, Action::MoveOrgMoney)
             .await?;
-        if self.store.pending_owner(id).await?.is_none() {
-            return Err(OrgError::NothingOffered);
-        }
-        let to = NOBODY;
-        self.signed_by_owner(&access.org, OwnerCall::OfferOwnership { to })
-            .await
+        let call = OwnerCall::OfferOwnership { to: NOBODY };
+        self.signed_by(access.org.owner, &access.org, call).await
     }
 
-    /// The transaction by which the pending owner accepts.
-    ///
-    /// # Errors
-    /// [`OrgError::NothingOffered`] for those who see the organization and were offered nothing;
-    /// strangers are told that there is no such organization.
-    pub async fn accept(
+    async fn signed_by(
         &self,
-        caller: WalletAddress,
-        id: OrgId,
-    ) -> Result<(OwnershipState, UnsignedTransaction), OrgError> {
-        let pending = self.store.pending_owner(id).await?;
-        if pending != Some(caller) {
-            self.organizations.authorize(caller, id, Action::ReadOrg).await?;
-            return Err(OrgError::NothingOffered);
-        }
-        let org = self.organization(id).await?;
-        let state = OwnershipState {
-            owner: org.owner,
-            pending,
-        };
-        let transaction = self
-            .transactions
-            .encode(caller, org.address, OwnerCall::AcceptOwnership);
-        Ok((state, transaction))
-    }
-
-    async fn signed_by_owner(
-        &self,
+        signer: WalletAddress,
         org: &Organization,
         call: OwnerCall,
     ) -> Result<(OwnershipState, UnsignedTransaction), OrgError> {
@@ -181,7 +158,7 @@ impl Ownership {
             owner: org.owner,
             pending: self.store.pending_owner(org.id).await?,
         };
-        Ok((state, self.transactions.encode(org.owner, org.address, call)))
+        Ok((state, self.transactions.encode(signer, org.address, call)))
     }
 
     async fn organization(&self, id: OrgId) -> Result<Organization, OrgError> {

@@ -11,7 +11,7 @@ use haithe_billing::ports::{Books, Ledger};
 use haithe_identity::{ApiKeys, Authenticator, Challenges, Logins, Sessions};
 use haithe_inference::{Catalogue, Completions};
 use haithe_kernel::Decimals;
-use haithe_orgs::{Contexts, Organizations, Projects, ports::ChainSync};
+use haithe_orgs::{Audit, Contexts, Organizations, Ownership, Projects, Settings, ports::ChainSync};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +25,9 @@ pub struct Services {
     pub authenticator: Arc<Authenticator>,
     pub organizations: Arc<Organizations>,
     pub projects: Arc<Projects>,
+    pub settings: Arc<Settings>,
+    pub ownership: Arc<Ownership>,
+    pub audit: Arc<Audit>,
     pub contexts: Arc<Contexts>,
     pub catalogue: Arc<Catalogue>,
     pub completions: Arc<Completions>,
@@ -88,6 +91,9 @@ parts! {
     authenticator: Arc<Authenticator>,
     organizations: Arc<Organizations>,
     projects: Arc<Projects>,
+    settings: Arc<Settings>,
+    ownership: Arc<Ownership>,
+    audit: Arc<Audit>,
     contexts: Arc<Contexts>,
     catalogue: Arc<Catalogue>,
     completions: Arc<Completions>,

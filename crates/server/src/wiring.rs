@@ -30,7 +30,7 @@ use crate::{
 };
 use chain::Chain;
 use haithe_billing::{holds::Holds, ports::Ledger};
-use haithe_evm::{ConnectError, Contract, KeyError};
+use haithe_evm::{ConnectError, Contract, EvmOwnerTransactions, KeyError};
 use haithe_identity::{
     ApiKeys, Authenticator, Challenges, Logins, MessageSigner, Sessions, SignIn, Tokens,
     ports::{ChallengeStore, SessionStore},
@@ -40,10 +40,10 @@ use haithe_identity::{
 use haithe_inference::{CompletionPorts, CompletionSettings, Completions, request::RequestLimits};
 use haithe_kernel::{Clock, Random, StoreError};
 use haithe_llm_providers::{ProviderError, Tiktoken};
-use haithe_orgs::{Contexts, Organizations, Projects};
+use haithe_orgs::{Audit, Contexts, Organizations, Ownership, Projects, Settings};
 use haithe_sqlite::{
-    Db, OpenError, SqliteApiKeyStore, SqliteBooks, SqliteChallengeStore, SqliteDirectory, SqliteLedger,
-    SqliteOrgStore, SqliteProjectStore, SqliteSessionStore,
+    Db, OpenError, SqliteApiKeyStore, SqliteAuditStore, SqliteBooks, SqliteChallengeStore, SqliteDirectory,
+    SqliteLedger, SqliteOrgStore, SqliteProjectStore, SqliteSessionStore,
 };
 use std::{
     convert::Infallible,
@@ -151,15 +151,17 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         random.clone(),
     ));
     let orgs = Arc::new(SqliteOrgStore::new(&db));
+    let transactions = Arc::new(EvmOwnerTransactions::new(config.chain.id));
     let organizations = Arc::new(Organizations::new(
         orgs.clone(),
         chain.deployer,
+        transactions.clone(),
         chain.sync.clone(),
         clock.clone(),
         offer.default_model,
     ));
     let projects = Arc::new(Projects::new(
-        orgs,
+        orgs.clone(),
         Arc::new(SqliteProjectStore::new(&db)),
         organizations.clone(),
         clock.clone(),
@@ -243,6 +245,12 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         authenticator: Arc::new(Authenticator::new(sessions.clone(), api_keys.clone())),
         sessions,
         api_keys,
+        settings: Arc::new(Settings::new(organizations.clone(), orgs.clone(), clock.clone())),
+        ownership: Arc::new(Ownership::new(organizations.clone(), orgs, transactions)),
+        audit: Arc::new(Audit::new(
+            organizations.clone(),
+            Arc::new(SqliteAuditStore::new(&db)),
+        )),
         organizations,
         projects,
         contexts: Arc::new(Contexts::new(Arc::new(SqliteDirectory::new(&db)))),

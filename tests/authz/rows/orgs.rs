@@ -36,6 +36,13 @@ pub fn rows() -> Vec<Row> {
         of("GET /api/v1/orgs/{id}/balance", ReadOrgMoney),
         of("GET /api/v1/orgs/{id}/expenditure", ReadOrgMoney),
         of("GET /api/v1/orgs/{id}/receipts", ReadOrgMoney),
+        of("GET /api/v1/orgs/{id}/settings", ReadAdministration),
+        of("PATCH /api/v1/orgs/{id}/settings", ManageOrg).body(|_| json!({"prompt_log": "none"})),
+        of("GET /api/v1/orgs/{id}/audit", ReadAdministration),
+        of("GET /api/v1/orgs/{id}/ownership", ReadOrg),
+        of("POST /api/v1/orgs/{id}/ownership", MoveOrgMoney)
+            .body(|stage| json!({"new_owner": stage.world.somebody()})),
+        of("DELETE /api/v1/orgs/{id}/ownership", MoveOrgMoney),
     ];
     rows.extend(members());
     rows

@@ -1,16 +1,20 @@
 //! `/api/v1/orgs`: organizations, their members, models and money.
 
+pub mod audit;
 pub mod collection;
 pub mod item;
 pub mod members;
 pub mod models;
 pub mod money;
+pub mod ownership;
+pub mod settings;
+pub mod transaction;
 
-use crate::http::wire::AddressText;
+use crate::http::{extract::Parsed, wire::AddressText};
 use haithe_kernel::WalletAddress;
-use haithe_orgs::Organization;
-use serde::Serialize;
-use utoipa::ToSchema;
+use haithe_orgs::{Organization, Search};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 /// An organization on the wire.
 #[derive(Debug, Serialize, ToSchema)]
@@ -25,6 +29,22 @@ pub struct OrgView {
     #[schema(value_type = AddressText)]
     owner: WalletAddress,
     created_at: String,
+}
+
+/// What to look for in names.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct SearchInput {
+    /// A part of the name, A to Z in either case.
+    #[param(value_type = Option<String>, min_length = 1, max_length = 64)]
+    q: Option<Parsed<Search>>,
+}
+
+impl SearchInput {
+    /// The text, where one was given.
+    pub fn name(self) -> Option<Search> {
+        self.q.map(|search| search.0)
+    }
 }
 
 impl From<Organization> for OrgView {

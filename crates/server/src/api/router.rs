@@ -94,6 +94,13 @@ fn rest() -> OpenApiRouter<AppState> {
             orgs::models::enable,
             orgs::models::disable
         ))
+        .routes(routes!(orgs::settings::show, orgs::settings::change))
+        .routes(routes!(orgs::audit::list))
+        .routes(routes!(
+            orgs::ownership::show,
+            orgs::ownership::offer,
+            orgs::ownership::take_back
+        ))
         .routes(routes!(orgs::money::balance))
         .routes(routes!(orgs::money::expenditure))
         .routes(routes!(orgs::money::receipts))

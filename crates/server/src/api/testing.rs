@@ -37,8 +37,12 @@ use haithe_kernel::{
     WalletAddress,
 };
 use haithe_orgs::{
-    Contexts, Organization, Organizations, Project, Projects, Standing,
-    ports::{CallContext, MockChainSync, MockDirectory, MockOrgDeployer, MockOrgStore, MockProjectStore},
+    Audit, Contexts, OrgSettings, Organization, Organizations, Ownership, Project, Projects, Settings,
+    Standing,
+    ports::{
+        CallContext, MockAuditStore, MockChainSync, MockDirectory, MockOrgDeployer, MockOrgStore,
+        MockOwnerTransactions, MockProjectStore,
+    },
 };
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt;
@@ -136,6 +140,7 @@ pub(crate) fn context() -> CallContext {
         },
         standing: owner(),
         models: vec![ModelId(1)],
+        settings: OrgSettings::default(),
     }
 }
 
@@ -168,6 +173,8 @@ fn chain() -> crate::config::Chain {
         max_fee_gwei = 1
         deployments_per_wallet = 1
         deployments_in_all = 1
+        role_changes_per_wallet = 1
+        role_changes_in_all = 1
         "#,
         "0a".repeat(20),
         "22".repeat(32)
@@ -259,12 +266,13 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
     let organizations = Arc::new(Organizations::new(
         org_store.clone(),
         Arc::new(MockOrgDeployer::new()),
+        Arc::new(MockOwnerTransactions::new()),
         Arc::new(MockChainSync::new()),
         clock.clone(),
         ModelId(1),
     ));
     let projects = Arc::new(Projects::new(
-        org_store,
+        org_store.clone(),
         Arc::new(mocks.projects),
         organizations.clone(),
         clock.clone(),
@@ -324,6 +332,17 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         authenticator: Arc::new(Authenticator::new(sessions.clone(), api_keys.clone())),
         sessions,
         api_keys,
+        settings: Arc::new(Settings::new(
+            organizations.clone(),
+            org_store.clone(),
+            clock.clone(),
+        )),
+        ownership: Arc::new(Ownership::new(
+            organizations.clone(),
+            org_store,
+            Arc::new(MockOwnerTransactions::new()),
+        )),
+        audit: Arc::new(Audit::new(organizations.clone(), Arc::new(MockAuditStore::new()))),
         organizations,
         projects,
         contexts: Arc::new(Contexts::new(Arc::new(mocks.directory))),

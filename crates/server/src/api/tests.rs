@@ -203,7 +203,7 @@ async fn a_failing_store_is_a_503_that_leaks_nothing() {
     mocks
         .orgs
         .expect_of_wallet()
-        .returning(|_| Err(StoreError::new("disk I/O error at /var/secret")));
+        .returning(|_, _, _| Err(StoreError::new("disk I/O error at /var/secret")));
     let answer = send(mocks, empty(authorized("GET", "/api/v1/me/orgs"))).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(answer.code(), "storage_unavailable");
@@ -217,7 +217,7 @@ async fn a_panic_is_a_500_that_leaks_nothing() {
     mocks
         .orgs
         .expect_of_wallet()
-        .returning(|_| panic!("the secret of the house"));
+        .returning(|_, _, _| panic!("the secret of the house"));
     let request = authorized("GET", "/api/v1/me/orgs").header("origin", SITE);
     let answer = send(mocks, empty(request)).await;
     assert_eq!((answer.status.as_u16(), answer.code()), is(500, "internal"));

@@ -1,5 +1,6 @@
 //! What handlers ask of a request. Every refusal is an [`ApiError`](super::ApiError).
 
+mod acting;
 mod auth;
 mod caller;
 mod client;
@@ -7,6 +8,7 @@ mod input;
 mod paging;
 mod path;
 
+pub use acting::Acting;
 pub use auth::{AuthUser, bearer};
 pub use caller::{ApiCaller, claim_of, principal};
 pub use client::{Client, Proxies};

@@ -19,18 +19,24 @@ use haithe_billing::{
 };
 use haithe_evm::{
     ChainClient, ConnectError, DeployBudget, EvmChainReader, EvmConfig, EvmContractWallets, EvmOrgDeployer,
-    EvmSettler, GWEI, Lane, Node, RpcLimits, SendPolicy, Sender, SenderHandle, ServerKey,
+    EvmRoleMirror, EvmSettler, GWEI, Lane, Node, RoleBudget, RpcLimits, SendPolicy, Sender, SenderHandle,
+    ServerKey,
 };
 use haithe_identity::ports::ContractWallets;
 use haithe_kernel::{Clock, WalletAddress};
-use haithe_orgs::ports::{ChainSync, OrgDeployer};
-use haithe_sqlite::{Db, SqliteBooks, SqliteChainIndex, SqliteSettlementStore, SqliteTxOutbox};
+use haithe_orgs::{
+    RoleMirroring,
+    ports::{ChainSync, OrgDeployer},
+};
+use haithe_sqlite::{
+    Db, SqliteBooks, SqliteChainIndex, SqliteRoleStore, SqliteSettlementStore, SqliteTxOutbox,
+};
 use index::{CatchUp, IndexLoop};
 use std::{
     sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
-use tasks::{check, send, settle};
+use tasks::{check, mirror_roles, send, settle};
 
 /// Blocks asked for at once, at most.
 const RANGE: u64 = 2_000;
@@ -109,6 +115,20 @@ impl Chain {
         let watched = handle.clone();
         let sender = Arc::new(Mutex::new(Some(sender)));
         supervisor.run("sender", move |stop| send(sender.clone(), stop));
+
+        let mirror = EvmRoleMirror::new(
+            outbox.clone(),
+            handle.clone(),
+            signer,
+            clock.clone(),
+            RoleBudget {
+                per_wallet: config.chain.role_changes_per_wallet,
+                global: config.chain.role_changes_in_all,
+            },
+        );
+        let roles = RoleMirroring::new(Arc::new(SqliteRoleStore::new(db)), Arc::new(mirror));
+        let (roles, poll) = (Arc::new(roles), config.chain.poll);
+        supervisor.run("roles", move |stop| mirror_roles(roles.clone(), poll, stop));
 
         let settler = EvmSettler::new(
             client.clone(),

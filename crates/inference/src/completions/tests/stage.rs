@@ -357,6 +357,7 @@ fn context() -> CallContext {
             ModelId(8),
             ModelId(9),
         ],
+        settings: haithe_orgs::OrgSettings::default(),
     }
 }
 

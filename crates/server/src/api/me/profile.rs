@@ -1,8 +1,15 @@
 //! The wallet, its organizations and its projects.
 
 use crate::{
-    api::{orgs::OrgView, projects::ProjectView},
-    http::{Answer, ApiError, Success, extract::AuthUser, wire::AddressText},
+    api::{
+        orgs::{OrgView, SearchInput},
+        projects::ProjectView,
+    },
+    http::{
+        Answer, ApiError, Success,
+        extract::{AuthUser, Input, PageQuery, Paging},
+        wire::AddressText,
+    },
 };
 use axum::extract::State;
 use haithe_identity::Sessions;
@@ -36,23 +43,29 @@ pub async fn show(State(sessions): State<Arc<Sessions>>, user: AuthUser) -> Answ
 }
 
 /// Organizations that the caller owns or belongs to, newest first.
-#[utoipa::path(get, path = "/api/v1/me/orgs", responses((status = 200, body = Success<Vec<OrgView>>)))]
-pub async fn orgs(State(organizations): State<Arc<Organizations>>, user: AuthUser) -> Answer<Vec<OrgView>> {
-    let orgs = organizations.of_wallet(user.address).await?;
-    Ok(Success::of(
-        "Organizations",
-        orgs.into_iter().map(OrgView::from).collect(),
-    ))
+#[utoipa::path(get, path = "/api/v1/me/orgs", params(SearchInput, PageQuery),
+    responses((status = 200, body = Success<Vec<OrgView>>)))]
+pub async fn orgs(
+    State(organizations): State<Arc<Organizations>>,
+    user: AuthUser,
+    Paging(page): Paging,
+    Input(search): Input<SearchInput>,
+) -> Answer<Vec<OrgView>> {
+    let orgs = organizations.of_wallet(user.address, search.name(), page).await?;
+    Ok(Success::listed("Organizations", orgs))
 }
 
 /// Projects that the caller has a role in, newest first.
-#[utoipa::path(get, path = "/api/v1/me/projects", responses((status = 200, body = Success<Vec<ProjectView>>)))]
+#[utoipa::path(get, path = "/api/v1/me/projects", params(SearchInput, PageQuery),
+    responses((status = 200, body = Success<Vec<ProjectView>>)))]
 pub async fn projects(
     State(projects): State<Arc<Projects>>,
     State(decimals): State<Decimals>,
     user: AuthUser,
+    Paging(page): Paging,
+    Input(search): Input<SearchInput>,
 ) -> Answer<Vec<ProjectView>> {
-    let projects = projects.of_wallet(user.address).await?;
-    let view = |project| ProjectView::of(project, decimals);
-    Ok(Success::of("Projects", projects.into_iter().map(view).collect()))
+    let projects = projects.of_wallet(user.address, search.name(), page).await?;
+    let projects = projects.map(|project| ProjectView::of(project, decimals));
+    Ok(Success::listed("Projects", projects))
 }

@@ -1,11 +1,11 @@
 //! One organization.
 
-use super::OrgView;
+use super::{OrgView, SearchInput};
 use crate::{
     api::projects::ProjectView,
     http::{
         Answer, Success,
-        extract::{AuthUser, Input, Segment},
+        extract::{Acting, AuthUser, Input, PageQuery, Paging, Segment},
     },
 };
 use axum::extract::State;
@@ -43,11 +43,11 @@ pub struct RenameInput {
     responses((status = 200, body = Success<OrgView>)))]
 pub async fn rename(
     State(organizations): State<Arc<Organizations>>,
-    user: AuthUser,
+    Acting(caller): Acting,
     Segment(id): Segment<OrgId>,
     Input(RenameInput { name }): Input<RenameInput>,
 ) -> Answer<OrgView> {
-    let org = organizations.rename(user.address, id, &name).await?;
+    let org = organizations.rename(caller, id, &name).await?;
     Ok(Success::of("Organization renamed", org.into()))
 }
 
@@ -60,28 +60,30 @@ pub async fn rename(
 pub async fn delete(
     State(organizations): State<Arc<Organizations>>,
     State(ledger): State<Arc<dyn Ledger>>,
-    user: AuthUser,
+    Acting(caller): Acting,
     Segment(id): Segment<OrgId>,
 ) -> Answer<OrgView> {
     let access = organizations
-        .authorize(user.address, id, Action::ManageOrgAdmins)
+        .authorize(caller.address, id, Action::ManageOrgAdmins)
         .await?;
     let held = ledger.balance(id).await?.held;
-    let org = organizations.delete(&access, held > Usdt::ZERO).await?;
+    let org = organizations.delete(caller, &access, held > Usdt::ZERO).await?;
     Ok(Success::of("Organization deleted", org.into()))
 }
 
 /// Projects of an organization, newest first.
 #[utoipa::path(get, path = "/api/v1/orgs/{id}/projects",
-    params(("id" = i64, Path, description = "The organization's number")),
+    params(("id" = i64, Path, description = "The organization's number"), SearchInput, PageQuery),
     responses((status = 200, body = Success<Vec<ProjectView>>)))]
 pub async fn projects(
     State(projects): State<Arc<Projects>>,
     State(decimals): State<Decimals>,
     user: AuthUser,
     Segment(id): Segment<OrgId>,
+    Paging(page): Paging,
+    Input(search): Input<SearchInput>,
 ) -> Answer<Vec<ProjectView>> {
-    let projects = projects.of_org(user.address, id).await?;
-    let view = |project| ProjectView::of(project, decimals);
-    Ok(Success::of("Projects", projects.into_iter().map(view).collect()))
+    let projects = projects.of_org(user.address, id, search.name(), page).await?;
+    let projects = projects.map(|project| ProjectView::of(project, decimals));
+    Ok(Success::listed("Projects", projects))
 }

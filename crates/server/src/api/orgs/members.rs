@@ -1,13 +1,14 @@
 //! Members of an organization. The owner is none: the chain says who it is.
 
+use super::transaction::TransactionView;
 use crate::http::{
     Answer, Success,
-    extract::{AuthUser, Input, Parsed, Segment},
+    extract::{Acting, AuthUser, Input, PageQuery, Paging, Parsed, Segment},
     wire::AddressText,
 };
 use axum::extract::State;
 use haithe_kernel::{OrgId, WalletAddress};
-use haithe_orgs::{OrgMember, OrgRole, Organizations};
+use haithe_orgs::{MemberChange, OrgMember, OrgRole, Organizations};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
@@ -21,6 +22,12 @@ pub struct OrgMemberView {
     wallet_address: WalletAddress,
     role: &'static str,
     created_at: String,
+    /// What the contract says, as far as the index has come: `none`, `member` or `admin`. The server
+    /// mirrors members; administrators are made and unmade by the owner's own transaction.
+    on_chain_role: &'static str,
+    /// What the owner has to sign so that the contract says the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transaction: Option<TransactionView>,
 }
 
 impl From<OrgMember> for OrgMemberView {
@@ -30,8 +37,28 @@ impl From<OrgMember> for OrgMemberView {
             wallet_address: member.address,
             role: member.role.as_str(),
             created_at: member.created_at.legacy(),
+            on_chain_role: member.on_chain.as_str(),
+            transaction: None,
         }
     }
+}
+
+impl From<MemberChange> for OrgMemberView {
+    fn from(change: MemberChange) -> Self {
+        Self {
+            transaction: change.transaction.map(TransactionView::from),
+            ..change.member.into()
+        }
+    }
+}
+
+/// Which members.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct MembersInput {
+    /// Only `admin` or only `member`.
+    #[param(value_type = Option<String>, pattern = "^(admin|member)$")]
+    role: Option<Parsed<OrgRole>>,
 }
 
 /// A wallet and its role.
@@ -60,18 +87,18 @@ pub struct MemberName {
 
 /// Members of an organization, newest first, without the owner.
 #[utoipa::path(get, path = "/api/v1/orgs/{id}/members",
-    params(("id" = i64, Path, description = "The organization's number")),
+    params(("id" = i64, Path, description = "The organization's number"), MembersInput, PageQuery),
     responses((status = 200, body = Success<Vec<OrgMemberView>>)))]
 pub async fn list(
     State(organizations): State<Arc<Organizations>>,
     user: AuthUser,
     Segment(id): Segment<OrgId>,
+    Paging(page): Paging,
+    Input(input): Input<MembersInput>,
 ) -> Answer<Vec<OrgMemberView>> {
-    let members = organizations.members(user.address, id).await?;
-    Ok(Success::of(
-        "Members",
-        members.into_iter().map(OrgMemberView::from).collect(),
-    ))
+    let role = input.role.map(|role| role.0);
+    let members = organizations.members(user.address, id, role, page).await?;
+    Ok(Success::listed("Members", members))
 }
 
 /// Add a member.
@@ -80,12 +107,12 @@ pub async fn list(
     responses((status = 200, body = Success<OrgMemberView>)))]
 pub async fn add(
     State(organizations): State<Arc<Organizations>>,
-    user: AuthUser,
+    Acting(caller): Acting,
     Segment(id): Segment<OrgId>,
     Input(input): Input<MemberInput>,
 ) -> Answer<OrgMemberView> {
     let (address, role) = (input.wallet_address, input.role.0);
-    let member = organizations.add_member(user.address, id, address, role).await?;
+    let member = organizations.add_member(caller, id, address, role).await?;
     Ok(Success::of("Member added", member.into()))
 }
 
@@ -95,14 +122,12 @@ pub async fn add(
     responses((status = 200, body = Success<OrgMemberView>)))]
 pub async fn change(
     State(organizations): State<Arc<Organizations>>,
-    user: AuthUser,
+    Acting(caller): Acting,
     Segment(id): Segment<OrgId>,
     Input(input): Input<MemberInput>,
 ) -> Answer<OrgMemberView> {
     let (address, role) = (input.wallet_address, input.role.0);
-    let member = organizations
-        .change_member(user.address, id, address, role)
-        .await?;
+    let member = organizations.change_member(caller, id, address, role).await?;
     Ok(Success::of("Member changed", member.into()))
 }
 
@@ -112,11 +137,11 @@ pub async fn change(
     responses((status = 200, body = Success<OrgMemberView>)))]
 pub async fn remove(
     State(organizations): State<Arc<Organizations>>,
-    user: AuthUser,
+    Acting(caller): Acting,
     Segment(id): Segment<OrgId>,
     Input(input): Input<MemberName>,
 ) -> Answer<OrgMemberView> {
     let address = input.wallet_address;
-    let member = organizations.remove_member(user.address, id, address).await?;
+    let member = organizations.remove_member(caller, id, address).await?;
     Ok(Success::of("Member removed", member.into()))
 }

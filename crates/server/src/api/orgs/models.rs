@@ -4,12 +4,12 @@ use crate::{
     api::models::ModelView,
     http::{
         Answer, ApiError, Success,
-        extract::{AuthUser, Input, Segment},
+        extract::{Acting, AuthUser, Input, PageQuery, Paging, Segment},
     },
 };
 use axum::extract::State;
 use haithe_inference::Catalogue;
-use haithe_kernel::{Decimals, ModelId, OrgId};
+use haithe_kernel::{Decimals, Listed, ModelId, OrgId};
 use haithe_orgs::Organizations;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub struct ModelName {
 
 /// Models that the organization enabled and that are active.
 #[utoipa::path(get, path = "/api/v1/orgs/{id}/models",
-    params(("id" = i64, Path, description = "The organization's number")),
+    params(("id" = i64, Path, description = "The organization's number"), PageQuery),
     responses((status = 200, body = Success<Vec<ModelView>>)))]
 pub async fn list(
     State(organizations): State<Arc<Organizations>>,
@@ -38,12 +38,13 @@ pub async fn list(
     State(decimals): State<Decimals>,
     user: AuthUser,
     Segment(id): Segment<OrgId>,
+    Paging(page): Paging,
 ) -> Answer<Vec<ModelView>> {
     let enabled = organizations.models(user.address, id).await?;
     let models = catalogue.models().iter();
     let usable = models.filter(|model| model.active && enabled.contains(&model.id));
-    let views = usable.map(|model| ModelView::of(model, decimals)).collect();
-    Ok(Success::of("Enabled models", views))
+    let views = usable.map(|model| ModelView::of(model, decimals));
+    Ok(Success::listed("Enabled models", Listed::of_all(views, page)))
 }
 
 /// Enable a model.
@@ -54,7 +55,7 @@ pub async fn enable(
     State(organizations): State<Arc<Organizations>>,
     State(catalogue): State<Arc<Catalogue>>,
     State(decimals): State<Decimals>,
-    user: AuthUser,
+    Acting(caller): Acting,
     Segment(id): Segment<OrgId>,
     Input(input): Input<ModelName>,
 ) -> Answer<ModelView> {
@@ -62,10 +63,10 @@ pub async fn enable(
     let known = catalogue.by_id(model).filter(|model| model.active);
     // Asked first, so that a stranger learns nothing about the organization from the model's absence.
     organizations
-        .authorize(user.address, id, haithe_orgs::Action::ManageModelsAndProjects)
+        .authorize(caller.address, id, haithe_orgs::Action::ManageModelsAndProjects)
         .await?;
     let known = known.ok_or_else(|| ApiError::not_found("model"))?;
-    organizations.enable_model(user.address, id, model).await?;
+    organizations.enable_model(caller, id, model).await?;
     Ok(Success::of("Model enabled", ModelView::of(known, decimals)))
 }
 
@@ -75,11 +76,11 @@ pub async fn enable(
     responses((status = 200, body = Success<DisabledView>)))]
 pub async fn disable(
     State(organizations): State<Arc<Organizations>>,
-    user: AuthUser,
+    Acting(caller): Acting,
     Segment(id): Segment<OrgId>,
     Input(input): Input<ModelName>,
 ) -> Answer<DisabledView> {
     let model = ModelId(input.model_id);
-    organizations.disable_model(user.address, id, model).await?;
+    organizations.disable_model(caller, id, model).await?;
     Ok(Success::of("Model disabled", DisabledView { id: id.0 }))
 }

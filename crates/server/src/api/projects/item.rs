@@ -3,7 +3,7 @@
 use super::ProjectView;
 use crate::http::{
     Answer, ApiError, Success,
-    extract::{AuthUser, Change, Input, Parsed, Segment},
+    extract::{Acting, AuthUser, Change, Input, Parsed, Segment},
     wire::{BaseUnits, amount_of},
 };
 use axum::extract::State;
@@ -32,12 +32,10 @@ pub struct CreateInput {
 pub async fn create(
     State(projects): State<Arc<Projects>>,
     State(decimals): State<Decimals>,
-    user: AuthUser,
+    Acting(caller): Acting,
     Input(input): Input<CreateInput>,
 ) -> Answer<ProjectView> {
-    let project = projects
-        .create(user.address, OrgId(input.org_id), &input.name)
-        .await?;
+    let project = projects.create(caller, OrgId(input.org_id), &input.name).await?;
     Ok(Success::of("Project created", ProjectView::of(project, decimals)))
 }
 
@@ -90,7 +88,7 @@ pub async fn change(
     State(projects): State<Arc<Projects>>,
     State(catalogue): State<Arc<Catalogue>>,
     State(decimals): State<Decimals>,
-    user: AuthUser,
+    Acting(caller): Acting,
     Segment(id): Segment<ProjectId>,
     Input(input): Input<ChangeInput>,
 ) -> Answer<ProjectView> {
@@ -108,11 +106,11 @@ pub async fn change(
     if change.default_model.as_ref().is_some_and(unknown) {
         // The caller's right to know the project comes before what is wrong with the request.
         projects
-            .authorize(user.address, id, Action::ConfigureProject)
+            .authorize(caller.address, id, Action::ConfigureProject)
             .await?;
         return Err(ApiError::parameter("default_model_id", "there is no such model"));
     }
-    let project = projects.change(user.address, id, change).await?;
+    let project = projects.change(caller, id, change).await?;
     Ok(Success::of("Project changed", ProjectView::of(project, decimals)))
 }
 
@@ -132,9 +130,9 @@ fn price(given: Option<Parsed<String>>, decimals: Decimals) -> Result<Option<Usd
 pub async fn delete(
     State(projects): State<Arc<Projects>>,
     State(decimals): State<Decimals>,
-    user: AuthUser,
+    Acting(caller): Acting,
     Segment(id): Segment<ProjectId>,
 ) -> Answer<ProjectView> {
-    let project = projects.delete(user.address, id).await?;
+    let project = projects.delete(caller, id).await?;
     Ok(Success::of("Project deleted", ProjectView::of(project, decimals)))
 }

@@ -2,7 +2,7 @@
 
 use crate::http::{
     Answer, Success,
-    extract::{AuthUser, Input, Parsed, Segment},
+    extract::{Acting, AuthUser, Input, PageQuery, Paging, Parsed, Segment},
     wire::AddressText,
 };
 use axum::extract::State;
@@ -56,20 +56,29 @@ pub struct MemberName {
     wallet_address: WalletAddress,
 }
 
-/// Members of a project.
+/// Which members.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct MembersInput {
+    /// Only `admin`, only `developer` or only `viewer`.
+    #[param(value_type = Option<String>, pattern = "^(admin|developer|viewer)$")]
+    role: Option<Parsed<ProjectRole>>,
+}
+
+/// Members of a project, newest first.
 #[utoipa::path(get, path = "/api/v1/projects/{id}/members",
-    params(("id" = i64, Path, description = "The project's number")),
+    params(("id" = i64, Path, description = "The project's number"), MembersInput, PageQuery),
     responses((status = 200, body = Success<Vec<ProjectMemberView>>)))]
 pub async fn list(
     State(projects): State<Arc<Projects>>,
     user: AuthUser,
     Segment(id): Segment<ProjectId>,
+    Paging(page): Paging,
+    Input(input): Input<MembersInput>,
 ) -> Answer<Vec<ProjectMemberView>> {
-    let members = projects.members(user.address, id).await?;
-    Ok(Success::of(
-        "Members",
-        members.into_iter().map(ProjectMemberView::from).collect(),
-    ))
+    let role = input.role.map(|role| role.0);
+    let members = projects.members(user.address, id, role, page).await?;
+    Ok(Success::listed("Members", members))
 }
 
 /// Add a member.
@@ -78,12 +87,12 @@ pub async fn list(
     responses((status = 200, body = Success<ProjectMemberView>)))]
 pub async fn add(
     State(projects): State<Arc<Projects>>,
-    user: AuthUser,
+    Acting(caller): Acting,
     Segment(id): Segment<ProjectId>,
     Input(input): Input<MemberInput>,
 ) -> Answer<ProjectMemberView> {
     let (address, role) = (input.wallet_address, input.role.0);
-    let member = projects.add_member(user.address, id, address, role).await?;
+    let member = projects.add_member(caller, id, address, role).await?;
     Ok(Success::of("Member added", member.into()))
 }
 
@@ -93,12 +102,12 @@ pub async fn add(
     responses((status = 200, body = Success<ProjectMemberView>)))]
 pub async fn change(
     State(projects): State<Arc<Projects>>,
-    user: AuthUser,
+    Acting(caller): Acting,
     Segment(id): Segment<ProjectId>,
     Input(input): Input<MemberInput>,
 ) -> Answer<ProjectMemberView> {
     let (address, role) = (input.wallet_address, input.role.0);
-    let member = projects.change_member(user.address, id, address, role).await?;
+    let member = projects.change_member(caller, id, address, role).await?;
     Ok(Success::of("Member changed", member.into()))
 }
 
@@ -108,11 +117,11 @@ pub async fn change(
     responses((status = 200, body = Success<ProjectMemberView>)))]
 pub async fn remove(
     State(projects): State<Arc<Projects>>,
-    user: AuthUser,
+    Acting(caller): Acting,
     Segment(id): Segment<ProjectId>,
     Input(input): Input<MemberName>,
 ) -> Answer<ProjectMemberView> {
     let address = input.wallet_address;
-    let member = projects.remove_member(user.address, id, address).await?;
+    let member = projects.remove_member(caller, id, address).await?;
     Ok(Success::of("Member removed", member.into()))
 }

@@ -27,6 +27,7 @@ pub fn claim_of(headers: &HeaderMap) -> Result<ContextClaim, ApiError> {
     Ok(ContextClaim {
         org: named(headers, ["haithe-organization", "openai-organization"])?,
         project: named(headers, ["haithe-project", "openai-project"])?,
+        from: None,
     })
 }
 
@@ -122,7 +123,11 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let principal = principal(parts, state).await?;
         let contexts = Arc::<Contexts>::from_ref(state);
-        let resolved = contexts.resolve(&principal, claim_of(&parts.headers)?).await;
+        let claim = ContextClaim {
+            from: Client::of(parts, &Proxies::from_ref(state)).ip,
+            ..claim_of(&parts.headers)?
+        };
+        let resolved = contexts.resolve(&principal, claim).await;
         if let (Err(ContextError::KeyScope), Credential::ApiKey(key)) = (&resolved, &principal.credential) {
             Client::of(parts, &Proxies::from_ref(state))
                 .did(Event::KeyOutOfScope)

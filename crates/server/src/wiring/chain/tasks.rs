@@ -7,6 +7,7 @@ use haithe_billing::{
     settlement::{Settlement, SettlementProgress},
 };
 use haithe_evm::Sender;
+use haithe_orgs::RoleMirroring;
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex, PoisonError},
@@ -56,6 +57,32 @@ pub(super) async fn settle(
             .await
             .is_none()
         {
+            return Ok(());
+        }
+    }
+}
+
+/// Sees decisions about roles into the contracts until the stop.
+pub(super) async fn mirror_roles(
+    roles: Arc<RoleMirroring>,
+    poll: Duration,
+    stop: CancellationToken,
+) -> Result<(), Infallible> {
+    let mut failures = 0u32;
+    loop {
+        let pause = match roles.step().await {
+            Ok(_) => {
+                failures = 0;
+                poll
+            }
+            Err(error) => {
+                failures = failures.saturating_add(1);
+                tracing::warn!(error = describe(&error), failures, "roles could not be mirrored");
+                backed_off(poll, failures)
+            }
+        };
+        let slept = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+        if slept.is_none() {
             return Ok(());
         }
     }
