@@ -248,7 +248,21 @@ async fn every_write_leaves_one_line_and_what_changes_nothing_none(db: impl Data
     assert_eq!((second.items.len(), second.total), (2, 5));
 }
 
+async fn what_was_mined_before_a_decision_and_is_seen_after_it_is_older(db: impl Database) {
+    let mut world = World::over(db).await;
+    let org = world.organization("Acme", wallet(1)).await;
+    let late = Caller::from(wallet(1)).acts(NOON.plus(std::time::Duration::from_secs(60)));
+    let orgs = world.db.orgs();
+    orgs.put_member(org.id, wallet(2), OrgRole::Member, late)
+        .await
+        .unwrap();
+    world.mine_one(says(&org, 2, 0)).await;
+    assert_eq!(role(&world.db, &org, 2).await, Some(OrgRole::Member));
+    assert_eq!(open(&world.db).await[0].seen, ChainRole::None);
+}
+
 on_every_database!(
+    what_was_mined_before_a_decision_and_is_seen_after_it_is_older,
     a_decision_opens_a_change_until_it_is_settled,
     our_own_transactions_change_what_is_seen_and_decide_nothing,
     the_owners_transaction_decides_here_too,

@@ -180,14 +180,14 @@ impl WriteTx<'_> {
         if self.optional(overruled).await?.is_some() {
             return Ok(false);
         }
-        if sight == Sight::First {
-            return Ok(true);
-        }
+        // The index may lag: what was mined before the decision and is seen after it is older.
         let newer = "SELECT 1 FROM org_role_decisions
-                     WHERE org_id = ? AND wallet_address = ? AND after_block >= ?";
+                     WHERE org_id = ? AND wallet_address = ? AND (decided_at > ? OR (? AND after_block >= ?))";
         let newer = sqlx::query(newer)
             .bind(org.0)
             .bind(columns::address(wallet))
+            .bind(stored.event.block_time.micros())
+            .bind(sight == Sight::Again)
             .bind(stored.block()?);
         Ok(self.optional(newer).await?.is_none())
     }
