@@ -250,6 +250,7 @@ async fn every_event_arrives_with_what_it_says(chain: Chain) {
             amount: Some(60)
         }
     );
+    assert_eq!(next(), EventBody::OwnershipOffered { org, to: bob });
     assert_eq!(
         next(),
         EventBody::RoleChanged {
