@@ -35,7 +35,12 @@ pub async fn another_session(stage: &Stage) -> Option<Client> {
     Some(log_in_wallet(&stage.world.app, wallet).await.client)
 }
 
-/// A wallet that is none of the callers, with a session.
+/// A wallet that is none of the callers, with a session. Another one every time: of one wallet's
+/// challenges from one address only a few live.
 pub async fn somebody_else(stage: &Stage) -> User {
-    log_in(&stage.world.app, "somebody else").await
+    log_in(
+        &stage.world.app,
+        &format!("somebody else {}", stage.world.number()),
+    )
+    .await
 }
