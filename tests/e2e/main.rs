@@ -13,6 +13,7 @@ mod pass_through;
 mod program;
 mod recorded_answers;
 mod roles;
+mod sdk_wire;
 mod sessions;
 mod settlement;
 mod stopping;

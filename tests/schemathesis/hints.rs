@@ -4,7 +4,7 @@
 //! is `whole`. Operations that destroy get things made to be destroyed.
 
 use haithe_tests::{
-    app::{App, Tenant, question},
+    app::{App, Tenant, User, question},
     wallets::Wallet,
 };
 use serde_json::{Value, json};
@@ -47,7 +47,11 @@ pub async fn of(app: &App, tenant: &Tenant) -> Value {
         "operations": {
             "GET /docs/{file}": {"path": {"file": ["index.html"]}},
             "POST /api/v1/auth/login": {"whole": logins(app).await},
-            "DELETE /api/v1/me/api-keys/{id}": {"path": {"id": spare_keys}},
+            "DELETE /api/v1/me/api-keys/{id}": {"path": {"id": spare_keys[..4]}},
+            "GET /api/v1/me/api-keys/{id}": {"path": {"id": spare_keys}},
+            "PATCH /api/v1/me/api-keys/{id}": {"path": {"id": spare_keys[4..8]}, "whole": [{"name": "Changed"}]},
+            "POST /api/v1/me/api-keys/{id}/rotate": {"path": {"id": spare_keys[8..]}},
+            "DELETE /api/v1/me/sessions/{id}": {"path": {"id": spare_sessions(app, tenant).await}},
             "POST /api/v1/me/api-keys": {"whole": [{"name": "One"}, {"name": "Two", "org_id": org, "project_id": project, "models": ["free"]}]},
             "POST /api/v1/orgs": {"whole": [{}]},
             "PATCH /api/v1/orgs/{id}": {"body": {"name": ["Acme"]}},
@@ -68,6 +72,17 @@ pub async fn of(app: &App, tenant: &Tenant) -> Value {
             "POST /api/v1beta/openai/chat/completions": {"whole": [question("free"), question("per-call")]},
         },
     })
+}
+
+/// Sessions of the owner beside the one that runs.
+async fn spare_sessions(app: &App, tenant: &Tenant) -> Vec<Value> {
+    for _ in 0..SPARES {
+        User::log_in(&app.anonymous(), tenant.owner.wallet.clone()).await;
+    }
+    let sessions = tenant.owner.client.get("/v1/me/sessions").data().await;
+    let sessions = sessions.as_array().expect("a list").iter();
+    let others = sessions.filter(|session| session["current"] == false);
+    others.map(|session| session["id"].clone()).collect()
 }
 
 /// Signed challenges, each good once.

@@ -21,7 +21,11 @@ use tokio::process::Command;
 /// Examples per operation.
 const EXAMPLES: &str = "100";
 /// What would end the run's own session or its keys.
-const EXCLUDED: [&str; 2] = ["POST /api/v1/auth/logout", "POST /api/v1/me/api-key/disable"];
+const EXCLUDED: [&str; 3] = [
+    "POST /api/v1/auth/logout",
+    "POST /api/v1/me/api-key/disable",
+    "DELETE /api/v1/me/sessions",
+];
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
     response_headers_conformance,response_schema_conformance";
 
@@ -64,7 +68,9 @@ async fn explore(persona: Persona) -> Option<BTreeMap<String, BTreeMap<String, u
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemathesis");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("schemathesis");
     let python = python(folder, &here.join("requirements.txt")).await?;
-    let app = App::with(Setup::default()).await;
+    // Deploying waits for a block, and answers 503 when a loaded machine does not make one in time.
+    let setup = Setup::default().set("chain.deployments_per_wallet", 0);
+    let app = App::with(setup).await;
     let tenant = app.funded("Acme", Usdt::whole(1_000)).await;
     let token = credential(&app, &tenant, persona).await;
     let work = app.dir();
