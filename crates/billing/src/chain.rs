@@ -237,3 +237,16 @@ pub struct StepEffects {
     pub lines_skipped: u64,
     pub dust: TokenUnits,
 }
+
+/// How many transactions there were.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChainCounts {
+    /// With the orchestrator's events in them.
+    pub orchestrator: u64,
+    /// With events about each organization, the busiest first, at most 100 of them.
+    pub organizations: Vec<(WalletAddress, u64)>,
+    /// With events about each product, the busiest first, at most 100 of them.
+    pub products: Vec<(WalletAddress, u64)>,
+    /// Sent by the server and mined.
+    pub server: u64,
+}

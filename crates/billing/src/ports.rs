@@ -3,7 +3,7 @@
 use crate::{
     batch::{Batch, BatchItem, BatchState, CarryKey, SealPolicy, Unsealed},
     capture::{Capture, Captured},
-    chain::{BlockRef, ChainError, ChainEvent, Hash32, IndexStep, StepEffects},
+    chain::{BlockRef, ChainCounts, ChainError, ChainEvent, Hash32, IndexStep, StepEffects},
     hold::{HoldError, HoldRequest},
     ledger::{Balance, LedgerSnapshot, LedgerTotals},
     outbox::{NewTx, TxAttempt, TxIntent, TxIntentId},
@@ -57,6 +57,14 @@ pub trait Books: Send + Sync {
     ) -> Result<Vec<Receipt>, StoreError>;
     /// Everything the identity check needs, from one consistent read.
     async fn snapshot(&self) -> Result<LedgerSnapshot, StoreError>;
+}
+
+/// How much happened on chain, for everybody to see.
+#[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
+#[async_trait]
+pub trait ChainStats: Send + Sync {
+    /// Transactions that touched each contract of the index, and those of `server`.
+    async fn count(&self, server: WalletAddress) -> Result<ChainCounts, StoreError>;
 }
 
 /// Unsettled calls on their way into batches.

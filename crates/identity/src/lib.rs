@@ -22,6 +22,7 @@ pub mod sessions;
 pub mod signature;
 pub mod siwe;
 pub mod token;
+pub mod waitlist;
 
 pub use api_keys::{ApiKeys, IssuedKey, KeySpec};
 pub use authenticator::{AuthError, Authenticator};

@@ -1,5 +1,6 @@
 //! What identity needs from outside. One method is one atomic operation.
 
+use crate::waitlist::Email;
 use crate::{
     api_key::{ApiKey, ApiKeyId, KeyChange, KeyFilter, KeyHash, KeySecret, NewApiKey, Rotated},
     challenge::{MessageDigest, NonceHash, StoredChallenge},
@@ -181,4 +182,12 @@ pub trait ContractWallets: Send + Sync {
         digests: Vec<MessageDigest>,
         signature: Vec<u8>,
     ) -> Result<Option<MessageDigest>, WalletCheckError>;
+}
+
+/// People who wait to be let in.
+#[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
+#[async_trait]
+pub trait Waitlist: Send + Sync {
+    /// Adds the address; `false` when it is there already. Of concurrent callers exactly one adds it.
+    async fn add(&self, email: Email, at: Timestamp) -> Result<bool, StoreError>;
 }

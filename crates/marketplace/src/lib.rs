@@ -1,9 +1,14 @@
 //! Products that creators sell: knowledge, prompts and tools.
 //!
-//! The crate owns what a product is and what it costs. Publishing, sealing and loading widen it
-//! later; the types and prices that billing and inference need stand here already. It must never
-//! know how content is fetched or where rows live.
+//! The crate owns what a product is, what it costs, what its creator says about it ([`market`]) and
+//! which projects use it. Sealing and loading content widen it later. It must never know how content
+//! is fetched or where rows live. What it needs from outside are the ports in [`ports`].
 
+pub mod catalog;
+pub mod market;
+pub mod ports;
 pub mod product;
 
+pub use catalog::{Creator, PageChange, ProductFilter, ProductOrder, ProductPage};
+pub use market::{Market, MarketError};
 pub use product::{Category, CategoryError, Product};

@@ -2,13 +2,17 @@
 
 pub mod auth;
 pub mod config;
+pub mod creators;
 pub mod me;
 pub mod models;
 pub mod openai;
 pub mod orgs;
+pub mod products;
 pub mod projects;
 pub mod receipts;
 pub mod router;
+pub mod stats;
+pub mod waitlist;
 
 #[cfg(test)]
 mod testing;

@@ -2,15 +2,17 @@
 
 use crate::http::{body::BodyLimits, extract::Proxies, limits::Limiter};
 use crate::{
-    api::{config::PublicConfig, openai::Calls},
+    api::{config::PublicConfig, openai::Calls, stats::Stats},
     openapi::Document,
     service::{Readiness, metrics::Figures},
 };
 use axum::extract::FromRef;
 use haithe_billing::ports::{Books, Ledger};
+use haithe_identity::waitlist::WaitingList;
 use haithe_identity::{ApiKeys, Authenticator, Challenges, Logins, Sessions};
 use haithe_inference::{Catalogue, Completions};
 use haithe_kernel::Decimals;
+use haithe_marketplace::Market;
 use haithe_orgs::{Audit, Contexts, Organizations, Ownership, Projects, Settings, ports::ChainSync};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +40,9 @@ pub struct Services {
     pub document: Document,
     pub readiness: Arc<Readiness>,
     pub limiter: Limiter,
+    pub market: Arc<Market>,
+    pub waiting_list: Arc<WaitingList>,
+    pub stats: Stats,
     pub figures: Arc<Figures>,
     pub proxies: Proxies,
     pub body_limits: BodyLimits,
@@ -104,6 +109,9 @@ parts! {
     document: Document,
     readiness: Arc<Readiness>,
     limiter: Limiter,
+    market: Arc<Market>,
+    waiting_list: Arc<WaitingList>,
+    stats: Stats,
     figures: Arc<Figures>,
     proxies: Proxies,
     body_limits: BodyLimits,

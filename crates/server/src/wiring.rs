@@ -11,7 +11,7 @@ pub(crate) use tools::{check_catalogue, ledger_check, open_database, receipt_aud
 
 use crate::{
     Config,
-    api::{config::PublicConfig, openai::Calls, router},
+    api::{config::PublicConfig, openai::Calls, router, stats::Stats},
     app::Overrides,
     http::{
         body::BodyLimits,
@@ -31,6 +31,7 @@ use crate::{
 use chain::Chain;
 use haithe_billing::{holds::Holds, ports::Ledger};
 use haithe_evm::{ConnectError, Contract, EvmOwnerTransactions, KeyError};
+use haithe_identity::waitlist::WaitingList;
 use haithe_identity::{
     ApiKeys, Authenticator, Challenges, Logins, MessageSigner, Sessions, SignIn, Tokens,
     ports::{ChallengeStore, SessionStore},
@@ -40,10 +41,12 @@ use haithe_identity::{
 use haithe_inference::{CompletionPorts, CompletionSettings, Completions, request::RequestLimits};
 use haithe_kernel::{Clock, Random, StoreError};
 use haithe_llm_providers::{ProviderError, Tiktoken};
+use haithe_marketplace::Market;
 use haithe_orgs::{Audit, Contexts, Organizations, Ownership, Projects, Settings};
 use haithe_sqlite::{
-    Db, OpenError, SqliteApiKeyStore, SqliteAuditStore, SqliteBooks, SqliteChallengeStore, SqliteDirectory,
-    SqliteLedger, SqliteOrgStore, SqliteProjectStore, SqliteSessionStore,
+    Db, OpenError, SqliteApiKeyStore, SqliteAuditStore, SqliteBooks, SqliteChainStats, SqliteChallengeStore,
+    SqliteCreatorStore, SqliteDirectory, SqliteLedger, SqliteOrgStore, SqliteProductStore,
+    SqliteProjectStore, SqliteSessionStore, SqliteWaitlist,
 };
 use std::{
     convert::Infallible,
@@ -264,7 +267,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         readiness: Arc::new(Readiness {
             database: Box::new(move || healthy.is_healthy()),
             index: chain.index,
-            clock,
+            clock: clock.clone(),
             supervisor: supervisor.clone(),
         }),
         limiter: Limiter::new(
@@ -278,6 +281,17 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             figures.clone(),
         ),
         figures,
+        market: Arc::new(Market::new(
+            Arc::new(SqliteCreatorStore::new(&db)),
+            Arc::new(SqliteProductStore::new(&db)),
+            clock.clone(),
+        )),
+        waiting_list: Arc::new(WaitingList::new(Arc::new(SqliteWaitlist::new(&db)), clock)),
+        stats: Stats {
+            counts: Arc::new(SqliteChainStats::new(&db)),
+            orchestrator: config.chain.orchestrator,
+            server: chain.signer,
+        },
         proxies: Proxies(config.server.trusted_proxies.clone().into()),
         body_limits: BodyLimits {
             bytes: config.server.max_body_bytes,

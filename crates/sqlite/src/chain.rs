@@ -20,11 +20,13 @@ mod payouts;
 mod products;
 mod rewind;
 mod roles;
+mod stats;
 mod step;
 mod withdrawals;
 
 pub use alarms::Alarm;
 pub(crate) use events::{Stored, read as read_event, select_events};
+pub use stats::SqliteChainStats;
 
 use crate::{
     columns::{self, Columns},

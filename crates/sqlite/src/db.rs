@@ -1,6 +1,7 @@
 //! The handle that every store holds.
 
 use crate::{
+    columns::Columns,
     ledger::{memory::Money, memory::stopped, scale::Scale},
     writer::{Effects, Job, Work, Writer},
 };
@@ -315,4 +316,20 @@ where
     let (effects, next_transaction) = (write.effects, write.next_transaction);
     transaction.commit().await.map_err(Failure::Database)?;
     Ok((value, effects, next_transaction))
+}
+
+/// One page of rows and the count of all, as they were at one moment.
+pub(crate) async fn listed<T>(
+    db: &Db,
+    page: Statement,
+    count: Statement,
+    read: impl Fn(&SqliteRow) -> Result<T, StoreError>,
+) -> Result<Listed<T>, StoreError> {
+    let mut moment = db.snapshot().await?;
+    let rows = page.fetch_all(&mut *moment).await.map_err(StoreError::new)?;
+    let count = count.fetch_one(&mut *moment).await.map_err(StoreError::new)?;
+    Ok(Listed {
+        items: rows.iter().map(read).collect::<Result<_, _>>()?,
+        total: Columns::of(&count).read("count")?,
+    })
 }

@@ -1,6 +1,8 @@
 //! The table of routes. Each handler says its own method and path, in the document's words.
 
-use super::{auth, config, me, models, openai, orgs, projects, receipts};
+use super::{
+    auth, config, creators, me, models, openai, orgs, products, projects, receipts, stats, waitlist,
+};
 use crate::{
     http::{ApiError, cors, edge::Edge, limits},
     openapi,
@@ -78,6 +80,17 @@ fn rest() -> OpenApiRouter<AppState> {
         .routes(routes!(me::keys::rotate))
         .routes(routes!(me::sessions::list, me::sessions::revoke_all))
         .routes(routes!(me::sessions::revoke))
+        .routes(routes!(waitlist::join))
+        .routes(routes!(creators::list))
+        .routes(routes!(creators::show))
+        .routes(routes!(creators::products))
+        .routes(routes!(products::list, products::sync))
+        .routes(routes!(products::show, products::describe))
+        .routes(routes!(products::uses::enable))
+        .routes(routes!(products::uses::disable))
+        .routes(routes!(products::uses::of_project))
+        .routes(routes!(products::uses::price_per_call))
+        .routes(routes!(stats::show))
         .routes(routes!(models::list))
         .routes(routes!(config::show))
         .routes(routes!(orgs::collection::create))

@@ -1,6 +1,6 @@
 //! The service over mocked ports, for the tests of this crate.
 
-use super::{config::PublicConfig, openai::Calls, router};
+use super::{config::PublicConfig, openai::Calls, router, stats::Stats};
 use crate::{
     http::{
         body::BodyLimits,
@@ -20,11 +20,12 @@ use bytes::Bytes;
 use haithe_billing::{
     gate::SettlementGate,
     holds::Holds,
-    ports::{MockBooks, MockChainIndex, MockLedger},
+    ports::{MockBooks, MockChainIndex, MockChainStats, MockLedger},
 };
+use haithe_identity::waitlist::WaitingList;
 use haithe_identity::{
     ApiKeys, Authenticator, Challenges, Logins, MessageSigner, Sessions, SignIn, Site, Tokens,
-    ports::{MockApiKeyStore, MockChallengeStore, MockSessionStore},
+    ports::{MockApiKeyStore, MockChallengeStore, MockSessionStore, MockWaitlist},
     session::Session,
 };
 use haithe_inference::{
@@ -35,6 +36,10 @@ use haithe_inference::{
 use haithe_kernel::{
     Clock, Decimals, FixedClock, MockRandom, ModelId, OrgId, ProjectId, Random, Timestamp, Usdt,
     WalletAddress,
+};
+use haithe_marketplace::{
+    Market,
+    ports::{MockCreatorStore, MockProductStore},
 };
 use haithe_orgs::{
     Audit, Contexts, OrgSettings, Organization, Organizations, Ownership, Project, Projects, Settings,
@@ -365,6 +370,17 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         }),
         limiter: Limiter::new(Arc::new(Rates::new(clock.clone())), mocks.quotas, Arc::default()),
         figures: Arc::default(),
+        market: Arc::new(Market::new(
+            Arc::new(MockCreatorStore::new()),
+            Arc::new(MockProductStore::new()),
+            clock.clone(),
+        )),
+        waiting_list: Arc::new(WaitingList::new(Arc::new(MockWaitlist::new()), clock.clone())),
+        stats: Stats {
+            counts: Arc::new(MockChainStats::new()),
+            orchestrator: WALLET,
+            server: WALLET,
+        },
         proxies: Proxies::default(),
         body_limits: BodyLimits {
             bytes: mocks.body_bytes,

@@ -58,6 +58,8 @@ pub(super) struct Chain {
     pub gate: Arc<SettlementGate>,
     /// How the sender of transactions does.
     pub sender: Box<dyn Fn() -> SenderFigures + Send + Sync>,
+    /// Who settles.
+    pub signer: WalletAddress,
     /// The payment token, once the chain has said.
     pub token: Arc<OnceLock<WalletAddress>>,
 }
@@ -167,6 +169,7 @@ impl Chain {
             wallets: Arc::new(EvmContractWallets::new(client)),
             index,
             gate,
+            signer,
             sender: Box::new(move || sender_figures(&watched)),
             token,
         })

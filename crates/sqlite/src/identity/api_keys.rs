@@ -2,9 +2,9 @@
 
 mod row;
 
-use super::listed;
 use crate::{
     columns::{self, Columns},
+    db::listed,
     db::{Db, Statement, WriteTx},
 };
 use async_trait::async_trait;

@@ -1,9 +1,8 @@
 //! [`SessionStore`] on SQLite.
 
-use super::listed;
 use crate::{
     columns::{self, Columns},
-    db::{Db, WriteTx},
+    db::{Db, WriteTx, listed},
 };
 use async_trait::async_trait;
 use haithe_identity::{

@@ -6,7 +6,7 @@ use haithe_identity::{
     api_key::ApiKeyId,
     session::{SessionId, SessionIdError},
 };
-use haithe_kernel::{OrgId, ProjectId};
+use haithe_kernel::{AddressError, OrgId, ProductId, ProjectId, WalletAddress};
 use http::request::Parts;
 use std::{fmt::Display, str::FromStr};
 
@@ -38,6 +38,19 @@ impl InPath for OrgId {
 impl InPath for ProjectId {
     fn from_segment(text: &str) -> Result<Self, String> {
         number(text).map(Self)
+    }
+}
+
+impl InPath for ProductId {
+    fn from_segment(text: &str) -> Result<Self, String> {
+        number(text).map(Self)
+    }
+}
+
+impl InPath for WalletAddress {
+    fn from_segment(text: &str) -> Result<Self, String> {
+        text.parse()
+            .map_err(|error: AddressError| format!("must be an address: {error}"))
     }
 }
 

@@ -1,0 +1,74 @@
+//! What browsers of the marketplace see.
+
+use crate::product::Product;
+use haithe_kernel::{Timestamp, WalletAddress};
+
+/// A wallet that may publish, mirrored from the chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Creator {
+    /// The wallet, which is paid.
+    pub address: WalletAddress,
+    /// Where it says who it is.
+    pub uri: String,
+    /// When it was first seen.
+    pub created_at: Timestamp,
+}
+
+/// A product and what its creator says about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProductPage {
+    /// The product.
+    pub product: Product,
+    /// The chain's word for its category, known to us or not.
+    pub category: String,
+    /// In the creator's words.
+    pub description: Option<String>,
+    /// A picture.
+    pub photo_url: Option<String>,
+}
+
+impl ProductPage {
+    /// Why no project can use it; `None` when one can.
+    pub fn unusable(&self) -> Option<&'static str> {
+        if self.product.retired {
+            Some("its creator has retired it")
+        } else if self.product.category.is_none() {
+            Some("its category is unknown here")
+        } else if self.product.price_per_call.is_none() {
+            Some("its price is beyond what can be paid")
+        } else {
+            None
+        }
+    }
+}
+
+/// In which order products are listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ProductOrder {
+    /// Newest first.
+    #[default]
+    Newest,
+    /// Cheapest first.
+    Price,
+}
+
+/// Which products.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProductFilter {
+    /// Of this category, in the chain's word.
+    pub category: Option<String>,
+    /// Of this creator.
+    pub creator: Option<WalletAddress>,
+    /// With this in the name or the description, in any case.
+    pub text: Option<String>,
+    /// Order.
+    pub order: ProductOrder,
+}
+
+/// What to change about a product's page; the inner `None` clears.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented on ProductPage")]
+pub struct PageChange {
+    pub description: Option<Option<String>>,
+    pub photo_url: Option<Option<String>>,
+}

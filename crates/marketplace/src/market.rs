@@ -1,0 +1,350 @@
+//! Use case: browse products, say something about one's own, and use them in projects.
+
+use crate::{
+    catalog::{Creator, PageChange, ProductFilter, ProductPage},
+    ports::{CreatorStore, Enabling, ProductStore},
+};
+use haithe_kernel::{
+    Clock, Failure, Kind, Listed, OrgId, Page, ProductId, ProjectId, StoreError, Usdt, WalletAddress,
+};
+use std::sync::Arc;
+use url::Url;
+
+/// Longest description, in characters.
+const DESCRIPTION_CHARS: usize = 4_000;
+/// Longest address of a picture, in bytes.
+const PHOTO_URL_BYTES: usize = 2_048;
+
+/// A rule about products that was broken.
+#[derive(Debug, thiserror::Error)]
+pub enum MarketError {
+    /// There is none.
+    #[error("no such {0}")]
+    NotFound(&'static str),
+    /// Somebody else's product.
+    #[error("only its creator may change a product")]
+    NotTheCreator,
+    /// A description that cannot be shown.
+    #[error(
+        "a description has at most {DESCRIPTION_CHARS} characters and no control characters but line breaks"
+    )]
+    Description,
+    /// A picture that cannot be shown.
+    #[error("photo_url must be an https address of at most {PHOTO_URL_BYTES} bytes")]
+    Photo,
+    /// A change without content.
+    #[error("nothing to change: give description or photo_url")]
+    NothingToChange,
+    /// Nobody can use it.
+    #[error("this product cannot be enabled: {0}")]
+    Unusable(&'static str),
+    /// The organization's contract must accept it first.
+    #[error(
+        "the organization's contract has not enabled this product; its owner or an admin calls enableProduct first"
+    )]
+    NotOnChain,
+    /// The price rose above what the organization accepted.
+    #[error("this product's price is above what the organization accepted on chain; enable it there again")]
+    TooExpensive,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Failure for MarketError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NotFound(_) => Kind::NotFound,
+            Self::NotTheCreator => Kind::Forbidden,
+            Self::Description | Self::Photo | Self::NothingToChange => Kind::Invalid,
+            Self::Unusable(_) | Self::NotOnChain | Self::TooExpensive => Kind::Conflict,
+            Self::Store(error) => error.kind(),
+        }
+    }
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "not_found",
+            Self::NotTheCreator => "forbidden",
+            Self::Description => "invalid_description",
+            Self::Photo => "invalid_photo_url",
+            Self::NothingToChange => "nothing_to_change",
+            Self::Unusable(_) => "product_unusable",
+            Self::NotOnChain => "product_not_enabled_on_chain",
+            Self::TooExpensive => "product_price_above_maximum",
+            Self::Store(error) => error.code(),
+        }
+    }
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Store(error) => error.retry_after(),
+            _ => None,
+        }
+    }
+}
+
+/// The marketplace.
+pub struct Market {
+    creators: Arc<dyn CreatorStore>,
+    products: Arc<dyn ProductStore>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Market {
+    /// Composes the use case.
+    pub fn new(
+        creators: Arc<dyn CreatorStore>,
+        products: Arc<dyn ProductStore>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            creators,
+            products,
+            clock,
+        }
+    }
+
+    /// Creators, newest first.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn creators(&self, page: Page) -> Result<Listed<Creator>, MarketError> {
+        Ok(self.creators.list(page).await?)
+    }
+
+    /// One creator.
+    ///
+    /// # Errors
+    /// [`MarketError::NotFound`].
+    pub async fn creator(&self, address: WalletAddress) -> Result<Creator, MarketError> {
+        let found = self.creators.find(address).await?;
+        found.ok_or(MarketError::NotFound("creator"))
+    }
+
+    /// Products that fit the filter.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn products(
+        &self,
+        filter: ProductFilter,
+        page: Page,
+    ) -> Result<Listed<ProductPage>, MarketError> {
+        Ok(self.products.list(filter, page).await?)
+    }
+
+    /// One product.
+    ///
+    /// # Errors
+    /// [`MarketError::NotFound`].
+    pub async fn product(&self, id: ProductId) -> Result<ProductPage, MarketError> {
+        let found = self.products.find(id).await?;
+        found.ok_or(MarketError::NotFound("product"))
+    }
+
+    /// The caller's newest product, and how many there are of all creators.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn newest(&self, creator: WalletAddress) -> Result<(Option<ProductPage>, u64), MarketError> {
+        Ok(self.products.newest(creator).await?)
+    }
+
+    /// Changes what is said about a product.
+    ///
+    /// # Errors
+    /// [`MarketError::NotTheCreator`] and what a page must keep to.
+    pub async fn describe(
+        &self,
+        caller: WalletAddress,
+        id: ProductId,
+        mut change: PageChange,
+    ) -> Result<ProductPage, MarketError> {
+        let page = self.product(id).await?;
+        if page.product.creator != caller {
+            return Err(MarketError::NotTheCreator);
+        }
+        if change == PageChange::default() {
+            return Err(MarketError::NothingToChange);
+        }
+        change.description = change
+            .description
+            .map(|text| text.map(described).transpose())
+            .transpose()?;
+        change.photo_url = change
+            .photo_url
+            .map(|url| url.map(pictured).transpose())
+            .transpose()?;
+        let changed = self.products.describe(id, change).await?;
+        changed.ok_or(MarketError::NotFound("product"))
+    }
+
+    /// Makes a product one of a project's. Whether the caller may is `orgs`' question, asked before.
+    ///
+    /// # Errors
+    /// [`MarketError::Unusable`], [`MarketError::NotOnChain`], [`MarketError::TooExpensive`].
+    pub async fn enable(&self, org: OrgId, project: ProjectId, id: ProductId) -> Result<(), MarketError> {
+        if let Some(reason) = self.product(id).await?.unusable() {
+            return Err(MarketError::Unusable(reason));
+        }
+        match self.products.enable(org, project, id, self.clock.now()).await? {
+            Enabling::Enabled => Ok(()),
+            Enabling::NotOnChain => Err(MarketError::NotOnChain),
+            Enabling::TooExpensive => Err(MarketError::TooExpensive),
+        }
+    }
+
+    /// Takes a product away from a project; one that was not there is no error.
+    ///
+    /// # Errors
+    /// [`MarketError::NotFound`] when there is no such product at all.
+    pub async fn disable(&self, project: ProjectId, id: ProductId) -> Result<(), MarketError> {
+        if !self.products.disable(project, id).await? {
+            self.product(id).await?;
+        }
+        Ok(())
+    }
+
+    /// A project's products.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn of_project(&self, project: ProjectId) -> Result<Vec<ProductPage>, MarketError> {
+        Ok(self.products.of_project(project).await?)
+    }
+
+    /// What the products of a project cost together per call. Those that cannot be used cost nothing.
+    pub fn price_per_call(products: &[ProductPage]) -> Usdt {
+        let usable = products.iter().filter(|page| page.unusable().is_none());
+        let prices = usable.filter_map(|page| page.product.price_per_call);
+        prices.fold(Usdt::ZERO, |sum, price| {
+            sum.checked_add(price).unwrap_or(Usdt::MAX)
+        })
+    }
+}
+
+fn described(text: String) -> Result<String, MarketError> {
+    let shown = |c: char| !c.is_control() || matches!(c, '\n' | '\r' | '\t');
+    if text.chars().count() > DESCRIPTION_CHARS || !text.chars().all(shown) {
+        return Err(MarketError::Description);
+    }
+    Ok(text)
+}
+
+fn pictured(text: String) -> Result<String, MarketError> {
+    let fits = text.len() <= PHOTO_URL_BYTES && !text.chars().any(|c| c.is_control() || c.is_whitespace());
+    let url = Url::parse(&text).ok().filter(|_| fits);
+    let safe = |url: &Url| url.scheme() == "https" && url.has_host() && url.username().is_empty();
+    match url {
+        Some(url) if safe(&url) => Ok(text),
+        _ => Err(MarketError::Photo),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ports::{MockCreatorStore, MockProductStore},
+        product::{Category, Product},
+    };
+    use haithe_kernel::{FixedClock, Timestamp};
+
+    const CREATOR: WalletAddress = WalletAddress::new([7; 20]);
+
+    fn page() -> ProductPage {
+        ProductPage {
+            product: Product {
+                id: ProductId(1),
+                address: WalletAddress::new([8; 20]),
+                creator: CREATOR,
+                name: "facts".into(),
+                category: Some(Category::KnowledgeText),
+                price_per_call: Some(Usdt::whole(1)),
+                created_at: Timestamp::from_seconds(0),
+                retired: false,
+            },
+            category: "knowledge:text".into(),
+            description: None,
+            photo_url: None,
+        }
+    }
+
+    fn market(products: MockProductStore) -> Market {
+        let clock = FixedClock::at(Timestamp::from_seconds(1));
+        Market::new(
+            Arc::new(MockCreatorStore::new()),
+            Arc::new(products),
+            Arc::new(clock),
+        )
+    }
+
+    fn showing(page: ProductPage) -> MockProductStore {
+        let mut products = MockProductStore::new();
+        products.expect_find().returning(move |_| Ok(Some(page.clone())));
+        products
+    }
+
+    #[tokio::test]
+    async fn what_nobody_can_pay_or_understand_is_never_enabled() {
+        let mut retired = page();
+        retired.product.retired = true;
+        let mut strange = page();
+        strange.product.category = None;
+        let mut priceless = page();
+        priceless.product.price_per_call = None;
+        for unusable in [retired, strange, priceless] {
+            let mut products = showing(unusable);
+            products.expect_enable().never();
+            let refused = market(products)
+                .enable(OrgId(1), ProjectId(1), ProductId(1))
+                .await;
+            assert!(matches!(refused, Err(MarketError::Unusable(_))));
+        }
+    }
+
+    #[tokio::test]
+    async fn only_its_creator_describes_a_product_and_only_in_bounds() {
+        let mut products = showing(page());
+        products.expect_describe().never();
+        let market = market(products);
+        let change = |description: &str, photo: &str| PageChange {
+            description: Some(Some(description.to_owned())),
+            photo_url: Some(Some(photo.to_owned())),
+        };
+        let good = change("Facts.", "https://p.example/a.png");
+        let stranger = market
+            .describe(WalletAddress::new([9; 20]), ProductId(1), good)
+            .await;
+        assert!(matches!(stranger, Err(MarketError::NotTheCreator)));
+        let nothing = market
+            .describe(CREATOR, ProductId(1), PageChange::default())
+            .await;
+        assert!(matches!(nothing, Err(MarketError::NothingToChange)));
+        for bad in ["a\u{0}b", &"x".repeat(DESCRIPTION_CHARS + 1)] {
+            let refused = market
+                .describe(CREATOR, ProductId(1), change(bad, "https://p.example/"))
+                .await;
+            assert!(matches!(refused, Err(MarketError::Description)));
+        }
+        for bad in [
+            "http://p.example/a.png",
+            "javascript:alert(1)",
+            "data:image/png;base64,AA",
+            "https://user@p.example/",
+            "https://",
+            "https://p.example/a b",
+            "../a.png",
+        ] {
+            let refused = market.describe(CREATOR, ProductId(1), change("x", bad)).await;
+            assert!(matches!(refused, Err(MarketError::Photo)), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_price_of_a_project_is_the_sum_of_what_can_be_used() {
+        let mut retired = page();
+        retired.product.retired = true;
+        assert_eq!(Market::price_per_call(&[page(), page(), retired]), Usdt::whole(2));
+        assert_eq!(Market::price_per_call(&[]), Usdt::ZERO);
+    }
+}

@@ -1,0 +1,53 @@
+//! What the marketplace needs from outside. One method is one atomic operation.
+
+use crate::catalog::{Creator, PageChange, ProductFilter, ProductPage};
+use async_trait::async_trait;
+use haithe_kernel::{Listed, OrgId, Page, ProductId, ProjectId, StoreError, Timestamp, WalletAddress};
+
+/// Creators, mirrored from the chain.
+#[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
+#[async_trait]
+pub trait CreatorStore: Send + Sync {
+    /// All of them, newest first.
+    async fn list(&self, page: Page) -> Result<Listed<Creator>, StoreError>;
+    /// By wallet.
+    async fn find(&self, address: WalletAddress) -> Result<Option<Creator>, StoreError>;
+}
+
+/// Why a product is not a project's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enabling {
+    /// It is now, or was before.
+    Enabled,
+    /// The organization's contract accepts no calls of it.
+    NotOnChain,
+    /// The organization's contract accepts it up to a price that is below today's.
+    TooExpensive,
+}
+
+/// Products, mirrored from the chain, and what is said and done about them here.
+#[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
+#[async_trait]
+pub trait ProductStore: Send + Sync {
+    /// Those that fit the filter, retired ones too.
+    async fn list(&self, filter: ProductFilter, page: Page) -> Result<Listed<ProductPage>, StoreError>;
+    /// By number.
+    async fn find(&self, id: ProductId) -> Result<Option<ProductPage>, StoreError>;
+    /// The creator's newest, and how many products there are of all creators.
+    async fn newest(&self, creator: WalletAddress) -> Result<(Option<ProductPage>, u64), StoreError>;
+    /// Changes what is said about a product; gives it after the change.
+    async fn describe(&self, id: ProductId, change: PageChange) -> Result<Option<ProductPage>, StoreError>;
+    /// Makes the product one of the project's, if the contract of the project's organization accepts
+    /// calls of it at today's price. Enabling twice is no error.
+    async fn enable(
+        &self,
+        org: OrgId,
+        project: ProjectId,
+        product: ProductId,
+        at: Timestamp,
+    ) -> Result<Enabling, StoreError>;
+    /// Takes it away; says whether it was there.
+    async fn disable(&self, project: ProjectId, product: ProductId) -> Result<bool, StoreError>;
+    /// The project's products, in the order they were enabled.
+    async fn of_project(&self, project: ProjectId) -> Result<Vec<ProductPage>, StoreError>;
+}

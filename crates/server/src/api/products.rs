@@ -1,0 +1,190 @@
+//! `/api/v1/products`: what creators sell, and which projects use it.
+
+pub mod uses;
+
+use crate::http::{
+    Answer, Success,
+    extract::{AuthUser, Change, Input, PageQuery, Paging, Segment},
+    wire::{AddressText, BaseUnits},
+};
+use axum::extract::State;
+use haithe_kernel::{Decimals, ProductId, Usdt, WalletAddress};
+use haithe_marketplace::{Market, PageChange, ProductFilter, ProductOrder, ProductPage};
+use haithe_orgs::ports::ChainSync;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
+
+/// A product on the wire. A price that the ledger cannot count shows as 0 and is not `usable`.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Product)]
+pub struct ProductView {
+    id: i64,
+    #[schema(value_type = AddressText)]
+    address: WalletAddress,
+    #[schema(value_type = AddressText)]
+    creator: WalletAddress,
+    name: String,
+    price_per_call: BaseUnits,
+    price_per_call_usdt: String,
+    category: String,
+    #[schema(required = true)]
+    description: Option<String>,
+    #[schema(required = true)]
+    photo_url: Option<String>,
+    created_at: String,
+    /// Whether projects can use it.
+    usable: bool,
+}
+
+impl ProductView {
+    /// The view of a product.
+    pub fn of(page: ProductPage, decimals: Decimals) -> Self {
+        let price = page.product.price_per_call.unwrap_or(Usdt::ZERO);
+        Self {
+            id: page.product.id.0,
+            address: page.product.address,
+            creator: page.product.creator,
+            usable: page.unusable().is_none(),
+            name: page.product.name,
+            price_per_call: BaseUnits::of(price, decimals),
+            price_per_call_usdt: price.to_string(),
+            category: page.category,
+            description: page.description,
+            photo_url: page.photo_url,
+            created_at: page.product.created_at.legacy(),
+        }
+    }
+}
+
+/// Products, as the frontend reads them.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProductsView {
+    pub(super) products: Vec<ProductView>,
+}
+
+/// One product, as the frontend reads it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OneProductView {
+    product: ProductView,
+}
+
+/// Which products.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ProductQuery {
+    /// Of this category, as it stands on chain.
+    category: Option<String>,
+    /// Of this creator.
+    #[param(value_type = Option<AddressText>)]
+    creator: Option<WalletAddress>,
+    /// With this in the name or the description.
+    q: Option<String>,
+    sort: Option<Sort>,
+}
+
+/// In which order.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = ProductSort)]
+enum Sort {
+    /// Newest first.
+    Newest,
+    /// Cheapest first.
+    Price,
+}
+
+/// Products, newest first.
+#[utoipa::path(get, path = "/api/v1/products", security(()), params(ProductQuery, PageQuery),
+    responses((status = 200, body = Success<ProductsView>)))]
+pub async fn list(
+    State(market): State<Arc<Market>>,
+    State(decimals): State<Decimals>,
+    Paging(page): Paging,
+    Input(query): Input<ProductQuery>,
+) -> Answer<ProductsView> {
+    let filter = ProductFilter {
+        category: query.category,
+        creator: query.creator,
+        text: query.q.filter(|text| !text.is_empty()),
+        order: match query.sort {
+            None | Some(Sort::Newest) => ProductOrder::Newest,
+            Some(Sort::Price) => ProductOrder::Price,
+        },
+    };
+    let listed = market.products(filter, page).await?;
+    let view = |page| ProductView::of(page, decimals);
+    let products = listed.items.into_iter().map(view).collect();
+    Ok(Success::of("Products", ProductsView { products }).out_of(listed.total))
+}
+
+/// A product.
+#[utoipa::path(get, path = "/api/v1/products/{id}", security(()), params(("id" = i64, Path)),
+    responses((status = 200, body = Success<OneProductView>)))]
+pub async fn show(
+    State(market): State<Arc<Market>>,
+    State(decimals): State<Decimals>,
+    Segment(id): Segment<ProductId>,
+) -> Answer<OneProductView> {
+    let product = ProductView::of(market.product(id).await?, decimals);
+    Ok(Success::of("Product", OneProductView { product }))
+}
+
+/// How many products there are, and the caller's newest.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SyncedView {
+    count: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    product: Option<ProductView>,
+}
+
+/// Look for products that were just published on chain.
+///
+/// The wallet's own `addProduct` publishes; this asks the index to catch up (a second at most). A
+/// body is ignored.
+#[utoipa::path(post, path = "/api/v1/products", responses((status = 200, body = Success<SyncedView>)))]
+pub async fn sync(
+    State(market): State<Arc<Market>>,
+    State(chain): State<Arc<dyn ChainSync>>,
+    State(decimals): State<Decimals>,
+    user: AuthUser,
+) -> Answer<SyncedView> {
+    chain.catch_up().await;
+    let (newest, count) = market.newest(user.address).await?;
+    let product = newest.map(|page| ProductView::of(page, decimals));
+    Ok(Success::of("Products", SyncedView { count, product }))
+}
+
+/// What to change; `null` clears.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = ProductChange)]
+pub struct DescribeInput {
+    /// At most 4,000 characters.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    description: Change<String>,
+    /// An https address.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    photo_url: Change<String>,
+}
+
+/// Describe one's own product.
+#[utoipa::path(patch, path = "/api/v1/products/{id}", params(("id" = i64, Path)), request_body = DescribeInput,
+    responses((status = 200, body = Success<OneProductView>)))]
+pub async fn describe(
+    State(market): State<Arc<Market>>,
+    State(decimals): State<Decimals>,
+    user: AuthUser,
+    Segment(id): Segment<ProductId>,
+    Input(input): Input<DescribeInput>,
+) -> Answer<OneProductView> {
+    let change = PageChange {
+        description: input.description.nested(),
+        photo_url: input.photo_url.nested(),
+    };
+    let page = market.describe(user.address, id, change).await?;
+    let product = ProductView::of(page, decimals);
+    Ok(Success::of("Product described", OneProductView { product }))
+}

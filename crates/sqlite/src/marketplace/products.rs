@@ -1,0 +1,235 @@
+//! [`ProductStore`] on SQLite. Only the index writes products; their pages and uses are written here.
+
+use crate::{
+    columns::{self, Columns},
+    db::{Db, WriteTx, listed},
+};
+use async_trait::async_trait;
+use haithe_kernel::{Listed, OrgId, Page, ProductId, ProjectId, StoreError, Timestamp, WalletAddress};
+use haithe_marketplace::{
+    PageChange, Product, ProductFilter, ProductOrder, ProductPage,
+    ports::{Enabling, ProductStore},
+};
+use sqlx::sqlite::SqliteRow;
+
+/// [`ProductStore`] on SQLite.
+#[derive(Clone)]
+pub struct SqliteProductStore {
+    db: Db,
+}
+
+impl SqliteProductStore {
+    /// The products of this database.
+    pub fn new(db: &Db) -> Self {
+        Self { db: db.clone() }
+    }
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT products.id, products.address, products.creator, products.name, products.category,
+                    products.price_per_call, products.created_at, products.retired,
+                    product_pages.description, product_pages.photo_url
+             FROM products LEFT JOIN product_pages ON product_pages.product_id = products.id ",
+            $rest
+        )
+    };
+}
+
+/// What the filter asks for, as conditions that a `NULL` switches off.
+macro_rules! filtered {
+    () => {
+        "WHERE products.on_chain = 1
+           AND (?1 IS NULL OR products.category = ?1)
+           AND (?2 IS NULL OR products.creator = ?2)
+           AND (?3 IS NULL OR products.name LIKE ?3 ESCAPE '\\'
+                OR product_pages.description LIKE ?3 ESCAPE '\\') "
+    };
+}
+
+fn product(row: &SqliteRow) -> Result<ProductPage, StoreError> {
+    let mut columns = Columns::of(row);
+    let id = columns.read("products.id")?;
+    let address = columns.read("products.address")?;
+    let creator = columns.read("products.creator")?;
+    let name = columns.read("products.name")?;
+    let category: String = columns.read("products.category")?;
+    Ok(ProductPage {
+        product: Product {
+            id,
+            address,
+            creator,
+            name,
+            category: category.parse().ok(),
+            price_per_call: columns.read("products.price_per_call")?,
+            created_at: columns.read("products.created_at")?,
+            retired: columns.read("products.retired")?,
+        },
+        category,
+        description: columns.read("product_pages.description")?,
+        photo_url: columns.read("product_pages.photo_url")?,
+    })
+}
+
+/// A pattern that finds `text` anywhere: its own wildcards mean themselves.
+fn anywhere(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for c in text.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
+}
+
+async fn find(write: &mut WriteTx<'_>, id: ProductId) -> Result<Option<ProductPage>, StoreError> {
+    let find = select!("WHERE products.id = ? AND products.on_chain = 1");
+    let row = write.optional(sqlx::query(find).bind(id.0)).await?;
+    row.as_ref().map(product).transpose()
+}
+
+async fn describe(
+    write: &mut WriteTx<'_>,
+    id: ProductId,
+    change: PageChange,
+) -> Result<Option<ProductPage>, StoreError> {
+    if find(write, id).await?.is_none() {
+        return Ok(None);
+    }
+    let put = "INSERT INTO product_pages (product_id, description, photo_url) VALUES (?1, ?3, ?5)
+               ON CONFLICT DO UPDATE SET
+                   description = iif(?2, excluded.description, description),
+                   photo_url = iif(?4, excluded.photo_url, photo_url)";
+    let statement = sqlx::query(put)
+        .bind(id.0)
+        .bind(change.description.is_some())
+        .bind(change.description.flatten())
+        .bind(change.photo_url.is_some())
+        .bind(change.photo_url.flatten());
+    write.execute(statement).await?;
+    find(write, id).await
+}
+
+async fn enable(
+    write: &mut WriteTx<'_>,
+    (org, project, id): (OrgId, ProjectId, ProductId),
+    at: Timestamp,
+) -> Result<Enabling, StoreError> {
+    let accepted = "SELECT org_products.max_price_units, products.price_units FROM org_products
+                    JOIN products ON products.id = org_products.product_id
+                    WHERE org_products.org_id = ? AND org_products.product_id = ? AND products.on_chain = 1";
+    let row = write
+        .optional(sqlx::query(accepted).bind(org.0).bind(id.0))
+        .await?;
+    let Some(row) = row else {
+        return Ok(Enabling::NotOnChain);
+    };
+    let mut columns = Columns::of(&row);
+    let most: Option<u128> = columns.read("org_products.max_price_units")?;
+    let price: Option<u128> = columns.read("products.price_units")?;
+    // A maximum beyond 128 bits is no limit; a price beyond them is above every limit.
+    if most.is_some_and(|most| price.is_none_or(|price| price > most)) {
+        return Ok(Enabling::TooExpensive);
+    }
+    let put = "INSERT INTO project_products (project_id, product_id, enabled_at) VALUES (?, ?, ?)
+               ON CONFLICT DO NOTHING";
+    let statement = sqlx::query(put).bind(project.0).bind(id.0).bind(at.micros());
+    write.execute(statement).await?;
+    write.directory_changed();
+    Ok(Enabling::Enabled)
+}
+
+#[async_trait]
+impl ProductStore for SqliteProductStore {
+    async fn list(&self, filter: ProductFilter, page: Page) -> Result<Listed<ProductPage>, StoreError> {
+        let rows = match filter.order {
+            ProductOrder::Newest => concat!(
+                "SELECT products.id, products.address, products.creator, products.name, products.category,
+                        products.price_per_call, products.created_at, products.retired,
+                        product_pages.description, product_pages.photo_url
+                 FROM products LEFT JOIN product_pages ON product_pages.product_id = products.id ",
+                filtered!(),
+                "ORDER BY products.id DESC LIMIT ?4 OFFSET ?5"
+            ),
+            ProductOrder::Price => concat!(
+                "SELECT products.id, products.address, products.creator, products.name, products.category,
+                        products.price_per_call, products.created_at, products.retired,
+                        product_pages.description, product_pages.photo_url
+                 FROM products LEFT JOIN product_pages ON product_pages.product_id = products.id ",
+                filtered!(),
+                "ORDER BY products.price_per_call IS NULL, products.price_per_call, products.id
+                 LIMIT ?4 OFFSET ?5"
+            ),
+        };
+        let count = concat!(
+            "SELECT count(*) FROM products
+             LEFT JOIN product_pages ON product_pages.product_id = products.id ",
+            filtered!()
+        );
+        let (creator, text) = (
+            filter.creator.map(columns::address),
+            filter.text.as_deref().map(anywhere),
+        );
+        let rows = sqlx::query(rows)
+            .bind(filter.category.clone())
+            .bind(creator.clone())
+            .bind(text.clone())
+            .bind(page.limit())
+            .bind(page.offset());
+        let count = sqlx::query(count).bind(filter.category).bind(creator).bind(text);
+        listed(&self.db, rows, count, product).await
+    }
+
+    async fn find(&self, id: ProductId) -> Result<Option<ProductPage>, StoreError> {
+        let find = select!("WHERE products.id = ? AND products.on_chain = 1");
+        let row = self.db.optional(sqlx::query(find).bind(id.0)).await?;
+        row.as_ref().map(product).transpose()
+    }
+
+    async fn newest(&self, creator: WalletAddress) -> Result<(Option<ProductPage>, u64), StoreError> {
+        let newest =
+            select!("WHERE products.creator = ? AND products.on_chain = 1 ORDER BY products.id DESC LIMIT 1");
+        let count = sqlx::query("SELECT count(*) FROM products WHERE on_chain = 1");
+        let newest = sqlx::query(newest).bind(columns::address(creator));
+        let listed = listed(&self.db, newest, count, product).await?;
+        Ok((listed.items.into_iter().next(), listed.total))
+    }
+
+    async fn describe(&self, id: ProductId, change: PageChange) -> Result<Option<ProductPage>, StoreError> {
+        self.db
+            .write(move |write| Box::pin(describe(write, id, change)))
+            .await
+    }
+
+    async fn enable(
+        &self,
+        org: OrgId,
+        project: ProjectId,
+        product: ProductId,
+        at: Timestamp,
+    ) -> Result<Enabling, StoreError> {
+        self.db
+            .write(move |write| Box::pin(enable(write, (org, project, product), at)))
+            .await
+    }
+
+    async fn disable(&self, project: ProjectId, product: ProductId) -> Result<bool, StoreError> {
+        let remove =
+            "DELETE FROM project_products WHERE project_id = ? AND product_id = ? RETURNING product_id";
+        let statement = sqlx::query(remove).bind(project.0).bind(product.0);
+        Ok(!self.db.change_directory(statement).await?.is_empty())
+    }
+
+    async fn of_project(&self, project: ProjectId) -> Result<Vec<ProductPage>, StoreError> {
+        let products = select!(
+            "JOIN project_products ON project_products.product_id = products.id
+             WHERE project_products.project_id = ? AND products.on_chain = 1
+             ORDER BY project_products.enabled_at, products.id"
+        );
+        let rows = self.db.all(sqlx::query(products).bind(project.0)).await?;
+        rows.iter().map(product).collect()
+    }
+}
