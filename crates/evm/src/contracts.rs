@@ -24,6 +24,13 @@ sol!(
     "../../abi/tUSDT.json"
 );
 
+sol!(
+    #[sol(rpc)]
+    #[derive(Debug)]
+    CreatorIdentity,
+    "../../abi/HaitheCreatorIdentity.json"
+);
+
 sol!(SignatureProbe, "../../abi/SignatureProbe.json");
 
 /// A contract whose ABI wallets and explorers want.

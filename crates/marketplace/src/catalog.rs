@@ -14,6 +14,17 @@ pub struct Creator {
     pub created_at: Timestamp,
 }
 
+/// Who wants to publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewCreator {
+    /// The wallet.
+    pub address: WalletAddress,
+    /// Where it says who it is.
+    pub uri: String,
+    /// Its public key, as its clients write it.
+    pub pub_key: String,
+}
+
 /// A product and what its creator says about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProductPage {

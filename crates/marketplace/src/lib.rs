@@ -9,6 +9,6 @@ pub mod market;
 pub mod ports;
 pub mod product;
 
-pub use catalog::{Creator, PageChange, ProductFilter, ProductOrder, ProductPage};
+pub use catalog::{Creator, NewCreator, PageChange, ProductFilter, ProductOrder, ProductPage};
 pub use market::{Market, MarketError};
 pub use product::{Category, CategoryError, Product};

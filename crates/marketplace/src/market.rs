@@ -1,8 +1,8 @@
 //! Use case: browse products, say something about one's own, and use them in projects.
 
 use crate::{
-    catalog::{Creator, PageChange, ProductFilter, ProductPage},
-    ports::{CreatorStore, Enabling, ProductStore},
+    catalog::{Creator, NewCreator, PageChange, ProductFilter, ProductPage},
+    ports::{CreatorRegistrar, CreatorStore, Enabling, ProductStore, RegisterError},
 };
 use haithe_kernel::{
     Clock, Failure, Kind, Listed, OrgId, Page, ProductId, ProjectId, StoreError, Usdt, WalletAddress,
@@ -10,6 +10,10 @@ use haithe_kernel::{
 use std::sync::Arc;
 use url::Url;
 
+/// Longest address of a creator's page, in bytes; the contract takes more.
+const URI_BYTES: usize = 1_024;
+/// Longest public key, in bytes.
+const KEY_BYTES: usize = 1_024;
 /// Longest description, in characters.
 const DESCRIPTION_CHARS: usize = 4_000;
 /// Longest address of a picture, in bytes.
@@ -46,6 +50,12 @@ pub enum MarketError {
     /// The price rose above what the organization accepted.
     #[error("this product's price is above what the organization accepted on chain; enable it there again")]
     TooExpensive,
+    /// What a creator says of itself is too long or has control characters.
+    #[error("{0} must have 1 to {1} bytes and no control characters")]
+    Text(&'static str, usize),
+    /// No registration.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -56,7 +66,8 @@ impl Failure for MarketError {
         match self {
             Self::NotFound(_) => Kind::NotFound,
             Self::NotTheCreator => Kind::Forbidden,
-            Self::Description | Self::Photo | Self::NothingToChange => Kind::Invalid,
+            Self::Description | Self::Photo | Self::NothingToChange | Self::Text(..) => Kind::Invalid,
+            Self::Register(error) => error.kind(),
             Self::Unusable(_) | Self::NotOnChain | Self::TooExpensive => Kind::Conflict,
             Self::Store(error) => error.kind(),
         }
@@ -68,6 +79,8 @@ impl Failure for MarketError {
             Self::Description => "invalid_description",
             Self::Photo => "invalid_photo_url",
             Self::NothingToChange => "nothing_to_change",
+            Self::Text(..) => "invalid_text",
+            Self::Register(error) => error.code(),
             Self::Unusable(_) => "product_unusable",
             Self::NotOnChain => "product_not_enabled_on_chain",
             Self::TooExpensive => "product_price_above_maximum",
@@ -77,6 +90,7 @@ impl Failure for MarketError {
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Store(error) => error.retry_after(),
+            Self::Register(error) => error.retry_after(),
             _ => None,
         }
     }
@@ -86,6 +100,7 @@ impl Failure for MarketError {
 pub struct Market {
     creators: Arc<dyn CreatorStore>,
     products: Arc<dyn ProductStore>,
+    registrar: Arc<dyn CreatorRegistrar>,
     clock: Arc<dyn Clock>,
 }
 
@@ -94,13 +109,31 @@ impl Market {
     pub fn new(
         creators: Arc<dyn CreatorStore>,
         products: Arc<dyn ProductStore>,
+        registrar: Arc<dyn CreatorRegistrar>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
             creators,
             products,
+            registrar,
             clock,
         }
+    }
+
+    /// Registers the wallet as a creator; gives the seed of its identity.
+    ///
+    /// # Errors
+    /// [`MarketError::Text`], and why the chain did not.
+    pub async fn register(&self, new: NewCreator) -> Result<[u8; 32], MarketError> {
+        for (name, text, most) in [("uri", &new.uri, URI_BYTES), ("pub_key", &new.pub_key, KEY_BYTES)] {
+            if text.is_empty() || text.len() > most || text.chars().any(char::is_control) {
+                return Err(MarketError::Text(name, most));
+            }
+        }
+        if self.creators.find(new.address).await?.is_some() {
+            return Err(RegisterError::Registered.into());
+        }
+        Ok(self.registrar.register(new).await?)
     }
 
     /// Creators, newest first.
@@ -244,7 +277,7 @@ fn pictured(text: String) -> Result<String, MarketError> {
 mod tests {
     use super::*;
     use crate::{
-        ports::{MockCreatorStore, MockProductStore},
+        ports::{MockCreatorRegistrar, MockCreatorStore, MockProductStore},
         product::{Category, Product},
     };
     use haithe_kernel::{FixedClock, Timestamp};
@@ -274,6 +307,7 @@ mod tests {
         Market::new(
             Arc::new(MockCreatorStore::new()),
             Arc::new(products),
+            Arc::new(MockCreatorRegistrar::new()),
             Arc::new(clock),
         )
     }

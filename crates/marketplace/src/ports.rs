@@ -1,8 +1,10 @@
 //! What the marketplace needs from outside. One method is one atomic operation.
 
-use crate::catalog::{Creator, PageChange, ProductFilter, ProductPage};
+use crate::catalog::{Creator, NewCreator, PageChange, ProductFilter, ProductPage};
 use async_trait::async_trait;
-use haithe_kernel::{Listed, OrgId, Page, ProductId, ProjectId, StoreError, Timestamp, WalletAddress};
+use haithe_kernel::{
+    Failure, Kind, Listed, OrgId, Page, ProductId, ProjectId, StoreError, Timestamp, WalletAddress,
+};
 
 /// Creators, mirrored from the chain.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
@@ -50,4 +52,55 @@ pub trait ProductStore: Send + Sync {
     async fn disable(&self, project: ProjectId, product: ProductId) -> Result<bool, StoreError>;
     /// The project's products, in the order they were enabled.
     async fn of_project(&self, project: ProjectId) -> Result<Vec<ProductPage>, StoreError>;
+}
+
+/// Why a creator was not registered.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// The wallet is a creator.
+    #[error("this wallet is registered as a creator already")]
+    Registered,
+    /// The wallet or the service has spent today's budget.
+    #[error("the daily budget for registrations is spent; try again tomorrow")]
+    BudgetSpent,
+    /// Sent, but not mined yet: the creator will appear.
+    #[error("the transaction was sent and is not mined yet; the creator will appear shortly")]
+    Pending,
+    /// The chain cannot be reached.
+    #[error("the chain cannot be reached; try again shortly")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Failure for RegisterError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Registered => Kind::Conflict,
+            Self::BudgetSpent => Kind::RateLimited,
+            Self::Pending | Self::Unavailable(_) => Kind::Unavailable,
+        }
+    }
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Registered => "already_a_creator",
+            Self::BudgetSpent => "registration_budget_spent",
+            Self::Pending => "transaction_pending",
+            Self::Unavailable(_) => "chain_unavailable",
+        }
+    }
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Pending | Self::Unavailable(_) => Some(3),
+            Self::Registered | Self::BudgetSpent => None,
+        }
+    }
+}
+
+/// Registers creators on chain at the server's expense.
+#[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
+#[async_trait]
+pub trait CreatorRegistrar: Send + Sync {
+    /// Sends `registerAsCreator` through the durable outbox and waits (3 s at most) until it is
+    /// mined; gives the seed of the identity, which the contract determines. The same wallet again
+    /// finds the same transaction.
+    async fn register(&self, new: NewCreator) -> Result<[u8; 32], RegisterError>;
 }

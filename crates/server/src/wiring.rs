@@ -284,6 +284,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         market: Arc::new(Market::new(
             Arc::new(SqliteCreatorStore::new(&db)),
             Arc::new(SqliteProductStore::new(&db)),
+            chain.registrar,
             clock.clone(),
         )),
         waiting_list: Arc::new(WaitingList::new(Arc::new(SqliteWaitlist::new(&db)), clock)),

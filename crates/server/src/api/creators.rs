@@ -3,13 +3,13 @@
 use super::products::{ProductView, ProductsView};
 use crate::http::{
     Answer, Success,
-    extract::{PageQuery, Paging, Segment},
+    extract::{AuthUser, Input, PageQuery, Paging, Segment},
     wire::AddressText,
 };
 use axum::extract::State;
 use haithe_kernel::{Decimals, WalletAddress};
-use haithe_marketplace::{Creator, Market, ProductFilter};
-use serde::Serialize;
+use haithe_marketplace::{Creator, Market, NewCreator, ProductFilter};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
 
@@ -83,4 +83,51 @@ pub async fn products(
     let view = |page| ProductView::of(page, decimals);
     let products = listed.items.into_iter().map(view).collect();
     Ok(Success::of("Products", ProductsView { products }).out_of(listed.total))
+}
+
+/// Who publishes. Other fields are ignored.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct RegisterInput {
+    /// Where the creator says who it is: 1 to 1,024 bytes.
+    uri: String,
+    /// The creator's public key: 1 to 1,024 bytes.
+    pub_key: String,
+}
+
+/// A fresh creator. The contract determines the seed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RegisteredView {
+    #[schema(value_type = AddressText)]
+    wallet_address: WalletAddress,
+    uri: String,
+    pub_key: String,
+    pvt_key_seed: String,
+}
+
+/// Become a creator.
+///
+/// The server registers the wallet on chain at its own expense, within daily budgets, and waits three
+/// seconds at most.
+#[utoipa::path(post, path = "/api/v1/creator", request_body = RegisterInput,
+    responses((status = 200, body = Success<RegisteredView>)))]
+pub async fn register(
+    State(market): State<Arc<Market>>,
+    user: AuthUser,
+    Input(input): Input<RegisterInput>,
+) -> Answer<RegisteredView> {
+    let new = NewCreator {
+        address: user.address,
+        uri: input.uri.clone(),
+        pub_key: input.pub_key.clone(),
+    };
+    let seed = market.register(new).await?;
+    Ok(Success::of(
+        "Creator registered",
+        RegisteredView {
+            wallet_address: user.address,
+            uri: input.uri,
+            pub_key: input.pub_key,
+            pvt_key_seed: format!("0x{}", hex::encode(seed)),
+        },
+    ))
 }

@@ -81,7 +81,7 @@ fn rest() -> OpenApiRouter<AppState> {
         .routes(routes!(me::sessions::list, me::sessions::revoke_all))
         .routes(routes!(me::sessions::revoke))
         .routes(routes!(waitlist::join))
-        .routes(routes!(creators::list))
+        .routes(routes!(creators::list, creators::register))
         .routes(routes!(creators::show))
         .routes(routes!(creators::products))
         .routes(routes!(products::list, products::sync))

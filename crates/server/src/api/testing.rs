@@ -39,7 +39,7 @@ use haithe_kernel::{
 };
 use haithe_marketplace::{
     Market,
-    ports::{MockCreatorStore, MockProductStore},
+    ports::{MockCreatorRegistrar, MockCreatorStore, MockProductStore},
 };
 use haithe_orgs::{
     Audit, Contexts, OrgSettings, Organization, Organizations, Ownership, Project, Projects, Settings,
@@ -373,6 +373,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         market: Arc::new(Market::new(
             Arc::new(MockCreatorStore::new()),
             Arc::new(MockProductStore::new()),
+            Arc::new(MockCreatorRegistrar::new()),
             clock.clone(),
         )),
         waiting_list: Arc::new(WaitingList::new(Arc::new(MockWaitlist::new()), clock.clone())),

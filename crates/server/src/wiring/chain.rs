@@ -18,12 +18,13 @@ use haithe_billing::{
     settlement::Settlement,
 };
 use haithe_evm::{
-    ChainClient, ConnectError, DeployBudget, EvmChainReader, EvmConfig, EvmContractWallets, EvmOrgDeployer,
-    EvmRoleMirror, EvmSettler, GWEI, Lane, Node, RoleBudget, RpcLimits, SendPolicy, Sender, SenderHandle,
-    ServerKey,
+    ChainClient, ConnectError, DeployBudget, EvmChainReader, EvmConfig, EvmContractWallets,
+    EvmCreatorRegistrar, EvmOrgDeployer, EvmRoleMirror, EvmSettler, GWEI, Lane, Node, RoleBudget, RpcLimits,
+    SendPolicy, Sender, SenderHandle, ServerKey,
 };
 use haithe_identity::ports::ContractWallets;
 use haithe_kernel::{Clock, WalletAddress};
+use haithe_marketplace::ports::CreatorRegistrar;
 use haithe_orgs::{
     RoleMirroring,
     ports::{ChainSync, OrgDeployer},
@@ -52,6 +53,7 @@ const CHECK_EVERY: Duration = Duration::from_secs(600);
 /// What the rest of the service needs of the chain.
 pub(super) struct Chain {
     pub deployer: Arc<dyn OrgDeployer>,
+    pub registrar: Arc<dyn CreatorRegistrar>,
     pub sync: Arc<dyn ChainSync>,
     pub wallets: Arc<dyn ContractWallets>,
     pub index: Arc<dyn ChainIndex>,
@@ -153,7 +155,19 @@ impl Chain {
         let ledger = Arc::new(ledger);
         supervisor.every("ledger-check", CHECK_EVERY, move || check(ledger.clone()));
 
+        let registrar = EvmCreatorRegistrar::new(
+            client.clone(),
+            outbox.clone(),
+            handle.clone(),
+            signer,
+            clock.clone(),
+            DeployBudget {
+                per_wallet: config.chain.deployments_per_wallet,
+                global: config.chain.deployments_in_all,
+            },
+        );
         Ok(Self {
+            registrar: Arc::new(registrar),
             deployer: Arc::new(EvmOrgDeployer::new(
                 client.clone(),
                 outbox,
