@@ -1,6 +1,7 @@
 //! The service, and one caller of every kind.
 
 use crate::table::{PRINCIPALS, Principal};
+use alloy::primitives::U256;
 use haithe_kernel::{FixedClock, Timestamp, Usdt};
 use haithe_tests::{
     app::{App, Setup, Tenant, User, question},
@@ -33,6 +34,8 @@ pub struct World {
     /// A call of each tenant's project.
     pub own_call: String,
     pub foreign_call: String,
+    /// A product of the creator, which both tenants' contracts accept.
+    pub product: i64,
     callers: BTreeMap<Principal, Caller>,
     counter: AtomicU64,
 }
@@ -82,7 +85,10 @@ impl World {
             };
             callers.insert(who, caller);
         }
+        let creator = callers[&Principal::Creator].user.clone().expect("a wallet");
+        let product = publish(&app, &creator, &[&own, &foreign]).await;
         let world = Self {
+            product,
             own,
             foreign,
             doomed,
@@ -137,6 +143,27 @@ impl World {
     pub fn somebody(&self) -> String {
         format!("0x{:040x}", 0xa000_0000_u64 + self.number())
     }
+}
+
+/// Makes the wallet a creator and publishes a product that these tenants accept; gives its number.
+async fn publish(app: &App, creator: &User, tenants: &[&Tenant]) -> i64 {
+    let body = json!({"uri": "https://creator.example", "pub_key": "04ab"});
+    creator.client.post("/v1/creator").json(&body).data().await;
+    let price = U256::from(10u64).pow(U256::from(18u64));
+    let contract = app
+        .chain
+        .add_product(&creator.wallet, "facts", "knowledge:text", price)
+        .await;
+    for tenant in tenants {
+        app.chain
+            .enable_product(&tenant.owner.wallet, tenant.contract, contract, price)
+            .await;
+    }
+    haithe_tests::eventually("the product is indexed", async || {
+        let synced = creator.client.post("/v1/products").data().await;
+        synced["product"]["id"].as_i64()
+    })
+    .await
 }
 
 fn name(who: Principal) -> &'static str {

@@ -7,6 +7,7 @@ mod funds;
 mod governance;
 mod limits;
 mod login;
+mod market;
 mod organizations;
 mod outcomes;
 mod pass_through;

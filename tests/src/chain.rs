@@ -23,7 +23,9 @@ sol! {
     interface Orchestrator {
         event OrganizationCreated(address indexed organization, address indexed owner, uint256 index, string name);
         event BatchSettled(uint64 indexed seq, bytes32 indexed hash, bytes32 root, uint256 total, uint256 skipped);
+        event ProductAdded(address indexed product, address indexed creator, uint256 index, string name, string uri, string iv, string encryptedKeyForTEE, string category, uint256 pricePerCall);
         function createOrganization(string name) external returns (address);
+        function addProduct(string name, string uri, string iv, string encryptedKeyForTEE, string category, uint256 pricePerCall) external returns (address);
         function nextBatch() external view returns (uint64);
         function platformFunds() external view returns (uint256);
         function verifyReceipt(uint64 seq, uint32 line, bytes32 leaf, bytes32[] proof) external view returns (bool);
@@ -32,6 +34,7 @@ sol! {
     /// The part of an organization that its owner calls.
     #[sol(rpc)]
     interface OrganizationContract {
+        function enableProduct(address product, uint256 maxPrice) external;
         function setDailyCap(uint256 cap) external;
         function requestWithdrawal(address to, uint256 amount) external;
         function cancelWithdrawal() external;
@@ -156,6 +159,33 @@ impl Chain {
             Some(event.organization)
         });
         created.expect("the orchestrator announces the organization")
+    }
+
+    /// Publishes a product by the creator's own transaction; gives its contract.
+    pub async fn add_product(&self, creator: &Wallet, name: &str, category: &str, price: U256) -> Address {
+        let call = Orchestrator::addProductCall {
+            name: name.into(),
+            uri: "https://content.example/sealed".into(),
+            iv: "00".into(),
+            encryptedKeyForTEE: "00".into(),
+            category: category.into(),
+            pricePerCall: price,
+        };
+        let receipt = self.send(creator, self.orchestrator(), call.abi_encode()).await;
+        let added = receipt.logs().iter().find_map(|log| {
+            let event = Orchestrator::ProductAdded::decode_log(&log.inner).ok()?;
+            Some(event.product)
+        });
+        added.expect("the orchestrator announces the product")
+    }
+
+    /// Lets an organization's contract accept calls of a product up to a price.
+    pub async fn enable_product(&self, owner: &Wallet, org: Address, product: Address, most: U256) {
+        let call = OrganizationContract::enableProductCall {
+            product,
+            maxPrice: most,
+        };
+        self.send(owner, org, call.abi_encode()).await;
     }
 
     /// Sends tUSDT to an organization's contract, which is a deposit.

@@ -44,3 +44,8 @@ pub async fn somebody_else(stage: &Stage) -> User {
     )
     .await
 }
+
+/// A wallet that nobody has seen, with a session.
+pub async fn newcomer(stage: &Stage) -> User {
+    log_in(&stage.world.app, &format!("newcomer {}", stage.world.number())).await
+}

@@ -2,6 +2,7 @@
 
 mod auth;
 mod inference;
+mod market;
 mod me;
 mod orgs;
 mod projects;
@@ -18,6 +19,7 @@ pub fn rows() -> Vec<Row> {
         orgs::rows(),
         projects::rows(),
         inference::rows(),
+        market::rows(),
     ];
     areas.into_iter().flatten().collect()
 }

@@ -1,0 +1,66 @@
+//! Creators, products and who uses them.
+
+use super::auth::newcomer;
+use crate::{
+    row::{Given, NO_NUMBER, Row, Stage, of},
+    table::{Action::*, Object, Principal, Rule},
+};
+use serde_json::json;
+
+pub fn rows() -> Vec<Row> {
+    vec![
+        Row::new("GET /api/v1/stats", Rule::Public),
+        Row::new("POST /api/v1/auth/waitlist", Rule::Public)
+            .body(|stage| json!({"email": format!("{}@example.com", stage.world.number())})),
+        Row::new("GET /api/v1/creator", Rule::Public),
+        Row::new("GET /api/v1/creator/{address}", Rule::PublicThing)
+            .given(async |stage| Given::id(creator(&stage))),
+        Row::new("GET /api/v1/creator/{address}/products", Rule::PublicThing)
+            .given(async |stage| Given::id(creator(&stage))),
+        Row::new("POST /api/v1/creator", Rule::Session).given(async |stage| Given {
+            // Whoever is a creator cannot become one: somebody new asks instead.
+            client: match stage.who {
+                Principal::Creator => Some(newcomer(&stage).await.client),
+                _ => None,
+            },
+            ..Given::body(json!({"uri": "https://creator.example", "pub_key": "04ab"}))
+        }),
+        Row::new("GET /api/v1/products", Rule::Public),
+        Row::new("POST /api/v1/products", Rule::Session),
+        Row::new("GET /api/v1/products/{id}", Rule::PublicThing)
+            .given(async |stage| Given::id(product(&stage))),
+        Row::new("PATCH /api/v1/products/{id}", Rule::Creators)
+            .given(async |stage| Given::id(product(&stage)).and_body(json!({"description": "Facts."}))),
+        of("POST /api/v1/products/{id}/enable", ConfigureProject).given(async |stage| in_project(&stage)),
+        of("DELETE /api/v1/products/{id}/disable", ConfigureProject).given(async |stage| in_project(&stage)),
+        of("GET /api/v1/projects/{id}/products", ReadProject),
+        of("GET /api/v1/projects/{id}/price-per-call", ReadProject),
+    ]
+}
+
+/// The creator among the callers, or a wallet that is none.
+fn creator(stage: &Stage) -> String {
+    match stage.object {
+        Object::Own | Object::Nothing => stage.world.address(Principal::Creator),
+        Object::Foreign | Object::Missing => stage.world.somebody(),
+    }
+}
+
+/// The creator's product, which everybody sees, or one that does not exist.
+fn product(stage: &Stage) -> String {
+    match stage.object {
+        Object::Own | Object::Nothing => stage.world.product.to_string(),
+        Object::Foreign | Object::Missing => NO_NUMBER.to_owned(),
+    }
+}
+
+/// The product there is, in the tenant's project.
+fn in_project(stage: &Stage) -> Given {
+    let project = stage
+        .tenant()
+        .map_or_else(|| NO_NUMBER.to_owned(), |tenant| tenant.project_id.to_string());
+    Given {
+        query: vec![("project_id", project)],
+        ..Given::id(stage.world.product)
+    }
+}
