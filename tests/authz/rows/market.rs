@@ -24,7 +24,9 @@ pub fn rows() -> Vec<Row> {
                 _ => None,
             },
             ..Given::body(json!({"uri": "https://creator.example", "pub_key": "04ab"}))
-        }),
+        })
+        // It waits for a block, three seconds at most.
+        .alone(),
         Row::new("GET /api/v1/products", Rule::Public),
         Row::new("POST /api/v1/products", Rule::Session),
         Row::new("GET /api/v1/products/{id}", Rule::PublicThing)
