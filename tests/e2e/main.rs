@@ -3,6 +3,7 @@
 mod api_keys;
 mod bad_input;
 mod context_headers;
+mod conversations;
 mod funds;
 mod governance;
 mod limits;

@@ -2,6 +2,7 @@
 
 use haithe_billing::ports::{Books, ChainIndex, Ledger, SettlementStore, TxOutbox};
 use haithe_identity::ports::{ApiKeyStore, ChallengeStore, SessionStore};
+use haithe_inference::conversations::ConversationStore;
 use haithe_kernel::{Decimals, FixedClock, Timestamp};
 use haithe_orgs::ports::{AuditStore, Directory, OrgStore, ProjectStore, RoleStore};
 use std::sync::Arc;
@@ -51,6 +52,7 @@ pub trait Database: Sized + Send + Sync + 'static {
     fn settlements(&self) -> Arc<dyn SettlementStore>;
     fn index(&self) -> Arc<dyn ChainIndex>;
     fn outbox(&self) -> Arc<dyn TxOutbox>;
+    fn conversations(&self) -> Arc<dyn ConversationStore>;
 }
 
 /// Runs each named `async fn(db: impl Database)` of the module on every database.

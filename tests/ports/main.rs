@@ -9,6 +9,7 @@ mod chain_index;
 mod challenges;
 mod chat_model;
 mod chat_over_http;
+mod conversations;
 mod database;
 mod directory;
 mod governance;

@@ -3,11 +3,12 @@
 use crate::database::{Database, Setup};
 use haithe_billing::ports::{Books, ChainIndex, Ledger, SettlementStore, TxOutbox};
 use haithe_identity::ports::{ApiKeyStore, ChallengeStore, SessionStore};
+use haithe_inference::conversations::ConversationStore;
 use haithe_orgs::ports::{AuditStore, Directory, OrgStore, ProjectStore, RoleStore};
 use haithe_sqlite::{
     Db, DbConfig, SqliteApiKeyStore, SqliteAuditStore, SqliteBooks, SqliteChainIndex, SqliteChallengeStore,
-    SqliteDirectory, SqliteLedger, SqliteOrgStore, SqliteProjectStore, SqliteRoleStore, SqliteSessionStore,
-    SqliteSettlementStore, SqliteTxOutbox,
+    SqliteConversationStore, SqliteDirectory, SqliteLedger, SqliteOrgStore, SqliteProjectStore,
+    SqliteRoleStore, SqliteSessionStore, SqliteSettlementStore, SqliteTxOutbox,
 };
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -81,5 +82,8 @@ impl Database for SqliteDatabase {
     }
     fn outbox(&self) -> Arc<dyn TxOutbox> {
         Arc::new(SqliteTxOutbox::new(&self.db))
+    }
+    fn conversations(&self) -> Arc<dyn ConversationStore> {
+        Arc::new(SqliteConversationStore::new(&self.db))
     }
 }

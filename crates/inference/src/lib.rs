@@ -5,7 +5,7 @@
 //! use case: it quotes ([`price`]), holds, forwards the caller's own bytes to a
 //! [`ChatModel`](ports::ChatModel) that is well ([`routing`]), and charges. What comes back is split into events ([`sse`]) and
 //! read by a meter in passing, never re-serialized. Errors speak the dialect too ([`dialect`],
-//! [`fault`] for the providers' own).
+//! [`fault`] for the providers' own). What was said is kept in [`conversations`].
 //!
 //! This crate owns the rules of DESIGN's "outcomes": which end of a call is charged how. It must
 //! never know of HTTP clients, frameworks, runtimes or tables.
@@ -13,6 +13,7 @@
 mod call;
 pub mod catalogue;
 pub mod completions;
+pub mod conversations;
 pub mod dialect;
 pub mod error;
 pub mod fault;

@@ -1,6 +1,7 @@
 //! The routes, a folder per feature, and the table of their paths in [`router`].
 
 pub mod auth;
+pub mod chat;
 pub mod config;
 pub mod creators;
 pub mod me;

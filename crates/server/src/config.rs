@@ -10,7 +10,8 @@ mod values;
 
 pub use layers::{ConfigError, Environment, Sources};
 pub use sections::{
-    Auth, Chain, Database, Inference, Limits, Log, LogFormat, Metrics, Server, Settlement, SiteEntry,
+    Auth, Chain, Conversations, Database, Inference, Limits, Log, LogFormat, Metrics, Server, Settlement,
+    SiteEntry,
 };
 
 use serde::Deserialize;
@@ -37,6 +38,8 @@ pub struct Config {
     pub settlement: Settlement,
     /// Models and calls of them.
     pub inference: Inference,
+    /// What a wallet may keep of its conversations.
+    pub conversations: Conversations,
     /// The environment that provider keys are looked up in.
     #[serde(skip)]
     pub environment: Environment,

@@ -10,7 +10,7 @@ use axum::extract::FromRef;
 use haithe_billing::ports::{Books, Ledger};
 use haithe_identity::waitlist::WaitingList;
 use haithe_identity::{ApiKeys, Authenticator, Challenges, Logins, Sessions};
-use haithe_inference::{Catalogue, Completions};
+use haithe_inference::{Catalogue, Completions, conversations::Conversations};
 use haithe_kernel::Decimals;
 use haithe_marketplace::Market;
 use haithe_orgs::{Audit, Contexts, Organizations, Ownership, Projects, Settings, ports::ChainSync};
@@ -33,6 +33,7 @@ pub struct Services {
     pub contexts: Arc<Contexts>,
     pub catalogue: Arc<Catalogue>,
     pub completions: Arc<Completions>,
+    pub conversations: Arc<Conversations>,
     pub ledger: Arc<dyn Ledger>,
     pub books: Arc<dyn Books>,
     pub chain_sync: Arc<dyn ChainSync>,
@@ -102,6 +103,7 @@ parts! {
     contexts: Arc<Contexts>,
     catalogue: Arc<Catalogue>,
     completions: Arc<Completions>,
+    conversations: Arc<Conversations>,
     ledger: Arc<dyn Ledger>,
     books: Arc<dyn Books>,
     chain_sync: Arc<dyn ChainSync>,

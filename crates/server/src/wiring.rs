@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod chain;
+mod talk;
 mod tools;
 
 pub use catalogue::CatalogueLoadError;
@@ -171,6 +172,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         random.clone(),
         offer.default_model,
     ));
+    let conversations = talk::conversations(&config.conversations, &db, &clock, &random, &supervisor);
     let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::new(&db));
     let tasks = TokioTasks::default();
     let figures = Arc::new(Figures::new());
@@ -259,6 +261,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         contexts: Arc::new(Contexts::new(Arc::new(SqliteDirectory::new(&db)))),
         catalogue: offer.catalogue,
         completions: Arc::new(completions),
+        conversations,
         ledger,
         books: Arc::new(SqliteBooks::new(&db.read_only())),
         chain_sync: chain.sync,

@@ -1,4 +1,4 @@
-//! Every port of identity, orgs and billing, on one SQLite file.
+//! Every port of identity, orgs and billing, and inference's stores, on one SQLite file.
 //!
 //! ```text
 //!   SqliteLedger ── decides in memory ──┐                      ┌─ SqliteBooks      ┐
@@ -33,6 +33,7 @@
 mod books;
 mod chain;
 mod columns;
+mod conversations;
 mod db;
 mod directory;
 mod identity;
@@ -46,6 +47,7 @@ mod writer;
 
 pub use books::SqliteBooks;
 pub use chain::{Alarm, SqliteChainIndex, SqliteChainStats};
+pub use conversations::SqliteConversationStore;
 pub use db::{Db, ReadOnlyDb};
 pub use directory::{SqliteAuditStore, SqliteDirectory, SqliteOrgStore, SqliteProjectStore, SqliteRoleStore};
 pub use identity::{SqliteApiKeyStore, SqliteChallengeStore, SqliteSessionStore, SqliteWaitlist};

@@ -1,7 +1,7 @@
 //! The table of routes. Each handler says its own method and path, in the document's words.
 
 use super::{
-    auth, config, creators, me, models, openai, orgs, products, projects, receipts, stats, waitlist,
+    auth, chat, config, creators, me, models, openai, orgs, products, projects, receipts, stats, waitlist,
 };
 use crate::{
     http::{ApiError, cors, edge::Edge, limits},
@@ -130,6 +130,13 @@ fn rest() -> OpenApiRouter<AppState> {
             projects::members::remove
         ))
         .routes(routes!(receipts::show))
+        .routes(routes!(chat::conversations::list, chat::conversations::create))
+        .routes(routes!(
+            chat::conversations::show,
+            chat::conversations::rename,
+            chat::conversations::delete
+        ))
+        .routes(routes!(chat::messages::list, chat::messages::say))
         .routes(routes!(openai::models::list))
         .routes(routes!(openai::models::show))
 }

@@ -30,6 +30,7 @@ use haithe_identity::{
 };
 use haithe_inference::{
     Catalogue, CatalogueFile, CompletionPorts, CompletionSettings, Completions,
+    conversations::{Conversations, MockConversationStore, Quota},
     ports::{ChatModel, MockTokenCounter, Unwatched},
     request::RequestLimits,
 };
@@ -84,6 +85,7 @@ pub(crate) struct Mocks {
     pub directory: MockDirectory,
     pub ledger: MockLedger,
     pub books: MockBooks,
+    pub conversations: MockConversationStore,
     pub models: HashMap<String, Arc<dyn ChatModel>>,
     pub deadline: Duration,
     pub body_bytes: usize,
@@ -105,6 +107,7 @@ impl Default for Mocks {
             directory,
             ledger: MockLedger::new(),
             books: MockBooks::new(),
+            conversations: MockConversationStore::new(),
             models: HashMap::new(),
             deadline: Duration::from_secs(5),
             body_bytes: 4096,
@@ -318,6 +321,16 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         others: Vec::new(),
         chain_id: 1,
     });
+    let quota = Quota {
+        conversations: 10,
+        bytes: 100_000,
+    };
+    let conversations = Conversations::new(
+        Arc::new(mocks.conversations),
+        clock.clone(),
+        random.clone(),
+        quota,
+    );
     AppState::new(Services {
         challenges: Arc::new(Challenges::new(
             challenge_store.clone(),
@@ -353,6 +366,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         contexts: Arc::new(Contexts::new(Arc::new(mocks.directory))),
         catalogue,
         completions: Arc::new(completions),
+        conversations: Arc::new(conversations),
         ledger,
         books: Arc::new(mocks.books),
         chain_sync: Arc::new(MockChainSync::new()),

@@ -253,3 +253,14 @@ pub struct Inference {
     #[serde(deserialize_with = "values::within::<1, 1_000_000, _, _>")]
     pub max_concurrent_calls: usize,
 }
+
+/// `[conversations]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every setting")]
+pub struct Conversations {
+    #[serde(deserialize_with = "values::within::<1, 1_000_000, _, _>")]
+    pub max_per_wallet: u64,
+    #[serde(deserialize_with = "values::within::<1_024, 1_099_511_627_776, _, _>")]
+    pub max_bytes_per_wallet: u64,
+}

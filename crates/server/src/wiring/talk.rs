@@ -1,0 +1,33 @@
+//! Conversations and their retention.
+
+use super::SWEEP_EVERY;
+use crate::{config, service::Supervisor};
+use haithe_inference::conversations::{ConversationStore, Conversations, Quota, Retention};
+use haithe_kernel::{Clock, Random};
+use haithe_sqlite::{Db, SqliteConversationStore};
+use std::sync::Arc;
+
+/// Conversations, with the sweeper that forgets what projects no longer keep.
+pub(super) fn conversations(
+    config: &config::Conversations,
+    db: &Db,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<dyn Random>,
+    supervisor: &Supervisor,
+) -> Arc<Conversations> {
+    let store: Arc<dyn ConversationStore> = Arc::new(SqliteConversationStore::new(db));
+    let retention = Arc::new(Retention::new(store.clone(), clock.clone()));
+    supervisor.every("retention", SWEEP_EVERY, move || {
+        let retention = retention.clone();
+        async move {
+            let deleted = retention.sweep().await?;
+            tracing::debug!(deleted, "messages beyond their retention deleted");
+            Ok::<(), haithe_kernel::StoreError>(())
+        }
+    });
+    let quota = Quota {
+        conversations: config.max_per_wallet,
+        bytes: config.max_bytes_per_wallet,
+    };
+    Arc::new(Conversations::new(store, clock.clone(), random.clone(), quota))
+}
