@@ -9,6 +9,7 @@
 
 mod address;
 mod error;
+mod fetch;
 mod id;
 mod money;
 mod page;
@@ -17,11 +18,14 @@ mod time;
 
 pub use address::{AddressError, WalletAddress};
 pub use error::{Failure, Kind, StoreError};
+pub use fetch::{FetchError, FetchMethod, FetchRequest, Fetched, Fetcher};
 pub use id::{CallId, ModelId, OrgId, OrgUid, ProductId, ProjectId, ProjectUid, UidError};
 pub use money::{Decimals, MoneyError, TokenUnits, Usdt};
 pub use page::{Listed, Page, PageError};
 pub use ports::{Clock, FixedClock, Random, Tasks, Timer};
 pub use time::Timestamp;
 
+#[cfg(any(test, feature = "mocks"))]
+pub use fetch::MockFetcher;
 #[cfg(any(test, feature = "mocks"))]
 pub use ports::{MockClock, MockRandom};
