@@ -204,6 +204,7 @@ pub async fn log_in_wallet(app: &App, wallet: Wallet) -> User {
 
 async fn tenant(app: &App, owner: &str, name: &str) -> Tenant {
     let tenant = Tenant::found(&app.chain, log_in(app, owner).await, name).await;
+    tenant.enable(haithe_tests::app::models::VECTORS).await;
     tenant.deposit(&app.chain, Usdt::whole(10)).await;
     tenant
 }

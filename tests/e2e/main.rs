@@ -4,6 +4,7 @@ mod api_keys;
 mod bad_input;
 mod context_headers;
 mod conversations;
+mod embeddings;
 mod funds;
 mod governance;
 mod limits;

@@ -4,7 +4,7 @@ use async_openai::types::chat::{CreateChatCompletionResponse, CreateChatCompleti
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
-use haithe_inference::ports::{ChatModel, UpstreamAnswer, UpstreamError, UpstreamRequest};
+use haithe_inference::ports::{ChatModel, Endpoint, UpstreamAnswer, UpstreamError, UpstreamRequest};
 use haithe_kernel::FixedClock;
 use haithe_llm_providers::Sandbox;
 use haithe_tests::upstream::Upstream;
@@ -47,6 +47,7 @@ impl Provider for OverHttp {
 pub fn request(body: &Value) -> UpstreamRequest {
     UpstreamRequest {
         provider: "test".into(),
+        endpoint: Endpoint::Chat,
         stream: body["stream"] == true,
         body: Bytes::from(body.to_string()),
         request_id: "call-1".into(),

@@ -29,6 +29,10 @@ let text = "";
 for await (const chunk of await create({ stream: true })) text += chunk.choices[0]?.delta?.content ?? "";
 assert.equal(text, answer.choices[0].message.content);
 
+const vectors = await client.embeddings.create({ model: "vectors", input: ["a", "b"] });
+assert.deepEqual(Array.from(vectors.data[1].embedding), [0.5, -1, 1]);
+assert.equal(vectors.usage.prompt_tokens, 10);
+
 await refused(OpenAI.AuthenticationError, 401, "invalid_api_key", () =>
   create({}, new OpenAI({ baseURL, apiKey: "sk-wrong", maxRetries: 0 })),
 );

@@ -53,6 +53,13 @@ with client.chat.completions.stream(model="sandbox", messages=HELLO) as stream:
     final = stream.get_final_completion()
 assert "sandbox" in final.choices[0].message.content.lower()
 
+# Embeddings; the SDK asks for base64 by itself.
+vectors = client.embeddings.create(model="vectors", input=["a", "b"])
+assert [list(item.embedding) for item in vectors.data] == [[0.5, -1.0, 0.0], [0.5, -1.0, 1.0]], vectors
+assert vectors.usage.prompt_tokens == 10 and vectors.usage.model_extra["total_cost"] == 10_000_000_000_000
+floats = client.embeddings.create(model="vectors", input=[1, 2, 3], encoding_format="float")
+assert floats.data[0].embedding == [0.5, -1.0, 0.0]
+
 # Parameters of the caller's.
 answer = client.chat.completions.create(model="per-token", messages=HELLO, max_tokens=2, n=2)
 assert [choice.finish_reason for choice in answer.choices] == ["length", "length"]

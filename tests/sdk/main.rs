@@ -17,6 +17,7 @@ fn folder(name: &str) -> PathBuf {
 async fn content(program: PathBuf, script: &Path) {
     let app = App::start().await;
     let rich = app.funded("Rich", Usdt::whole(100)).await;
+    rich.enable(haithe_tests::app::models::VECTORS).await;
     let poor = Tenant::found(&app.chain, app.wallet(2).await, "Poor").await;
     let mut command = Command::new(program);
     command.arg(script).envs([

@@ -6,7 +6,7 @@ use crate::{
     meter::{Cost, Meter},
     ports::{CallEnd, CallObserver, TokenAllowance, TokenClaim, TokenCounter},
     price::{Bound, Quote},
-    request::ChatRequest,
+    request::Asked,
     tokens,
 };
 use haithe_billing::{
@@ -95,7 +95,7 @@ pub(crate) struct Call {
     pub provider: String,
     pub quote: Quote,
     pub bound: Bound,
-    pub request: ChatRequest,
+    pub request: Asked,
     pub started_at: Timestamp,
     pub tools: Tools,
 }
@@ -185,7 +185,8 @@ impl Call {
         let images = u64::from(self.request.media().images);
         let images = images * u64::from(self.model.image_tokens.unwrap_or(0));
         let asked = self.request.text();
-        let input = count(asked.as_str()).await.saturating_add(images);
+        let given = images.saturating_add(self.request.tokens());
+        let input = count(asked.as_str()).await.saturating_add(given);
         let (text, cut) = meter.text();
         let output = count(text)
             .await

@@ -51,6 +51,7 @@ pub struct Capabilities {
     pub tools: bool,
     pub vision: bool,
     pub reasoning: bool,
+    pub embeddings: bool,
 }
 
 /// The request field by which a provider bounds output.

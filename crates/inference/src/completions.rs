@@ -21,8 +21,8 @@ use crate::{
     call::{Call, Tools},
     catalogue::{Catalogue, Model},
     error::CompletionError,
-    ports::{CallObserver, ChatModel, TokenAllowance, TokenCounter, UpstreamError},
-    request::{ChatRequest, RequestLimits},
+    ports::{CallObserver, ChatModel, Endpoint, TokenAllowance, TokenCounter, UpstreamError},
+    request::{Asked, ChatRequest, EmbeddingRequest, RequestLimits},
 };
 use asking::{Answered, Candidate, Reply};
 use bytes::Bytes;
@@ -159,7 +159,21 @@ impl Completions {
     /// [`CompletionError::Capture`], of which the ledger alone knows whether the charge stands.
     pub async fn run(&self, caller: Caller, body: Bytes) -> Result<Answer, CompletionError> {
         let request = ChatRequest::parse(body, self.limits)?;
+        self.ask(caller, Asked::Chat(request)).await
+    }
+
+    /// Answers a request for embeddings, given as the bytes of its body; always with a document.
+    ///
+    /// # Errors
+    /// As [`Completions::run`].
+    pub async fn embed(&self, caller: Caller, body: Bytes) -> Result<Answer, CompletionError> {
+        let request = EmbeddingRequest::parse(body, self.limits)?;
+        self.ask(caller, Asked::Embeddings(request)).await
+    }
+
+    async fn ask(&self, caller: Caller, request: Asked) -> Result<Answer, CompletionError> {
         let model = self.choose(&caller, request.model())?;
+        expect_capable(&model, request.endpoint())?;
         let route = self.route(&caller, &model);
         if route.is_empty() {
             return Err(UpstreamError::Credentials.into());
@@ -252,9 +266,11 @@ async fn answer(
             let delivered = meter.produced();
             let model = Arc::clone(&call.model);
             let created = call.started_at.seconds();
+            let endpoint = call.request.endpoint();
             let charged = call.charge(meter, CallOutcome::Complete, delivered).await;
             let charged = charged.map_err(CompletionError::Capture)?;
             let identity = Identity {
+                endpoint,
                 call: id,
                 created,
                 model: &model.name,
@@ -265,6 +281,22 @@ async fn answer(
                 cost: charged.amount(),
             })
         }
+    }
+}
+
+/// A model either chats or makes vectors.
+fn expect_capable(model: &Model, endpoint: Endpoint) -> Result<(), CompletionError> {
+    let name = &model.name;
+    match (endpoint, model.capabilities.embeddings) {
+        (Endpoint::Chat, false) | (Endpoint::Embeddings, true) => Ok(()),
+        (Endpoint::Chat, true) => Err(CompletionError::invalid(
+            "model",
+            format!("the model {name} makes embeddings and does not chat"),
+        )),
+        (Endpoint::Embeddings, false) => Err(CompletionError::invalid(
+            "model",
+            format!("the model {name} makes no embeddings"),
+        )),
     }
 }
 

@@ -9,6 +9,7 @@ mod usage;
 use crate::{
     fault::Fault,
     json::{Append, Fields, Items, Object, skip},
+    ports::Endpoint,
 };
 use haithe_billing::capture::TokenUsage;
 use serde::de::{DeserializeSeed, MapAccess};
@@ -56,12 +57,22 @@ pub(crate) struct Meter {
     finished: u32,
     /// The provider ran out of resources (DeepSeek's way to fail within an answer).
     exhausted: bool,
+    /// The answer is a list of vectors, which are no tokens of output.
+    vectors: bool,
     /// Usage came by itself, which is the last thing a provider says.
     closed: bool,
     head: Option<Head>,
 }
 
 impl Meter {
+    /// For an answer of this kind.
+    pub fn of(endpoint: Endpoint) -> Self {
+        Self {
+            vectors: endpoint == Endpoint::Embeddings,
+            ..Self::default()
+        }
+    }
+
     /// Takes bytes into the hash, as received.
     pub fn hash(&mut self, bytes: &[u8]) {
         self.hash.update(bytes);
@@ -74,7 +85,8 @@ impl Meter {
 
     /// What the provider reported, unless it reported nothing although something was generated.
     pub fn usage(&self) -> Option<TokenUsage> {
-        self.usage.filter(|usage| usage.output > 0 || !self.produced)
+        let silent = |usage: &TokenUsage| usage.output == 0 && self.produced && !self.vectors;
+        self.usage.filter(|usage| !silent(usage))
     }
 
     /// Whether anything was generated.
@@ -89,7 +101,7 @@ impl Meter {
 
     /// Whether anything came that makes this an answer.
     pub const fn answered(&self) -> bool {
-        self.produced || self.finished > 0 || self.usage.is_some()
+        self.produced || (!self.vectors && (self.finished > 0 || self.usage.is_some()))
     }
 
     /// Whether the provider gave up before it generated anything.
@@ -187,8 +199,17 @@ impl Fields for View<'_> {
                 let mut fields = UsageFields::default();
                 // Usage that cannot be read is usage that was not reported.
                 let _ = Object(&mut fields).deserialize(&mut serde_json::Deserializer::from_str(raw.get()));
-                self.usage = fields.tokens();
+                self.usage = if self.meter.vectors {
+                    fields.input_only()
+                } else {
+                    fields.tokens()
+                };
                 self.place.note(raw.get(), self.base, fields.has_cost);
+                Ok(())
+            }
+            ("data", _) if self.meter.vectors => {
+                let count = map.next_value_seed(Items(&mut Vector))?;
+                self.meter.produced |= count.is_some_and(|count| count > 0);
                 Ok(())
             }
             ("error", _) => {
@@ -215,6 +236,15 @@ impl Fields for View<'_> {
             }
             _ => skip(map),
         }
+    }
+}
+
+/// A vector, of which nothing is read.
+struct Vector;
+
+impl Fields for Vector {
+    fn field<'de, A: MapAccess<'de>>(&mut self, _: &str, map: &mut A) -> Result<(), A::Error> {
+        skip(map)
     }
 }
 

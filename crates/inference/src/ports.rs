@@ -8,11 +8,23 @@ use haithe_identity::api_key::ApiKeyId;
 use haithe_kernel::{CallId, Failure, Kind, OrgId, ProjectId, Usdt};
 use std::{fmt, time::Duration};
 
+/// What a provider is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Endpoint {
+    /// A chat completion.
+    #[default]
+    Chat,
+    /// Embeddings, never streamed.
+    Embeddings,
+}
+
 /// A request to a provider: the caller's own bytes, edited only where the gateway must.
 #[derive(Clone)]
 pub struct UpstreamRequest {
     /// The provider's key in the catalogue.
     pub provider: String,
+    /// What is asked for.
+    pub endpoint: Endpoint,
     /// The body, with the provider's model name and the bound on output in it.
     pub body: Bytes,
     /// Whether an event stream is asked for.

@@ -5,6 +5,8 @@
 //! spliced in ([`splice`]), so the order of fields, the text of numbers and unknown fields survive
 //! exactly.
 
+mod asked;
+mod embedding;
 mod messages;
 mod priced;
 mod splice;
@@ -19,6 +21,8 @@ use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::{fmt, ops::Range};
 
+pub(crate) use asked::Asked;
+pub use embedding::EmbeddingRequest;
 pub use messages::Media;
 
 /// What a request may be at most.

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use haithe_inference::{
     catalogue::{ProviderSettings, Timeouts},
     fault::Fault,
-    ports::{ChatModel, UpstreamAnswer, UpstreamError, UpstreamRequest},
+    ports::{ChatModel, Endpoint, UpstreamAnswer, UpstreamError, UpstreamRequest},
 };
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
@@ -46,6 +46,7 @@ pub enum SetupError {
 pub struct OpenAiCompatible {
     client: Client,
     chat: Url,
+    embeddings: Url,
     json: HeaderMap,
     events: HeaderMap,
     timeouts: Timeouts,
@@ -58,10 +59,12 @@ impl OpenAiCompatible {
     /// [`SetupError`]; its text never holds the key.
     pub fn new(settings: &ProviderSettings, key: Option<&SecretString>) -> Result<Self, SetupError> {
         let chat = Url::parse(&format!("{}/chat/completions", settings.base_url))?;
+        let embeddings = Url::parse(&format!("{}/embeddings", settings.base_url))?;
         let client = client(&settings.timeouts, chat.scheme() == "https").map_err(SetupError::Client)?;
         Ok(Self {
             client,
             chat,
+            embeddings,
             json: headers("application/json", key)?,
             events: headers("text/event-stream", key)?,
             timeouts: settings.timeouts,
@@ -69,7 +72,11 @@ impl OpenAiCompatible {
     }
 
     fn request(&self, request: UpstreamRequest) -> Request {
-        let mut http = Request::new(Method::POST, self.chat.clone());
+        let address = match request.endpoint {
+            Endpoint::Chat => &self.chat,
+            Endpoint::Embeddings => &self.embeddings,
+        };
+        let mut http = Request::new(Method::POST, address.clone());
         *http.headers_mut() = if request.stream {
             self.events.clone()
         } else {

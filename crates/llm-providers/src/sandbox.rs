@@ -6,7 +6,7 @@ use answer::Answer;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use haithe_inference::ports::{ChatModel, UpstreamAnswer, UpstreamError, UpstreamRequest};
+use haithe_inference::ports::{ChatModel, Endpoint, UpstreamAnswer, UpstreamError, UpstreamRequest};
 use haithe_kernel::Clock;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -71,6 +71,15 @@ impl Message {
 #[async_trait]
 impl ChatModel for Sandbox {
     async fn send(&self, request: UpstreamRequest) -> Result<UpstreamAnswer, UpstreamError> {
+        if request.endpoint == Endpoint::Embeddings {
+            return Err(UpstreamError::Refused {
+                status: 404,
+                message: "the sandbox makes no embeddings".to_owned(),
+                code: None,
+                kind: Some("invalid_request_error".to_owned()),
+                param: Some("model".to_owned()),
+            });
+        }
         let asked: Request =
             serde_json::from_slice(&request.body).map_err(|error| UpstreamError::Refused {
                 status: 400,

@@ -5,6 +5,7 @@ use crate::{
     table::Rule,
 };
 use haithe_tests::app::question;
+use serde_json::json;
 
 pub fn rows() -> Vec<Row> {
     vec![
@@ -12,5 +13,7 @@ pub fn rows() -> Vec<Row> {
         Row::new("GET /api/v1beta/openai/models/{id}", Rule::Call).given(async |_| Given::id("free")),
         Row::new("POST /api/v1beta/openai/chat/completions", Rule::Call)
             .given(async |_| Given::body(question("free"))),
+        Row::new("POST /api/v1beta/openai/embeddings", Rule::Call)
+            .given(async |_| Given::body(json!({"model": "vectors", "input": "x"}))),
     ]
 }

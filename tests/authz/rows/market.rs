@@ -17,16 +17,17 @@ pub fn rows() -> Vec<Row> {
             .given(async |stage| Given::id(creator(&stage))),
         Row::new("GET /api/v1/creator/{address}/products", Rule::PublicThing)
             .given(async |stage| Given::id(creator(&stage))),
-        Row::new("POST /api/v1/creator", Rule::Session).given(async |stage| Given {
-            // Whoever is a creator cannot become one: somebody new asks instead.
-            client: match stage.who {
-                Principal::Creator => Some(newcomer(&stage).await.client),
-                _ => None,
-            },
-            ..Given::body(json!({"uri": "https://creator.example", "pub_key": "04ab"}))
-        })
-        // It waits for a block, three seconds at most.
-        .alone(),
+        Row::new("POST /api/v1/creator", Rule::Session)
+            .given(async |stage| Given {
+                // Whoever is a creator cannot become one: somebody new asks instead.
+                client: match stage.who {
+                    Principal::Creator => Some(newcomer(&stage).await.client),
+                    _ => None,
+                },
+                ..Given::body(json!({"uri": "https://creator.example", "pub_key": "04ab"}))
+            })
+            // It waits for a block, three seconds at most.
+            .alone(),
         Row::new("GET /api/v1/products", Rule::Public),
         Row::new("POST /api/v1/products", Rule::Session),
         Row::new("GET /api/v1/products/{id}", Rule::PublicThing)

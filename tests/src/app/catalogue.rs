@@ -13,6 +13,7 @@ pub mod models {
     pub const DEAD: (i64, &str) = (9, "dead");
     pub const STURDY: (i64, &str) = (10, "sturdy");
     pub const SPARE: (i64, &str) = (11, "spare");
+    pub const VECTORS: (i64, &str) = (12, "vectors");
     /// Those a test organization enables.
     pub const USUAL: [(i64, &str); 5] = [PER_CALL, PER_TOKEN, BOTH, FREE, SANDBOX];
 }
@@ -160,6 +161,17 @@ price = {{ input = "1", cached = "0.5", output = "3" }}
 context = 100000
 max_output = 1000
 capabilities = ["streaming", "tools"]
+
+[[models]]
+id = 12
+name = "vectors"
+display_name = "Makes embeddings"
+provider = "test"
+upstream_name = "the-provider-s-vectors"
+price = {{ input = "1" }}
+context = 8192
+max_output = 1
+capabilities = ["embeddings"]
 "#
     )
 }

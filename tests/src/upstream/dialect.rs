@@ -148,6 +148,41 @@ impl Plan {
     }
 }
 
+/// Vectors `[0.5, -1.0, <number of the input>]`, as floats or as base64 of little-endian `f32`s.
+pub fn embeddings(request: &Value, script: &Script) -> Bytes {
+    let inputs = match &request["input"] {
+        Value::Array(items) if !items.iter().all(Value::is_number) => items.len(),
+        _ => 1,
+    };
+    let vector = |number: usize| -> Value {
+        let values = [0.5, -1.0, number as f32];
+        if request["encoding_format"] == "base64" {
+            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            json!(base64(&bytes))
+        } else {
+            json!(values)
+        }
+    };
+    let data: Vec<Value> = (0..inputs)
+        .map(|index| json!({"object": "embedding", "index": index, "embedding": vector(index)}))
+        .collect();
+    let mut answer = json!({"object": "list", "data": data, "model": request["model"], "x_unknown_field": 1});
+    if script.usage != UsageReport::Never {
+        answer["usage"] = json!({"prompt_tokens": script.input, "total_tokens": script.input});
+    }
+    Bytes::from(answer.to_string())
+}
+
+/// Base64 of whole groups of three bytes, which three `f32`s are.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let groups = bytes.chunks_exact(3).flat_map(|group| {
+        let bits = u32::from_be_bytes([0, group[0], group[1], group[2]]);
+        [18, 12, 6, 0].map(|shift| char::from(DIGITS[(bits >> shift) as usize & 63]))
+    });
+    groups.collect()
+}
+
 /// Words `from..from + count`; each is one token.
 fn words(from: u64, count: u64) -> String {
     (from..from + count).map(|number| format!(" w{number}")).collect()

@@ -16,7 +16,7 @@ pub use script::{Answer, Ending, Script, UsageReport};
 
 use crate::DEADLINE;
 use bytes::Bytes;
-use dialect::{ChatRequest, Plan};
+use dialect::{ChatRequest, Plan, embeddings};
 use futures::{StreamExt, stream};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
@@ -198,6 +198,16 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> io::Result<R
             Ok(response
                 .body(full(body.clone().into()))
                 .expect("a script's headers are valid"))
+        }
+        Answer::Completion if exchange.path.ends_with("/embeddings") => {
+            exchange.note(|metered| {
+                metered.input = script.input;
+                metered.stage = Stage::Finished;
+            });
+            Ok(respond(
+                "application/json",
+                full(embeddings(&exchange.json(), &script)),
+            ))
         }
         Answer::Completion if request.stream => Ok(streamed(Plan::new(request, script), watched)),
         Answer::Completion => {

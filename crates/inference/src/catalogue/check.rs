@@ -168,6 +168,7 @@ fn model(entry: ModelEntry, provider: &ProviderSettings, field: FieldEntry) -> R
             tools: can(CapabilityEntry::Tools),
             vision: can(CapabilityEntry::Vision),
             reasoning: can(CapabilityEntry::Reasoning),
+            embeddings: can(CapabilityEntry::Embeddings),
         },
         name: entry.name,
         aliases: entry.aliases,
@@ -238,6 +239,10 @@ fn check_fallbacks(models: &[Model]) -> Result<(), CatalogueError> {
             let Some(next) = by_name.get(name) else {
                 return Err(named(at())(format!("its fallback {name:?} does not exist")));
             };
+            if next.capabilities.embeddings != start.capabilities.embeddings {
+                let problem = format!("its fallback {name:?} does not do the same: one makes embeddings");
+                return Err(named(at())(problem));
+            }
             if seen.insert(name) {
                 waiting.extend(next.fallbacks.iter().map(String::as_str));
             }

@@ -143,6 +143,7 @@ pub enum CapabilityEntry {
     Tools,
     Vision,
     Reasoning,
+    Embeddings,
 }
 
 const fn yes() -> bool {

@@ -11,7 +11,7 @@ use crate::{
     error::CompletionError,
     ports::TokenClaim,
     price::{Bound, ProjectFee, Quote},
-    request::ChatRequest,
+    request::Asked,
     tokens,
 };
 use haithe_billing::hold::{BudgetClaim, BudgetSubject, HoldError, HoldRequest};
@@ -25,7 +25,7 @@ impl Completions {
     pub(super) async fn admit(
         &self,
         caller: &Caller,
-        request: ChatRequest,
+        request: Asked,
         model: Arc<Model>,
     ) -> Result<Box<Call>, CompletionError> {
         let started_at = self.ports.clock.now();
@@ -92,9 +92,17 @@ impl Completions {
     }
 
     /// What the request itself says about its size.
-    async fn stated_bound(&self, request: &ChatRequest, model: &Model) -> Result<Bound, CompletionError> {
+    async fn stated_bound(&self, request: &Asked, model: &Model) -> Result<Bound, CompletionError> {
         let context = u64::from(model.context);
         let bytes = u64::try_from(request.body().len()).unwrap_or(u64::MAX);
+        if matches!(request, Asked::Embeddings(_)) {
+            // Each input is embedded by itself, so that their sum may be more than the context.
+            return Ok(Bound {
+                input: bytes.saturating_add(u64::from(model.prompt_overhead)),
+                output: 0,
+                choices: 1,
+            });
+        }
         let media = media_tokens(request, model);
         let input = bytes
             .saturating_add(u64::from(model.prompt_overhead))
@@ -125,9 +133,11 @@ impl Completions {
     }
 
     /// An upper bound of the input's tokens by counting; `None` when that is more than `most`.
-    async fn count(&self, request: &ChatRequest, model: &Model, most: u64) -> Option<u64> {
+    async fn count(&self, request: &Asked, model: &Model, most: u64) -> Option<u64> {
         let media = media_tokens(request, model)?;
-        let fixed = u64::from(model.prompt_overhead).saturating_add(media);
+        let fixed = u64::from(model.prompt_overhead)
+            .saturating_add(media)
+            .saturating_add(request.tokens());
         let with_margin = |counted: u64| fixed.saturating_add(counted).saturating_add(counted / 8 + 16);
         let beyond = |counted: u64| with_margin(counted) > most;
         if beyond(0) {
@@ -148,7 +158,7 @@ impl Completions {
 
 /// What a call will use of a minute's tokens, roughly: a token is about four bytes, and the answer is
 /// as long as the caller allows. An answer without a bound counts when its length is known.
-fn estimate(request: &ChatRequest) -> u64 {
+fn estimate(request: &Asked) -> u64 {
     let input = u64::try_from(request.body().len() / 4).unwrap_or(u64::MAX);
     let output = request.max_output().unwrap_or(0);
     input.saturating_add(output.saturating_mul(u64::from(request.choices())))
@@ -168,7 +178,7 @@ fn quote(caller: &Caller, model: &Model) -> Quote {
 }
 
 /// The most tokens of what is not text; `None` when nothing but the context bounds it.
-fn media_tokens(request: &ChatRequest, model: &Model) -> Option<u64> {
+fn media_tokens(request: &Asked, model: &Model) -> Option<u64> {
     let media = request.media();
     match (media.images, media.others, model.image_tokens) {
         (0, 0, _) => Some(0),

@@ -12,7 +12,7 @@ use crate::{
     error::CompletionError,
     fault::Fault,
     meter::{Chunk, Document, Meter},
-    ports::{AskOutcome, ChatModel, UpstreamAnswer, UpstreamError, UpstreamRequest},
+    ports::{AskOutcome, ChatModel, Endpoint, UpstreamAnswer, UpstreamError, UpstreamRequest},
     routing::{Breaker, Pass, RetryPolicy, retry::Tried},
     stream::{MeteredStream, Upstream},
 };
@@ -142,6 +142,7 @@ async fn ask(
     let most = call.bound.output.min(u64::from(candidate.model.max_output));
     let request = UpstreamRequest {
         provider: candidate.model.provider.clone(),
+        endpoint: call.request.endpoint(),
         body: call.request.for_upstream(&candidate.model, most),
         stream: call.request.stream(),
         request_id: call.id.to_string(),
@@ -158,7 +159,7 @@ async fn ask(
         .observer
         .asked(&candidate.model.provider, outcome, took);
     let error = match (answer, streamed) {
-        (Ok(UpstreamAnswer::Json(body)), false) => match read(body) {
+        (Ok(UpstreamAnswer::Json(body)), false) => match read(body, call.request.endpoint()) {
             Ok((document, meter)) => {
                 pass.complete();
                 return Ok(Reply::Document(Box::new(Answered {
@@ -181,8 +182,8 @@ async fn ask(
     })
 }
 
-fn read(body: Bytes) -> Result<(Document, Meter), UpstreamError> {
-    let mut meter = Meter::default();
+fn read(body: Bytes, endpoint: Endpoint) -> Result<(Document, Meter), UpstreamError> {
+    let mut meter = Meter::of(endpoint);
     meter.hash(&body);
     match Document::read(body, &mut meter) {
         Ok(_) if meter.gave_up() => Err(failure("the provider ran out of resources")),

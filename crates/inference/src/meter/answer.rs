@@ -3,7 +3,7 @@
 //! other byte stays.
 
 use super::{Chunk, Meter};
-use crate::json::Name;
+use crate::{json::Name, ports::Endpoint};
 use bytes::Bytes;
 use haithe_billing::capture::TokenUsage;
 use haithe_kernel::{CallId, Decimals, Usdt};
@@ -53,6 +53,7 @@ pub(crate) struct Given {
 
 /// What stands in for them where a provider leaves them out: typed clients insist on some.
 pub(crate) struct Identity<'a> {
+    pub endpoint: Endpoint,
     pub call: CallId,
     /// Unix seconds.
     pub created: i64,
@@ -64,13 +65,15 @@ impl Identity<'_> {
     fn lacking(&self, given: Given) -> String {
         let mut front = String::new();
         // Writing to a String cannot fail.
-        if !given.id {
+        let chat = self.endpoint == Endpoint::Chat;
+        if !given.id && chat {
             let _ = write!(front, "\"id\":\"chatcmpl-{}\",", self.call);
         }
         if !given.object {
-            front.push_str("\"object\":\"chat.completion\",");
+            let object = if chat { "chat.completion" } else { "list" };
+            let _ = write!(front, "\"object\":\"{object}\",");
         }
-        if !given.created {
+        if !given.created && chat {
             let _ = write!(front, "\"created\":{},", self.created);
         }
         if !given.model {

@@ -41,6 +41,18 @@ impl UsageFields {
     }
 }
 
+impl UsageFields {
+    /// The tokens of an answer that has none of its own.
+    pub fn input_only(&self) -> Option<TokenUsage> {
+        let input = self.prompt.or(self.total).filter(|input| *input <= MOST_TOKENS)?;
+        Some(TokenUsage {
+            input,
+            cached: self.cached.unwrap_or(0).min(input),
+            ..TokenUsage::default()
+        })
+    }
+}
+
 impl Fields for UsageFields {
     fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         match name {

@@ -1,6 +1,6 @@
 //! The upstream request: the caller's bytes with a few values replaced.
 
-use super::{ChatRequest, OutputLimit};
+use super::{ChatRequest, Field, OutputLimit};
 use crate::{
     catalogue::{Model, OutputField},
     error::CompletionError,
@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use std::{borrow::Cow, fmt, ops::Range};
 
 /// `new` takes the place of the bytes in `at`.
-struct Edit<'a> {
+pub(super) struct Edit<'a> {
     at: Range<usize>,
     new: Cow<'a, str>,
 }
@@ -20,7 +20,7 @@ struct Edit<'a> {
 /// Applies what `model` and the bound need; the same bytes when that is nothing.
 pub(super) fn for_upstream(request: &ChatRequest, model: &Model, max_output: u64) -> Bytes {
     let mut edits = Vec::with_capacity(4);
-    name_model(request, model, &mut edits);
+    edits.extend(name_model(request.model.as_ref(), request.first, model));
     bound_output(request, model.output_field, max_output, &mut edits);
     if request.stream && !request.include_usage {
         ask_for_usage(request, &mut edits);
@@ -28,14 +28,23 @@ pub(super) fn for_upstream(request: &ChatRequest, model: &Model, max_output: u64
     apply(&request.body, edits)
 }
 
-fn name_model<'a>(request: &ChatRequest, model: &'a Model, edits: &mut Vec<Edit<'a>>) {
-    match &request.model {
-        Some((_, Some(name))) if *name == model.upstream_name => {}
-        Some((field, _)) => edits.push(Edit {
+/// The provider's name for the model, unless that is what `named` says; `first` is where a field goes
+/// that was not there.
+pub(super) fn name_model(
+    named: Option<&(Field, Option<String>)>,
+    first: usize,
+    model: &Model,
+) -> Option<Edit<'static>> {
+    match named {
+        Some((_, Some(name))) if *name == model.upstream_name => None,
+        Some((field, _)) => Some(Edit {
             at: field.value.clone(),
             new: format!("\"{}\"", model.upstream_name).into(),
         }),
-        None => edits.push(insert(request, format!("\"model\":\"{}\",", model.upstream_name))),
+        None => Some(Edit {
+            at: first..first,
+            new: format!("\"model\":\"{}\",", model.upstream_name).into(),
+        }),
     }
 }
 
@@ -153,7 +162,7 @@ fn options(raw: &str) -> Result<Options, serde_json::Error> {
 }
 
 /// One copy of the body, with the edits in their places.
-fn apply(body: &Bytes, mut edits: Vec<Edit<'_>>) -> Bytes {
+pub(super) fn apply(body: &Bytes, mut edits: Vec<Edit<'_>>) -> Bytes {
     if edits.is_empty() {
         return body.clone();
     }

@@ -82,6 +82,7 @@ fn provider(base_url: &str, key: Option<&str>) -> Result<OpenAiCompatible, Setup
 fn request(stream: bool) -> UpstreamRequest {
     UpstreamRequest {
         provider: "p".into(),
+        endpoint: Endpoint::Chat,
         body: Bytes::from_static(b"{\"model\":\"m\",\"x\":1.0e2}"),
         stream,
         request_id: "call-7".into(),

@@ -11,6 +11,7 @@ async fn ask(body: Value) -> Result<UpstreamAnswer, UpstreamError> {
     let sandbox = Sandbox::new(Arc::new(FixedClock::at(Timestamp::from_seconds(1_700_000_000))));
     let request = UpstreamRequest {
         provider: "sandbox".into(),
+        endpoint: haithe_inference::ports::Endpoint::Chat,
         stream: body["stream"] == true,
         body: Bytes::from(body.to_string()),
         request_id: "c1".into(),

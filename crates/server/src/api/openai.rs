@@ -1,6 +1,7 @@
 //! `/api/v1beta/openai`: OpenAI's dialect. No envelope; failures are OpenAI's error object.
 
 pub mod completions;
+pub mod embeddings;
 pub mod models;
 mod stream;
 

@@ -143,7 +143,9 @@ fn rest() -> OpenApiRouter<AppState> {
 
 /// Routes that wait for providers, who have limits of their own.
 fn models_of_others() -> OpenApiRouter<AppState> {
-    OpenApiRouter::default().routes(routes!(openai::completions::create))
+    OpenApiRouter::default()
+        .routes(routes!(openai::completions::create))
+        .routes(routes!(openai::embeddings::create))
 }
 
 async fn within(deadline: Duration, request: Request, next: Next) -> Response {

@@ -28,7 +28,7 @@ use utoipa::ToSchema;
 const X_HAITHE_CALL: HeaderName = HeaderName::from_static("x-haithe-call");
 
 /// What the call cost, in base units of the payment token.
-const X_HAITHE_COST: HeaderName = HeaderName::from_static("x-haithe-cost");
+pub(super) const X_HAITHE_COST: HeaderName = HeaderName::from_static("x-haithe-cost");
 /// What a stream can cost at most, in base units; what it did cost stands in its usage and receipt.
 const X_HAITHE_COST_LIMIT: HeaderName = HeaderName::from_static("x-haithe-cost-limit");
 
@@ -69,7 +69,7 @@ pub struct Calls {
 }
 
 impl Calls {
-    fn take(self, org: OrgId) -> Result<Occupied, ApiError> {
+    pub(super) fn take(self, org: OrgId) -> Result<Occupied, ApiError> {
         let place = self.all.try_acquire_owned().map_err(|_| overloaded())?;
         Ok((place, self.own.take(org).ok_or_else(crowded)?))
     }
@@ -132,7 +132,7 @@ pub async fn create(
     }
 }
 
-fn answer(call: CallId, content_type: &'static str, body: Body) -> Response {
+pub(super) fn answer(call: CallId, content_type: &'static str, body: Body) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -142,7 +142,7 @@ fn answer(call: CallId, content_type: &'static str, body: Body) -> Response {
     response
 }
 
-fn say_cost(response: &mut Response, name: HeaderName, cost: Usdt, decimals: Decimals) {
+pub(super) fn say_cost(response: &mut Response, name: HeaderName, cost: Usdt, decimals: Decimals) {
     if let Ok(cost) = HeaderValue::try_from(cost.to_wire(decimals).to_string()) {
         response.headers_mut().insert(name, cost);
     }
@@ -170,7 +170,7 @@ fn overloaded() -> ApiError {
 }
 
 /// A provider's own refusal keeps the provider's words.
-fn refused(error: CompletionError) -> ApiError {
+pub(super) fn refused(error: CompletionError) -> ApiError {
     let object = ErrorObject::from(&error);
     let mut refused = ApiError::from(error);
     refused.kind = object.class.into();

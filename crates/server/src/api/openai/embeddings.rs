@@ -1,0 +1,74 @@
+//! `POST /embeddings`: texts as vectors.
+
+use super::{
+    Calls,
+    completions::{X_HAITHE_COST, answer, refused, say_cost},
+};
+use crate::http::{
+    ApiError,
+    body::{BodyLimits, expect_json},
+    extract::ApiCaller,
+};
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    response::Response,
+};
+use haithe_inference::{Answer, CompletionError, Completions};
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// What the gateway itself reads of a request; everything else passes to the provider.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the hot path reads the bytes; this is for the document")]
+struct EmbeddingsInput {
+    /// The name of a model that makes embeddings.
+    model: String,
+    /// A text, a list of texts, a list of tokens, or a list of lists of tokens.
+    #[schema(value_type = Object)]
+    input: (),
+    /// `float` or `base64`.
+    encoding_format: Option<String>,
+}
+
+/// What the gateway guarantees of an answer.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "for the document")]
+struct EmbeddingsOutput {
+    object: String,
+    #[schema(value_type = Vec<Object>)]
+    data: Vec<()>,
+    model: String,
+    /// OpenAI's counts beside `total_cost` and `expense_till_now` in base units.
+    #[schema(value_type = Object)]
+    usage: (),
+}
+
+/// Make vectors of texts.
+///
+/// OpenAI's embeddings: unknown fields pass through; `usage` and the header `x-haithe-cost` also say
+/// what the call cost.
+#[utoipa::path(post, path = "/api/v1beta/openai/embeddings",
+    request_body(content = inline(EmbeddingsInput), content_type = "application/json"),
+    responses((status = 200, body = inline(EmbeddingsOutput))))]
+pub async fn create(
+    State(completions): State<Arc<Completions>>,
+    State(limits): State<BodyLimits>,
+    State(calls): State<Calls>,
+    caller: ApiCaller,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    expect_json(&parts.headers)?;
+    let body = limits.read(&parts.headers, body).await?;
+    let _place = calls.take(caller.context.payer.id)?;
+    match completions.embed(caller.into(), body).await.map_err(refused)? {
+        Answer::Json { call, body, cost } => {
+            let mut response = answer(call, "application/json", Body::from(body));
+            say_cost(&mut response, X_HAITHE_COST, cost, completions.decimals());
+            Ok(response)
+        }
+        // Embeddings are never streamed.
+        Answer::Stream { .. } => Err(refused(CompletionError::Interrupted)),
+    }
+}
