@@ -2,7 +2,7 @@
 
 use crate::{
     database::{Database, NOON, on_every_database},
-    world::{World, wallet},
+    world::{World, act, wallet},
 };
 use haithe_inference::conversations::{
     Conversation, ConversationId, Cut, Message, MessageId, NewConversation, NewMessage, NotStored, Owner,
@@ -548,7 +548,8 @@ async fn a_projects_retention_deletes_older_messages_only(db: impl Database) {
         ..ProjectChange::default()
     };
     let projects = scene.world.db.projects();
-    projects.change(scene.owner.project, week).await.unwrap();
+    let change = act(scene.owner.wallet);
+    projects.change(scene.owner.project, week, change).await.unwrap();
     assert_eq!(store.expire(days(7), 100).await.unwrap(), 0);
     assert_eq!(store.expire(days(8), 100).await.unwrap(), 1);
     assert_eq!(store.expire(days(8), 100).await.unwrap(), 0);
@@ -569,7 +570,7 @@ async fn a_deleted_projects_conversations_are_deleted_too(db: impl Database) {
         .world
         .db
         .projects()
-        .delete(scene.owner.project)
+        .delete(scene.owner.project, act(scene.owner.wallet))
         .await
         .unwrap();
     assert_eq!(store.expire(NOON, 100).await.unwrap(), 4);

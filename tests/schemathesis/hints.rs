@@ -3,6 +3,7 @@
 //! `path` and `body` give choices; a body is merged into the generated one, or replaces it where it
 //! is `whole`. Operations that destroy get things made to be destroyed.
 
+use alloy::primitives::U256;
 use haithe_tests::{
     app::{App, Tenant, User, question},
     wallets::Wallet,
@@ -33,6 +34,10 @@ pub async fn of(app: &App, tenant: &Tenant) -> Value {
     let spare_org = Tenant::found(&app.chain, tenant.owner.clone(), "Spare")
         .await
         .org_id;
+    let product = publish(app, tenant).await;
+    let creator = tenant.owner.address();
+    let conversations = spare_conversations(tenant).await;
+    let in_project = json!({"path": {"id": [product]}, "body": {"project_id": [project]}});
     let members = |role: &str, of: i64| json!({"path": {"id": [of]}, "body": {"wallet_address": [somebody], "role": [role]}});
     let models = |number: i64| json!({"path": {"id": [org]}, "body": {"model_id": [number]}});
     json!({
@@ -45,6 +50,19 @@ pub async fn of(app: &App, tenant: &Tenant) -> Value {
             "/api/v1/projects/{id}": [project],
         },
         "operations": {
+            "GET /api/v1/creator/{address}": {"path": {"address": [creator]}},
+            "GET /api/v1/creator/{address}/products": {"path": {"address": [creator]}},
+            "GET /api/v1/products/{id}": {"path": {"id": [product]}},
+            "PATCH /api/v1/products/{id}": {"path": {"id": [product]}, "whole": [{"description": "Facts."}]},
+            "POST /api/v1/products/{id}/enable": in_project,
+            "DELETE /api/v1/products/{id}/disable": in_project,
+            "POST /api/v1/auth/waitlist": {"whole": (0..SPARES).map(|n| json!({"email": format!("{n}@example.com")})).collect::<Vec<_>>()},
+            "GET /api/v1beta/chat/conversations/{id}": {"path": {"id": conversations[..4]}},
+            "PATCH /api/v1beta/chat/conversations/{id}": {"path": {"id": conversations[..4]}, "whole": [{"title": "Renamed"}]},
+            "DELETE /api/v1beta/chat/conversations/{id}": {"path": {"id": conversations[4..]}},
+            "GET /api/v1beta/chat/conversations/{id}/messages": {"path": {"id": conversations[..4]}},
+            "POST /api/v1beta/chat/conversations/{id}/messages": {"path": {"id": conversations[..4]}, "whole": [{"message": "hello", "sender": "user"}]},
+            "POST /api/v1beta/openai/embeddings": {"whole": [{"model": "vectors", "input": "x"}]},
             "GET /docs/{file}": {"path": {"file": ["index.html"]}},
             "POST /api/v1/auth/login": {"whole": logins(app).await},
             "DELETE /api/v1/me/api-keys/{id}": {"path": {"id": spare_keys[..4]}},
@@ -72,6 +90,37 @@ pub async fn of(app: &App, tenant: &Tenant) -> Value {
             "POST /api/v1beta/openai/chat/completions": {"whole": [question("free"), question("per-call")]},
         },
     })
+}
+
+/// Makes the owner a creator whose product the organization accepts; gives the product's number.
+async fn publish(app: &App, tenant: &Tenant) -> i64 {
+    let owner = &tenant.owner;
+    let body = json!({"uri": "https://creator.example", "pub_key": "04ab"});
+    owner.client.post("/v1/creator").json(&body).data().await;
+    let price = U256::from(10u64).pow(U256::from(18u64));
+    let category = "knowledge:text";
+    let product = app
+        .chain
+        .add_product(&owner.wallet, "facts", category, price)
+        .await;
+    app.chain
+        .enable_product(&owner.wallet, tenant.contract, product, price)
+        .await;
+    haithe_tests::eventually("the product is indexed", async || {
+        let synced = owner.client.post("/v1/products").data().await;
+        synced["product"]["id"].as_i64()
+    })
+    .await
+}
+
+/// Conversations of the owner.
+async fn spare_conversations(tenant: &Tenant) -> Vec<Value> {
+    let mut spares = Vec::new();
+    for _ in 0..SPARES {
+        let begun = tenant.caller.post("/v1beta/chat/conversations").data().await;
+        spares.push(begun["id"].clone());
+    }
+    spares
 }
 
 /// Sessions of the owner beside the one that runs.

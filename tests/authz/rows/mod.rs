@@ -7,6 +7,7 @@ mod me;
 mod orgs;
 mod projects;
 mod service;
+mod talk;
 
 use crate::row::Row;
 
@@ -20,6 +21,7 @@ pub fn rows() -> Vec<Row> {
         projects::rows(),
         inference::rows(),
         market::rows(),
+        talk::rows(),
     ];
     areas.into_iter().flatten().collect()
 }

@@ -181,6 +181,7 @@ fn chain() -> crate::config::Chain {
         max_fee_gwei = 1
         deployments_per_wallet = 1
         deployments_in_all = 1
+        registrations_in_all = 1
         role_changes_per_wallet = 1
         role_changes_in_all = 1
         "#,

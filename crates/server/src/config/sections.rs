@@ -217,6 +217,8 @@ pub struct Chain {
     #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
     pub deployments_in_all: u64,
     #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
+    pub registrations_in_all: u64,
+    #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
     pub role_changes_per_wallet: u64,
     #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
     pub role_changes_in_all: u64,

@@ -162,8 +162,9 @@ impl Chain {
             signer,
             clock.clone(),
             DeployBudget {
-                per_wallet: config.chain.deployments_per_wallet,
-                global: config.chain.deployments_in_all,
+                // A wallet registers once; a transaction that failed may be tried again.
+                per_wallet: 3,
+                global: config.chain.registrations_in_all,
             },
         );
         Ok(Self {
