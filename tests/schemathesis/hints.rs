@@ -5,7 +5,7 @@
 
 use alloy::primitives::U256;
 use haithe_tests::{
-    app::{App, Tenant, User, question},
+    app::{App, Tenant, User, models, question},
     wallets::Wallet,
 };
 use serde_json::{Value, json};
@@ -35,6 +35,9 @@ pub async fn of(app: &App, tenant: &Tenant) -> Value {
         .await
         .org_id;
     let product = publish(app, tenant).await;
+    let vectors = models::VECTORS.0.to_string();
+    let enable = owner.post(&format!("/v1/orgs/{org}/models"));
+    enable.query(&[("model_id", &vectors)]).data().await;
     let creator = tenant.owner.address();
     let conversations = spare_conversations(tenant).await;
     let in_project = json!({"path": {"id": [product]}, "body": {"project_id": [project]}});

@@ -4,6 +4,8 @@
 //! `HAITHE_TEST_SEED` chooses another run. `hooks.py` puts numbers of things that exist into some of
 //! the requests, so that not all of them end at 404, and counts the answers.
 
+#![recursion_limit = "256"]
+
 mod hints;
 
 use haithe_kernel::Usdt;
