@@ -1,4 +1,8 @@
 //! A chain with the contracts on it, served on loopback as a node would be.
+#![expect(
+    clippy::too_many_arguments,
+    reason = "events and calls have as many as the contracts gave them"
+)]
 
 use crate::wallets::Wallet;
 use alloy::{
