@@ -216,7 +216,12 @@ fn imports(root: &Path) -> anyhow::Result<Vec<String>> {
         let source = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
         for (number, line) in source.lines().enumerate() {
             let code = line.split("//").next().unwrap_or_default();
-            for adapter in ["haithe_sqlite", "haithe_evm", "haithe_llm_providers"] {
+            for adapter in [
+                "haithe_sqlite",
+                "haithe_evm",
+                "haithe_llm_providers",
+                "haithe_egress",
+            ] {
                 if code.contains(adapter) {
                     let place = inside.display();
                     broken.push(format!(
