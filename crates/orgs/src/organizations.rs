@@ -88,10 +88,9 @@ impl Organizations {
         id: OrgId,
         action: Action,
     ) -> Result<OrgAccess, OrgError> {
+        // The role is read before what it opens: whoever just became the owner is never shown
+        // the organization as it was before.
         let missing = OrgError::NotFound("organization");
-        let Some(org) = self.store.find(id).await? else {
-            return Err(missing);
-        };
         let standing = self.store.standing(id, None, caller).await?;
         if !allows(standing, Action::ReadOrg) {
             return Err(missing);
@@ -99,6 +98,7 @@ impl Organizations {
         if !allows(standing, action) {
             return Err(OrgError::Forbidden);
         }
+        let org = self.store.find(id).await?.ok_or(missing)?;
         Ok(OrgAccess { org, standing })
     }
 

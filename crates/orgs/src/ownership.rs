@@ -99,7 +99,7 @@ impl Ownership {
         };
         Ok(OwnershipState {
             owner: org.owner,
-            pending,
+            pending: pending.filter(|pending| *pending != org.owner),
         })
     }
 

@@ -74,7 +74,6 @@ impl Projects {
     ) -> Result<ProjectAccess, OrgError> {
         let missing = || OrgError::NotFound("project");
         let project = self.store.find(id).await?.ok_or_else(missing)?;
-        let org = self.orgs.find(project.org).await?.ok_or_else(missing)?;
         let standing = self.orgs.standing(project.org, Some(id), caller).await?;
         if !allows(standing, Action::ReadOrg) {
             return Err(missing());
@@ -82,6 +81,7 @@ impl Projects {
         if !allows(standing, action) {
             return Err(OrgError::Forbidden);
         }
+        let org = self.orgs.find(project.org).await?.ok_or_else(missing)?;
         Ok(ProjectAccess {
             project,
             org,
