@@ -152,6 +152,11 @@ async fn settings_that_cannot_be_used_stop_the_start_and_are_named() {
             json!("abc"),
             "auth.api_key_signing_key",
         ),
+        (
+            "database.encryption_key",
+            json!(secret),
+            "database.encryption_key",
+        ),
         ("chain.id", json!(1), "chain"),
         ("chain.orchestrator", json!("0x12"), "chain.orchestrator"),
         ("chain.token_decimals", json!(6), "decimals"),

@@ -94,6 +94,10 @@ impl Surroundings {
                 text(format!("sqlite://{}/haithe.db", dir.path().display())),
             ),
             (
+                "database.encryption_key",
+                text(Wallet::named("database").key_hex()),
+            ),
+            (
                 "auth.jwt_secret",
                 text("a secret of tests that is long enough".into()),
             ),

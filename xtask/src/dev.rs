@@ -204,6 +204,7 @@ impl Stage<'_> {
             ("SERVER_PVT_KEY", self.account(0)?.key.clone()),
             ("JWT_SECRET", secrets.jwt),
             ("API_KEY_SIGNING_KEY", secrets.api_keys),
+            ("DATABASE_ENCRYPTION_KEY", secrets.database),
         ];
         // For `haithe ledger check` and its like, beside the running server.
         let lines: String = settings

@@ -61,6 +61,15 @@ impl Config {
                 "must be another key than chain.server_key: whoever verifies API keys must not be able to settle",
             ));
         }
+        if config
+            .database
+            .key_is_one_of([&config.auth.api_key_signing_key, &config.chain.server_key])
+        {
+            return Err(ConfigError::setting(
+                "database.encryption_key",
+                "must be another key than auth.api_key_signing_key and chain.server_key: a key has one use",
+            ));
+        }
         if config.chain.finality < config.chain.confirmations {
             return Err(ConfigError::setting(
                 "chain.finality",

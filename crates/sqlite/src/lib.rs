@@ -26,6 +26,9 @@
 //! unknown, harms only its own row, and what must not be raises an [`Alarm`]. Every effect of a block
 //! can be undone, and any way through the chain ends in the same state.
 //!
+//! **Secrets.** What must be read again (a bot's token) is stored through a [`SealedBox`]; hashes do
+//! for what must only be recognized.
+//!
 //! **Values.** Times are microseconds UTC, money nano-USDT, chain amounts decimal text, addresses
 //! and hashes bytes. A row that breaks an invariant is `inconsistent data in table.column`, never a
 //! panic. The crate must never know of HTTP, of a node, or of another adapter.
@@ -42,6 +45,7 @@ mod lock;
 mod marketplace;
 mod open;
 mod outbox;
+mod sealed;
 mod settlement;
 mod writer;
 
@@ -55,4 +59,5 @@ pub use ledger::SqliteLedger;
 pub use marketplace::{SqliteCreatorStore, SqliteProductStore};
 pub use open::{DbConfig, OpenError};
 pub use outbox::SqliteTxOutbox;
+pub use sealed::{EncryptionKey, EncryptionKeyError, SEAL_OVERHEAD, SealError, SealedBox};
 pub use settlement::SqliteSettlementStore;

@@ -35,37 +35,70 @@ pub struct Secrets {
     pub jwt: String,
     /// Signs API keys.
     pub api_keys: String,
+    /// Seals what the database keeps secret.
+    pub database: String,
 }
 
+/// The names of [`Secrets`], as `haithe keygen` prints them.
+const NAMES: [&str; 3] = ["JWT_SECRET", "API_KEY_SIGNING_KEY", "DATABASE_ENCRYPTION_KEY"];
+
 impl Secrets {
-    /// Those of an earlier run, or fresh ones from `haithe keygen`.
+    /// Those of an earlier run; what is missing comes fresh from `haithe keygen` and is kept.
     pub fn kept(folder: &Path, haithe: &Path) -> anyhow::Result<Self> {
         let path = folder.join("secrets.env");
-        if !path.exists() {
-            let output = Command::new(haithe)
-                .arg("keygen")
-                .output()
-                .context("haithe keygen did not start")?;
-            if !output.status.success() {
-                bail!(
-                    "haithe keygen failed: {}",
-                    String::from_utf8_lossy(&output.stderr)
-                );
-            }
-            fs::write(&path, &output.stdout).with_context(|| format!("writing {}", path.display()))?;
+        let mut text = if path.exists() {
+            fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?
+        } else {
+            String::new()
+        };
+        if NAMES.iter().any(|name| value(&text, name).is_none()) {
+            complete(&mut text, &keygen(haithe)?);
+            fs::write(&path, &text).with_context(|| format!("writing {}", path.display()))?;
         }
-        let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        let value = |name: &str| {
-            let line = text
-                .lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-            line.map(str::to_owned)
+        let kept = |name: &str| {
+            value(&text, name)
+                .map(str::to_owned)
                 .with_context(|| format!("{} has no {name}", path.display()))
         };
+        let [jwt, api_keys, database] = NAMES;
         Ok(Self {
-            jwt: value("JWT_SECRET")?,
-            api_keys: value("API_KEY_SIGNING_KEY")?,
+            jwt: kept(jwt)?,
+            api_keys: kept(api_keys)?,
+            database: kept(database)?,
         })
+    }
+}
+
+fn keygen(haithe: &Path) -> anyhow::Result<String> {
+    let output = Command::new(haithe)
+        .arg("keygen")
+        .output()
+        .context("haithe keygen did not start")?;
+    if !output.status.success() {
+        bail!(
+            "haithe keygen failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    String::from_utf8(output.stdout).context("haithe keygen prints text")
+}
+
+fn value<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    text.lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+}
+
+/// Adds what `kept` lacks of [`NAMES`] and leaves the rest as it is.
+fn complete(kept: &mut String, fresh: &str) {
+    for name in NAMES {
+        if value(kept, name).is_none()
+            && let Some(secret) = value(fresh, name)
+        {
+            if !kept.is_empty() && !kept.ends_with('\n') {
+                kept.push('\n');
+            }
+            kept.push_str(&format!("{name}={secret}\n"));
+        }
     }
 }
 
@@ -88,5 +121,17 @@ mod tests {
     #[test]
     fn a_greeting_without_accounts_is_an_error() {
         assert!(accounts(&["hello".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn secrets_of_an_earlier_version_stay_and_new_ones_join_them() {
+        let mut kept = "JWT_SECRET=old\nAPI_KEY_SIGNING_KEY=old".to_owned();
+        let fresh = "JWT_SECRET=new\nAPI_KEY_SIGNING_KEY=new\nDATABASE_ENCRYPTION_KEY=new\n";
+        complete(&mut kept, fresh);
+        let all: Vec<_> = NAMES.iter().map(|name| value(&kept, name)).collect();
+        assert_eq!(all, [Some("old"), Some("old"), Some("new")]);
+        let complete_already = kept.clone();
+        complete(&mut kept, fresh);
+        assert_eq!(kept, complete_already);
     }
 }

@@ -17,6 +17,10 @@ pub(super) fn keygen() -> Ran {
     say(&format!("JWT_SECRET={}", hex::encode(random.bytes32())));
     say(&format!("API_KEY_SIGNING_KEY={}", hex::encode(random.bytes32())));
     say(&format!(
+        "DATABASE_ENCRYPTION_KEY={}",
+        hex::encode(random.bytes32())
+    ));
+    say(&format!(
         "# signs settlement; its address {address} needs native coin for gas"
     ));
     say(&format!("SERVER_PVT_KEY={server}"));

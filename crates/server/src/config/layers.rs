@@ -17,10 +17,11 @@ const DEFAULTS: &str = include_str!("../../../../config/default.toml");
 const PREFIX: &str = "HAITHE__";
 
 /// Short names from the environment, and the settings they set.
-const SHORT_NAMES: [(&str, &str); 7] = [
+const SHORT_NAMES: [(&str, &str); 8] = [
     ("PORT", "server.port"),
     ("RUST_LOG", "log.filter"),
     ("DATABASE_URL", "database.url"),
+    ("DATABASE_ENCRYPTION_KEY", "database.encryption_key"),
     ("JWT_SECRET", "auth.jwt_secret"),
     ("API_KEY_SIGNING_KEY", "auth.api_key_signing_key"),
     ("BLOCKCHAIN_PROVIDER_URL", "chain.rpc_url"),

@@ -110,6 +110,15 @@ pub enum LogFormat {
 pub struct Database {
     #[serde(rename = "url", deserialize_with = "values::sqlite_file")]
     pub path: PathBuf,
+    #[serde(deserialize_with = "values::encryption_key")]
+    pub encryption_key: SecretString,
+}
+
+impl Database {
+    pub(super) fn key_is_one_of(&self, others: [&SecretString; 2]) -> bool {
+        let own = self.encryption_key.expose_secret();
+        others.iter().any(|other| other.expose_secret() == own)
+    }
 }
 
 /// `[auth]`.

@@ -11,6 +11,7 @@ fn without(missing: &str) -> Sources {
     let variables = [
         ("JWT_SECRET", "0123456789abcdef0123456789abcdef"),
         ("API_KEY_SIGNING_KEY", &"11".repeat(32)),
+        ("DATABASE_ENCRYPTION_KEY", &"33".repeat(32)),
         ("SERVER_PVT_KEY", &format!("0x{}", "22".repeat(32))),
         ("BLOCKCHAIN_PROVIDER_URL", "http://127.0.0.1:8545"),
         ("HAITHE__CHAIN__ID", "133717"),
@@ -119,6 +120,9 @@ fn bad_values_are_refused_by_name_with_what_is_allowed() {
         ("auth.jwt_secret", 5.into(), "text"),
         ("auth.api_key_signing_key", "0x12".into(), "64 hexadecimal digits"),
         ("auth.api_key_signing_key", "22".repeat(32).into(), "another key"),
+        ("database.encryption_key", "33".into(), "64 hexadecimal digits"),
+        ("database.encryption_key", "11".repeat(32).into(), "another key"),
+        ("database.encryption_key", "22".repeat(32).into(), "another key"),
         ("auth.sites", toml::Value::Array(Vec::new()), "at least one site"),
         ("chain.rpc_url", "ftp://x".into(), "http://"),
         ("chain.id", 0.into(), "from 1"),
@@ -157,6 +161,7 @@ fn what_is_missing_is_asked_for_by_its_name_in_the_environment() {
     for (missing, path) in [
         ("JWT_SECRET", "auth.jwt_secret"),
         ("API_KEY_SIGNING_KEY", "auth.api_key_signing_key"),
+        ("DATABASE_ENCRYPTION_KEY", "database.encryption_key"),
         ("SERVER_PVT_KEY", "chain.server_key"),
         ("BLOCKCHAIN_PROVIDER_URL", "chain.rpc_url"),
         ("HAITHE__CHAIN__ID", "chain.id"),
@@ -174,6 +179,7 @@ fn what_is_missing_is_asked_for_by_its_name_in_the_environment() {
 fn neither_the_configuration_nor_an_error_prints_a_secret() {
     let printed = format!("{:?}", Config::load(complete()).unwrap());
     assert!(!printed.contains("0123456789abcdef0123") && !printed.contains(&"11".repeat(32)));
+    assert!(!printed.contains(&"33".repeat(32)));
     let text = refusal(complete().set("chain.server_key", "deadbeef-secret"));
     assert!(!text.contains("deadbeef"), "{text}");
 }

@@ -89,12 +89,21 @@ pub(super) fn jwt_secret<'de, D: Deserializer<'de>>(from: D) -> Result<SecretStr
 
 /// 32 bytes of hex.
 pub(super) fn private_key<'de, D: Deserializer<'de>>(from: D) -> Result<SecretString, D::Error> {
+    key(from, "a private key")
+}
+
+/// 32 bytes of hex.
+pub(super) fn encryption_key<'de, D: Deserializer<'de>>(from: D) -> Result<SecretString, D::Error> {
+    key(from, "a key")
+}
+
+fn key<'de, D: Deserializer<'de>>(from: D, what: &str) -> Result<SecretString, D::Error> {
     let key = text(from)?;
     let digits = key.strip_prefix("0x").unwrap_or(&key);
     if digits.len() != 64 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err(D::Error::custom(
-            "must be a private key: 64 hexadecimal digits, with or without 0x; `haithe keygen` prints fresh ones",
-        ));
+        return Err(D::Error::custom(format!(
+            "must be {what}: 64 hexadecimal digits, with or without 0x; `haithe keygen` prints fresh ones",
+        )));
     }
     Ok(SecretString::from(digits.to_ascii_lowercase()))
 }
