@@ -14,6 +14,7 @@ pub mod models {
     pub const STURDY: (i64, &str) = (10, "sturdy");
     pub const SPARE: (i64, &str) = (11, "spare");
     pub const VECTORS: (i64, &str) = (12, "vectors");
+    pub const SIGHTED: (i64, &str) = (21, "sighted");
     /// Those a test organization enables.
     pub const USUAL: [(i64, &str); 5] = [PER_CALL, PER_TOKEN, BOTH, FREE, SANDBOX];
 }
@@ -172,6 +173,17 @@ price = {{ input = "1" }}
 context = 8192
 max_output = 1
 capabilities = ["embeddings"]
+
+[[models]]
+id = 21
+name = "sighted"
+display_name = "Looks at pictures"
+provider = "test"
+price = {{ input = "1", output = "3" }}
+context = 100000
+max_output = 1000
+image_tokens = 800
+capabilities = ["streaming", "vision"]
 "#
     )
 }

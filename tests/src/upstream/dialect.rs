@@ -1,6 +1,9 @@
 //! OpenAI's dialect, as a provider speaks it: parsed loosely, written exactly.
 
-use super::script::{Script, UsageReport};
+use super::{
+    saying::Saying,
+    script::{Script, UsageReport},
+};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,6 +18,8 @@ pub struct ChatRequest {
     pub n: Option<u64>,
     pub max_tokens: Option<u64>,
     pub max_completion_tokens: Option<u64>,
+    pub logprobs: Option<bool>,
+    pub seed: Option<i64>,
     pub x_script: Option<Script>,
 }
 
@@ -30,32 +35,48 @@ pub struct Plan {
     pub script: Script,
     pub model: String,
     pub choices: u64,
-    /// Output tokens per choice.
-    pub output: u64,
-    pub finish_reason: &'static str,
+    /// What each choice says.
+    saying: Saying,
+    finish_reason: &'static str,
     pub include_usage: bool,
+    logprobs: bool,
+    /// Sampling was made repeatable.
+    seed: Option<i64>,
 }
 
 impl Plan {
-    pub fn new(request: ChatRequest, script: Script) -> Self {
+    pub fn new(request: ChatRequest, whole: &Value, script: Script) -> Self {
         let bound = request.max_completion_tokens.or(request.max_tokens);
         let bound = bound.filter(|_| script.honours_bound).unwrap_or(u64::MAX);
         let asked = request
             .stream_options
             .is_some_and(|options| options.include_usage);
+        let (mut saying, mut finish_reason) = Saying::to(whole, script.output);
+        let wanted = saying.tokens();
+        saying.cut(bound);
+        if saying.tokens() < wanted {
+            finish_reason = "length";
+        }
         Self {
             model: request.model,
             choices: request.n.unwrap_or(1),
-            output: script.output.min(bound),
-            finish_reason: if script.output > bound { "length" } else { "stop" },
+            saying,
+            finish_reason,
             include_usage: script.usage == UsageReport::AsAsked && asked,
+            logprobs: request.logprobs == Some(true),
+            seed: request.seed,
             script,
         }
     }
 
+    /// Tokens of a choice.
+    fn output(&self) -> u64 {
+        self.saying.tokens()
+    }
+
     /// All output tokens.
     pub fn total_output(&self) -> u64 {
-        self.output * self.choices
+        self.output() * self.choices
     }
 
     /// The `usage` object.
@@ -71,15 +92,8 @@ impl Plan {
 
     /// The whole answer as one document, with a field no standard knows.
     pub fn document(&self) -> Bytes {
-        let text = words(0, self.output);
         let choices: Vec<Value> = (0..self.choices)
-            .map(|index| {
-                json!({
-                    "index": index,
-                    "message": {"role": "assistant", "content": text},
-                    "finish_reason": self.finish_reason,
-                })
-            })
+            .map(|index| self.choice(index, "message", self.saying.message(), 0, self.output()))
             .collect();
         let mut document = json!({
             "id": "chatcmpl-upstream",
@@ -92,32 +106,55 @@ impl Plan {
         if self.script.usage != UsageReport::Never {
             document["usage"] = self.usage();
         }
+        self.sign(&mut document);
         Bytes::from(document.to_string())
+    }
+
+    /// Choice `index` that says these tokens, as a `message` or a `delta`.
+    fn choice(&self, index: u64, form: &str, content: Value, from: u64, count: u64) -> Value {
+        let reason = (form == "message").then_some(self.finish_reason);
+        let mut choice = json!({"index": index, form: content, "finish_reason": reason});
+        if self.logprobs {
+            choice["logprobs"] = self.saying.logprobs(from, count);
+        }
+        choice
+    }
+
+    /// Says which backend answered, when sampling was made repeatable.
+    fn sign(&self, document: &mut Value) {
+        if let Some(seed) = self.seed {
+            document["system_fingerprint"] = json!(format!("fp_{seed}"));
+        }
+    }
+
+    /// Tokens of an event; deltas of tools come one by one.
+    fn event_size(&self) -> u64 {
+        match self.saying {
+            Saying::Calls(_) => 1,
+            _ => self.script.tokens_per_event.max(1),
+        }
     }
 
     /// How many content events a stream of this answer has, per choice.
     pub fn events(&self) -> u64 {
-        self.output.div_ceil(self.script.tokens_per_event.max(1))
+        self.output().div_ceil(self.event_size())
     }
 
     /// Tokens in event `number` of a choice.
     pub fn tokens_of_event(&self, number: u64) -> u64 {
-        let size = self.script.tokens_per_event.max(1);
-        size.min(self.output - number * size)
+        let size = self.event_size();
+        size.min(self.output() - number * size)
     }
 
     /// Content event `number` for choice `index`.
     pub fn content_event(&self, index: u64, number: u64) -> Bytes {
-        let size = self.script.tokens_per_event.max(1);
-        let text = words(number * size, self.tokens_of_event(number));
-        let mut delta = json!({"content": text});
+        let (from, count) = (number * self.event_size(), self.tokens_of_event(number));
+        let mut delta = self.saying.delta(from, count);
         if number == 0 {
             delta["role"] = json!("assistant");
         }
-        self.chunk(
-            json!([{"index": index, "delta": delta, "finish_reason": null}]),
-            None,
-        )
+        let choice = self.choice(index, "delta", delta, from, count);
+        self.chunk(json!([choice]), None)
     }
 
     /// The event that ends a choice.
@@ -144,6 +181,7 @@ impl Plan {
         if let Some(usage) = usage {
             chunk["usage"] = usage;
         }
+        self.sign(&mut chunk);
         Bytes::from(format!("data: {chunk}\n\n"))
     }
 }
@@ -181,9 +219,4 @@ fn base64(bytes: &[u8]) -> String {
         [18, 12, 6, 0].map(|shift| char::from(DIGITS[(bits >> shift) as usize & 63]))
     });
     groups.collect()
-}
-
-/// Words `from..from + count`; each is one token.
-fn words(from: u64, count: u64) -> String {
-    (from..from + count).map(|number| format!(" w{number}")).collect()
 }

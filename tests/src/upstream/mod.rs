@@ -5,8 +5,10 @@
 //! hangs, stalls, lies, breaks off, answers garbage. Without recording it is fast enough to stand
 //! behind a benchmark.
 
+mod control;
 mod dialect;
 mod exchange;
+mod saying;
 mod script;
 #[cfg(test)]
 mod tests;
@@ -169,6 +171,9 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> io::Result<R
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let path = head.uri.path().to_owned();
+    if let Some(response) = control::answer(&shared, &path, &body) {
+        return Ok(response);
+    }
     let exchange = Arc::new(Exchange::new(head.method, path, head.headers, body));
     let watched = Watched(Arc::clone(&exchange));
     let request: ChatRequest = serde_json::from_slice(&exchange.body).unwrap_or_default();
@@ -209,9 +214,12 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> io::Result<R
                 full(embeddings(&exchange.json(), &script)),
             ))
         }
-        Answer::Completion if request.stream => Ok(streamed(Plan::new(request, script), watched)),
+        Answer::Completion if request.stream => {
+            let plan = Plan::new(request, &exchange.loose(), script);
+            Ok(streamed(plan, watched))
+        }
         Answer::Completion => {
-            let plan = Plan::new(request, script);
+            let plan = Plan::new(request, &exchange.loose(), script);
             exchange.note(|metered| {
                 metered.input = plan.script.input;
                 metered.cached = plan.script.cached;
