@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod bad_input;
+mod bots;
 mod context_headers;
 mod conversations;
 mod embeddings;

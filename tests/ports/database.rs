@@ -4,7 +4,7 @@ use haithe_billing::ports::{Books, ChainIndex, Ledger, SettlementStore, TxOutbox
 use haithe_identity::ports::{ApiKeyStore, ChallengeStore, SessionStore};
 use haithe_inference::conversations::ConversationStore;
 use haithe_kernel::{Decimals, FixedClock, Timestamp};
-use haithe_orgs::ports::{AuditStore, Directory, OrgStore, ProjectStore, RoleStore};
+use haithe_orgs::ports::{AuditStore, BotStore, Directory, OrgStore, ProjectStore, RoleStore};
 use std::sync::Arc;
 
 /// 15 January 2026, noon: far from the border of a day or a month.
@@ -44,6 +44,7 @@ pub trait Database: Sized + Send + Sync + 'static {
     fn api_keys(&self) -> Arc<dyn ApiKeyStore>;
     fn orgs(&self) -> Arc<dyn OrgStore>;
     fn projects(&self) -> Arc<dyn ProjectStore>;
+    fn bots(&self) -> Arc<dyn BotStore>;
     fn roles(&self) -> Arc<dyn RoleStore>;
     fn audit(&self) -> Arc<dyn AuditStore>;
     fn directory(&self) -> Arc<dyn Directory>;

@@ -5,6 +5,7 @@
 
 mod api_keys;
 mod books;
+mod bots;
 mod chain_index;
 mod challenges;
 mod chat_model;

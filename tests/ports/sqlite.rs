@@ -4,14 +4,20 @@ use crate::database::{Database, Setup};
 use haithe_billing::ports::{Books, ChainIndex, Ledger, SettlementStore, TxOutbox};
 use haithe_identity::ports::{ApiKeyStore, ChallengeStore, SessionStore};
 use haithe_inference::conversations::ConversationStore;
-use haithe_orgs::ports::{AuditStore, Directory, OrgStore, ProjectStore, RoleStore};
+use haithe_orgs::ports::{AuditStore, BotStore, Directory, OrgStore, ProjectStore, RoleStore};
 use haithe_sqlite::{
-    Db, DbConfig, SqliteApiKeyStore, SqliteAuditStore, SqliteBooks, SqliteChainIndex, SqliteChallengeStore,
-    SqliteConversationStore, SqliteDirectory, SqliteLedger, SqliteOrgStore, SqliteProjectStore,
-    SqliteRoleStore, SqliteSessionStore, SqliteSettlementStore, SqliteTxOutbox,
+    Db, DbConfig, EncryptionKey, SqliteApiKeyStore, SqliteAuditStore, SqliteBooks, SqliteBotStore,
+    SqliteChainIndex, SqliteChallengeStore, SqliteConversationStore, SqliteDirectory, SqliteLedger,
+    SqliteOrgStore, SqliteProjectStore, SqliteRoleStore, SqliteSessionStore, SqliteSettlementStore,
+    SqliteTxOutbox,
 };
+use secrecy::SecretString;
 use std::sync::Arc;
 use tempfile::TempDir;
+
+fn encryption_key() -> EncryptionKey {
+    EncryptionKey::parse(&SecretString::from("7e".repeat(32))).unwrap()
+}
 
 pub struct SqliteDatabase {
     db: Db,
@@ -58,6 +64,9 @@ impl Database for SqliteDatabase {
     }
     fn projects(&self) -> Arc<dyn ProjectStore> {
         Arc::new(SqliteProjectStore::new(&self.db))
+    }
+    fn bots(&self) -> Arc<dyn BotStore> {
+        Arc::new(SqliteBotStore::new(&self.db, &encryption_key()))
     }
     fn roles(&self) -> Arc<dyn RoleStore> {
         Arc::new(SqliteRoleStore::new(&self.db))

@@ -101,6 +101,10 @@ actions!(
     ProjectMemberChanged = "project_member.changed",
     /// A wallet lost its role in a project.
     ProjectMemberRemoved = "project_member.removed",
+    /// A project's bot got a token.
+    BotConfigured = "bot.configured",
+    /// A project's bot lost its token.
+    BotRemoved = "bot.removed",
     /// A project uses a product.
     ProductEnabled = "product.enabled",
     /// A project does not use a product any more.
@@ -118,7 +122,7 @@ pub struct AuditEntry {
     pub action: AuditAction,
     /// In which project, for actions on one.
     pub project: Option<ProjectId>,
-    /// The wallet, model or product it was done to.
+    /// The wallet, model, product or platform it was done to.
     pub subject: Option<String>,
     /// What was so before.
     pub before: Option<String>,

@@ -237,6 +237,7 @@ mod tests {
                 default_model: ModelId(1),
                 price_per_call: Usdt::ZERO,
                 public,
+                bots: crate::BotTokens::default(),
                 created_at: at,
             },
             standing,

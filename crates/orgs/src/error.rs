@@ -1,6 +1,6 @@
 //! What can be wrong with a request about organizations and projects.
 
-use crate::{organizations::NAME_CHARS, ports::DeployError};
+use crate::{bots::BotTokenError, organizations::NAME_CHARS, ports::DeployError};
 use haithe_kernel::{Failure, Kind, StoreError};
 
 /// A rule about organizations, projects or members that was broken.
@@ -18,6 +18,9 @@ pub enum OrgError {
     /// A setting outside its range.
     #[error("{0}")]
     Setting(&'static str),
+    /// A bot's token that has not its platform's form.
+    #[error("the token {0}")]
+    BotToken(#[from] BotTokenError),
     /// A change without content.
     #[error("nothing to change: give at least one of the fields")]
     NothingToChange,
@@ -57,9 +60,12 @@ impl Failure for OrgError {
         match self {
             Self::NotFound(_) | Self::NotAMember | Self::NothingIndexed => Kind::NotFound,
             Self::Forbidden => Kind::Forbidden,
-            Self::Name | Self::Setting(_) | Self::NothingToChange | Self::Nobody | Self::NotAnOwner => {
-                Kind::Invalid
-            }
+            Self::Name
+            | Self::Setting(_)
+            | Self::BotToken(_)
+            | Self::NothingToChange
+            | Self::Nobody
+            | Self::NotAnOwner => Kind::Invalid,
             Self::Owner | Self::AlreadyAMember | Self::CallsInFlight => Kind::Conflict,
             Self::Deploy(error) => error.kind(),
             Self::Store(error) => error.kind(),
@@ -71,6 +77,7 @@ impl Failure for OrgError {
             Self::Forbidden => "forbidden",
             Self::Name => "invalid_name",
             Self::Setting(_) => "invalid_setting",
+            Self::BotToken(_) => "invalid_token",
             Self::NothingToChange => "nothing_to_change",
             Self::Owner => "owner_is_on_chain",
             Self::NotAMember => "not_a_member",

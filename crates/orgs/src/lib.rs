@@ -9,6 +9,7 @@
 //! needs from outside are the ports in [`ports`].
 
 pub mod audit;
+pub mod bots;
 pub mod contexts;
 mod error;
 pub mod model;
@@ -21,6 +22,7 @@ pub mod roles;
 pub mod settings;
 
 pub use audit::{Act, Audit, AuditAction, Caller};
+pub use bots::{BotPlatform, BotTokens, Bots};
 pub use contexts::{ContextClaim, ContextError, Contexts};
 pub use error::OrgError;
 pub use model::{

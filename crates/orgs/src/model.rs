@@ -1,6 +1,6 @@
 //! Organizations, projects, members.
 
-use crate::roles::ChainRole;
+use crate::{bots::BotTokens, roles::ChainRole};
 use haithe_kernel::{ModelId, OrgId, OrgUid, ProjectId, ProjectUid, Timestamp, Usdt, WalletAddress};
 use std::{fmt, str::FromStr};
 
@@ -53,6 +53,8 @@ pub struct Project {
     pub price_per_call: Usdt,
     /// May other organizations call it?
     pub public: bool,
+    /// Which bots it has.
+    pub bots: BotTokens,
     /// When it was created.
     pub created_at: Timestamp,
 }

@@ -11,6 +11,7 @@ pub use chain::{MockChainSync, MockOrgDeployer, MockOwnerTransactions, MockRoleM
 
 use crate::{
     audit::{Act, AuditAction, AuditEntry},
+    bots::{BotPlatform, BotToken},
     model::{
         NewProject, OrgMember, OrgRole, Organization, Project, ProjectChange, ProjectMember, ProjectRole,
         Search, Standing,
@@ -190,6 +191,19 @@ pub trait ProjectStore: Send + Sync {
         address: WalletAddress,
         act: Act,
     ) -> Result<Option<ProjectMember>, StoreError>;
+}
+
+/// Tokens of projects' bots, encrypted where they are kept. A deleted project has none.
+#[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
+#[async_trait]
+pub trait BotStore: Send + Sync {
+    /// Puts the token in the place of the one before; says whether there is such a project. The
+    /// audit names the platform and nothing of the token.
+    async fn put(&self, project: ProjectId, token: BotToken, act: Act) -> Result<bool, StoreError>;
+    /// Takes the token away; says whether there is such a project.
+    async fn remove(&self, project: ProjectId, platform: BotPlatform, act: Act) -> Result<bool, StoreError>;
+    /// The token, for logging in.
+    async fn token(&self, project: ProjectId, platform: BotPlatform) -> Result<Option<BotToken>, StoreError>;
 }
 
 /// Everything the hot path must know about a payer and a project, read in one go.

@@ -13,7 +13,7 @@ use haithe_identity::{ApiKeys, Authenticator, Challenges, Logins, Sessions};
 use haithe_inference::{Catalogue, Completions, conversations::Conversations};
 use haithe_kernel::Decimals;
 use haithe_marketplace::Market;
-use haithe_orgs::{Audit, Contexts, Organizations, Ownership, Projects, Settings, ports::ChainSync};
+use haithe_orgs::{Audit, Bots, Contexts, Organizations, Ownership, Projects, Settings, ports::ChainSync};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +27,7 @@ pub struct Services {
     pub authenticator: Arc<Authenticator>,
     pub organizations: Arc<Organizations>,
     pub projects: Arc<Projects>,
+    pub bots: Arc<Bots>,
     pub settings: Arc<Settings>,
     pub ownership: Arc<Ownership>,
     pub audit: Arc<Audit>,
@@ -97,6 +98,7 @@ parts! {
     authenticator: Arc<Authenticator>,
     organizations: Arc<Organizations>,
     projects: Arc<Projects>,
+    bots: Arc<Bots>,
     settings: Arc<Settings>,
     ownership: Arc<Ownership>,
     audit: Arc<Audit>,

@@ -43,11 +43,11 @@ use haithe_inference::{CompletionPorts, CompletionSettings, Completions, request
 use haithe_kernel::{Clock, Random, StoreError};
 use haithe_llm_providers::{ProviderError, Tiktoken};
 use haithe_marketplace::Market;
-use haithe_orgs::{Audit, Contexts, Organizations, Ownership, Projects, Settings};
+use haithe_orgs::{Audit, Bots, Contexts, Organizations, Ownership, Projects, Settings};
 use haithe_sqlite::{
-    Db, OpenError, SqliteApiKeyStore, SqliteAuditStore, SqliteBooks, SqliteChainStats, SqliteChallengeStore,
-    SqliteCreatorStore, SqliteDirectory, SqliteLedger, SqliteOrgStore, SqliteProductStore,
-    SqliteProjectStore, SqliteSessionStore, SqliteWaitlist,
+    Db, EncryptionKey, EncryptionKeyError, OpenError, SqliteApiKeyStore, SqliteAuditStore, SqliteBooks,
+    SqliteBotStore, SqliteChainStats, SqliteChallengeStore, SqliteCreatorStore, SqliteDirectory,
+    SqliteLedger, SqliteOrgStore, SqliteProductStore, SqliteProjectStore, SqliteSessionStore, SqliteWaitlist,
 };
 use std::{
     convert::Infallible,
@@ -89,6 +89,9 @@ pub enum WiringError {
     /// The API keys' key.
     #[error("setting `auth.api_key_signing_key`: {0}")]
     SigningKey(#[from] SignatureError),
+    /// The key of what is stored encrypted.
+    #[error("setting `database.encryption_key`: {0}")]
+    EncryptionKey(#[from] EncryptionKeyError),
     /// The sessions' secret.
     #[error("setting `auth.jwt_secret`: {0}")]
     Tokens(#[from] TokenError),
@@ -133,6 +136,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
     let clock: Arc<dyn Clock> = overrides.clock.unwrap_or_else(|| Arc::new(SystemClock));
     let random: Arc<dyn Random> = Arc::new(OsRandom);
     let decimals = config.chain.decimals;
+    let encryption = EncryptionKey::parse(&config.database.encryption_key)?;
     let signer = MessageSigner::from_hex(&config.auth.api_key_signing_key)?;
     let tokens = Arc::new(Tokens::new(&config.auth.jwt_secret)?);
     let offer = catalogue::load(config, &clock)?;
@@ -250,6 +254,11 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         authenticator: Arc::new(Authenticator::new(sessions.clone(), api_keys.clone())),
         sessions,
         api_keys,
+        bots: Arc::new(Bots::new(
+            projects.clone(),
+            Arc::new(SqliteBotStore::new(&db, &encryption)),
+            clock.clone(),
+        )),
         settings: Arc::new(Settings::new(organizations.clone(), orgs.clone(), clock.clone())),
         ownership: Arc::new(Ownership::new(organizations.clone(), orgs, transactions)),
         audit: Arc::new(Audit::new(

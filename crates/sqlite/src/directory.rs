@@ -1,6 +1,7 @@
 //! Organizations, projects, members, what they decided, and the hot path's view of them.
 
 pub(crate) mod audit;
+mod bots;
 mod context;
 mod members;
 mod organizations;
@@ -10,6 +11,7 @@ mod roles;
 mod settings;
 
 pub use audit::SqliteAuditStore;
+pub use bots::SqliteBotStore;
 pub use context::SqliteDirectory;
 pub use organizations::SqliteOrgStore;
 pub use projects::SqliteProjectStore;

@@ -53,7 +53,9 @@ pub use books::SqliteBooks;
 pub use chain::{Alarm, SqliteChainIndex, SqliteChainStats};
 pub use conversations::SqliteConversationStore;
 pub use db::{Db, ReadOnlyDb};
-pub use directory::{SqliteAuditStore, SqliteDirectory, SqliteOrgStore, SqliteProjectStore, SqliteRoleStore};
+pub use directory::{
+    SqliteAuditStore, SqliteBotStore, SqliteDirectory, SqliteOrgStore, SqliteProjectStore, SqliteRoleStore,
+};
 pub use identity::{SqliteApiKeyStore, SqliteChallengeStore, SqliteSessionStore, SqliteWaitlist};
 pub use ledger::SqliteLedger;
 pub use marketplace::{SqliteCreatorStore, SqliteProductStore};

@@ -28,6 +28,13 @@ pub fn rows() -> Vec<Row> {
         of("DELETE /api/v1/projects/{id}", ManageProject).given(async |stage| Given::id(spare(&stage).await)),
     ];
     rows.extend(members());
+    rows.extend([
+        of("GET /api/v1/projects/{id}/telegram", ConfigureProject),
+        of("GET /api/v1/projects/{id}/discord", ConfigureProject),
+        of("PUT /api/v1/projects/{id}/telegram", ConfigureProject)
+            .body(|_| json!({"teloxide_token": format!("12345:{}", "a".repeat(35))})),
+        of("PUT /api/v1/projects/{id}/discord", ConfigureProject).body(|_| json!({"discord_token": null})),
+    ]);
     rows.push(
         Row::new("GET /api/v1/receipts/{id}", Rule::Hidden(ReadProjectMoney)).given(async |stage: Stage| {
             Given::id(match stage.object {

@@ -1,5 +1,6 @@
 //! `/api/v1/projects`: projects and their members.
 
+pub mod bots;
 pub mod item;
 pub mod members;
 
@@ -27,8 +28,10 @@ pub struct ProjectView {
     price_per_call: BaseUnits,
     price_per_call_usdt: String,
     public: bool,
+    /// `set` where there is one.
     #[schema(required = true)]
     teloxide_token: Option<&'static str>,
+    /// `set` where there is one.
     #[schema(required = true)]
     discord_token: Option<&'static str>,
 }
@@ -50,8 +53,8 @@ impl ProjectView {
             price_per_call: BaseUnits::of(project.price_per_call, decimals),
             price_per_call_usdt: project.price_per_call.to_string(),
             public: project.public,
-            teloxide_token: None,
-            discord_token: None,
+            teloxide_token: project.bots.telegram.then_some("set"),
+            discord_token: project.bots.discord.then_some("set"),
         }
     }
 }

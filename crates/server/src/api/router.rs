@@ -129,6 +129,8 @@ fn rest() -> OpenApiRouter<AppState> {
             projects::members::change,
             projects::members::remove
         ))
+        .routes(routes!(projects::bots::telegram, projects::bots::put_telegram))
+        .routes(routes!(projects::bots::discord, projects::bots::put_discord))
         .routes(routes!(receipts::show))
         .routes(routes!(chat::conversations::list, chat::conversations::create))
         .routes(routes!(

@@ -43,11 +43,11 @@ use haithe_marketplace::{
     ports::{MockCreatorRegistrar, MockCreatorStore, MockProductStore},
 };
 use haithe_orgs::{
-    Audit, Contexts, OrgSettings, Organization, Organizations, Ownership, Project, Projects, Settings,
+    Audit, Bots, Contexts, OrgSettings, Organization, Organizations, Ownership, Project, Projects, Settings,
     Standing,
     ports::{
-        CallContext, MockAuditStore, MockChainSync, MockDirectory, MockOrgDeployer, MockOrgStore,
-        MockOwnerTransactions, MockProjectStore,
+        CallContext, MockAuditStore, MockBotStore, MockChainSync, MockDirectory, MockOrgDeployer,
+        MockOrgStore, MockOwnerTransactions, MockProjectStore,
     },
 };
 use http::{HeaderMap, Request, Response, StatusCode};
@@ -144,6 +144,7 @@ pub(crate) fn context() -> CallContext {
             default_model: ModelId(1),
             price_per_call: Usdt::ZERO,
             public: false,
+            bots: haithe_orgs::BotTokens::default(),
             created_at: now(),
         },
         standing: owner(),
@@ -351,6 +352,11 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         authenticator: Arc::new(Authenticator::new(sessions.clone(), api_keys.clone())),
         sessions,
         api_keys,
+        bots: Arc::new(Bots::new(
+            projects.clone(),
+            Arc::new(MockBotStore::new()),
+            clock.clone(),
+        )),
         settings: Arc::new(Settings::new(
             organizations.clone(),
             org_store.clone(),

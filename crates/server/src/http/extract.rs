@@ -12,6 +12,6 @@ pub use acting::Acting;
 pub use auth::{AuthUser, bearer};
 pub use caller::{ApiCaller, claim_of, principal};
 pub use client::{Client, Proxies};
-pub use input::{Change, Input, Parsed};
+pub use input::{Change, Input, Parsed, Private};
 pub use paging::{PageQuery, Paging};
 pub use path::Segment;

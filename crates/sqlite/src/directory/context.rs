@@ -27,7 +27,8 @@ const CONTEXT: &str = "
            payer.created_at, payer.deleted_at,
            projects.id, projects.project_uid, projects.org_id, projects.name, projects.search_enabled,
            projects.memory_enabled, projects.memory_window, projects.memory_retention_days,
-           projects.default_model_id, projects.price_per_call, projects.public, projects.created_at,
+           projects.default_model_id, projects.price_per_call, projects.public,
+           projects.teloxide_token IS NOT NULL, projects.discord_token IS NOT NULL, projects.created_at,
            payer.owner = ?3,
            (SELECT role FROM org_members WHERE org_id = payer.id AND wallet_address = ?3),
            (SELECT role FROM project_members

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use haithe_kernel::{Listed, OrgId, Page, ProjectId, ProjectUid, StoreError, WalletAddress};
 use haithe_orgs::{
     audit::{Act, AuditAction},
+    bots::BotTokens,
     model::{NewProject, Project, ProjectChange, ProjectMember, ProjectRole, Search},
     ports::ProjectStore,
 };
@@ -33,13 +34,14 @@ macro_rules! with_columns {
         concat!(
             $before,
             " projects.id, project_uid, org_id, projects.name, search_enabled, memory_enabled, memory_window,
-              memory_retention_days, default_model_id, price_per_call, public, projects.created_at ",
+              memory_retention_days, default_model_id, price_per_call, public,
+              teloxide_token IS NOT NULL, discord_token IS NOT NULL, projects.created_at ",
             $after
         )
     };
 }
 
-/// Reads a project from the next twelve columns.
+/// Reads a project from the next fourteen columns.
 pub(super) fn read(columns: &mut Columns<'_>) -> Result<Project, StoreError> {
     Ok(Project {
         id: columns.read("projects.id")?,
@@ -53,6 +55,10 @@ pub(super) fn read(columns: &mut Columns<'_>) -> Result<Project, StoreError> {
         default_model: columns.read("projects.default_model_id")?,
         price_per_call: columns.read("projects.price_per_call")?,
         public: columns.read("projects.public")?,
+        bots: BotTokens {
+            telegram: columns.read("projects.teloxide_token")?,
+            discord: columns.read("projects.discord_token")?,
+        },
         created_at: columns.read("projects.created_at")?,
     })
 }
@@ -126,7 +132,7 @@ async fn change(
 
 async fn delete(write: &mut WriteTx<'_>, id: ProjectId, act: &Act) -> Result<Option<Project>, StoreError> {
     let hide = with_columns!(
-        "UPDATE projects SET deleted = 1 WHERE id = ? AND deleted = 0 RETURNING",
+        "UPDATE projects SET deleted = 1, teloxide_token = NULL, discord_token = NULL WHERE id = ? AND deleted = 0 RETURNING",
         ""
     );
     let Some(row) = write.optional(sqlx::query(hide).bind(id.0)).await? else {

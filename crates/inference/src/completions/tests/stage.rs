@@ -341,6 +341,7 @@ fn context() -> CallContext {
             default_model: ModelId(1),
             price_per_call: Usdt::from_nano(700),
             public: false,
+            bots: haithe_orgs::BotTokens::default(),
             created_at: NOW,
         },
         standing: Standing {

@@ -140,5 +140,30 @@ where
     }
 }
 
+/// Parameters from a JSON body alone, for secrets: an address, with its query, ends up in logs and
+/// histories.
+#[derive(Debug, Clone)]
+pub struct Private<T>(pub T);
+
+impl<S, T> FromRequest<S> for Private<T>
+where
+    S: Send + Sync,
+    T: DeserializeOwned,
+    BodyLimits: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        if request.uri().query().is_some_and(|query| !query.is_empty()) {
+            return Err(ApiError::bad_request(
+                "invalid_query",
+                "send a JSON body and no query: an address ends up in logs, and this is a secret",
+            ));
+        }
+        let Input(input) = Input::from_request(request, state).await?;
+        Ok(Self(input))
+    }
+}
+
 #[cfg(test)]
 mod tests;
