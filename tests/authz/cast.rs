@@ -25,6 +25,8 @@ const SESSION_AND_MORE: Duration = Duration::from_secs(4 * 86_400);
 /// Everything the rows are played on.
 pub struct World {
     pub app: App,
+    /// The service's time, which stands still, in seconds since 1970.
+    pub now: i64,
     /// The tenant that the roles are in.
     pub own: Tenant,
     /// A tenant of somebody else, who is none of the callers.
@@ -57,6 +59,8 @@ impl World {
             clock: Some(Arc::clone(&clock)),
             ..Setup::default()
         };
+        // Every cell makes one of its own.
+        let setup = setup.set("webhooks.max_per_project", 10_000);
         let app = App::with(setup).await;
         let expired = log_in(&app, "expired").await;
         clock.advance(SESSION_AND_MORE);
@@ -88,6 +92,7 @@ impl World {
         let creator = callers[&Principal::Creator].user.clone().expect("a wallet");
         let product = publish(&app, &creator, &[&own, &foreign]).await;
         let world = Self {
+            now: now.seconds(),
             product,
             own,
             foreign,

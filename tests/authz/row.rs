@@ -53,6 +53,8 @@ impl Stage {
 pub struct Given {
     /// In place of the path's `{id}`.
     pub id: Option<String>,
+    /// In place of the path's second parameter.
+    pub inner: Option<String>,
     pub query: Vec<(&'static str, String)>,
     pub body: Option<Value>,
     /// In place of the caller's usual one.
@@ -179,6 +181,10 @@ impl Row {
         if let (Some(id), Some((before, rest))) = (given.id, self.path.split_once('{')) {
             let (_, after) = rest.split_once('}').expect("a template");
             path = format!("{before}{id}{after}");
+        }
+        if let (Some(inner), Some((before, rest))) = (given.inner, path.clone().split_once('{')) {
+            let (_, after) = rest.split_once('}').expect("a template");
+            path = format!("{before}{inner}{after}");
         }
         let path = match path.strip_prefix("/api") {
             Some(inside) if self.path.starts_with("/api/v1") => inside.to_owned(),

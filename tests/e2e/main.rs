@@ -24,4 +24,5 @@ mod stopping;
 mod story;
 mod streams;
 mod upstream_trouble;
+mod webhooks;
 mod wire;

@@ -2,7 +2,10 @@
 
 use haithe_billing::ports::{Books, ChainIndex, Ledger, SettlementStore, TxOutbox};
 use haithe_identity::ports::{ApiKeyStore, ChallengeStore, SessionStore};
-use haithe_inference::conversations::ConversationStore;
+use haithe_inference::{
+    conversations::ConversationStore,
+    webhooks::{WebhookInbox, WebhookStore},
+};
 use haithe_kernel::{Decimals, FixedClock, Timestamp};
 use haithe_orgs::ports::{AuditStore, BotStore, Directory, OrgStore, ProjectStore, RoleStore};
 use std::sync::Arc;
@@ -54,6 +57,8 @@ pub trait Database: Sized + Send + Sync + 'static {
     fn index(&self) -> Arc<dyn ChainIndex>;
     fn outbox(&self) -> Arc<dyn TxOutbox>;
     fn conversations(&self) -> Arc<dyn ConversationStore>;
+    fn webhooks(&self) -> Arc<dyn WebhookStore>;
+    fn webhook_inbox(&self) -> Arc<dyn WebhookInbox>;
 }
 
 /// Runs each named `async fn(db: impl Database)` of the module on every database.

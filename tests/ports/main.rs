@@ -23,4 +23,5 @@ mod projects;
 mod sessions;
 mod settlements;
 mod sqlite;
+mod webhooks;
 mod world;

@@ -3,13 +3,16 @@
 use crate::database::{Database, Setup};
 use haithe_billing::ports::{Books, ChainIndex, Ledger, SettlementStore, TxOutbox};
 use haithe_identity::ports::{ApiKeyStore, ChallengeStore, SessionStore};
-use haithe_inference::conversations::ConversationStore;
+use haithe_inference::{
+    conversations::ConversationStore,
+    webhooks::{WebhookInbox, WebhookStore},
+};
 use haithe_orgs::ports::{AuditStore, BotStore, Directory, OrgStore, ProjectStore, RoleStore};
 use haithe_sqlite::{
     Db, DbConfig, EncryptionKey, SqliteApiKeyStore, SqliteAuditStore, SqliteBooks, SqliteBotStore,
     SqliteChainIndex, SqliteChallengeStore, SqliteConversationStore, SqliteDirectory, SqliteLedger,
     SqliteOrgStore, SqliteProjectStore, SqliteRoleStore, SqliteSessionStore, SqliteSettlementStore,
-    SqliteTxOutbox,
+    SqliteTxOutbox, SqliteWebhookInbox, SqliteWebhookStore,
 };
 use secrecy::SecretString;
 use std::sync::Arc;
@@ -94,5 +97,11 @@ impl Database for SqliteDatabase {
     }
     fn conversations(&self) -> Arc<dyn ConversationStore> {
         Arc::new(SqliteConversationStore::new(&self.db))
+    }
+    fn webhooks(&self) -> Arc<dyn WebhookStore> {
+        Arc::new(SqliteWebhookStore::new(&self.db, &encryption_key()))
+    }
+    fn webhook_inbox(&self) -> Arc<dyn WebhookInbox> {
+        Arc::new(SqliteWebhookInbox::new(&self.db, &encryption_key()))
     }
 }

@@ -40,6 +40,12 @@ pub async fn of(app: &App, tenant: &Tenant) -> Value {
     enable.query(&[("model_id", &vectors)]).data().await;
     let creator = tenant.owner.address();
     let conversations = spare_conversations(tenant).await;
+    let hooks = spare_webhooks(tenant).await;
+    let of_hooks = |which: &[Value]| {
+        let ids: Vec<_> = which.iter().map(|hook| hook["id"].clone()).collect();
+        json!({"id": [project], "webhook_id": ids})
+    };
+    let bot = format!("12345:{}", "a".repeat(35));
     let in_project = json!({"path": {"id": [product]}, "body": {"project_id": [project]}});
     let members = |role: &str, of: i64| json!({"path": {"id": [of]}, "body": {"wallet_address": [somebody], "role": [role]}});
     let models = |number: i64| json!({"path": {"id": [org]}, "body": {"model_id": [number]}});
@@ -88,6 +94,14 @@ pub async fn of(app: &App, tenant: &Tenant) -> Value {
             "POST /api/v1/projects/{id}/members": members("viewer", project),
             "PATCH /api/v1/projects/{id}/members": members("developer", project),
             "DELETE /api/v1/projects/{id}/members": members("viewer", project),
+            "PUT /api/v1/projects/{id}/telegram": {"whole": [{"teloxide_token": bot}, {"teloxide_token": null}]},
+            "PUT /api/v1/projects/{id}/discord": {"whole": [{"discord_token": null}]},
+            "POST /api/v1/projects/{id}/webhooks": {"whole": [{"name": "One more"}]},
+            "GET /api/v1/projects/{id}/webhooks/{webhook_id}": {"path": of_hooks(&hooks[..4])},
+            "PATCH /api/v1/projects/{id}/webhooks/{webhook_id}": {"path": of_hooks(&hooks[1..4]), "whole": [{"name": "Changed"}]},
+            "DELETE /api/v1/projects/{id}/webhooks/{webhook_id}": {"path": of_hooks(&hooks[4..])},
+            "POST /api/v1/projects/{id}/webhooks/{webhook_id}/rotate": {"path": of_hooks(&hooks[1..4])},
+            "POST /api/v1beta/webhook/{id}": {"path": {"id": [hooks[0]["id"]]}, "signed": hooks[0]["secret"]},
             "GET /api/v1/receipts/{id}": {"path": {"id": [call]}},
             "GET /api/v1beta/openai/models/{id}": {"path": {"id": ["free", "per-call"]}},
             "POST /api/v1beta/openai/chat/completions": {"whole": [question("free"), question("per-call")]},
@@ -114,6 +128,17 @@ async fn publish(app: &App, tenant: &Tenant) -> i64 {
         synced["product"]["id"].as_i64()
     })
     .await
+}
+
+/// Webhooks of the project. The first is the one that is asked.
+async fn spare_webhooks(tenant: &Tenant) -> Vec<Value> {
+    let path = format!("/v1/projects/{}/webhooks", tenant.project_id);
+    let mut spares = Vec::new();
+    for _ in 0..SPARES {
+        let made = tenant.owner.client.post(&path).json(&json!({"name": "Spare"}));
+        spares.push(made.data().await);
+    }
+    spares
 }
 
 /// Conversations of the owner.

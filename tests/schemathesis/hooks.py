@@ -1,10 +1,14 @@
 """Puts things that exist into some of the requests, and counts the answers."""
 
 import atexit
+import base64
 import collections
+import hashlib
+import hmac
 import json
 import os
 import random
+import time
 
 import schemathesis
 from schemathesis.core import NOT_SET
@@ -31,6 +35,20 @@ def path_values(label):
     return {}
 
 
+def sign(case, secret):
+    """A message as Standard Webhooks signs it."""
+    name, now, body = f"msg_{DICE.random()}".replace(".", "_"), str(int(time.time())), "hello"
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    mac = hmac.new(key, f"{name}.{now}.{body}".encode(), hashlib.sha256).digest()
+    case.body, case.media_type = body, "text/plain"
+    case.headers = {
+        **(case.headers or {}),
+        "webhook-id": name,
+        "webhook-timestamp": now,
+        "webhook-signature": "v1," + base64.b64encode(mac).decode(),
+    }
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
     label = case.operation.label
@@ -40,6 +58,8 @@ def before_call(context, case, kwargs):
     if DICE.random() < 0.8:
         for name, choices in path_values(label).items():
             case.path_parameters = {**(case.path_parameters or {}), name: pick(choices)}
+    if "signed" in hint and DICE.random() < 0.4:
+        sign(case, hint["signed"])
     # The same parameter in both places with two values is refused: mostly one place is used.
     if case.body is not NOT_SET and case.query and DICE.random() < 0.8:
         if DICE.random() < 0.5:

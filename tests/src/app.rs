@@ -12,13 +12,20 @@ use crate::{
     upstream::Upstream,
     wallets::Wallet,
 };
+use async_trait::async_trait;
 use catalogue::catalogue_over;
-use haithe_kernel::{Clock, FixedClock, Timestamp, Usdt};
+use haithe_egress::{Egress, Policy, Resolver};
+use haithe_kernel::{Clock, Fetcher, FixedClock, Timestamp, Usdt};
 use haithe_server::{
     Overrides, Sources,
     config::{Config, Environment},
 };
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+};
 use tempfile::TempDir;
 
 /// The key that the provider expects; no answer may ever contain it.
@@ -33,6 +40,8 @@ pub struct Setup {
     pub settings: Vec<(&'static str, toml::Value)>,
     /// The service's time, where the test moves it.
     pub clock: Option<Arc<FixedClock>>,
+    /// Receivers on loopback that the service may call by the name [`RECEIVER`].
+    pub receivers: Vec<SocketAddr>,
 }
 
 impl Setup {
@@ -55,6 +64,22 @@ impl Setup {
     }
 }
 
+/// The name of every receiver; its port tells them apart.
+pub const RECEIVER: &str = "receiver.example";
+
+/// Knows [`RECEIVER`] alone.
+struct OnLoopback;
+
+#[async_trait]
+impl Resolver for OnLoopback {
+    async fn lookup(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        if name.trim_end_matches('.') == RECEIVER {
+            return Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]);
+        }
+        Err(io::Error::other("no such name"))
+    }
+}
+
 /// Everything around the server, which may be started over it many times.
 pub struct Surroundings {
     /// The chain.
@@ -65,6 +90,7 @@ pub struct Surroundings {
     pub spare: Upstream,
     settings: Vec<(String, toml::Value)>,
     clock: Option<Arc<FixedClock>>,
+    receivers: Vec<SocketAddr>,
     dir: TempDir,
 }
 
@@ -140,6 +166,7 @@ impl Surroundings {
             spare,
             settings,
             clock: setup.clock,
+            receivers: setup.receivers,
             dir,
         }
     }
@@ -147,6 +174,15 @@ impl Surroundings {
     /// The folder of the database.
     pub fn dir(&self) -> PathBuf {
         self.dir.path().to_owned()
+    }
+
+    /// The service's own client for addresses that users name, which also calls the receivers.
+    fn fetcher(&self) -> Option<Arc<dyn Fetcher>> {
+        if self.receivers.is_empty() {
+            return None;
+        }
+        let egress = Egress::for_tests(Policy::default(), Arc::new(OnLoopback), &self.receivers);
+        Some(Arc::new(egress.expect("a client")))
     }
 
     /// Changes a setting for servers started later.
@@ -214,6 +250,7 @@ impl App {
         let overrides = Overrides {
             clock: around.clock.clone().map(|clock| clock as Arc<dyn Clock>),
             node: None,
+            fetcher: around.fetcher(),
         };
         let server = haithe_server::App::start_with(config, overrides)
             .await

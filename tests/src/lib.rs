@@ -10,6 +10,8 @@ pub mod chain;
 pub mod client;
 pub mod packages;
 pub mod program;
+pub mod receiver;
+pub mod signing;
 pub mod upstream;
 pub mod wallets;
 

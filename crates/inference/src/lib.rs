@@ -6,6 +6,7 @@
 //! [`ChatModel`](ports::ChatModel) that is well ([`routing`]), and charges. What comes back is split into events ([`sse`]) and
 //! read by a meter in passing, never re-serialized. Errors speak the dialect too ([`dialect`],
 //! [`fault`] for the providers' own). What was said is kept in [`conversations`].
+//! Programs that only send messages ask through [`webhooks`].
 //!
 //! This crate owns the rules of DESIGN's "outcomes": which end of a call is charged how. It must
 //! never know of HTTP clients, frameworks, runtimes or tables.
@@ -26,6 +27,7 @@ pub mod routing;
 pub mod sse;
 mod stream;
 mod tokens;
+pub mod webhooks;
 
 pub use catalogue::{Catalogue, CatalogueError, CatalogueFile, Model};
 pub use completions::{Answer, Caller, CompletionPorts, CompletionSettings, Completions};

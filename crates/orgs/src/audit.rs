@@ -105,6 +105,14 @@ actions!(
     BotConfigured = "bot.configured",
     /// A project's bot lost its token.
     BotRemoved = "bot.removed",
+    /// A project got a webhook.
+    WebhookCreated = "webhook.created",
+    /// A webhook's name, delivery address or whether it answers.
+    WebhookChanged = "webhook.changed",
+    /// A webhook got other secrets, and acts for another wallet.
+    WebhookRotated = "webhook.rotated",
+    /// A webhook was deleted.
+    WebhookDeleted = "webhook.deleted",
     /// A project uses a product.
     ProductEnabled = "product.enabled",
     /// A project does not use a product any more.
@@ -122,7 +130,7 @@ pub struct AuditEntry {
     pub action: AuditAction,
     /// In which project, for actions on one.
     pub project: Option<ProjectId>,
-    /// The wallet, model, product or platform it was done to.
+    /// The wallet, model, product, platform or webhook it was done to.
     pub subject: Option<String>,
     /// What was so before.
     pub before: Option<String>,

@@ -105,11 +105,36 @@ impl Contexts {
         // Read before the rows are, so that a change in between makes the entry stale, not wrong.
         let version = self.directory.version();
         let (org, project) = self.named(caller, claim, version).await?;
-        let key = (org, project, caller.address);
+        self.resolved(version, (org, project, caller.address), claim.from)
+            .await
+    }
+
+    /// The context of a call that the service makes for a wallet, as [`Contexts::resolve`].
+    ///
+    /// # Errors
+    /// [`ContextError`].
+    pub async fn of_wallet(
+        &self,
+        wallet: WalletAddress,
+        payer: OrgUid,
+        project: ProjectUid,
+        from: Option<IpAddr>,
+    ) -> Result<Arc<CallContext>, ContextError> {
+        let version = self.directory.version();
+        self.resolved(version, (payer, project, wallet), from).await
+    }
+
+    async fn resolved(
+        &self,
+        version: u64,
+        key: Key,
+        from: Option<IpAddr>,
+    ) -> Result<Arc<CallContext>, ContextError> {
         let context = match self.cache.get(&key) {
             Some((cached, context)) if cached == version => context,
             _ => {
-                let found = self.directory.context(org, project, caller.address).await?;
+                let (org, project, wallet) = key;
+                let found = self.directory.context(org, project, wallet).await?;
                 let context = Arc::new(found.ok_or(ContextError::NotFound)?);
                 self.cache.insert(key, (version, Arc::clone(&context)));
                 context
@@ -117,7 +142,7 @@ impl Contexts {
         };
         permitted(&context)?;
         // Last, so that strangers learn nothing of the list.
-        if !context.settings.ip_allowlist.allows(claim.from) {
+        if !context.settings.ip_allowlist.allows(from) {
             return Err(ContextError::Address);
         }
         Ok(context)

@@ -14,6 +14,7 @@ pub mod receipts;
 pub mod router;
 pub mod stats;
 pub mod waitlist;
+pub mod webhook;
 
 #[cfg(test)]
 mod testing;

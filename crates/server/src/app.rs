@@ -6,7 +6,7 @@ use crate::{
     http::serve::{ConnectionLimits, Stop, serve},
     wiring::{Assembly, Node, WiringError, assemble},
 };
-use haithe_kernel::Clock;
+use haithe_kernel::{Clock, Fetcher};
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 
@@ -22,6 +22,8 @@ pub struct Overrides {
     pub clock: Option<Arc<dyn Clock>>,
     /// The chain's node, over any transport.
     pub node: Option<Node>,
+    /// What calls addresses that users name. No setting reaches it: a server calls public ones only.
+    pub fetcher: Option<Arc<dyn Fetcher>>,
 }
 
 /// Why the service does not start. The text says what to do.

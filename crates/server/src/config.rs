@@ -11,7 +11,7 @@ mod values;
 pub use layers::{ConfigError, Environment, Sources};
 pub use sections::{
     Auth, Chain, Conversations, Database, Inference, Limits, Log, LogFormat, Metrics, Server, Settlement,
-    SiteEntry,
+    SiteEntry, Webhooks,
 };
 
 use serde::Deserialize;
@@ -40,6 +40,8 @@ pub struct Config {
     pub inference: Inference,
     /// What a wallet may keep of its conversations.
     pub conversations: Conversations,
+    /// Webhooks of projects.
+    pub webhooks: Webhooks,
     /// The environment that provider keys are looked up in.
     #[serde(skip)]
     pub environment: Environment,

@@ -2,7 +2,7 @@
 
 use crate::http::{body::BodyLimits, extract::Proxies, limits::Limiter};
 use crate::{
-    api::{config::PublicConfig, openai::Calls, stats::Stats},
+    api::{config::PublicConfig, openai::Calls, stats::Stats, webhook::MostPayload},
     openapi::Document,
     service::{Readiness, metrics::Figures},
 };
@@ -10,7 +10,11 @@ use axum::extract::FromRef;
 use haithe_billing::ports::{Books, Ledger};
 use haithe_identity::waitlist::WaitingList;
 use haithe_identity::{ApiKeys, Authenticator, Challenges, Logins, Sessions};
-use haithe_inference::{Catalogue, Completions, conversations::Conversations};
+use haithe_inference::{
+    Catalogue, Completions,
+    conversations::Conversations,
+    webhooks::{ProjectWebhooks, Triggers},
+};
 use haithe_kernel::Decimals;
 use haithe_marketplace::Market;
 use haithe_orgs::{Audit, Bots, Contexts, Organizations, Ownership, Projects, Settings, ports::ChainSync};
@@ -28,6 +32,9 @@ pub struct Services {
     pub organizations: Arc<Organizations>,
     pub projects: Arc<Projects>,
     pub bots: Arc<Bots>,
+    pub webhooks: Arc<ProjectWebhooks>,
+    pub triggers: Triggers,
+    pub most_payload: MostPayload,
     pub settings: Arc<Settings>,
     pub ownership: Arc<Ownership>,
     pub audit: Arc<Audit>,
@@ -99,6 +106,9 @@ parts! {
     organizations: Arc<Organizations>,
     projects: Arc<Projects>,
     bots: Arc<Bots>,
+    webhooks: Arc<ProjectWebhooks>,
+    triggers: Triggers,
+    most_payload: MostPayload,
     settings: Arc<Settings>,
     ownership: Arc<Ownership>,
     audit: Arc<Audit>,

@@ -4,6 +4,7 @@ mod catalogue;
 mod chain;
 mod talk;
 mod tools;
+mod webhooks;
 
 pub use catalogue::CatalogueLoadError;
 /// A node that tests bring along.
@@ -12,7 +13,7 @@ pub(crate) use tools::{check_catalogue, ledger_check, open_database, receipt_aud
 
 use crate::{
     Config,
-    api::{config::PublicConfig, openai::Calls, router, stats::Stats},
+    api::{config::PublicConfig, openai::Calls, router, stats::Stats, webhook::MostPayload},
     app::Overrides,
     http::{
         body::BodyLimits,
@@ -31,6 +32,7 @@ use crate::{
 };
 use chain::Chain;
 use haithe_billing::{holds::Holds, ports::Ledger};
+use haithe_egress::{Egress, Policy, SetupError};
 use haithe_evm::{ConnectError, Contract, EvmOwnerTransactions, KeyError};
 use haithe_identity::waitlist::WaitingList;
 use haithe_identity::{
@@ -40,7 +42,7 @@ use haithe_identity::{
     token::TokenError,
 };
 use haithe_inference::{CompletionPorts, CompletionSettings, Completions, request::RequestLimits};
-use haithe_kernel::{Clock, Random, StoreError};
+use haithe_kernel::{Clock, Fetcher, Random, StoreError};
 use haithe_llm_providers::{ProviderError, Tiktoken};
 use haithe_marketplace::Market;
 use haithe_orgs::{Audit, Bots, Contexts, Organizations, Ownership, Projects, Settings};
@@ -101,6 +103,9 @@ pub enum WiringError {
     /// The OpenAPI document, which is a defect.
     #[error("the OpenAPI document cannot be written: {0}")]
     Document(#[from] serde_json::Error),
+    /// The client for addresses that users name.
+    #[error(transparent)]
+    Egress(#[from] SetupError),
     /// A provider of models.
     #[error("setting `inference.catalogue`: {0}")]
     Provider(#[from] ProviderError),
@@ -209,6 +214,26 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             },
         },
     );
+    let completions = Arc::new(completions);
+    let contexts = Arc::new(Contexts::new(Arc::new(SqliteDirectory::new(&db))));
+    let fetcher: Arc<dyn Fetcher> = match overrides.fetcher {
+        Some(fetcher) => fetcher,
+        None => Arc::new(Egress::new(Policy::default())?),
+    };
+    let (webhooks, triggers) = webhooks::webhooks(webhooks::Parts {
+        config: &config.webhooks,
+        db: &db,
+        encryption: &encryption,
+        projects: projects.clone(),
+        contexts: contexts.clone(),
+        completions: completions.clone(),
+        fetcher,
+        tasks: tasks.clone(),
+        clock: clock.clone(),
+        random: random.clone(),
+        supervisor: &supervisor,
+    })
+    .await?;
     let scrape = Arc::new(Scrape::new(
         figures.clone(),
         Sources {
@@ -259,6 +284,9 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             Arc::new(SqliteBotStore::new(&db, &encryption)),
             clock.clone(),
         )),
+        webhooks,
+        triggers,
+        most_payload: MostPayload(config.webhooks.max_payload_bytes),
         settings: Arc::new(Settings::new(organizations.clone(), orgs.clone(), clock.clone())),
         ownership: Arc::new(Ownership::new(organizations.clone(), orgs, transactions)),
         audit: Arc::new(Audit::new(
@@ -267,9 +295,9 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         )),
         organizations,
         projects,
-        contexts: Arc::new(Contexts::new(Arc::new(SqliteDirectory::new(&db)))),
+        contexts,
         catalogue: offer.catalogue,
-        completions: Arc::new(completions),
+        completions,
         conversations,
         ledger,
         books: Arc::new(SqliteBooks::new(&db.read_only())),
@@ -289,6 +317,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
                 login: config.limits.logins_per_address,
                 project: config.limits.requests_per_project,
                 org: config.limits.requests_per_organization,
+                webhook: config.limits.requests_per_webhook,
             },
             figures.clone(),
         ),

@@ -47,6 +47,7 @@ mod open;
 mod outbox;
 mod sealed;
 mod settlement;
+mod webhooks;
 mod writer;
 
 pub use books::SqliteBooks;
@@ -63,3 +64,4 @@ pub use open::{DbConfig, OpenError};
 pub use outbox::SqliteTxOutbox;
 pub use sealed::{EncryptionKey, EncryptionKeyError, SEAL_OVERHEAD, SealError, SealedBox};
 pub use settlement::SqliteSettlementStore;
+pub use webhooks::{SqliteWebhookInbox, SqliteWebhookStore};

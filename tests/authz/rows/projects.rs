@@ -2,7 +2,7 @@
 
 use super::orgs::member;
 use crate::{
-    row::{Given, NO_NUMBER, Row, Stage, of},
+    row::{Given, NO_NUMBER, NO_UID, Row, Stage, of},
     table::{Action::*, Object, Rule},
 };
 use serde_json::{Value, json};
@@ -28,6 +28,7 @@ pub fn rows() -> Vec<Row> {
         of("DELETE /api/v1/projects/{id}", ManageProject).given(async |stage| Given::id(spare(&stage).await)),
     ];
     rows.extend(members());
+    rows.extend(webhooks());
     rows.extend([
         of("GET /api/v1/projects/{id}/telegram", ConfigureProject),
         of("GET /api/v1/projects/{id}/discord", ConfigureProject),
@@ -56,6 +57,52 @@ fn members() -> [Row; 4] {
             .given(async |stage| existing(&stage).await.role("developer")),
         of("DELETE /api/v1/projects/{id}/members", ManageProject).given(async |stage| existing(&stage).await),
     ]
+}
+
+fn webhooks() -> [Row; 6] {
+    [
+        of("GET /api/v1/projects/{id}/webhooks", ConfigureProject),
+        of("POST /api/v1/projects/{id}/webhooks", ConfigureProject).body(|_| json!({"name": "One"})),
+        of(
+            "GET /api/v1/projects/{id}/webhooks/{webhook_id}",
+            ConfigureProject,
+        )
+        .given(async |stage| webhook(&stage).await),
+        of(
+            "PATCH /api/v1/projects/{id}/webhooks/{webhook_id}",
+            ConfigureProject,
+        )
+        .given(async |stage| webhook(&stage).await.and_body(json!({"enabled": false}))),
+        of(
+            "DELETE /api/v1/projects/{id}/webhooks/{webhook_id}",
+            ConfigureProject,
+        )
+        .given(async |stage| webhook(&stage).await),
+        of(
+            "POST /api/v1/projects/{id}/webhooks/{webhook_id}/rotate",
+            ConfigureProject,
+        )
+        .given(async |stage| webhook(&stage).await),
+    ]
+}
+
+/// A webhook of the project that the request may do anything to.
+async fn webhook(stage: &Stage) -> Given {
+    let made = stage
+        .as_owner(|owner, tenant| {
+            owner
+                .post(&format!("/v1/projects/{}/webhooks", tenant.project_id))
+                .json(&json!({"name": "Spare"}))
+        })
+        .await;
+    let id = made.as_ref().and_then(|made| made["id"].as_str());
+    let project = stage
+        .tenant()
+        .map_or_else(|| NO_NUMBER.to_owned(), |tenant| tenant.project_id.to_string());
+    Given {
+        inner: Some(id.unwrap_or(NO_UID).to_owned()),
+        ..Given::id(project)
+    }
 }
 
 /// A project with the callers' roles that the request may delete.

@@ -3,6 +3,7 @@
 pub mod bots;
 pub mod item;
 pub mod members;
+pub mod webhooks;
 
 use crate::http::wire::BaseUnits;
 use haithe_kernel::Decimals;

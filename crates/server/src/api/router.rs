@@ -2,6 +2,7 @@
 
 use super::{
     auth, chat, config, creators, me, models, openai, orgs, products, projects, receipts, stats, waitlist,
+    webhook,
 };
 use crate::{
     http::{ApiError, cors, edge::Edge, limits},
@@ -131,6 +132,13 @@ fn rest() -> OpenApiRouter<AppState> {
         ))
         .routes(routes!(projects::bots::telegram, projects::bots::put_telegram))
         .routes(routes!(projects::bots::discord, projects::bots::put_discord))
+        .routes(routes!(projects::webhooks::list, projects::webhooks::create))
+        .routes(routes!(
+            projects::webhooks::show,
+            projects::webhooks::change,
+            projects::webhooks::delete
+        ))
+        .routes(routes!(projects::webhooks::rotate))
         .routes(routes!(receipts::show))
         .routes(routes!(chat::conversations::list, chat::conversations::create))
         .routes(routes!(
@@ -148,6 +156,7 @@ fn models_of_others() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(openai::completions::create))
         .routes(routes!(openai::embeddings::create))
+        .routes(routes!(webhook::trigger))
 }
 
 async fn within(deadline: Duration, request: Request, next: Next) -> Response {

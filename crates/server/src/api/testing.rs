@@ -1,6 +1,6 @@
 //! The service over mocked ports, for the tests of this crate.
 
-use super::{config::PublicConfig, openai::Calls, router, stats::Stats};
+use super::{config::PublicConfig, openai::Calls, router, stats::Stats, webhook::MostPayload};
 use crate::{
     http::{
         body::BodyLimits,
@@ -33,6 +33,7 @@ use haithe_inference::{
     conversations::{Conversations, MockConversationStore, Quota},
     ports::{ChatModel, MockTokenCounter, Unwatched},
     request::RequestLimits,
+    webhooks::{MockWebhookInbox, MockWebhookStore, ProjectWebhooks, Triggers, WebhookSecret, WebhookStore},
 };
 use haithe_kernel::{
     Clock, Decimals, FixedClock, MockRandom, ModelId, OrgId, ProjectId, Random, Timestamp, Usdt,
@@ -314,6 +315,19 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
             limits: RequestLimits::default(),
         },
     );
+    let completions = Arc::new(completions);
+    let contexts = Arc::new(Contexts::new(Arc::new(mocks.directory)));
+    let webhook_store: Arc<dyn WebhookStore> = Arc::new(MockWebhookStore::new());
+    let triggers = Triggers::new(
+        webhook_store.clone(),
+        Arc::new(MockWebhookInbox::new()),
+        contexts.clone(),
+        completions.clone(),
+        Arc::new(TokioTasks::default()),
+        clock.clone(),
+        WebhookSecret::new(vec![1; 32]).unwrap(),
+    );
+    let webhooks = ProjectWebhooks::new(projects.clone(), webhook_store, clock.clone(), random.clone(), 20);
     let sign_in = Arc::new(SignIn {
         first: Site {
             domain: "app.example".into(),
@@ -357,6 +371,9 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
             Arc::new(MockBotStore::new()),
             clock.clone(),
         )),
+        webhooks: Arc::new(webhooks),
+        triggers,
+        most_payload: MostPayload(65_536),
         settings: Arc::new(Settings::new(
             organizations.clone(),
             org_store.clone(),
@@ -370,9 +387,9 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         audit: Arc::new(Audit::new(organizations.clone(), Arc::new(MockAuditStore::new()))),
         organizations,
         projects,
-        contexts: Arc::new(Contexts::new(Arc::new(mocks.directory))),
+        contexts,
         catalogue,
-        completions: Arc::new(completions),
+        completions,
         conversations: Arc::new(conversations),
         ledger,
         books: Arc::new(mocks.books),

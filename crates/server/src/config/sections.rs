@@ -89,6 +89,8 @@ pub struct Limits {
     pub tokens_per_project: u32,
     #[serde(deserialize_with = "values::within::<0, 4_000_000_000, _, _>")]
     pub tokens_per_organization: u32,
+    #[serde(deserialize_with = "values::within::<0, 1_000_000_000, _, _>")]
+    pub requests_per_webhook: u32,
     #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
     pub concurrent_per_organization: usize,
 }
@@ -274,4 +276,15 @@ pub struct Conversations {
     pub max_per_wallet: u64,
     #[serde(deserialize_with = "values::within::<1_024, 1_099_511_627_776, _, _>")]
     pub max_bytes_per_wallet: u64,
+}
+
+/// `[webhooks]`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every setting")]
+pub struct Webhooks {
+    #[serde(deserialize_with = "values::within::<0, 10_000, _, _>")]
+    pub max_per_project: u32,
+    #[serde(deserialize_with = "values::within::<1_024, 4_194_304, _, _>")]
+    pub max_payload_bytes: usize,
 }

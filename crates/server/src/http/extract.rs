@@ -14,4 +14,4 @@ pub use caller::{ApiCaller, claim_of, principal};
 pub use client::{Client, Proxies};
 pub use input::{Change, Input, Parsed, Private};
 pub use paging::{PageQuery, Paging};
-pub use path::Segment;
+pub use path::{Segment, Segments};

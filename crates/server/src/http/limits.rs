@@ -18,6 +18,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use haithe_identity::{Credential, Principal};
+use haithe_inference::webhooks::WebhookId;
 use haithe_orgs::ports::CallContext;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use std::{
@@ -36,6 +37,8 @@ pub struct RequestQuotas {
     pub project: u32,
     /// Of an organization.
     pub org: u32,
+    /// Of a webhook.
+    pub webhook: u32,
 }
 
 /// What the limits need.
@@ -85,17 +88,47 @@ impl Limiter {
     /// # Errors
     /// 429 when the key, the project or the organization has used its minute up.
     pub fn call(&self, parts: &Parts, principal: &Principal, context: &CallContext) -> Result<(), ApiError> {
-        let quota = |subject, per_minute| Quota { subject, per_minute };
-        let project = quota(Subject::Project(context.project.id), self.quotas.project);
-        let org = quota(Subject::Org(context.payer.id), self.quotas.org);
-        let taken = match &principal.credential {
+        let [project, org] = self.of_context(context);
+        match &principal.credential {
             Credential::ApiKey(key) => {
-                let key = quota(Subject::Key(key.id), key.requests_per_minute.unwrap_or(0));
-                self.rates.take(&[key, project, org], 1)
+                let key = Quota {
+                    subject: Subject::Key(key.id),
+                    per_minute: key.requests_per_minute.unwrap_or(0),
+                };
+                self.take(parts, &[key, project, org])
             }
-            Credential::Session(_) => self.rates.take(&[project, org], 1),
+            Credential::Session(_) => self.take(parts, &[project, org]),
+        }
+    }
+
+    /// A verified message of a webhook, which calls in this context.
+    ///
+    /// # Errors
+    /// 429 when the webhook, the project or the organization has used its minute up.
+    pub fn webhook(&self, parts: &Parts, id: WebhookId, context: &CallContext) -> Result<(), ApiError> {
+        let [project, org] = self.of_context(context);
+        let webhook = Quota {
+            subject: Subject::Webhook(id),
+            per_minute: self.quotas.webhook,
         };
-        match taken {
+        self.take(parts, &[webhook, project, org])
+    }
+
+    const fn of_context(&self, context: &CallContext) -> [Quota; 2] {
+        [
+            Quota {
+                subject: Subject::Project(context.project.id),
+                per_minute: self.quotas.project,
+            },
+            Quota {
+                subject: Subject::Org(context.payer.id),
+                per_minute: self.quotas.org,
+            },
+        ]
+    }
+
+    fn take(&self, parts: &Parts, quotas: &[Quota]) -> Result<(), ApiError> {
+        match self.rates.take(quotas, 1) {
             Ok(None) => Ok(()),
             Ok(Some((quota, standing))) => {
                 if let Some(slot) = parts.extensions.get::<Slot>() {

@@ -33,6 +33,8 @@ const METHODS: &[&str] = &["get", "put", "post", "delete", "patch"];
 const OPENAI: &str = "/api/v1beta/openai";
 /// Paths that are called on behalf of an organization and a project.
 const ON_BEHALF: &str = "/api/v1beta/";
+/// Paths below it whose requests carry a signature instead of a credential and a context.
+const SIGNED: &str = "/api/v1beta/webhook/";
 
 pub(super) fn finish(document: &mut Value) {
     add_shared(document);
@@ -85,7 +87,7 @@ fn finish_operation(path: &str, method: &str, operation: &mut Map<String, Value>
     operation.insert("tags".into(), json!([tag(path)]));
     let public = secure(path, operation);
     accept_either_place(operation);
-    if path.starts_with(ON_BEHALF) {
+    if path.starts_with(ON_BEHALF) && !path.starts_with(SIGNED) {
         let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
         if let Value::Array(parameters) = parameters {
             for name in ["Organization", "Project"] {
@@ -172,9 +174,10 @@ fn refuse(path: &str, public: bool, operation: &mut Map<String, Value>) {
     };
     for (status, _) in REFUSALS {
         let models_only = matches!(*status, "402" | "502" | "504");
+        let signed = path.starts_with(SIGNED);
         let wanted = match *status {
-            "401" | "402" if public => false,
-            _ => dialect == "OpenAi" || !models_only,
+            "401" | "402" if public && !signed => false,
+            _ => dialect == "OpenAi" || signed || !models_only,
         };
         if wanted && !responses.contains_key(*status) {
             let reference = format!("#/components/responses/{dialect}{status}");

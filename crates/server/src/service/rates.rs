@@ -17,6 +17,7 @@ pub use tokens::{TokenQuotas, TokenRates};
 
 use cell::Cell;
 use haithe_identity::api_key::ApiKeyId;
+use haithe_inference::webhooks::WebhookId;
 use haithe_kernel::{Clock, OrgId, ProjectId, Timestamp};
 use std::{
     collections::{HashMap, hash_map::RandomState},
@@ -43,6 +44,8 @@ pub enum Subject {
     Project(ProjectId),
     /// Requests on an organization's account.
     Org(OrgId),
+    /// Messages of a webhook.
+    Webhook(WebhookId),
     /// Tokens with a key.
     KeyTokens(ApiKeyId),
     /// Tokens as a project.
@@ -70,6 +73,7 @@ impl Subject {
             Self::Key(_) => "key",
             Self::Project(_) => "project",
             Self::Org(_) => "organization",
+            Self::Webhook(_) => "webhook",
             Self::KeyTokens(_) => "key_tokens",
             Self::ProjectTokens(_) => "project_tokens",
             Self::OrgTokens(_) => "organization_tokens",

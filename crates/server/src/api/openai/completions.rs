@@ -69,7 +69,7 @@ pub struct Calls {
 }
 
 impl Calls {
-    pub(super) fn take(self, org: OrgId) -> Result<Occupied, ApiError> {
+    pub(in crate::api) fn take(self, org: OrgId) -> Result<Occupied, ApiError> {
         let place = self.all.try_acquire_owned().map_err(|_| overloaded())?;
         Ok((place, self.own.take(org).ok_or_else(crowded)?))
     }

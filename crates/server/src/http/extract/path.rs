@@ -6,6 +6,7 @@ use haithe_identity::{
     api_key::ApiKeyId,
     session::{SessionId, SessionIdError},
 };
+use haithe_inference::webhooks::WebhookId;
 use haithe_kernel::{AddressError, OrgId, ProductId, ProjectId, WalletAddress};
 use http::request::Parts;
 use std::{fmt::Display, str::FromStr};
@@ -78,6 +79,12 @@ impl InPath for ApiKeyId {
     }
 }
 
+impl InPath for WebhookId {
+    fn from_segment(text: &str) -> Result<Self, String> {
+        uuid::Uuid::from_segment(text).map(Self)
+    }
+}
+
 impl InPath for uuid::Uuid {
     fn from_segment(text: &str) -> Result<Self, String> {
         Self::from_str(text).map_err(|_| "must be a UUID".to_owned())
@@ -107,4 +114,34 @@ where
             .map(Self)
             .map_err(|problem| refuse(format!("`{name}` {problem}")))
     }
+}
+
+/// Both parameters of a route's path, in its order.
+#[derive(Debug, Clone)]
+pub struct Segments<A, B>(pub A, pub B);
+
+impl<S, A, B> FromRequestParts<S> for Segments<A, B>
+where
+    S: Send + Sync,
+    A: InPath,
+    B: InPath,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let segments = RawPathParams::from_request_parts(parts, state)
+            .await
+            .map_err(|_| refuse("is not valid UTF-8"))?;
+        let mut segments = segments.iter();
+        let (Some(first), Some(second)) = (segments.next(), segments.next()) else {
+            return Err(ApiError::internal(
+                "a route with too few path parameters asks for two",
+            ));
+        };
+        Ok(Self(parsed(first)?, parsed(second)?))
+    }
+}
+
+fn parsed<T: InPath>((name, text): (&str, &str)) -> Result<T, ApiError> {
+    T::from_segment(text).map_err(|problem| refuse(format!("`{name}` {problem}")))
 }

@@ -1,0 +1,415 @@
+//! [`WebhookStore`] and [`WebhookInbox`].
+
+use crate::{
+    database::{Database, NOON, on_every_database},
+    world::{World, act, wallet},
+};
+use bytes::Bytes;
+use haithe_inference::webhooks::{
+    Delivery, EventId, EventKey, NewEvent, NewWebhook, Outcome, Received, Webhook, WebhookChange, WebhookId,
+    WebhookSecret,
+};
+use haithe_kernel::{Page, Timestamp};
+use haithe_orgs::{AuditAction, Organization, Project};
+use std::{sync::Arc, time::Duration};
+use uuid::Uuid;
+
+const URL: &str = "https://receiver.example/hook?token=abc";
+
+fn secret(byte: u8) -> WebhookSecret {
+    WebhookSecret::new(vec![byte; 32]).unwrap()
+}
+
+fn new(project: &Project, number: u128, url: Option<&str>) -> NewWebhook {
+    NewWebhook {
+        id: WebhookId(Uuid::from_u128(number)),
+        project: project.id,
+        name: format!("hook {number}").parse().unwrap(),
+        delivery_url: url.map(|url| url.parse().unwrap()),
+        secret: secret(1),
+    }
+}
+
+fn later(seconds: u64) -> Timestamp {
+    NOON.plus(Duration::from_secs(seconds))
+}
+
+/// An organization, a project of it, and webhook 1 of that, which delivers.
+async fn prepared<D: Database>(db: D) -> (World<D>, Organization, Project, Webhook) {
+    let mut world = World::over(db).await;
+    let org = world.organization("Acme", wallet(1)).await;
+    let project = world.project(&org).await;
+    let made = world
+        .db
+        .webhooks()
+        .create(new(&project, 1, Some(URL)), 20, act(wallet(2)))
+        .await
+        .unwrap()
+        .unwrap();
+    (world, org, project, made)
+}
+
+async fn a_webhook_is_kept_with_its_secret_and_belongs_to_its_project(db: impl Database) {
+    let (world, org, project, made) = prepared(db).await;
+    assert_eq!((made.project, made.project_uid), (project.id, project.uid));
+    assert_eq!((made.org, made.org_uid), (org.id, org.uid));
+    assert_eq!((made.wallet, made.enabled), (wallet(2), true));
+    assert_eq!((made.created_at, made.rotated_at), (NOON, NOON));
+    assert_eq!(made.delivery_url.as_ref().map(|url| url.as_str()), Some(URL));
+    let other = world.project(&org).await;
+    let world = world.reopened().await;
+    let store = world.db.webhooks();
+    assert_eq!(store.find(project.id, made.id).await.unwrap(), Some(made.clone()));
+    assert_eq!(store.find(other.id, made.id).await.unwrap(), None);
+    let (found, kept) = store.with_secret(made.id).await.unwrap().unwrap();
+    assert_eq!((found, kept.expose()), (made, secret(1).expose()));
+    let unknown = WebhookId(Uuid::from_u128(99));
+    assert!(store.with_secret(unknown).await.unwrap().is_none());
+}
+
+async fn a_project_has_so_many_and_lists_them_newest_first(db: impl Database) {
+    let (world, _, project, _) = prepared(db).await;
+    let store = world.db.webhooks();
+    let clock = &world.db.setup().clock;
+    clock.advance(Duration::from_secs(1));
+    let two = haithe_orgs::Caller::from(wallet(1)).acts(later(1));
+    assert!(
+        store
+            .create(new(&project, 2, None), 2, two)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    assert!(
+        store
+            .create(new(&project, 3, None), 2, act(wallet(1)))
+            .await
+            .unwrap()
+            .is_none()
+    );
+    let listed = store.of_project(project.id, Page::FIRST).await.unwrap();
+    let ids: Vec<u128> = listed.items.iter().map(|hook| hook.id.0.as_u128()).collect();
+    assert_eq!((ids, listed.total), (vec![2, 1], 2));
+    let page = store
+        .of_project(project.id, Page::new(1, 1).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(page.items[0].id.0.as_u128(), 1);
+}
+
+async fn changes_rotations_and_deletions_act_and_are_audited_without_secrets(db: impl Database) {
+    let (world, org, project, made) = prepared(db).await;
+    let store = world.db.webhooks();
+    let change = WebhookChange {
+        name: Some("renamed".parse().unwrap()),
+        delivery_url: Some(None),
+        enabled: Some(false),
+    };
+    let by = || act(wallet(3));
+    let changed = store
+        .change(project.id, made.id, change.clone(), by())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(changed.name.as_str(), "renamed");
+    assert_eq!((changed.delivery_url.as_ref(), changed.enabled), (None, false));
+    // The same again changes nothing and is not audited.
+    let same = store.change(project.id, made.id, change, by()).await.unwrap();
+    assert_eq!(same, Some(changed));
+    let rotated = store
+        .rotate(project.id, made.id, secret(2), by())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(rotated.wallet, wallet(3));
+    let (_, kept) = store.with_secret(made.id).await.unwrap().unwrap();
+    assert_eq!(kept.expose(), secret(2).expose());
+    let deleted = store.delete(project.id, made.id, by()).await.unwrap();
+    assert_eq!(deleted, Some(rotated));
+    assert_eq!(store.delete(project.id, made.id, by()).await.unwrap(), None);
+    assert_eq!(
+        store
+            .change(project.id, made.id, WebhookChange::default(), by())
+            .await
+            .unwrap(),
+        None
+    );
+    assert_eq!(
+        store.rotate(project.id, made.id, secret(2), by()).await.unwrap(),
+        None
+    );
+    let lines = world.db.audit().of_org(org.id, None, Page::FIRST).await.unwrap();
+    let lines: Vec<_> = lines
+        .items
+        .into_iter()
+        .filter(|line| line.action.as_str().starts_with("webhook."))
+        .collect();
+    let actions: Vec<AuditAction> = lines.iter().map(|line| line.action).collect();
+    assert_eq!(
+        actions,
+        [
+            AuditAction::WebhookDeleted,
+            AuditAction::WebhookRotated,
+            AuditAction::WebhookChanged,
+            AuditAction::WebhookCreated,
+        ]
+    );
+    assert!(
+        lines
+            .iter()
+            .all(|line| !format!("{line:?}").contains("token=abc"))
+    );
+    assert!(
+        lines
+            .iter()
+            .all(|line| line.subject.as_deref() == Some(made.id.to_string().as_str()))
+    );
+}
+
+async fn a_deleted_project_has_no_webhook(db: impl Database) {
+    let (world, _, project, made) = prepared(db).await;
+    world
+        .db
+        .projects()
+        .delete(project.id, act(wallet(1)))
+        .await
+        .unwrap();
+    let store = world.db.webhooks();
+    assert!(store.with_secret(made.id).await.unwrap().is_none());
+    assert_eq!(store.find(project.id, made.id).await.unwrap(), None);
+}
+
+fn event(webhook: &Webhook, id: &str, otherwise: Option<&'static str>) -> NewEvent {
+    NewEvent {
+        webhook: webhook.id,
+        key: EventKey::of(id),
+        at: NOON,
+        otherwise: otherwise.map(|body| Bytes::from_static(body.as_bytes())),
+    }
+}
+
+async fn receive(db: &impl Database, event: NewEvent) -> Received {
+    db.webhook_inbox().receive(event).await.unwrap()
+}
+
+async fn fresh(db: &impl Database, webhook: &Webhook, id: &str) -> EventId {
+    match receive(db, event(webhook, id, None)).await {
+        Received::New(event) => event,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn close(db: &impl Database, event: EventId, outcome: Outcome) {
+    db.webhook_inbox().close(event, outcome, NOON).await.unwrap();
+}
+
+async fn due(db: &impl Database, now: Timestamp) -> Vec<Delivery> {
+    let again = now.plus(Duration::from_secs(120));
+    db.webhook_inbox().due(now, again, 16).await.unwrap()
+}
+
+fn body(text: &'static str) -> Bytes {
+    Bytes::from_static(text.as_bytes())
+}
+
+async fn a_message_is_new_to_one_of_many(db: impl Database) {
+    let (world, _, project, made) = prepared(db).await;
+    let inbox = world.db.webhook_inbox();
+    let all = (0..16).map(|_| {
+        let inbox = Arc::clone(&inbox);
+        let event = event(&made, "msg", None);
+        tokio::spawn(async move { inbox.receive(event).await.unwrap() })
+    });
+    let mut new = 0;
+    for received in futures::future::join_all(all).await {
+        match received.unwrap() {
+            Received::New(_) => new += 1,
+            other => assert_eq!(other, Received::InFlight),
+        }
+    }
+    assert_eq!(new, 1);
+    // The same name at another webhook is another message.
+    let other = world
+        .db
+        .webhooks()
+        .create(new_of(&project), 20, act(wallet(1)))
+        .await
+        .unwrap()
+        .unwrap();
+    fresh(&world.db, &other, "msg").await;
+}
+
+fn new_of(project: &Project) -> NewWebhook {
+    new(project, 2, None)
+}
+
+async fn each_outcome_is_what_the_next_try_is_told(db: impl Database) {
+    let (world, _, _, made) = prepared(db).await;
+    let mut expected = Vec::new();
+    for (id, outcome, then) in [
+        (
+            "kept",
+            Outcome::Keep(Some(body("{\"a\":1}"))),
+            Some(Received::Answered(Some(body("{\"a\":1}")))),
+        ),
+        ("large", Outcome::Keep(None), Some(Received::Answered(None))),
+        (
+            "delivered",
+            Outcome::Deliver(body("{}")),
+            Some(Received::Delivering),
+        ),
+        ("lost", Outcome::Lost, Some(Received::Lost)),
+        ("forgotten", Outcome::Forget, None),
+    ] {
+        let event = fresh(&world.db, &made, id).await;
+        close(&world.db, event, outcome).await;
+        // A second end changes nothing.
+        close(&world.db, event, Outcome::Lost).await;
+        expected.push((id, then));
+    }
+    let world = world.reopened().await;
+    for (id, then) in expected {
+        let received = receive(&world.db, event(&made, id, None)).await;
+        match then {
+            Some(then) => assert_eq!(received, then, "{id}"),
+            None => assert!(matches!(received, Received::New(_)), "{id}"),
+        }
+    }
+}
+
+async fn an_answer_is_due_until_it_is_delivered(db: impl Database) {
+    let (world, _, _, made) = prepared(db).await;
+    let inbox = world.db.webhook_inbox();
+    let event = fresh(&world.db, &made, "msg").await;
+    assert!(due(&world.db, later(1)).await.is_empty());
+    close(&world.db, event, Outcome::Deliver(body("{\"said\":1}"))).await;
+    let found = due(&world.db, NOON).await;
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].event, found[0].attempts), (event, 0));
+    assert_eq!(found[0].webhook, made);
+    assert_eq!(found[0].body, body("{\"said\":1}"));
+    assert_eq!(found[0].secret.expose(), secret(1).expose());
+    // Somebody has it in hand; if nothing is heard of it, it is due again.
+    assert!(due(&world.db, later(119)).await.is_empty());
+    assert_eq!(due(&world.db, later(120)).await.len(), 1);
+    inbox.undelivered(event, Some(later(500))).await.unwrap();
+    assert!(due(&world.db, later(499)).await.is_empty());
+    let world = world.reopened().await;
+    let found = due(&world.db, later(500)).await;
+    assert_eq!((found.len(), found[0].attempts), (1, 1));
+    world.db.webhook_inbox().delivered(event).await.unwrap();
+    assert!(due(&world.db, later(100_000)).await.is_empty());
+    assert_eq!(
+        receive(&world.db, self::event(&made, "msg", None)).await,
+        Received::Delivering
+    );
+}
+
+async fn what_is_given_up_is_never_due(db: impl Database) {
+    let (world, _, project, made) = prepared(db).await;
+    let event = fresh(&world.db, &made, "one").await;
+    close(&world.db, event, Outcome::Deliver(body("{}"))).await;
+    world.db.webhook_inbox().undelivered(event, None).await.unwrap();
+    assert!(due(&world.db, later(100_000)).await.is_empty());
+    // Nor is that of a webhook that delivers no more, also when it does again.
+    let event = fresh(&world.db, &made, "two").await;
+    close(&world.db, event, Outcome::Deliver(body("{}"))).await;
+    let turn = |enabled| WebhookChange {
+        enabled: Some(enabled),
+        ..WebhookChange::default()
+    };
+    let store = world.db.webhooks();
+    for enabled in [false, true] {
+        store
+            .change(project.id, made.id, turn(enabled), act(wallet(1)))
+            .await
+            .unwrap();
+        assert!(due(&world.db, later(1)).await.is_empty());
+    }
+}
+
+async fn one_webhook_s_many_answers_leave_room_for_others(db: impl Database) {
+    let (world, _, project, made) = prepared(db).await;
+    let other = NewWebhook {
+        delivery_url: Some(URL.parse().unwrap()),
+        ..new(&project, 2, None)
+    };
+    let other = world
+        .db
+        .webhooks()
+        .create(other, 20, act(wallet(1)))
+        .await
+        .unwrap()
+        .unwrap();
+    for number in 0..20 {
+        let event = fresh(&world.db, &made, &format!("msg {number}")).await;
+        close(&world.db, event, Outcome::Deliver(body("{}"))).await;
+    }
+    let last = fresh(&world.db, &other, "msg").await;
+    close(&world.db, last, Outcome::Deliver(body("{}"))).await;
+    let found = due(&world.db, NOON).await;
+    assert!(found.len() < 16, "few of one webhook");
+    assert!(found.iter().any(|delivery| delivery.event == last));
+}
+
+async fn what_a_restart_cuts_off_is_lost_or_delivered_otherwise(db: impl Database) {
+    let (world, _, _, made) = prepared(db).await;
+    let inline = fresh(&world.db, &made, "inline").await;
+    let queued = receive(&world.db, event(&made, "queued", Some("{\"failed\":1}"))).await;
+    let done = fresh(&world.db, &made, "done").await;
+    close(&world.db, done, Outcome::Keep(None)).await;
+    let world = world.reopened().await;
+    let inbox = world.db.webhook_inbox();
+    assert_eq!(inbox.interrupted(NOON).await.unwrap(), 2);
+    assert_eq!(
+        receive(&world.db, event(&made, "inline", None)).await,
+        Received::Lost
+    );
+    let found = due(&world.db, NOON).await;
+    assert_eq!(found.len(), 1);
+    assert_eq!(Received::New(found[0].event), queued);
+    assert_eq!(found[0].body, body("{\"failed\":1}"));
+    // Whoever still answers is too late.
+    close(&world.db, inline, Outcome::Keep(None)).await;
+    assert_eq!(
+        receive(&world.db, event(&made, "inline", None)).await,
+        Received::Lost
+    );
+}
+
+async fn old_messages_are_forgotten_and_those_under_way_are_not(db: impl Database) {
+    let (world, _, project, made) = prepared(db).await;
+    let inbox = world.db.webhook_inbox();
+    let kept = fresh(&world.db, &made, "kept").await;
+    close(&world.db, kept, Outcome::Keep(None)).await;
+    let waiting = fresh(&world.db, &made, "waiting").await;
+    close(&world.db, waiting, Outcome::Deliver(body("{}"))).await;
+    let running = fresh(&world.db, &made, "running").await;
+    assert_eq!(inbox.sweep(NOON).await.unwrap(), 0);
+    assert_eq!(inbox.sweep(later(1)).await.unwrap(), 1);
+    fresh(&world.db, &made, "kept").await;
+    assert_eq!(due(&world.db, NOON).await.len(), 1);
+    // With the webhook its messages go; whoever still answers finds nothing to close.
+    world
+        .db
+        .webhooks()
+        .delete(project.id, made.id, act(wallet(1)))
+        .await
+        .unwrap();
+    close(&world.db, running, Outcome::Keep(None)).await;
+    assert!(due(&world.db, later(100_000)).await.is_empty());
+}
+
+on_every_database!(
+    a_webhook_is_kept_with_its_secret_and_belongs_to_its_project,
+    a_project_has_so_many_and_lists_them_newest_first,
+    changes_rotations_and_deletions_act_and_are_audited_without_secrets,
+    a_deleted_project_has_no_webhook,
+    a_message_is_new_to_one_of_many,
+    each_outcome_is_what_the_next_try_is_told,
+    an_answer_is_due_until_it_is_delivered,
+    what_is_given_up_is_never_due,
+    one_webhook_s_many_answers_leave_room_for_others,
+    what_a_restart_cuts_off_is_lost_or_delivered_otherwise,
+    old_messages_are_forgotten_and_those_under_way_are_not,
+);
