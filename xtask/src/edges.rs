@@ -31,6 +31,10 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("haithe-documents", DOMAINS),
         ("haithe-enclave", DOMAINS),
         ("haithe-devchain", &[][..]),
+        (
+            "haithe-fuzz",
+            &["haithe-kernel", "haithe-identity", "haithe-inference"][..],
+        ),
         ("xtask", &[][..]),
     ])
 }

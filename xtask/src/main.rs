@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod dev;
 mod edges;
+mod fuzz;
 mod openapi;
 mod run;
 mod test;
@@ -46,6 +47,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Fuzz everything that strangers' bytes reach, guided by coverage.
+    Fuzz(fuzz::Options),
     /// Compile abi/src with npm's solc and write the artifacts in abi/ (needs Node).
     Abi {
         /// Write nothing; fail if the artifacts differ from what the sources compile to.
@@ -72,6 +75,7 @@ fn chore() -> anyhow::Result<()> {
         Command::Check => check::check(&root),
         Command::Openapi => openapi::generate(&root),
         Command::Bench { arguments } => bench::bench(&root, &arguments),
+        Command::Fuzz(options) => fuzz::fuzz(&root, &options),
         Command::Abi { check: false } => abi::generate(&root),
         Command::Abi { check: true } => abi::check_recompile(&root),
     }

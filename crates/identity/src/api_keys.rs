@@ -6,6 +6,7 @@ mod tests;
 mod text;
 
 pub use error::KeyError;
+pub use text::is_ours;
 
 use crate::{
     Credential, Principal,
@@ -148,7 +149,7 @@ impl ApiKeys {
         let key = match self.known.get(hash.0) {
             Some(known) if recent(&known) => known.0,
             known => {
-                if known.is_none() && !text::is_ours(api_key, self.signer.address()) {
+                if known.is_none() && !is_ours(api_key, self.signer.address()) {
                     return Err(AuthError::Invalid);
                 }
                 self.look_up(hash, stamp, now).await?

@@ -47,8 +47,8 @@ pub(super) fn hash_of(api_key: &str) -> KeyHash {
     KeyHash(Sha256::digest(api_key.as_bytes()).into())
 }
 
-/// Whether the text is a key that `signer` signed.
-pub(super) fn is_ours(api_key: &str, signer: WalletAddress) -> bool {
+/// Whether the text is a key that `signer` signed; says nothing of whether it still opens anything.
+pub fn is_ours(api_key: &str, signer: WalletAddress) -> bool {
     parse(api_key).is_some_and(|parsed| {
         let message = signed_message(parsed.address, parsed.nonce);
         parsed.signature.recover(personal_digest(message.as_bytes())) == Ok(signer)
