@@ -25,7 +25,7 @@ async fn an_address_has_its_share_a_minute_and_gets_it_back() {
         assert_eq!(client.get("/v1/models").send().await.status, 200);
     }
     let refused = client.get("/v1/models").send().await;
-    assert_eq!(header(&refused, "retry-after"), "11");
+    assert_eq!(header(&refused, "retry-after"), "10");
     assert_eq!(header(&refused, "x-ratelimit-limit-requests"), "6");
     assert_eq!(header(&refused, "x-ratelimit-remaining-requests"), "0");
     refused.refused(429, "rate_limited");
@@ -36,7 +36,7 @@ async fn an_address_has_its_share_a_minute_and_gets_it_back() {
         200,
         "health is for probes"
     );
-    clock.advance(Duration::from_secs(11));
+    clock.advance(Duration::from_secs(10));
     assert_eq!(client.get("/v1/models").send().await.status, 200);
 }
 
@@ -78,10 +78,10 @@ async fn a_key_keeps_to_its_requests_a_minute_and_is_told_where_it_stands() {
     assert_eq!(ask().await.status, 200);
     let calls = app.upstream.count();
     let refused = ask().await;
-    assert_eq!(header(&refused, "retry-after"), "31");
+    assert_eq!(header(&refused, "retry-after"), "30");
     refused.openai_refused(429, "rate_limited");
     assert_eq!(app.upstream.count(), calls, "the provider never heard of it");
-    clock.advance(Duration::from_secs(31));
+    clock.advance(Duration::from_secs(30));
     assert_eq!(ask().await.status, 200);
 }
 
@@ -95,8 +95,18 @@ async fn a_key_keeps_to_its_tokens_a_minute_as_they_were_really_used() {
     let refused = client.chat(&long).send().await;
     assert!(refused.headers.contains_key("retry-after"));
     refused.openai_refused(429, "rate_limited");
-    clock.advance(Duration::from_secs(60));
-    assert_eq!(client.chat(&long).send().await.status, 200);
+    clock.advance(Duration::from_secs(61));
+    let mut short = question(models::PER_CALL.1);
+    short["max_tokens"] = json!(1);
+    let answer = client.chat(&short).send().await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(header(&answer, "x-ratelimit-limit-tokens"), "60");
+    let used = answer.json()["usage"]["total_tokens"].as_u64().expect("a number");
+    assert_eq!(
+        header(&answer, "x-ratelimit-remaining-tokens"),
+        (60 - used).to_string()
+    );
+    assert_eq!(header(&answer, "x-ratelimit-reset-tokens"), "1m1s");
 }
 
 #[tokio::test]

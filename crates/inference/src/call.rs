@@ -4,7 +4,7 @@ use crate::{
     catalogue::Model,
     error::CompletionError,
     meter::{Cost, Meter},
-    ports::{CallEnd, CallObserver, TokenAllowance, TokenClaim, TokenCounter},
+    ports::{CallEnd, CallObserver, TokenAllowance, TokenClaim, TokenCounter, TokensTaken},
     price::{Bound, Quote},
     request::Asked,
     tokens,
@@ -39,27 +39,27 @@ pub(crate) struct Tools {
 }
 
 /// Tokens taken from a minute's allowance by estimate. Dropping it gives them back.
-pub(crate) struct TokensTaken {
+pub(crate) struct Allowed {
     allowance: Arc<dyn TokenAllowance>,
     claim: TokenClaim,
-    taken: u64,
+    taken: TokensTaken,
     used: u64,
 }
 
-impl TokensTaken {
+impl Allowed {
     /// Takes them, or says when they will be there.
     pub fn take(
         allowance: Arc<dyn TokenAllowance>,
         claim: TokenClaim,
         tokens: u64,
     ) -> Result<Self, CompletionError> {
-        allowance
+        let taken = allowance
             .take(&claim, tokens)
             .map_err(CompletionError::TokenRate)?;
         Ok(Self {
             allowance,
             claim,
-            taken: tokens,
+            taken,
             used: 0,
         })
     }
@@ -69,7 +69,7 @@ impl TokensTaken {
     }
 }
 
-impl Drop for TokensTaken {
+impl Drop for Allowed {
     fn drop(&mut self) {
         self.allowance.correct(&self.claim, self.taken, self.used);
     }
@@ -86,7 +86,7 @@ pub(crate) struct Spans {
 pub(crate) struct Call {
     pub id: CallId,
     pub hold: Hold,
-    pub allowed: TokensTaken,
+    pub allowed: Allowed,
     pub spans: Spans,
     pub account: Account,
     /// The model that was asked for, whose price applies.

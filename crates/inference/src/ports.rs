@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use haithe_billing::capture::{CallOutcome, TokenUsage};
 use haithe_identity::api_key::ApiKeyId;
-use haithe_kernel::{CallId, Failure, Kind, OrgId, ProjectId, Usdt};
+use haithe_kernel::{CallId, Failure, Kind, OrgId, ProjectId, Timestamp, Usdt};
 use std::{fmt, time::Duration};
 
 /// What a provider is asked for.
@@ -179,15 +179,24 @@ pub struct AllowanceSpent {
     pub retry_after: u64,
 }
 
+/// Tokens taken by estimate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokensTaken {
+    /// How many.
+    pub tokens: u64,
+    /// When: what the minute has given back since is not given back again.
+    pub at: Timestamp,
+}
+
 /// Tokens per minute. Both methods are called on every call: they compute, and never wait.
 pub trait TokenAllowance: Send + Sync {
     /// Takes the estimated `tokens` of a call, or says when they will be there.
     ///
     /// # Errors
     /// [`AllowanceSpent`]; nothing was taken then.
-    fn take(&self, claim: &TokenClaim, tokens: u64) -> Result<(), AllowanceSpent>;
+    fn take(&self, claim: &TokenClaim, tokens: u64) -> Result<TokensTaken, AllowanceSpent>;
     /// Replaces the estimate by what the call used: 0 when it never came to anything.
-    fn correct(&self, claim: &TokenClaim, taken: u64, used: u64);
+    fn correct(&self, claim: &TokenClaim, taken: TokensTaken, used: u64);
 }
 
 /// How one attempt at a provider went.
@@ -283,10 +292,13 @@ pub trait CallObserver: Send + Sync {
 pub struct Unwatched;
 
 impl TokenAllowance for Unwatched {
-    fn take(&self, _: &TokenClaim, _: u64) -> Result<(), AllowanceSpent> {
-        Ok(())
+    fn take(&self, _: &TokenClaim, tokens: u64) -> Result<TokensTaken, AllowanceSpent> {
+        Ok(TokensTaken {
+            tokens,
+            at: Timestamp::from_seconds(0),
+        })
     }
-    fn correct(&self, _: &TokenClaim, _: u64, _: u64) {}
+    fn correct(&self, _: &TokenClaim, _: TokensTaken, _: u64) {}
 }
 
 impl CallObserver for Unwatched {

@@ -186,6 +186,14 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
     let tasks = TokioTasks::default();
     let figures = Arc::new(Figures::new());
     let rates = Arc::new(Rates::new(clock.clone()));
+    let token_rates = Arc::new(TokenRates::new(
+        clock.clone(),
+        TokenQuotas {
+            project: config.limits.tokens_per_project,
+            org: config.limits.tokens_per_organization,
+        },
+        figures.clone(),
+    ));
     let places = Places::new(config.limits.concurrent_per_organization);
     let completions = Completions::new(
         offer.catalogue.clone(),
@@ -193,13 +201,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             holds: Holds::new(ledger.clone(), chain.gate.clone()),
             providers: offer.providers,
             counter: Arc::new(Tiktoken),
-            allowance: Arc::new(TokenRates::new(
-                rates.clone(),
-                TokenQuotas {
-                    project: config.limits.tokens_per_project,
-                    org: config.limits.tokens_per_organization,
-                },
-            )),
+            allowance: token_rates.clone(),
             observer: Arc::new(Watch::new(figures.clone(), config.log.slow)),
             clock: clock.clone(),
             random: random.clone(),
@@ -243,11 +245,12 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             sender: chain.sender,
             supervisor: supervisor.clone(),
             rates: rates.clone(),
+            tokens: token_rates.clone(),
             places: places.clone(),
             clock: clock.clone(),
         },
     ));
-    watch(config, &supervisor, &scrape, &rates).await?;
+    watch(config, &supervisor, &scrape, &rates, &token_rates).await?;
     let abis = Contract::ALL
         .iter()
         .map(|contract| (contract.name(), contract.abi()))
@@ -319,9 +322,10 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
                 org: config.limits.requests_per_organization,
                 webhook: config.limits.requests_per_webhook,
             },
+            token_rates,
             figures.clone(),
         ),
-        figures,
+        figures: figures.clone(),
         market: Arc::new(Market::new(
             Arc::new(SqliteCreatorStore::new(&db)),
             Arc::new(SqliteProductStore::new(&db)),
@@ -342,6 +346,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         calls: Calls {
             all: Arc::new(Semaphore::new(config.inference.max_concurrent_calls)),
             own: places,
+            figures,
         },
         decimals,
         drain: drain.clone(),
@@ -361,10 +366,12 @@ async fn watch(
     supervisor: &Supervisor,
     scrape: &Arc<Scrape>,
     rates: &Arc<Rates>,
+    tokens: &Arc<TokenRates>,
 ) -> Result<(), WiringError> {
-    let (rates, condensed) = (rates.clone(), scrape.clone());
+    let (rates, tokens, condensed) = (rates.clone(), tokens.clone(), scrape.clone());
     supervisor.every("upkeep", UPKEEP_EVERY, move || {
         rates.sweep();
+        tokens.sweep();
         condensed.condense();
         async { Ok::<(), Infallible>(()) }
     });

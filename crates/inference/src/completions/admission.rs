@@ -6,7 +6,7 @@
 
 use super::{Caller, Completions};
 use crate::{
-    call::{Account, Call, Spans, TokensTaken},
+    call::{Account, Allowed, Call, Spans},
     catalogue::Model,
     error::CompletionError,
     ports::TokenClaim,
@@ -38,7 +38,7 @@ impl Completions {
             org: caller.context.payer.id,
         };
         let allowance = Arc::clone(&self.ports.allowance);
-        let allowed = TokensTaken::take(allowance, claim, estimate(&request))?;
+        let allowed = Allowed::take(allowance, claim, estimate(&request))?;
         let asked_at = self.ports.clock.now();
         let ask = |bound: Bound| HoldRequest {
             call: id,

@@ -10,7 +10,7 @@ use crate::{
     openapi::Document,
     service::{
         Readiness, Supervisor,
-        rates::{Places, Rates},
+        rates::{Places, Rates, TokenQuotas, TokenRates},
         system::{TokioTasks, TokioTimer},
     },
     state::{AppState, Drain, Services},
@@ -406,7 +406,16 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
             clock: clock.clone(),
             supervisor: Supervisor::default(),
         }),
-        limiter: Limiter::new(Arc::new(Rates::new(clock.clone())), mocks.quotas, Arc::default()),
+        limiter: Limiter::new(
+            Arc::new(Rates::new(clock.clone())),
+            mocks.quotas,
+            Arc::new(TokenRates::new(
+                clock.clone(),
+                TokenQuotas::default(),
+                Arc::default(),
+            )),
+            Arc::default(),
+        ),
         figures: Arc::default(),
         market: Arc::new(Market::new(
             Arc::new(MockCreatorStore::new()),
@@ -428,6 +437,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         calls: Calls {
             all: Arc::new(Semaphore::new(8)),
             own: Places::default(),
+            figures: Arc::default(),
         },
         decimals,
         drain: Drain::default(),

@@ -7,8 +7,8 @@
 use super::{ApiError, extract::Proxies, serve::Peer};
 use crate::{
     service::{
-        metrics::Figures,
-        rates::{Exhausted, Quota, Rates, Standing, Subject},
+        metrics::{Figures, Refused},
+        rates::{Exhausted, Quota, Rates, Standing, Subject, TokenRates},
     },
     state::AppState,
 };
@@ -18,7 +18,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use haithe_identity::{Credential, Principal};
-use haithe_inference::webhooks::WebhookId;
+use haithe_inference::{ports::TokenClaim, webhooks::WebhookId};
 use haithe_orgs::ports::CallContext;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use std::{
@@ -46,15 +46,22 @@ pub struct RequestQuotas {
 pub struct Limiter {
     rates: Arc<Rates>,
     quotas: RequestQuotas,
+    tokens: Arc<TokenRates>,
     figures: Arc<Figures>,
 }
 
 impl Limiter {
-    /// Counts in `rates`, and refusals in `figures`.
-    pub const fn new(rates: Arc<Rates>, quotas: RequestQuotas, figures: Arc<Figures>) -> Self {
+    /// Counts requests in `rates`, refusals in `figures`, and looks at what is left in `tokens`.
+    pub const fn new(
+        rates: Arc<Rates>,
+        quotas: RequestQuotas,
+        tokens: Arc<TokenRates>,
+        figures: Arc<Figures>,
+    ) -> Self {
         Self {
             rates,
             quotas,
+            tokens,
             figures,
         }
     }
@@ -89,15 +96,21 @@ impl Limiter {
     /// 429 when the key, the project or the organization has used its minute up.
     pub fn call(&self, parts: &Parts, principal: &Principal, context: &CallContext) -> Result<(), ApiError> {
         let [project, org] = self.of_context(context);
+        let mut claim = TokenClaim {
+            api_key: None,
+            project: context.project.id,
+            org: context.payer.id,
+        };
         match &principal.credential {
             Credential::ApiKey(key) => {
+                claim.api_key = Some((key.id, key.tokens_per_minute));
                 let key = Quota {
                     subject: Subject::Key(key.id),
                     per_minute: key.requests_per_minute.unwrap_or(0),
                 };
-                self.take(parts, &[key, project, org])
+                self.take(parts, &[key, project, org], claim)
             }
-            Credential::Session(_) => self.take(parts, &[project, org]),
+            Credential::Session(_) => self.take(parts, &[project, org], claim),
         }
     }
 
@@ -111,7 +124,12 @@ impl Limiter {
             subject: Subject::Webhook(id),
             per_minute: self.quotas.webhook,
         };
-        self.take(parts, &[webhook, project, org])
+        let claim = TokenClaim {
+            api_key: None,
+            project: context.project.id,
+            org: context.payer.id,
+        };
+        self.take(parts, &[webhook, project, org], claim)
     }
 
     const fn of_context(&self, context: &CallContext) -> [Quota; 2] {
@@ -127,23 +145,18 @@ impl Limiter {
         ]
     }
 
-    fn take(&self, parts: &Parts, quotas: &[Quota]) -> Result<(), ApiError> {
-        match self.rates.take(quotas, 1) {
-            Ok(None) => Ok(()),
-            Ok(Some((quota, standing))) => {
-                if let Some(slot) = parts.extensions.get::<Slot>() {
-                    // The slot is the request's own: it is empty.
-                    let _ = slot.0.set((quota, standing));
-                }
-                Ok(())
-            }
-            Err(spent) => Err(self.refuse(spent)),
+    fn take(&self, parts: &Parts, quotas: &[Quota], claim: TokenClaim) -> Result<(), ApiError> {
+        let requests = self.rates.take(quotas, 1).map_err(|spent| self.refuse(spent))?;
+        if let Some(slot) = parts.extensions.get::<Slot>() {
+            // The slot is the request's own: it is empty.
+            let _ = slot.0.set((requests, claim));
         }
+        Ok(())
     }
 
     fn refuse(&self, spent: Exhausted) -> ApiError {
         let Quota { subject, per_minute } = spent.quota;
-        self.figures.rate_limited(subject.dimension());
+        self.figures.refused(Refused::Requests, subject.dimension());
         let mut error = ApiError::transport(
             StatusCode::TOO_MANY_REQUESTS,
             "rate_limited",
@@ -160,9 +173,9 @@ impl Limiter {
     }
 }
 
-/// Where the extractor leaves what the headers shall say.
+/// Where the extractor leaves what the headers shall say: how requests stand, and whose tokens count.
 #[derive(Debug, Clone, Default)]
-struct Slot(Arc<OnceLock<(Quota, Standing)>>);
+struct Slot(Arc<OnceLock<(Option<(Quota, Standing)>, TokenClaim)>>);
 
 /// Around every route: counts requests, limits addresses, and adds the headers of calls.
 pub async fn at_the_door(State(state): State<AppState>, request: Request, next: Next) -> Response {
@@ -202,22 +215,47 @@ async fn limited(state: &AppState, request: Request, next: Next) -> Response {
     let slot = Slot::default();
     parts.extensions.insert(slot.clone());
     let mut response = next.run(Request::from_parts(parts, body)).await;
-    if let Some((quota, standing)) = slot.0.get() {
+    let Some((requests, claim)) = slot.0.get() else {
+        return response;
+    };
+    if let Some((quota, standing)) = requests {
         tell(response.headers_mut(), *quota, *standing);
+    }
+    // After the call: what a document used is known by now, what a stream may use is taken.
+    if let Some((quota, standing)) = limiter.tokens.standing(claim) {
+        put(response.headers_mut(), TOKEN_HEADERS, quota, standing);
     }
     response
 }
 
-/// OpenAI's headers (API reference, "Rate limits").
+/// Limit, what remains of it, and until all of it does, in OpenAI's names (API reference, "Rate
+/// limits in headers").
+const REQUEST_HEADERS: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-requests"),
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-ratelimit-reset-requests"),
+];
+const TOKEN_HEADERS: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-reset-tokens"),
+];
+
+/// How requests stand.
 pub fn tell(headers: &mut HeaderMap, quota: Quota, standing: Standing) {
-    for (name, value) in [
-        ("x-ratelimit-limit-requests", u64::from(quota.per_minute)),
-        ("x-ratelimit-remaining-requests", standing.left),
-    ] {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from(value));
-    }
-    if let Ok(reset) = HeaderValue::try_from(span(standing.full_in)) {
-        headers.insert(HeaderName::from_static("x-ratelimit-reset-requests"), reset);
+    put(headers, REQUEST_HEADERS, quota, standing);
+}
+
+fn put(
+    headers: &mut HeaderMap,
+    [limit, remaining, reset]: [HeaderName; 3],
+    quota: Quota,
+    standing: Standing,
+) {
+    headers.insert(limit, HeaderValue::from(quota.per_minute));
+    headers.insert(remaining, HeaderValue::from(standing.left));
+    if let Ok(span) = HeaderValue::try_from(span(standing.full_in)) {
+        headers.insert(reset, span);
     }
     headers
         .entry(header::VARY)

@@ -9,7 +9,7 @@ mod process;
 mod scrape;
 mod serve;
 
-pub use figures::{CallFigures, Figures};
+pub use figures::{CallFigures, Figures, Refused};
 pub use scrape::{Scrape, SenderFigures, Sources};
 pub use serve::serve_metrics;
 
@@ -28,7 +28,7 @@ pub const CATALOGUE: &[(&str, &str, &str)] = &[
     (
         "haithe_rate_limited_total",
         "counter",
-        "Requests refused for their rate, by whose it was",
+        "Requests refused, by the limit that is reached (requests, tokens, concurrency) and whose it is",
     ),
     (
         "haithe_calls_total",

@@ -1,57 +1,47 @@
 //! How much of the service each address, key, project and organization may use.
 //!
-//! Rates are counted by GCRA (the generic cell rate algorithm, ITU-T I.371): one number per subject,
-//! the time at which it will have its whole burst again. A minute's worth may come at once. All of it
-//! lives in memory: one process owns the database, and a restart forgives.
-//!
-//! Our own forty lines instead of a library, because keys have quotas of their own and because tokens
-//! are taken by estimate and given back when their number is known (docs/adr/0008).
+//! Requests are counted by GCRA (the generic cell rate algorithm, ITU-T I.371): one number per
+//! subject, the time at which it will have its whole burst again. A minute's worth may come at once.
+//! Tokens are counted in a sliding minute, because they are taken by estimate and given back when
+//! their number is known. All of it lives in memory: one process owns the database, and a restart
+//! forgives. Why it is our own: docs/adr/0008.
 
 mod cell;
 mod places;
+mod table;
 mod tokens;
+mod window;
 
-pub use cell::{Refill, Standing};
+pub use cell::Standing;
 pub use places::{Place, Places};
 pub use tokens::{TokenQuotas, TokenRates};
 
-use cell::Cell;
+use cell::{Cell, Refill};
 use haithe_identity::api_key::ApiKeyId;
 use haithe_inference::webhooks::WebhookId;
 use haithe_kernel::{Clock, OrgId, ProjectId, Timestamp};
 use std::{
-    collections::{HashMap, hash_map::RandomState},
-    hash::BuildHasher,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
+use table::Table;
 
-/// Independent locks, so that callers do not wait for each other.
-const SHARDS: usize = 32;
-/// Subjects remembered in each; beyond that the idle are forgotten at once instead of by the sweeper.
-const MOST_IN_SHARD: usize = 8_192;
-
-/// Who is limited, in what respect.
+/// Who is limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Subject {
-    /// Requests of an address.
+    /// An address.
     Ip(IpAddr),
-    /// Requests of an address that need no credential and cost us work: logins and the like.
+    /// An address, in requests that need no credential and cost us work: logins and the like.
     Login(IpAddr),
-    /// Requests with a key.
+    /// A key.
     Key(ApiKeyId),
-    /// Requests as a project.
+    /// A project that is called.
     Project(ProjectId),
-    /// Requests on an organization's account.
+    /// An organization that pays.
     Org(OrgId),
     /// Messages of a webhook.
     Webhook(WebhookId),
-    /// Tokens with a key.
-    KeyTokens(ApiKeyId),
-    /// Tokens as a project.
-    ProjectTokens(ProjectId),
-    /// Tokens on an organization's account.
-    OrgTokens(OrgId),
 }
 
 impl Subject {
@@ -74,9 +64,6 @@ impl Subject {
             Self::Project(_) => "project",
             Self::Org(_) => "organization",
             Self::Webhook(_) => "webhook",
-            Self::KeyTokens(_) => "key_tokens",
-            Self::ProjectTokens(_) => "project_tokens",
-            Self::OrgTokens(_) => "organization_tokens",
         }
     }
 }
@@ -111,11 +98,16 @@ pub struct Exhausted {
     pub retry_after: u64,
 }
 
-/// The rates of everybody.
+/// Whole seconds of waiting, rounded up and never 0: a client that comes back then is admitted.
+fn retry_after(wait: Duration) -> u64 {
+    let begun = u64::from(wait.subsec_nanos() > 0);
+    wait.as_secs().saturating_add(begun).max(1)
+}
+
+/// The requests of everybody.
 pub struct Rates {
     clock: Arc<dyn Clock>,
-    hasher: RandomState,
-    shards: Vec<Mutex<HashMap<Subject, Cell>>>,
+    cells: Table<Subject, Cell>,
 }
 
 impl Rates {
@@ -123,8 +115,7 @@ impl Rates {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
-            hasher: RandomState::new(),
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            cells: Table::new(),
         }
     }
 
@@ -141,70 +132,42 @@ impl Rates {
             let Some(refill) = Refill::per_minute(quota.per_minute) else {
                 continue;
             };
-            match self.with(quota.subject, now, |cell| cell.take(refill, amount, now)) {
+            let take = |cell: &mut Cell| cell.take(refill, amount, now);
+            match self.cells.change(quota.subject, now, take) {
                 Some(Ok(standing)) if tightest.is_none_or(|(_, other)| standing.left < other.left) => {
                     tightest = Some((*quota, standing));
                 }
-                Some(Ok(_)) => {}
                 Some(Err((standing, wait))) => {
-                    self.give_back(quotas.get(..taken).unwrap_or_default(), amount);
+                    self.undo(quotas.get(..taken).unwrap_or_default(), amount, now);
                     return Err(Exhausted {
                         quota: *quota,
                         standing,
-                        retry_after: wait.as_secs().saturating_add(1),
+                        retry_after: retry_after(wait),
                     });
                 }
-                None => {}
+                Some(Ok(_)) | None => {}
             }
         }
         Ok(tightest)
     }
 
-    /// Gives back what was taken and not used.
-    pub fn give_back(&self, quotas: &[Quota], amount: u64) {
-        let now = self.clock.now();
+    fn undo(&self, quotas: &[Quota], amount: u64, now: Timestamp) {
         for quota in quotas {
             if let Some(refill) = Refill::per_minute(quota.per_minute) {
-                self.with(quota.subject, now, |cell| cell.give_back(refill, amount));
-            }
-        }
-    }
-
-    /// Takes what was used beyond what was taken, even if it is not there: later takers wait for it.
-    pub fn owe(&self, quotas: &[Quota], amount: u64) {
-        let now = self.clock.now();
-        for quota in quotas {
-            if let Some(refill) = Refill::per_minute(quota.per_minute) {
-                self.with(quota.subject, now, |cell| cell.owe(refill, amount, now));
+                self.cells
+                    .change_known(quota.subject, |cell| cell.undo(refill, amount, now));
             }
         }
     }
 
     /// How many subjects are remembered.
     pub fn remembered(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).len()).sum()
+        self.cells.len()
     }
 
     /// Forgets who has their whole burst again; gives how many are remembered.
     pub fn sweep(&self) -> usize {
-        let now = self.clock.now();
-        let mut left = 0;
-        for shard in &self.shards {
-            let mut shard = lock(shard);
-            shard.retain(|_, cell| !cell.is_idle(now));
-            shard.shrink_to(256);
-            left += shard.len();
-        }
-        left
-    }
-
-    fn with<T>(&self, subject: Subject, now: Timestamp, change: impl FnOnce(&mut Cell) -> T) -> Option<T> {
-        let place = usize::try_from(self.hasher.hash_one(subject) % SHARDS as u64).ok()?;
-        let mut shard = lock(self.shards.get(place)?);
-        if shard.len() >= MOST_IN_SHARD && !shard.contains_key(&subject) {
-            shard.retain(|_, cell| !cell.is_idle(now));
-        }
-        Some(change(shard.entry(subject).or_default()))
+        self.cells.sweep(self.clock.now())
     }
 }
 

@@ -8,7 +8,10 @@ use crate::{
         extract::{ApiCaller, Client, Proxies},
         security::Event,
     },
-    service::rates::Places,
+    service::{
+        metrics::{Figures, Refused},
+        rates::Places,
+    },
     state::Drain,
 };
 use axum::{
@@ -66,12 +69,22 @@ pub struct Calls {
     pub all: Arc<Semaphore>,
     /// Each organization's.
     pub own: Places,
+    /// Where refusals are counted.
+    pub figures: Arc<Figures>,
 }
 
 impl Calls {
     pub(in crate::api) fn take(self, org: OrgId) -> Result<Occupied, ApiError> {
-        let place = self.all.try_acquire_owned().map_err(|_| overloaded())?;
-        Ok((place, self.own.take(org).ok_or_else(crowded)?))
+        let full = |whose| self.figures.refused(Refused::Concurrency, whose);
+        let Ok(place) = self.all.try_acquire_owned() else {
+            full("service");
+            return Err(overloaded());
+        };
+        let Some(own) = self.own.take(org) else {
+            full("organization");
+            return Err(crowded());
+        };
+        Ok((place, own))
     }
 }
 

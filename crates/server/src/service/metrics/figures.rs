@@ -43,7 +43,7 @@ type Answered = (&'static str, String, u16);
 pub struct Figures {
     recorder: PrometheusRecorder,
     requests: Handles<Answered, (Counter, Histogram)>,
-    rate_limited: Handles<&'static str, Counter>,
+    refused: Handles<(Refused, &'static str), Counter>,
     calls: Handles<(String, String, &'static str, bool), Counter>,
     tokens: Handles<String, [Counter; 4]>,
     upstream: Handles<(String, &'static str), (Counter, Histogram)>,
@@ -58,6 +58,27 @@ struct Spans {
     gateway: Histogram,
     hold: Histogram,
     capture: Histogram,
+}
+
+/// The limit that a request was refused for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refused {
+    /// Requests a minute.
+    Requests,
+    /// Tokens a minute.
+    Tokens,
+    /// Calls at once.
+    Concurrency,
+}
+
+impl Refused {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Tokens => "tokens",
+            Self::Concurrency => "concurrency",
+        }
+    }
 }
 
 /// A charged call, in figures.
@@ -120,7 +141,7 @@ impl Figures {
             charged: counter("haithe_charged_nano_usdt_total"),
             lost: counter("haithe_lost_nano_usdt_total"),
             requests: Handles::new(),
-            rate_limited: Handles::new(),
+            refused: Handles::new(),
             calls: Handles::new(),
             tokens: Handles::new(),
             upstream: Handles::new(),
@@ -176,13 +197,14 @@ impl Figures {
         histogram.record(took);
     }
 
-    /// A request was refused for its rate.
-    pub fn rate_limited(&self, whose: &'static str) {
-        let counter = self.rate_limited.get(whose, |whose| {
-            self.counter(
-                "haithe_rate_limited_total",
-                vec![Label::from_static_parts("whose", whose)],
-            )
+    /// A request was refused because this limit is reached.
+    pub fn refused(&self, limit: Refused, whose: &'static str) {
+        let counter = self.refused.get((limit, whose), |(limit, whose)| {
+            let labels = vec![
+                Label::from_static_parts("limit", limit.as_str()),
+                Label::from_static_parts("whose", whose),
+            ];
+            self.counter("haithe_rate_limited_total", labels)
         });
         counter.increment(1);
     }

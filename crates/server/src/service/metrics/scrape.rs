@@ -3,7 +3,7 @@
 use super::{Figures, process::Process};
 use crate::service::{
     Supervisor,
-    rates::{Places, Rates},
+    rates::{Places, Rates, TokenRates},
     supervisor::TaskState,
 };
 use haithe_billing::{
@@ -37,8 +37,10 @@ pub struct Sources {
     pub sender: Box<dyn Fn() -> SenderFigures + Send + Sync>,
     /// Background tasks.
     pub supervisor: Supervisor,
-    /// Rates.
+    /// Rates of requests.
     pub rates: Arc<Rates>,
+    /// Rates of tokens.
+    pub tokens: Arc<TokenRates>,
     /// Calls under way.
     pub places: Places,
     /// The time.
@@ -123,7 +125,18 @@ impl Scrape {
                 .gauge("haithe_task_restarts", labels())
                 .set(gauge_of(restarts));
         }
-        set("haithe_rate_subjects", count(self.sources.rates.remembered()));
+        let remembered = [
+            ("requests", self.sources.rates.remembered()),
+            ("tokens", self.sources.tokens.remembered()),
+        ];
+        for (limit, subjects) in remembered {
+            self.figures
+                .gauge(
+                    "haithe_rate_subjects",
+                    vec![Label::from_static_parts("limit", limit)],
+                )
+                .set(count(subjects));
+        }
         let process = Process::look();
         let large = |number: u64| gauge_of(i64::try_from(number).unwrap_or(i64::MAX));
         set("process_resident_memory_bytes", large(process.resident_bytes));

@@ -1,5 +1,6 @@
-//! One subject's rate: GCRA.
+//! One subject's requests: GCRA.
 
+use super::table::Meter;
 use haithe_kernel::Timestamp;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ const MINUTE_NANOS: i128 = 60_000_000_000;
 pub struct Refill {
     /// The quota, which may also come at once.
     burst: i128,
-    /// Nanoseconds for one.
+    /// Nanoseconds for one, rounded up: never more than the quota comes back in a minute.
     interval: i128,
 }
 
@@ -20,7 +21,7 @@ impl Refill {
         let burst = i128::from(quota);
         (burst > 0).then(|| Self {
             burst,
-            interval: MINUTE_NANOS / burst,
+            interval: (MINUTE_NANOS + burst - 1) / burst,
         })
     }
 }
@@ -67,17 +68,15 @@ impl Cell {
         Ok(standing(refill, debt))
     }
 
-    pub(super) fn give_back(&mut self, refill: Refill, amount: u64) {
-        self.0 -= i128::from(amount) * refill.interval;
+    /// Undoes a take of the same moment: nothing of it has come back by itself.
+    pub(super) fn undo(&mut self, refill: Refill, amount: u64, now: Timestamp) {
+        self.0 = (self.0 - i128::from(amount) * refill.interval).max(nanos(now));
     }
+}
 
-    pub(super) fn owe(&mut self, refill: Refill, amount: u64, now: Timestamp) {
-        let from = self.0.max(nanos(now));
-        self.0 = from + i128::from(amount) * refill.interval;
-    }
-
-    pub(super) fn is_idle(self, now: Timestamp) -> bool {
-        self.0 <= nanos(now)
+impl Meter for Cell {
+    fn whole_in(&self, now: Timestamp) -> Duration {
+        duration(self.0 - nanos(now))
     }
 }
 
