@@ -7,7 +7,7 @@ use haithe_tests::{
     upstream::Script,
 };
 use serde_json::json;
-use std::{net::TcpListener, time::Duration};
+use std::time::Duration;
 
 fn header<'a>(answer: &'a haithe_tests::client::Answer, name: &str) -> &'a str {
     answer
@@ -126,58 +126,4 @@ async fn an_organization_has_its_number_of_calls_at_once() {
     assert_eq!(waiting.await.expect("the call ends").status, 504);
     let third = tenant.caller.chat(&question(models::PER_CALL.1)).send().await;
     assert_eq!(third.status, 200);
-}
-
-#[tokio::test]
-async fn figures_are_on_a_listener_of_their_own_and_count_what_happened() {
-    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = free.local_addr().expect("an address");
-    drop(free);
-    let app = App::with(Setup::default().set("metrics.address", address.to_string())).await;
-    let tenant = app.funded("acme", Usdt::whole(10)).await;
-    assert_eq!(
-        tenant
-            .caller
-            .chat(&question(models::PER_CALL.1))
-            .send()
-            .await
-            .status,
-        200
-    );
-    tenant.at_rest().await;
-    let none = app.anonymous().get("//metrics").send().await;
-    assert_eq!(none.status, 404, "callers of the service see no figures");
-    let shown = Client::new(format!("http://{address}"))
-        .get("//metrics")
-        .send()
-        .await;
-    let text = String::from_utf8(shown.body.to_vec()).expect("text");
-    for line in [
-        "haithe_requests_total{method=\"POST\",route=\"/api/v1beta/openai/chat/completions\",status=\"200\"} 1",
-        "haithe_requests_total{method=\"GET\",route=\"/api/v1/orgs/{id}/balance\",status=\"200\"}",
-        "haithe_calls_total{model=",
-        "haithe_upstream_total{provider=",
-        "haithe_tokens_total{model=",
-        "haithe_gateway_seconds_bucket{le=\"0.001\"}",
-        "haithe_holds 0",
-        "haithe_task_up{task=\"indexer\"} 1",
-        "haithe_sender_halted 0",
-        "process_open_fds ",
-    ] {
-        assert!(text.contains(line), "{line} is not in\n{text}");
-    }
-    let charged = tenant.expenditure().await.nano();
-    assert!(
-        text.contains(&format!("haithe_charged_nano_usdt_total {charged}\n")),
-        "{charged} in\n{text}"
-    );
-    let named = haithe_server::service::metrics::CATALOGUE;
-    let shown = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
-    for line in shown {
-        let name = line.split(' ').next().unwrap_or_default();
-        assert!(
-            named.iter().any(|(known, _, _)| *known == name),
-            "{name} is not in the catalogue"
-        );
-    }
 }

@@ -11,6 +11,7 @@ mod governance;
 mod limits;
 mod login;
 mod market;
+mod observing;
 mod organizations;
 mod outcomes;
 mod pass_through;

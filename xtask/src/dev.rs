@@ -31,6 +31,9 @@ pub struct Options {
     /// The chain's port; another free one is taken when it is busy.
     #[arg(long, default_value_t = 8545)]
     chain_port: u16,
+    /// The port of the metrics; another free one is taken when it is busy.
+    #[arg(long, default_value_t = 9090)]
+    metrics_port: u16,
     /// Forget the state of earlier runs first.
     #[arg(long)]
     fresh: bool,
@@ -113,9 +116,11 @@ impl Stage<'_> {
     fn run(&self, options: &Options, chain: &mut Program) -> anyhow::Result<()> {
         let deployment = self.deploy()?;
         let at = ports::free(options.port)?;
-        println!("── server on {at}");
-        let mut server = Program::start("haithe", &mut self.server(at, &deployment)?, false)?;
-        let ran = self.serve(options, at, &mut server, chain);
+        let metrics = ports::free(options.metrics_port)?;
+        println!("── server on {at}, metrics on {metrics}");
+        let mut command = self.server(at, metrics, &deployment)?;
+        let mut server = Program::start("haithe", &mut command, false)?;
+        let ran = self.serve(options, (at, metrics), &mut server, chain);
         server.end();
         ran
     }
@@ -123,7 +128,7 @@ impl Stage<'_> {
     fn serve(
         &self,
         options: &Options,
-        at: SocketAddr,
+        (at, metrics): (SocketAddr, SocketAddr),
         server: &mut Program,
         chain: &mut Program,
     ) -> anyhow::Result<()> {
@@ -133,8 +138,7 @@ impl Stage<'_> {
         println!(
             "{}",
             banner::of(
-                at,
-                self.chain_at,
+                [at, metrics, self.chain_at],
                 &seeded,
                 &self.folder,
                 &self.built.join("haithe")
@@ -178,7 +182,7 @@ impl Stage<'_> {
         process::json(&mut command, "haithe chain deploy")
     }
 
-    fn server(&self, at: SocketAddr, deployment: &Value) -> anyhow::Result<Command> {
+    fn server(&self, at: SocketAddr, metrics: SocketAddr, deployment: &Value) -> anyhow::Result<Command> {
         let secrets = Secrets::kept(&self.folder, &self.built.join("haithe"))?;
         let fact = |name: &str| match deployment.get(name) {
             Some(Value::String(text)) => Ok(text.clone()),
@@ -193,6 +197,7 @@ impl Stage<'_> {
                 self.root.join("config").display().to_string(),
             ),
             ("PORT", at.port().to_string()),
+            ("HAITHE__METRICS__ADDRESS", metrics.to_string()),
             (
                 "DATABASE_URL",
                 format!("sqlite://{}", self.folder.join("haithe.db").display()),

@@ -80,6 +80,8 @@ impl Drop for Allowed {
 pub(crate) struct Spans {
     pub hold: Duration,
     pub upstream: Duration,
+    /// From admission to the first token of a stream.
+    pub first_token: Option<Duration>,
 }
 
 /// An admitted call. Dropping it gives its money back; [`Call::charge`] takes what it cost.
@@ -166,6 +168,7 @@ impl Call {
             lost: captured.lost,
             total: written.since(self.started_at),
             upstream: self.spans.upstream,
+            first_token: self.spans.first_token,
             hold: self.spans.hold,
             capture: written.since(finished_at),
         });

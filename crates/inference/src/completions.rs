@@ -24,6 +24,7 @@ use crate::{
     ports::{CallObserver, ChatModel, Endpoint, TokenAllowance, TokenCounter, UpstreamError},
     request::{Asked, ChatRequest, EmbeddingRequest, RequestLimits},
 };
+pub use asking::ProviderHealth;
 use asking::{Answered, Candidate, Reply};
 use bytes::Bytes;
 use futures::{channel::oneshot, stream::BoxStream};

@@ -30,6 +30,6 @@ mod tokens;
 pub mod webhooks;
 
 pub use catalogue::{Catalogue, CatalogueError, CatalogueFile, Model};
-pub use completions::{Answer, Caller, CompletionPorts, CompletionSettings, Completions};
+pub use completions::{Answer, Caller, CompletionPorts, CompletionSettings, Completions, ProviderHealth};
 pub use dialect::ErrorObject;
 pub use error::CompletionError;

@@ -273,6 +273,8 @@ pub struct CallEnd<'a> {
     pub total: Duration,
     /// Of that, waiting for providers to begin their answer.
     pub upstream: Duration,
+    /// Of that, until the first token of a stream; `None` for documents and for streams without one.
+    pub first_token: Option<Duration>,
     /// Of that, setting the money aside.
     pub hold: Duration,
     /// Of that, writing the charge.

@@ -193,6 +193,7 @@ impl MeteredStream {
                 continue;
             };
             let (chunk, place) = self.meter.read(&data);
+            self.note_first_token();
             match chunk {
                 Chunk::Part if self.meter.gave_up() => {
                     let what = "the provider ran out of resources";
@@ -216,6 +217,13 @@ impl MeteredStream {
         match end {
             Some(end) => self.end(end),
             None => self.push(block.bytes.slice(from..)),
+        }
+    }
+
+    fn note_first_token(&mut self) {
+        let Some(call) = &mut self.call else { return };
+        if call.spans.first_token.is_none() && self.meter.produced() {
+            call.spans.first_token = Some(call.tools.clock.now().since(call.started_at));
         }
     }
 

@@ -6,6 +6,7 @@ use crate::{
     http::serve::{ConnectionLimits, Stop, serve},
     wiring::{Assembly, Node, WiringError, assemble},
 };
+use axum::extract::FromRef as _;
 use haithe_kernel::{Clock, Fetcher};
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
@@ -83,8 +84,9 @@ impl App {
             header_bytes: server.max_header_bytes,
             write_stall: server.write_stall,
         };
+        let figures = Arc::from_ref(&assembly.state);
         let stop = Stop::default();
-        let serving = tokio::spawn(serve(listener, service, limits, stop.clone()));
+        let serving = tokio::spawn(serve(listener, service, limits, figures, stop.clone()));
         tracing::info!(%address, "the service answers");
         Ok(Self {
             address,

@@ -195,7 +195,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         figures.clone(),
     ));
     let places = Places::new(config.limits.concurrent_per_organization);
-    let completions = Completions::new(
+    let completions = Arc::new(Completions::new(
         offer.catalogue.clone(),
         CompletionPorts {
             holds: Holds::new(ledger.clone(), chain.gate.clone()),
@@ -215,8 +215,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
                 choices: config.inference.max_choices,
             },
         },
-    );
-    let completions = Arc::new(completions);
+    ));
     let contexts = Arc::new(Contexts::new(Arc::new(SqliteDirectory::new(&db))));
     let fetcher: Arc<dyn Fetcher> = match overrides.fetcher {
         Some(fetcher) => fetcher,
@@ -236,13 +235,16 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         supervisor: &supervisor,
     })
     .await?;
+    let queue = db.clone();
     let scrape = Arc::new(Scrape::new(
         figures.clone(),
         Sources {
             ledger: ledger.clone(),
             index: chain.index.clone(),
             gate: chain.gate,
-            sender: chain.sender,
+            sender: chain.sender.clone(),
+            writer_queue: Box::new(move || queue.waiting_writes()),
+            completions: completions.clone(),
             supervisor: supervisor.clone(),
             rates: rates.clone(),
             tokens: token_rates.clone(),
@@ -300,7 +302,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         projects,
         contexts,
         catalogue: offer.catalogue,
-        completions,
+        completions: completions.clone(),
         conversations,
         ledger,
         books: Arc::new(SqliteBooks::new(&db.read_only())),
@@ -312,6 +314,8 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             index: chain.index,
             clock: clock.clone(),
             supervisor: supervisor.clone(),
+            completions,
+            sender: chain.sender,
         }),
         limiter: Limiter::new(
             rates,

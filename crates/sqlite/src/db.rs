@@ -146,6 +146,12 @@ impl Db {
         !self.shared.queue.is_closed() && self.shared.money.lock().is_ok()
     }
 
+    /// How many writes wait for the writer; beyond 1,024, callers wait for a place.
+    pub fn waiting_writes(&self) -> usize {
+        let queue = &self.shared.queue;
+        queue.max_capacity().saturating_sub(queue.capacity())
+    }
+
     /// Finishes what is queued, closes the file and gives up the lock. Everything asked afterwards fails.
     ///
     /// # Errors

@@ -4,7 +4,12 @@ use serde_json::Value;
 use std::{net::SocketAddr, path::Path};
 
 /// Addresses, and commands to try.
-pub fn of(server: SocketAddr, chain: SocketAddr, seeded: &Value, folder: &Path, haithe: &Path) -> String {
+pub fn of(
+    [server, metrics, chain]: [SocketAddr; 3],
+    seeded: &Value,
+    folder: &Path,
+    haithe: &Path,
+) -> String {
     let text = |name: &str| seeded.get(name).and_then(Value::as_str).unwrap_or_default();
     let (base_url, key, model) = (text("base_url"), text("api_key"), text("model"));
     format!(
@@ -12,6 +17,7 @@ pub fn of(server: SocketAddr, chain: SocketAddr, seeded: &Value, folder: &Path, 
 Haithe is up.
 
   server        http://{server}           health: http://{server}/health/ready
+  metrics       http://{metrics}/metrics  for Prometheus; docs/OPERATIONS.md explains them
   chain         http://{chain}            keys are public; nothing here is worth anything
   orchestrator  {orchestrator}
   tUSDT         {token}

@@ -19,7 +19,10 @@ use crate::{
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use haithe_kernel::{ModelId, Random, Tasks};
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 /// A model that may answer, who speaks for it, and how patient we are with it.
 pub(super) struct Candidate {
@@ -45,6 +48,15 @@ pub(super) fn candidates(catalogue: &Catalogue, ports: &CompletionPorts) -> Hash
     candidates.collect()
 }
 
+/// How a provider's models fare, as far as calls have found out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ProviderHealth {
+    /// Models of this provider on offer.
+    pub models: usize,
+    /// Of these, the models that calls are kept away from, by name.
+    pub resting: Vec<String>,
+}
+
 /// A provider's answer, metered and not yet charged.
 pub(super) enum Reply {
     Document(Box<Answered>),
@@ -65,6 +77,23 @@ struct Failed {
 }
 
 impl Completions {
+    /// Every provider that can be asked, by its key in the catalogue. Asks nobody: it tells what the
+    /// circuits of their models say.
+    pub fn providers(&self) -> BTreeMap<String, ProviderHealth> {
+        let mut providers: BTreeMap<String, ProviderHealth> = BTreeMap::new();
+        for candidate in self.candidates.values() {
+            let health = providers.entry(candidate.model.provider.clone()).or_default();
+            health.models += 1;
+            if candidate.breaker.is_open() {
+                health.resting.push(candidate.model.name.clone());
+            }
+        }
+        for health in providers.values_mut() {
+            health.resting.sort_unstable();
+        }
+        providers
+    }
+
     /// Who may answer, in order: the model asked for, and those of its fallbacks that the
     /// organization has enabled and that read as much.
     pub(super) fn route(&self, caller: &Caller, model: &Arc<Model>) -> Vec<Arc<Candidate>> {

@@ -46,6 +46,11 @@ impl Breaker {
         !self.troubled.load(Ordering::Acquire) || self.lock().would_admit(self.clock.now())
     }
 
+    /// Whether the circuit is open: from the faults that opened it until a call was answered again.
+    pub fn is_open(&self) -> bool {
+        self.troubled.load(Ordering::Acquire) && self.lock().is_open()
+    }
+
     /// Lets a call pass, or says that the upstream is left alone for now.
     ///
     /// # Errors
@@ -152,7 +157,7 @@ mod tests {
     #[test]
     fn an_open_circuit_says_when_to_come_back() {
         let (breaker, clock) = broken();
-        assert!(!breaker.ready());
+        assert!(!breaker.ready() && breaker.is_open());
         let refused = breaker.admit().unwrap_err();
         assert!(
             matches!(refused, UpstreamError::Resting { retry_after: 10 }),
@@ -160,7 +165,9 @@ mod tests {
         );
         clock.advance(POLICY.pause);
         assert!(breaker.ready());
+        assert!(breaker.is_open(), "time alone proves nothing");
         breaker.admit().unwrap().complete();
+        assert!(!breaker.is_open());
         breaker.admit().unwrap();
     }
 

@@ -103,6 +103,11 @@ impl Circuit {
         matches!(self.state, State::Closed { faults: 0 })
     }
 
+    /// Whether calls are kept away, or one of them is just finding out whether they must be.
+    pub const fn is_open(&self) -> bool {
+        matches!(self.state, State::Open { .. } | State::Probing)
+    }
+
     /// Whether [`Circuit::admit`] would let a call pass.
     pub fn would_admit(&self, now: Timestamp) -> bool {
         let mut copy = *self;

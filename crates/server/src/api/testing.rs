@@ -10,6 +10,7 @@ use crate::{
     openapi::Document,
     service::{
         Readiness, Supervisor,
+        metrics::SenderFigures,
         rates::{Places, Rates, TokenQuotas, TokenRates},
         system::{TokioTasks, TokioTimer},
     },
@@ -297,7 +298,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
     let ledger = Arc::new(mocks.ledger);
     let gate = Arc::new(SettlementGate::new(clock.clone(), Duration::from_secs(86_400)));
     let decimals = Decimals::new(18).unwrap();
-    let completions = Completions::new(
+    let completions = Arc::new(Completions::new(
         catalogue.clone(),
         CompletionPorts {
             holds: Holds::new(ledger.clone(), gate),
@@ -314,8 +315,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
             decimals,
             limits: RequestLimits::default(),
         },
-    );
-    let completions = Arc::new(completions);
+    ));
     let contexts = Arc::new(Contexts::new(Arc::new(mocks.directory)));
     let webhook_store: Arc<dyn WebhookStore> = Arc::new(MockWebhookStore::new());
     let triggers = Triggers::new(
@@ -389,7 +389,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         projects,
         contexts,
         catalogue,
-        completions,
+        completions: completions.clone(),
         conversations: Arc::new(conversations),
         ledger,
         books: Arc::new(mocks.books),
@@ -405,6 +405,8 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
             index: Arc::new(MockChainIndex::new()),
             clock: clock.clone(),
             supervisor: Supervisor::default(),
+            completions,
+            sender: Arc::new(SenderFigures::default),
         }),
         limiter: Limiter::new(
             Arc::new(Rates::new(clock.clone())),

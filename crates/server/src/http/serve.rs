@@ -1,6 +1,7 @@
 //! Sockets: accepted up to a limit, without Nagle's delay, with bounds on slow clients.
 
 use super::stall::Stall;
+use crate::service::metrics::Figures;
 use axum::{body::Body, response::Response};
 use http::Request;
 use hyper::{server::conn::http1, service::service_fn};
@@ -44,8 +45,13 @@ const MOST_HEADERS: usize = 100;
 
 /// Accepts until the stop, then lets every connection finish its request in flight. Returns when all
 /// have ended or were cut.
-pub async fn serve<S>(listener: TcpListener, service: S, limits: ConnectionLimits, stop: Stop)
-where
+pub async fn serve<S>(
+    listener: TcpListener,
+    service: S,
+    limits: ConnectionLimits,
+    figures: Arc<Figures>,
+    stop: Stop,
+) where
     S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
@@ -60,9 +66,10 @@ where
             break;
         };
         let (service, stop) = (service.clone(), stop.clone());
+        let occupied = (place, figures.connection());
         connections.spawn(async move {
             connection(stream, peer, service, limits, stop).await;
-            drop(place);
+            drop(occupied);
         });
     }
     drop(listener);
@@ -158,7 +165,7 @@ mod tests {
                 "at last"
             }),
         );
-        let serving = tokio::spawn(serve(listener, router, limits, stop.clone()));
+        let serving = tokio::spawn(serve(listener, router, limits, Arc::default(), stop.clone()));
         Server {
             address,
             stop,

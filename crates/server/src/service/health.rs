@@ -1,9 +1,10 @@
 //! Is the process alive, and can it do its work?
 
-use super::{Supervisor, supervisor::TaskState};
+use super::{Supervisor, metrics::SenderFigures, supervisor::TaskState};
 use crate::http::envelope::json;
 use axum::{extract::State, response::Response};
 use haithe_billing::ports::ChainIndex;
+use haithe_inference::Completions;
 use haithe_kernel::Clock;
 use http::StatusCode;
 use serde::Serialize;
@@ -23,6 +24,10 @@ pub struct Readiness {
     pub clock: Arc<dyn Clock>,
     /// Background tasks.
     pub supervisor: Supervisor,
+    /// Circuits of models. No probe ever asks a provider.
+    pub completions: Arc<Completions>,
+    /// How the sender of transactions does.
+    pub sender: Arc<dyn Fn() -> SenderFigures + Send + Sync>,
 }
 
 /// The process is alive.
@@ -34,10 +39,14 @@ pub struct AliveView {
 /// Whether calls can be answered, and what else is wrong.
 #[derive(Serialize, ToSchema)]
 pub struct ReadyView {
-    /// `ready`; `degraded`: calls are answered, but deposits or settlement wait; `unready`.
+    /// `ready`; `degraded`: calls are answered, but not by every model, or deposits or settlement
+    /// wait; `unready`.
     status: &'static str,
     database: bool,
     chain: ChainView,
+    sender: SenderView,
+    /// By the provider's key in the catalogue; those without a key for it are left out.
+    providers: BTreeMap<String, ProviderView>,
     tasks: BTreeMap<&'static str, TaskView>,
 }
 
@@ -48,6 +57,29 @@ struct ChainView {
     indexed_block: Option<u64>,
     #[schema(required = true)]
     lag_seconds: Option<u64>,
+}
+
+/// The sender of transactions.
+#[derive(Serialize, ToSchema)]
+struct SenderView {
+    /// Transactions go out, and nothing about them needs a person.
+    ok: bool,
+    /// Nothing is sent any more until somebody looks.
+    halted: bool,
+    /// What needs a person; the log says what.
+    alarms: usize,
+    /// Transactions that are not mined yet.
+    waiting: usize,
+}
+
+/// A provider, as calls have found it. It is not asked for this.
+#[derive(Serialize, ToSchema)]
+struct ProviderView {
+    ok: bool,
+    /// Models on offer.
+    models: usize,
+    /// Those that calls are kept away from after faults in a row, until one is answered again.
+    resting: Vec<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -100,7 +132,33 @@ impl Readiness {
                 (name, view)
             })
             .collect();
-        let status = match (database, chain.ok && tasks.values().all(|task| task.ok)) {
+        let figures = (self.sender)();
+        let sender = SenderView {
+            ok: figures.is_well(),
+            halted: figures.halted,
+            alarms: figures.alarms,
+            waiting: figures.queued + figures.in_flight,
+        };
+        let providers: BTreeMap<_, _> = self
+            .completions
+            .providers()
+            .into_iter()
+            .map(|(name, health)| {
+                let view = ProviderView {
+                    ok: health.resting.is_empty(),
+                    models: health.models,
+                    resting: health.resting,
+                };
+                (name, view)
+            })
+            .collect();
+        let parts = [
+            chain.ok,
+            sender.ok,
+            providers.values().all(|provider| provider.ok),
+            tasks.values().all(|task| task.ok),
+        ];
+        let status = match (database, parts.iter().all(|ok| *ok)) {
             (false, _) => "unready",
             (true, false) => "degraded",
             (true, true) => "ready",
@@ -109,6 +167,8 @@ impl Readiness {
             status,
             database,
             chain,
+            sender,
+            providers,
             tasks,
         }
     }

@@ -9,7 +9,7 @@ mod process;
 mod scrape;
 mod serve;
 
-pub use figures::{CallFigures, Figures, Refused};
+pub use figures::{CallFigures, Figures, Open, Refused};
 pub use scrape::{Scrape, SenderFigures, Sources};
 pub use serve::serve_metrics;
 
@@ -45,6 +45,11 @@ pub const CATALOGUE: &[(&str, &str, &str)] = &[
         "histogram",
         "Of a JSON call, what is ours: all but the provider's time",
     ),
+    (
+        "haithe_first_token_seconds",
+        "histogram",
+        "Of streams, from admission to the first token, by provider",
+    ),
     ("haithe_hold_seconds", "histogram", "Setting a call's money aside"),
     ("haithe_capture_seconds", "histogram", "Writing a call's charge"),
     (
@@ -68,7 +73,19 @@ pub const CATALOGUE: &[(&str, &str, &str)] = &[
         "counter",
         "What calls cost beyond what their payers had",
     ),
+    ("haithe_open_connections", "gauge", "Connections of clients"),
+    ("haithe_open_streams", "gauge", "Streamed answers under way"),
     ("haithe_calls_under_way", "gauge", "Calls under way"),
+    (
+        "haithe_circuits_open",
+        "gauge",
+        "Models that calls are kept away from because they keep failing, by provider",
+    ),
+    (
+        "haithe_writer_queue",
+        "gauge",
+        "Writes that wait for the database's writer, 1024 at most",
+    ),
     ("haithe_holds", "gauge", "Open holds"),
     ("haithe_held_nano_usdt", "gauge", "Money set aside by open holds"),
     ("haithe_unsettled_nano_usdt", "gauge", "Charged and not settled"),
@@ -86,7 +103,17 @@ pub const CATALOGUE: &[(&str, &str, &str)] = &[
     (
         "haithe_sender_transactions",
         "gauge",
-        "Our transactions, by state (queued, in_flight, mined)",
+        "The outbox: our transactions, by state (queued, in_flight, mined)",
+    ),
+    (
+        "haithe_sender_oldest_seconds",
+        "gauge",
+        "Age of the oldest transaction that is not final; 0 when there is none",
+    ),
+    (
+        "haithe_sender_failures",
+        "gauge",
+        "The sender's steps in a row that failed for want of the node or the database",
     ),
     (
         "haithe_sender_alarms",
@@ -100,17 +127,24 @@ pub const CATALOGUE: &[(&str, &str, &str)] = &[
         "1 for a background task at work, by task",
     ),
     (
-        "haithe_task_restarts",
-        "gauge",
+        "haithe_task_restarts_total",
+        "counter",
         "How often a background task was restarted, by task",
     ),
     (
         "haithe_rate_subjects",
         "gauge",
-        "Addresses, keys, projects and organizations whose rates are remembered",
+        "Addresses, keys, projects and organizations whose rates are remembered, by limit",
     ),
-    ("process_resident_memory_bytes", "gauge", "Memory in use"),
+    ("process_resident_memory_bytes", "gauge", "Memory in use, resident"),
     ("process_cpu_seconds_total", "counter", "Processor time used"),
     ("process_open_fds", "gauge", "Open files and sockets"),
+    ("process_max_fds", "gauge", "Most files and sockets that may be open"),
     ("process_threads", "gauge", "Threads"),
+    (
+        "process_start_time_seconds",
+        "gauge",
+        "When the process started, in seconds since 1970",
+    ),
+    ("haithe_runtime_tasks", "gauge", "Tasks of the runtime that have not ended"),
 ];

@@ -55,6 +55,7 @@ impl CallObserver for Watch {
             lost: nano(end.lost),
             total: end.total,
             upstream: end.upstream,
+            first_token: end.first_token,
             hold: end.hold,
             capture: end.capture,
         });

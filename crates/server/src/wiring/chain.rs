@@ -59,7 +59,7 @@ pub(super) struct Chain {
     pub index: Arc<dyn ChainIndex>,
     pub gate: Arc<SettlementGate>,
     /// How the sender of transactions does.
-    pub sender: Box<dyn Fn() -> SenderFigures + Send + Sync>,
+    pub sender: Arc<dyn Fn() -> SenderFigures + Send + Sync>,
     /// Who settles.
     pub signer: WalletAddress,
     /// The payment token, once the chain has said.
@@ -185,7 +185,7 @@ impl Chain {
             index,
             gate,
             signer,
-            sender: Box::new(move || sender_figures(&watched)),
+            sender: Arc::new(move || sender_figures(&watched)),
             token,
         })
     }
@@ -218,6 +218,8 @@ fn sender_figures(sender: &SenderHandle) -> SenderFigures {
         mined: health.mined,
         alarms: health.alarms.len(),
         halted: health.halted,
+        failures: health.failures,
+        oldest: health.oldest,
     }
 }
 

@@ -110,6 +110,7 @@ pub async fn create(
     let (parts, body) = request.into_parts();
     expect_json(&parts.headers)?;
     let body = limits.read(&parts.headers, body).await?;
+    let figures = Arc::clone(&calls.figures);
     let place = calls.take(caller.context.payer.id)?;
     let caller = Caller::from(caller);
     let key = caller.api_key.clone();
@@ -130,7 +131,7 @@ pub async fn create(
             Ok(response)
         }
         Answer::Stream { call, most, events } => {
-            let body = Body::from_stream(Events::new(events, drain, place));
+            let body = Body::from_stream(Events::new(events, drain, place, figures.stream()));
             let mut response = answer(call, "text/event-stream; charset=utf-8", body);
             say_cost(&mut response, X_HAITHE_COST_LIMIT, most, decimals);
             // Proxies in front must pass every event on at once.

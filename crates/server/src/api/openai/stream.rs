@@ -1,6 +1,9 @@
 //! A stream of events as a body that a stop of the service can end.
 
-use crate::{service::rates::Place, state::Drain};
+use crate::{
+    service::{metrics::Open, rates::Place},
+    state::Drain,
+};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream::BoxStream};
 use haithe_inference::ErrorObject;
@@ -35,15 +38,15 @@ pub type Occupied = (OwnedSemaphorePermit, Place);
 /// last event says so, the provider is stopped, and what was generated is charged.
 pub struct Events {
     /// `None` once ended. Dropping them is what stops the provider, and gives the places back.
-    open: Option<(BoxStream<'static, Bytes>, Occupied)>,
+    open: Option<(BoxStream<'static, Bytes>, Occupied, Open)>,
     drained: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl Events {
-    /// Over `events`, occupying `place`.
-    pub fn new(events: BoxStream<'static, Bytes>, drain: Drain, place: Occupied) -> Self {
+    /// Over `events`, occupying `place`, and counted as `open`.
+    pub fn new(events: BoxStream<'static, Bytes>, drain: Drain, place: Occupied, open: Open) -> Self {
         Self {
-            open: Some((events, place)),
+            open: Some((events, place, open)),
             drained: Box::pin(drain.0.cancelled_owned()),
         }
     }
@@ -54,7 +57,7 @@ impl Stream for Events {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        let Some((events, _)) = &mut this.open else {
+        let Some((events, ..)) = &mut this.open else {
             return Poll::Ready(None);
         };
         if let Poll::Ready(next) = events.poll_next_unpin(cx) {
@@ -74,7 +77,7 @@ impl Stream for Events {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::rates::Places;
+    use crate::service::{metrics::Figures, rates::Places};
     use haithe_kernel::OrgId;
     use std::sync::Arc;
     use tokio::sync::Semaphore;
@@ -88,7 +91,7 @@ mod tests {
     async fn events_pass_one_by_one_and_the_place_is_given_back_at_the_end() {
         let places = Arc::new(Semaphore::new(1));
         let events = futures::stream::iter([Bytes::from_static(b"a"), Bytes::from_static(b"b")]).boxed();
-        let mut stream = Events::new(events, Drain::default(), place(&places).await);
+        let mut stream = Events::new(events, Drain::default(), place(&places).await, Figures::new().stream());
         assert_eq!(stream.next().await, Some(Ok(Bytes::from_static(b"a"))));
         assert_eq!(stream.next().await, Some(Ok(Bytes::from_static(b"b"))));
         assert_eq!(stream.next().await, None);
@@ -100,7 +103,7 @@ mod tests {
         let places = Arc::new(Semaphore::new(1));
         let drain = Drain::default();
         let events = futures::stream::pending().boxed();
-        let mut stream = Events::new(events, drain.clone(), place(&places).await);
+        let mut stream = Events::new(events, drain.clone(), place(&places).await, Figures::new().stream());
         drain.0.cancel();
         let last = stream.next().await.unwrap().unwrap();
         let last = std::str::from_utf8(&last).unwrap();

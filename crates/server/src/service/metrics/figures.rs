@@ -47,9 +47,28 @@ pub struct Figures {
     calls: Handles<(String, String, &'static str, bool), Counter>,
     tokens: Handles<String, [Counter; 4]>,
     upstream: Handles<(String, &'static str), (Counter, Histogram)>,
+    first_tokens: Handles<String, Histogram>,
     spans: Spans,
     charged: Counter,
     lost: Counter,
+    connections: Gauge,
+    streams: Gauge,
+}
+
+/// Something that is open and counted until this is dropped.
+pub struct Open(Gauge);
+
+impl Open {
+    fn of(gauge: &Gauge) -> Self {
+        gauge.increment(1.0);
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
 }
 
 struct Spans {
@@ -97,6 +116,7 @@ pub struct CallFigures<'a> {
     pub lost: u64,
     pub total: Duration,
     pub upstream: Duration,
+    pub first_token: Option<Duration>,
     pub hold: Duration,
     pub capture: Duration,
 }
@@ -129,6 +149,7 @@ impl Figures {
             recorder.register_histogram(&Key::from_parts(name, labels), &METADATA)
         };
         let streamed = |value: &'static str| vec![Label::from_static_parts("streamed", value)];
+        let gauge = |name: &'static str| recorder.register_gauge(&Key::from_static_name(name), &METADATA);
         let counter = |name: &'static str| recorder.register_counter(&Key::from_static_name(name), &METADATA);
         Self {
             spans: Spans {
@@ -140,6 +161,9 @@ impl Figures {
             },
             charged: counter("haithe_charged_nano_usdt_total"),
             lost: counter("haithe_lost_nano_usdt_total"),
+            connections: gauge("haithe_open_connections"),
+            streams: gauge("haithe_open_streams"),
+            first_tokens: Handles::new(),
             requests: Handles::new(),
             refused: Handles::new(),
             calls: Handles::new(),
@@ -159,6 +183,16 @@ impl Figures {
             .register_histogram(&Key::from_parts(name, labels), &METADATA)
     }
 
+    /// A client's connection, open until what this gives is dropped.
+    pub fn connection(&self) -> Open {
+        Open::of(&self.connections)
+    }
+
+    /// A streamed answer, open until what this gives is dropped.
+    pub fn stream(&self) -> Open {
+        Open::of(&self.streams)
+    }
+
     /// A gauge with these labels.
     pub(super) fn gauge(&self, name: &'static str, labels: Vec<Label>) -> Gauge {
         self.recorder
@@ -166,8 +200,8 @@ impl Figures {
     }
 
     /// A counter that is read elsewhere and only shown here.
-    pub(super) fn shown(&self, name: &'static str, value: u64) {
-        self.counter(name, Vec::new()).absolute(value);
+    pub(super) fn shown(&self, name: &'static str, labels: Vec<Label>, value: u64) {
+        self.counter(name, labels).absolute(value);
     }
 
     /// Shows everything.
@@ -259,6 +293,13 @@ impl Figures {
         self.lost.increment(call.lost);
         self.spans.hold.record(call.hold);
         self.spans.capture.record(call.capture);
+        if let Some(first) = call.first_token {
+            let histogram = self.first_tokens.get(call.provider.to_owned(), |provider| {
+                let provider = vec![Label::new("provider", provider.clone())];
+                self.histogram("haithe_first_token_seconds", provider)
+            });
+            histogram.record(first);
+        }
         if call.streamed {
             self.spans.streamed.record(call.total);
         } else {

@@ -13,7 +13,10 @@ pub(super) struct Process {
     pub resident_bytes: u64,
     pub cpu_seconds: u64,
     pub open_fds: u64,
+    pub max_fds: u64,
     pub threads: u64,
+    /// Seconds since 1970.
+    pub started: u64,
 }
 
 impl Process {
@@ -33,9 +36,25 @@ impl Process {
             cpu_seconds: field(14).saturating_add(field(15)) / TICKS,
             open_fds: fs::read_dir("/proc/self/fd")
                 .map_or(0, |entries| u64::try_from(entries.count()).unwrap_or(u64::MAX)),
+            max_fds: max_fds().unwrap_or(0),
             threads: field(20),
+            // Field 22 counts ticks since the machine started.
+            started: machine_started().map_or(0, |machine| machine.saturating_add(field(22) / TICKS)),
         }
     }
+}
+
+/// The soft limit on open files.
+fn max_fds() -> Option<u64> {
+    let limits = fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+fn machine_started() -> Option<u64> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    let line = stat.lines().find_map(|line| line.strip_prefix("btime "))?;
+    line.trim().parse().ok()
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -48,5 +67,8 @@ mod tests {
         assert!(process.resident_bytes > 1 << 20, "{process:?}");
         assert!(process.open_fds >= 3, "{process:?}");
         assert!(process.threads >= 1, "{process:?}");
+        assert!(process.max_fds >= process.open_fds, "{process:?}");
+        // Later than 2020: the sum of a boot and what came after it.
+        assert!(process.started > 1_577_836_800, "{process:?}");
     }
 }

@@ -10,7 +10,8 @@ use haithe_billing::{
     gate::SettlementGate,
     ports::{ChainIndex, Ledger},
 };
-use haithe_kernel::{Clock, Usdt};
+use haithe_inference::Completions;
+use haithe_kernel::{Clock, Timestamp, Usdt};
 use metrics::Label;
 use std::sync::Arc;
 
@@ -23,6 +24,16 @@ pub struct SenderFigures {
     pub mined: usize,
     pub alarms: usize,
     pub halted: bool,
+    pub failures: u32,
+    /// When the oldest of them all was asked for.
+    pub oldest: Option<Timestamp>,
+}
+
+impl SenderFigures {
+    /// Transactions go out, and nobody need look.
+    pub const fn is_well(&self) -> bool {
+        !self.halted && self.alarms == 0 && self.failures == 0
+    }
 }
 
 /// Where levels are looked up.
@@ -34,7 +45,11 @@ pub struct Sources {
     /// Lags.
     pub gate: Arc<SettlementGate>,
     /// The sender of transactions.
-    pub sender: Box<dyn Fn() -> SenderFigures + Send + Sync>,
+    pub sender: Arc<dyn Fn() -> SenderFigures + Send + Sync>,
+    /// How many writes wait for the database.
+    pub writer_queue: Box<dyn Fn() -> usize + Send + Sync>,
+    /// Circuits of models.
+    pub completions: Arc<Completions>,
     /// Background tasks.
     pub supervisor: Supervisor,
     /// Rates of requests.
@@ -114,16 +129,26 @@ impl Scrape {
         }
         set("haithe_sender_alarms", count(sender.alarms));
         set("haithe_sender_halted", f64::from(u8::from(sender.halted)));
+        set("haithe_sender_failures", f64::from(sender.failures));
+        let age = sender.oldest.map(|oldest| self.sources.clock.now().since(oldest));
+        set(
+            "haithe_sender_oldest_seconds",
+            age.unwrap_or_default().as_secs_f64(),
+        );
+        set("haithe_writer_queue", count((self.sources.writer_queue)()));
+        for (provider, health) in self.sources.completions.providers() {
+            self.figures
+                .gauge("haithe_circuits_open", vec![Label::new("provider", provider)])
+                .set(count(health.resting.len()));
+        }
         for (task, health) in self.sources.supervisor.health() {
             let labels = || vec![Label::from_static_parts("task", task)];
             let up = health.state == TaskState::Running;
             self.figures
                 .gauge("haithe_task_up", labels())
                 .set(f64::from(u8::from(up)));
-            let restarts = i64::try_from(health.restarts).unwrap_or(i64::MAX);
             self.figures
-                .gauge("haithe_task_restarts", labels())
-                .set(gauge_of(restarts));
+                .shown("haithe_task_restarts_total", labels(), health.restarts);
         }
         let remembered = [
             ("requests", self.sources.rates.remembered()),
@@ -141,8 +166,12 @@ impl Scrape {
         let large = |number: u64| gauge_of(i64::try_from(number).unwrap_or(i64::MAX));
         set("process_resident_memory_bytes", large(process.resident_bytes));
         set("process_open_fds", large(process.open_fds));
+        set("process_max_fds", large(process.max_fds));
         set("process_threads", large(process.threads));
+        set("process_start_time_seconds", large(process.started));
         self.figures
-            .shown("process_cpu_seconds_total", process.cpu_seconds);
+            .shown("process_cpu_seconds_total", Vec::new(), process.cpu_seconds);
+        let runtime = tokio::runtime::Handle::current().metrics();
+        set("haithe_runtime_tasks", count(runtime.num_alive_tasks()));
     }
 }
