@@ -4,6 +4,7 @@
 //! text, FastAPI's `detail`, or a page of HTML: all become one [`Fault`], bounded, from which the right [`UpstreamError`] follows.
 
 use crate::{
+    conceal::conceal,
     json::{Append, Fields, Items, Object, skip},
     ports::UpstreamError,
 };
@@ -45,9 +46,12 @@ impl Fault {
             _ => return None,
         };
         let mut fault = found.fault.or(found.bare.filter(|_| found.is_error))?;
+        // Before it is cut: half a key would not look like one.
+        conceal(&mut fault.message);
         cut(&mut fault.message, LONGEST_MESSAGE);
         let words = [&mut fault.kind, &mut fault.code, &mut fault.param];
         for word in words.into_iter().flatten() {
+            conceal(word);
             cut(word, LONGEST_WORD);
         }
         Some(fault)

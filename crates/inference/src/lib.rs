@@ -14,6 +14,7 @@
 mod call;
 pub mod catalogue;
 pub mod completions;
+pub mod conceal;
 pub mod conversations;
 pub mod dialect;
 pub mod error;

@@ -17,7 +17,7 @@ use http::{
 };
 use reqwest::{Body, Client, Request, Response};
 use secrecy::{ExposeSecret, SecretString};
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 use tokio::time::timeout;
 use url::Url;
 
@@ -50,6 +50,8 @@ pub struct OpenAiCompatible {
     json: HeaderMap,
     events: HeaderMap,
     timeouts: Timeouts,
+    /// What no error of the provider's may repeat.
+    key: Option<SecretString>,
 }
 
 impl OpenAiCompatible {
@@ -68,6 +70,7 @@ impl OpenAiCompatible {
             json: headers("application/json", key)?,
             events: headers("text/event-stream", key)?,
             timeouts: settings.timeouts,
+            key: key.cloned(),
         })
     }
 
@@ -137,6 +140,7 @@ impl OpenAiCompatible {
             Ok((body, _)) => body,
             Err(_) => Bytes::new(),
         };
+        let body = without(&body, self.key.as_ref());
         Err(Fault::of_status(status.as_u16(), &body, retry_after))
     }
 }
@@ -152,6 +156,27 @@ impl ChatModel for OpenAiCompatible {
             self.document(http).await
         }
     }
+}
+
+/// `body`, with the key cut out wherever it stands.
+fn without<'b>(body: &'b [u8], key: Option<&SecretString>) -> Cow<'b, [u8]> {
+    let key = key.map_or("", |key| key.expose_secret().trim()).as_bytes();
+    if key.is_empty() || key.len() > body.len() {
+        return Cow::Borrowed(body);
+    }
+    let mut kept = Vec::new();
+    let mut rest = body;
+    while let Some(at) = rest.windows(key.len()).position(|window| window == key) {
+        let (before, found) = rest.split_at(at);
+        kept.extend_from_slice(before);
+        kept.extend_from_slice(b"[concealed]");
+        rest = found.get(key.len()..).unwrap_or_default();
+    }
+    if kept.is_empty() {
+        return Cow::Borrowed(body);
+    }
+    kept.extend_from_slice(rest);
+    Cow::Owned(kept)
 }
 
 fn headers(accept: &'static str, key: Option<&SecretString>) -> Result<HeaderMap, SetupError> {

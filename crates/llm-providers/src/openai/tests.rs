@@ -238,3 +238,24 @@ fn bad_settings_are_named_and_the_key_is_not() {
     assert!(matches!(error, SetupError::Key));
     assert!(!format!("{error} {error:?}").contains("sk-"));
 }
+
+#[test]
+fn an_error_that_repeats_the_key_is_read_without_it() {
+    let key = SecretString::from(" a-key-of-no-known-form ");
+    for (body, read) in [
+        ("a-key-of-no-known-form", "[concealed]"),
+        (
+            r#"{"error":"bad a-key-of-no-known-form, a-key-of-no-known-form!"}"#,
+            r#"{"error":"bad [concealed], [concealed]!"}"#,
+        ),
+        ("a-key-of-no", "a-key-of-no"),
+        ("", ""),
+    ] {
+        assert_eq!(without(body.as_bytes(), Some(&key)), read.as_bytes());
+    }
+    assert_eq!(without(b"anything", None), b"anything".as_slice());
+    assert_eq!(
+        without(b"anything", Some(&SecretString::from(" "))),
+        b"anything".as_slice()
+    );
+}
