@@ -28,11 +28,15 @@ impl Figures {
         for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
             let (name, kind) = line.split_once(' ').expect("a name and a kind");
             assert!(
-                CATALOGUE.iter().any(|(known, as_what, _)| (*known, *as_what) == (name, kind)),
+                CATALOGUE
+                    .iter()
+                    .any(|(known, as_what, _)| (*known, *as_what) == (name, kind)),
                 "{line} is not in the catalogue"
             );
         }
-        let series = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+        let series = text
+            .lines()
+            .filter(|line| !line.starts_with('#') && !line.is_empty());
         let pair = |line: &str| {
             let (series, value) = line.rsplit_once(' ').expect("a series and its value");
             (series.to_owned(), value.parse().expect("a number"))
@@ -80,7 +84,11 @@ async fn every_figure_is_shown_and_moves_when_something_happens() {
     let before = Figures::scrape(&address).await;
 
     assert_eq!(ask(&tenant).await, 200);
-    let streamed = tenant.caller.chat(&streamed_question(models::PER_CALL.1)).send().await;
+    let streamed = tenant
+        .caller
+        .chat(&streamed_question(models::PER_CALL.1))
+        .send()
+        .await;
     assert_eq!(streamed.status, 200);
     for status in [200, 200, 429] {
         let answer = limited.chat(&question(models::PER_CALL.1)).send().await;
@@ -134,11 +142,27 @@ async fn every_figure_is_shown_and_moves_when_something_happens() {
         assert!(after.has(name), "{name} is in the catalogue and not shown");
     }
     for (name, labels, by) in [
-        ("haithe_requests_total", &["chat/completions", "status=\"200\""][..], 5.0),
-        ("haithe_requests_total", &["chat/completions", "status=\"429\""], 3.0),
+        (
+            "haithe_requests_total",
+            &["chat/completions", "status=\"200\""][..],
+            5.0,
+        ),
+        (
+            "haithe_requests_total",
+            &["chat/completions", "status=\"429\""],
+            3.0,
+        ),
         ("haithe_request_seconds_count", &["chat/completions"], 8.0),
-        ("haithe_rate_limited_total", &["limit=\"requests\"", "whose=\"key\""], 1.0),
-        ("haithe_rate_limited_total", &["limit=\"tokens\"", "whose=\"key\""], 1.0),
+        (
+            "haithe_rate_limited_total",
+            &["limit=\"requests\"", "whose=\"key\""],
+            1.0,
+        ),
+        (
+            "haithe_rate_limited_total",
+            &["limit=\"tokens\"", "whose=\"key\""],
+            1.0,
+        ),
         (
             "haithe_rate_limited_total",
             &["limit=\"concurrency\"", "whose=\"organization\""],

@@ -134,8 +134,9 @@ impl Failure for UpstreamError {
     }
     fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::RateLimited { retry_after } => Some(retry_after.unwrap_or(1)),
-            Self::Busy { retry_after } | Self::Resting { retry_after } => Some(*retry_after),
+            // A provider may say 0, which would have our callers back at once.
+            Self::RateLimited { retry_after } => Some(retry_after.unwrap_or(1).max(1)),
+            Self::Busy { retry_after } | Self::Resting { retry_after } => Some((*retry_after).max(1)),
             Self::Refused { .. } | Self::Credentials | Self::Failed(_) | Self::TimedOut => None,
         }
     }

@@ -4,12 +4,7 @@ use serde_json::Value;
 use std::{net::SocketAddr, path::Path};
 
 /// Addresses, and commands to try.
-pub fn of(
-    [server, metrics, chain]: [SocketAddr; 3],
-    seeded: &Value,
-    folder: &Path,
-    haithe: &Path,
-) -> String {
+pub fn of([server, metrics, chain]: [SocketAddr; 3], seeded: &Value, folder: &Path, haithe: &Path) -> String {
     let text = |name: &str| seeded.get(name).and_then(Value::as_str).unwrap_or_default();
     let (base_url, key, model) = (text("base_url"), text("api_key"), text("model"));
     format!(

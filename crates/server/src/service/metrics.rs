@@ -136,15 +136,27 @@ pub const CATALOGUE: &[(&str, &str, &str)] = &[
         "gauge",
         "Addresses, keys, projects and organizations whose rates are remembered, by limit",
     ),
-    ("process_resident_memory_bytes", "gauge", "Memory in use, resident"),
+    (
+        "process_resident_memory_bytes",
+        "gauge",
+        "Memory in use, resident",
+    ),
     ("process_cpu_seconds_total", "counter", "Processor time used"),
     ("process_open_fds", "gauge", "Open files and sockets"),
-    ("process_max_fds", "gauge", "Most files and sockets that may be open"),
+    (
+        "process_max_fds",
+        "gauge",
+        "Most files and sockets that may be open",
+    ),
     ("process_threads", "gauge", "Threads"),
     (
         "process_start_time_seconds",
         "gauge",
         "When the process started, in seconds since 1970",
     ),
-    ("haithe_runtime_tasks", "gauge", "Tasks of the runtime that have not ended"),
+    (
+        "haithe_runtime_tasks",
+        "gauge",
+        "Tasks of the runtime that have not ended",
+    ),
 ];

@@ -91,7 +91,12 @@ mod tests {
     async fn events_pass_one_by_one_and_the_place_is_given_back_at_the_end() {
         let places = Arc::new(Semaphore::new(1));
         let events = futures::stream::iter([Bytes::from_static(b"a"), Bytes::from_static(b"b")]).boxed();
-        let mut stream = Events::new(events, Drain::default(), place(&places).await, Figures::new().stream());
+        let mut stream = Events::new(
+            events,
+            Drain::default(),
+            place(&places).await,
+            Figures::new().stream(),
+        );
         assert_eq!(stream.next().await, Some(Ok(Bytes::from_static(b"a"))));
         assert_eq!(stream.next().await, Some(Ok(Bytes::from_static(b"b"))));
         assert_eq!(stream.next().await, None);
@@ -103,7 +108,12 @@ mod tests {
         let places = Arc::new(Semaphore::new(1));
         let drain = Drain::default();
         let events = futures::stream::pending().boxed();
-        let mut stream = Events::new(events, drain.clone(), place(&places).await, Figures::new().stream());
+        let mut stream = Events::new(
+            events,
+            drain.clone(),
+            place(&places).await,
+            Figures::new().stream(),
+        );
         drain.0.cancel();
         let last = stream.next().await.unwrap().unwrap();
         let last = std::str::from_utf8(&last).unwrap();
