@@ -77,7 +77,12 @@ impl App {
         let server = &config.server;
         let origins = config.auth.sites.origins();
         let origins = origins.chain(server.allowed_origins.iter().map(String::as_str));
-        let service = router::service(assembly.state.clone(), server.request_timeout, origins);
+        let service = router::service(
+            assembly.state.clone(),
+            server.request_timeout,
+            origins,
+            server.hsts_max_age,
+        );
         let limits = ConnectionLimits {
             connections: server.max_connections,
             header_time: server.header_timeout,

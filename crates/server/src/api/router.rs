@@ -30,8 +30,9 @@ pub fn service<'a>(
     state: AppState,
     deadline: Duration,
     origins: impl Iterator<Item = &'a str>,
+    hsts: Option<Duration>,
 ) -> Cors<Edge<Router>> {
-    cors::layer(origins).layer(Edge::new(router(state, deadline)))
+    cors::layer(origins).layer(Edge::new(router(state, deadline), hsts))
 }
 
 /// Every route, with its state, and what answers where there is none.

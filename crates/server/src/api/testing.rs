@@ -244,7 +244,7 @@ impl Answer {
 /// Sends one request to the service over these mocks.
 pub(crate) async fn send(mocks: Mocks, request: Request<Body>) -> Answer {
     let deadline = mocks.deadline;
-    let service = router::service(state(mocks), deadline, [SITE].into_iter());
+    let service = router::service(state(mocks), deadline, [SITE].into_iter(), None);
     let response: Response<Body> = service.oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     Answer {

@@ -294,3 +294,17 @@ fn find_mut<'a>(table: &'a mut Table, path: &str) -> Option<&'a mut Value> {
         Some((section, rest)) => find_mut(table.get_mut(section)?.as_table_mut()?, rest),
     }
 }
+
+/// The compiled-in default of a setting.
+#[cfg(test)]
+pub(super) fn default_of(path: &str) -> Option<Value> {
+    let defaults: Table = DEFAULTS.parse().ok()?;
+    find(&defaults, path).cloned()
+}
+
+/// The short name in the environment that sets a setting.
+#[cfg(test)]
+pub(super) fn short_name_of(path: &str) -> Option<&'static str> {
+    let (name, _) = SHORT_NAMES.iter().find(|(_, set)| *set == path)?;
+    Some(name)
+}

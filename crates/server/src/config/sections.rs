@@ -43,6 +43,11 @@ pub struct Server {
     pub trusted_proxies: Vec<ipnet::IpNet>,
     #[serde(deserialize_with = "values::origins")]
     pub allowed_origins: Vec<String>,
+    #[serde(
+        rename = "hsts_max_age_seconds",
+        deserialize_with = "values::optional_seconds::<63_072_000, _>"
+    )]
+    pub hsts_max_age: Option<Duration>,
 }
 
 impl Server {

@@ -1,5 +1,7 @@
 //! Every refusal names its setting.
 
+mod document;
+
 use super::*;
 use secrecy::ExposeSecret;
 

@@ -40,6 +40,14 @@ pub(super) fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D:
     number(from, 1, 86_400).map(Duration::from_secs)
 }
 
+/// Seconds up to `MOST`; 0 is none.
+pub(super) fn optional_seconds<'de, const MOST: u64, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<Duration>, D::Error> {
+    let seconds = number(from, 0, MOST)?;
+    Ok((seconds > 0).then(|| Duration::from_secs(seconds)))
+}
+
 /// What the contracts allow: a second to five days.
 pub(super) fn withdrawal_delay<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     number(from, 1, 432_000).map(Duration::from_secs)

@@ -39,6 +39,9 @@ pub fn layer<'a>(origins: impl Iterator<Item = &'a str>) -> CorsLayer {
             HeaderName::from_static("x-ratelimit-limit-requests"),
             HeaderName::from_static("x-ratelimit-remaining-requests"),
             HeaderName::from_static("x-ratelimit-reset-requests"),
+            HeaderName::from_static("x-ratelimit-limit-tokens"),
+            HeaderName::from_static("x-ratelimit-remaining-tokens"),
+            HeaderName::from_static("x-ratelimit-reset-tokens"),
         ])
         .max_age(Duration::from_secs(3600))
 }

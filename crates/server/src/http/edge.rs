@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::FutureExt;
+use haithe_inference::conceal::conceal;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use std::{
     any::Any,
@@ -18,7 +19,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tower::Service;
 use uuid::Uuid;
@@ -27,6 +28,8 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Answers of an API load nothing and are framed by nobody.
 const API_CSP: &str = "default-src 'none'; frame-ancestors 'none'";
 const LONGEST_REQUEST_ID: usize = 64;
+/// Characters of a path that are logged.
+const LONGEST_PATH: usize = 200;
 
 /// A request's name: the caller's own where it is short and plain, else a fresh one.
 #[derive(Debug, Clone)]
@@ -57,12 +60,17 @@ pub struct Rendered;
 
 /// Wraps the router.
 #[derive(Debug, Clone)]
-pub struct Edge<S>(S);
+pub struct Edge<S> {
+    inner: S,
+    /// Goes with every answer, where it is wanted (RFC 6797).
+    hsts: Option<HeaderValue>,
+}
 
 impl<S> Edge<S> {
-    /// Wraps `inner`.
-    pub const fn new(inner: S) -> Self {
-        Self(inner)
+    /// Wraps `inner`. `hsts`: for how long browsers shall reach this host by HTTPS only.
+    pub fn new(inner: S, hsts: Option<Duration>) -> Self {
+        let hsts = hsts.and_then(|span| HeaderValue::try_from(format!("max-age={}", span.as_secs())).ok());
+        Self { inner, hsts }
     }
 }
 
@@ -76,7 +84,7 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.0.poll_ready(cx)
+        self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
@@ -84,19 +92,25 @@ where
         let id = RequestId::of(request.headers());
         let (method, uri) = (request.method().clone(), request.uri().clone());
         request.extensions_mut().insert(id.clone());
-        let answer = self.0.call(request);
+        let answer = self.inner.call(request);
+        let hsts = self.hsts.clone();
         Box::pin(async move {
             let response = match AssertUnwindSafe(answer).catch_unwind().await {
                 Ok(Ok(response)) => response,
                 Err(panic) => panicked(panic.as_ref()),
             };
             let path = uri.path();
-            let response = finish(response, &method, path, &id);
+            let mut response = finish(response, &method, path, &id);
+            if let Some(hsts) = hsts {
+                response
+                    .headers_mut()
+                    .insert(header::STRICT_TRANSPORT_SECURITY, hsts);
+            }
             tracing::info!(
                 target: "haithe::request",
                 request_id = id.as_str(),
                 method = method.as_str(),
-                path = loggable(path),
+                path = loggable(path).as_str(),
                 status = response.status().as_u16(),
                 duration_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
                 "request"
@@ -106,13 +120,18 @@ where
     }
 }
 
-/// A path fit for a log line.
-fn loggable(path: &str) -> &str {
-    let mut end = path.len().min(200);
-    while !path.is_char_boundary(end) {
-        end -= 1;
-    }
-    path.get(..end).unwrap_or_default()
+/// A path fit for a log line: short, and without a credential that somebody put there.
+fn loggable(path: &str) -> String {
+    let mut shown: String = path.chars().take(LONGEST_PATH).collect();
+    conceal(&mut shown);
+    shown
+}
+
+/// A text fit for a log line: it may repeat what the request said.
+fn without_credentials(text: &str) -> String {
+    let mut shown = text.to_owned();
+    conceal(&mut shown);
+    shown
 }
 
 fn finish(mut response: Response, method: &Method, path: &str, id: &RequestId) -> Response {
@@ -149,12 +168,15 @@ fn finish(mut response: Response, method: &Method, path: &str, id: &RequestId) -
 
 /// The one place where a failure is logged.
 fn report(error: &ApiError, method: &Method, path: &str, id: &RequestId) {
-    let (method, path) = (method.as_str(), loggable(path));
-    let (id, code, causes) = (id.as_str(), error.code.as_ref(), error.causes());
+    let shown = loggable(path);
+    let (method, path) = (method.as_str(), shown.as_str());
+    let (id, code) = (id.as_str(), error.code.as_ref());
+    let causes = without_credentials(&error.causes());
+    let message = without_credentials(&error.message);
     if error.status.is_server_error() {
-        tracing::error!(target: "haithe::failure", request_id = id, method, path, code, causes, "{}", error.message);
+        tracing::error!(target: "haithe::failure", request_id = id, method, path, code, causes, "{message}");
     } else {
-        tracing::debug!(target: "haithe::failure", request_id = id, method, path, code, causes, "{}", error.message);
+        tracing::debug!(target: "haithe::failure", request_id = id, method, path, code, causes, "{message}");
     }
 }
 
@@ -165,7 +187,8 @@ fn fail(response: &mut Response, error: &ApiError, dialect: Dialect, id: &Reques
     headers.remove(header::CONTENT_LENGTH);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(seconds) = error.retry_after {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        // 0 would have everybody back at once.
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
     }
     if let Some((quota, standing)) = error.rate {
         super::limits::tell(headers, quota, standing);
