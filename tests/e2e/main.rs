@@ -3,6 +3,7 @@
 mod api_keys;
 mod bad_input;
 mod bots;
+mod connections;
 mod context_headers;
 mod conversations;
 mod embeddings;
@@ -19,6 +20,7 @@ mod program;
 mod recorded_answers;
 mod roles;
 mod sdk_wire;
+mod secrets;
 mod sessions;
 mod settlement;
 mod stopping;
