@@ -9,3 +9,6 @@ pub mod watch;
 
 pub use health::Readiness;
 pub use supervisor::Supervisor;
+
+#[cfg(test)]
+mod document;
