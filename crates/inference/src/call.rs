@@ -4,11 +4,12 @@ use crate::{
     catalogue::Model,
     error::CompletionError,
     meter::{Cost, Meter},
-    ports::{CallEnd, CallObserver, TokenAllowance, TokenClaim, TokenCounter, TokensTaken},
+    ports::{CallEnd, CallObserver, TokenAllowance, TokenClaim, TokenCounter, Allowed},
     price::{Bound, Quote},
     request::Asked,
     tokens,
 };
+use futures::channel::oneshot;
 use haithe_billing::{
     capture::{CallOutcome, Captured, PriceLine, TokenUsage, UsageRecord},
     holds::Hold,
@@ -42,7 +43,7 @@ pub(crate) struct Tools {
 pub(crate) struct Allowed {
     allowance: Arc<dyn TokenAllowance>,
     claim: TokenClaim,
-    taken: TokensTaken,
+    taken: Allowed,
     used: u64,
 }
 
@@ -84,11 +85,36 @@ pub(crate) struct Spans {
     pub first_token: Option<Duration>,
 }
 
+/// What a call is paid from.
+pub(crate) enum Purse {
+    /// Money set aside for it alone, and the tokens it took of a minute's allowance.
+    Own { hold: Hold, allowed: Allowed },
+    /// A loop, which is told and pays for all its steps at once.
+    Loop(oneshot::Sender<Used>),
+}
+
+/// What was used, by a call or by a step of a loop.
+#[derive(Debug, Clone)]
+pub(crate) struct Used {
+    pub tokens: TokenUsage,
+    /// The provider reported nothing.
+    pub estimated: bool,
+    pub outcome: CallOutcome,
+    /// The provider that answered.
+    pub provider: String,
+    pub response_hash: [u8; 32],
+    /// Waiting for the provider to begin.
+    pub upstream: Duration,
+    /// From admission to the first token of a stream.
+    pub first_token: Option<Duration>,
+}
+
 /// An admitted call. Dropping it gives its money back; [`Call::charge`] takes what it cost.
 pub(crate) struct Call {
     pub id: CallId,
-    pub hold: Hold,
-    pub allowed: Allowed,
+    /// What was set aside for it, at most.
+    pub granted: Usdt,
+    pub purse: Purse,
     pub spans: Spans,
     pub account: Account,
     /// The model that was asked for, whose price applies.
@@ -117,7 +143,7 @@ impl Charged {
 }
 
 impl Call {
-    /// Takes what the call cost. Returns once that is on disk.
+    /// Takes what the call cost. Returns once that is on disk. A step of a loop only reports.
     ///
     /// `delivered` says whether a content byte reached the caller.
     pub async fn charge(
@@ -131,55 +157,42 @@ impl Call {
             Some(tokens) => tokens,
             None => self.count(&meter).await,
         };
-        self.allowed.used(tokens.input.saturating_add(tokens.output));
-        let lines = self.quote.lines(tokens, delivered);
-        let (model, provider) = (Arc::clone(&self.model), self.provider.clone());
-        let (clock, streamed) = (Arc::clone(&self.tools.clock), self.request.stream());
-        let finished_at = clock.now();
-        let usage = UsageRecord {
-            project: self.account.project,
-            wallet: self.account.wallet,
-            api_key: self.account.api_key,
-            model: self.model.id,
-            model_name: self.model.name.clone(),
-            provider: self.provider,
+        let used = Used {
             tokens,
             estimated: reported.is_none(),
-            streamed,
             outcome,
-            request_hash: Sha256::digest(self.request.body()).into(),
+            provider: self.provider,
             response_hash: meter.digest(),
-            started_at: self.started_at,
-            finished_at,
-        };
-        let captured = record(self.hold, lines, usage).await?;
-        if captured.lost.is_positive() {
-            tracing::warn!(call.id = %self.id, lost = %captured.lost, "a call cost more than its payer had");
-        }
-        let written = clock.now();
-        self.tools.observer.charged(&CallEnd {
-            call: self.id,
-            model: &model.name,
-            provider: &provider,
-            outcome,
-            streamed,
-            tokens,
-            charged: captured.charged,
-            lost: captured.lost,
-            total: written.since(self.started_at),
             upstream: self.spans.upstream,
             first_token: self.spans.first_token,
-            hold: self.spans.hold,
-            capture: written.since(finished_at),
-        });
-        Ok(Charged {
-            tokens,
-            cost: Cost {
-                charged: captured.charged,
-                spent_before: captured.spent_before,
-                decimals: self.tools.decimals,
-            },
-        })
+        };
+        let lines = self.quote.lines(tokens, delivered);
+        let (hold, allowed) = match self.purse {
+            Purse::Own { hold, allowed } => (hold, allowed),
+            Purse::Loop(tell) => {
+                let cost = Cost {
+                    charged: lines.iter().map(|line| line.amount).sum(),
+                    spent_before: Usdt::ZERO,
+                    decimals: self.tools.decimals,
+                };
+                // A loop that is gone has paid for what it knew of.
+                let _ = tell.send(used);
+                return Ok(Charged { tokens, cost });
+            }
+        };
+        let bill = Bill {
+            id: self.id,
+            hold,
+            allowed,
+            account: self.account,
+            model: self.model,
+            streamed: self.request.stream(),
+            request_hash: Sha256::digest(self.request.body()).into(),
+            started_at: self.started_at,
+            hold_took: self.spans.hold,
+            tools: self.tools,
+        };
+        bill.pay(used, lines).await
     }
 
     /// Tokens as Haithe counts them, never beyond what the hold covers.
@@ -200,6 +213,73 @@ impl Call {
             output: output.min(most),
             ..TokenUsage::default()
         }
+    }
+}
+
+/// Money set aside and for whom: what is left to do when everything was used.
+pub(crate) struct Bill {
+    pub id: CallId,
+    pub hold: Hold,
+    pub allowed: Allowed,
+    pub account: Account,
+    pub model: Arc<Model>,
+    pub streamed: bool,
+    pub request_hash: [u8; 32],
+    pub started_at: Timestamp,
+    pub hold_took: Duration,
+    pub tools: Tools,
+}
+
+impl Bill {
+    /// Takes `lines` for what was `used`. Returns once that is on disk.
+    pub async fn pay(self, used: Used, lines: Vec<PriceLine>) -> Result<Charged, StoreError> {
+        let tokens = used.tokens;
+        self.allowed.used(tokens.input.saturating_add(tokens.output));
+        let finished_at = self.tools.clock.now();
+        let usage = UsageRecord {
+            project: self.account.project,
+            wallet: self.account.wallet,
+            api_key: self.account.api_key,
+            model: self.model.id,
+            model_name: self.model.name.clone(),
+            provider: used.provider.clone(),
+            tokens,
+            estimated: used.estimated,
+            streamed: self.streamed,
+            outcome: used.outcome,
+            request_hash: self.request_hash,
+            response_hash: used.response_hash,
+            started_at: self.started_at,
+            finished_at,
+        };
+        let captured = record(self.hold, lines, usage).await?;
+        if captured.lost.is_positive() {
+            tracing::warn!(call.id = %self.id, lost = %captured.lost, "a call cost more than its payer had");
+        }
+        let written = self.tools.clock.now();
+        self.tools.observer.charged(&CallEnd {
+            call: self.id,
+            model: &self.model.name,
+            provider: &used.provider,
+            outcome: used.outcome,
+            streamed: self.streamed,
+            tokens,
+            charged: captured.charged,
+            lost: captured.lost,
+            total: written.since(self.started_at),
+            upstream: used.upstream,
+            first_token: used.first_token,
+            hold: self.hold_took,
+            capture: written.since(finished_at),
+        });
+        Ok(Charged {
+            tokens,
+            cost: Cost {
+                charged: captured.charged,
+                spent_before: captured.spent_before,
+                decimals: self.tools.decimals,
+            },
+        })
     }
 }
 

@@ -14,23 +14,26 @@
 //! | the charge cannot be recorded | the caller gets an error instead of the answer or `[DONE]` |
 
 mod admission;
-mod asking;
+pub(crate) mod asking;
 
 use crate::meter::Identity;
 use crate::{
+    agent::{AgentLimits, Gear},
     call::{Call, Tools},
     catalogue::{Catalogue, Model},
+    conversations::ConversationId,
     error::CompletionError,
     ports::{CallObserver, ChatModel, Endpoint, TokenAllowance, TokenCounter, UpstreamError},
     request::{Asked, ChatRequest, EmbeddingRequest, RequestLimits},
 };
 pub use asking::ProviderHealth;
+pub(crate) use admission::{account, quote};
 use asking::{Answered, Candidate, Reply};
 use bytes::Bytes;
 use futures::{channel::oneshot, stream::BoxStream};
 use haithe_billing::{capture::CallOutcome, holds::Holds};
 use haithe_identity::api_key::ApiKey;
-use haithe_kernel::{CallId, Clock, Decimals, ModelId, Random, Tasks, Timer, Usdt, WalletAddress};
+use haithe_kernel::{CallId, Clock, Decimals, ModelId, Random, Tasks, Timer, Timestamp, Usdt, WalletAddress};
 use haithe_orgs::ports::CallContext;
 use std::{collections::HashMap, fmt, sync::Arc};
 
@@ -111,8 +114,10 @@ pub struct CompletionPorts {
     pub random: Arc<dyn Random>,
     /// For work that outlives its request.
     pub tasks: Arc<dyn Tasks>,
-    /// For pauses between tries.
+    /// For pauses between tries, and limits of time.
     pub timer: Arc<dyn Timer>,
+    /// What calls of projects can bring along, in the order in which it is put before the model.
+    pub gears: Vec<Arc<dyn Gear>>,
 }
 
 /// What completions must be told.
@@ -122,6 +127,8 @@ pub struct CompletionSettings {
     pub decimals: Decimals,
     /// What a request may be at most.
     pub limits: RequestLimits,
+    /// Where loops of agents end.
+    pub agent: AgentLimits,
 }
 
 /// The use case. Cheap to clone.
@@ -133,6 +140,7 @@ pub struct Completions {
     ports: Arc<CompletionPorts>,
     tools: Tools,
     limits: RequestLimits,
+    agent: AgentLimits,
 }
 
 impl Completions {
@@ -149,18 +157,48 @@ impl Completions {
                 decimals: settings.decimals,
             },
             limits: settings.limits,
+            agent: settings.agent,
             ports: Arc::new(ports),
         }
     }
 
-    /// Answers a chat request, given as the bytes of its body.
+    /// Answers a chat request, given as the bytes of its body; within a conversation, if one is named
+    /// and the project remembers.
     ///
     /// # Errors
     /// [`CompletionError`]; nothing is charged then, except when the error is
     /// [`CompletionError::Capture`], of which the ledger alone knows whether the charge stands.
-    pub async fn run(&self, caller: Caller, body: Bytes) -> Result<Answer, CompletionError> {
+    pub async fn run(
+        &self,
+        caller: Caller,
+        conversation: Option<ConversationId>,
+        body: Bytes,
+    ) -> Result<Answer, CompletionError> {
         let request = ChatRequest::parse(body, self.limits)?;
-        self.ask(caller, Asked::Chat(request)).await
+        let wanted = |gear: &&Arc<dyn Gear>| gear.wanted(&caller, conversation);
+        let gears: Vec<_> = self.ports.gears.iter().filter(wanted).cloned().collect();
+        if gears.is_empty() {
+            return self.ask(caller, Asked::Chat(request)).await;
+        }
+        self.run_agent(caller, request, conversation, gears).await
+    }
+
+    pub(crate) const fn agent_limits(&self) -> AgentLimits {
+        self.agent
+    }
+
+    pub(crate) const fn tools(&self) -> &Tools {
+        &self.tools
+    }
+
+    pub(crate) const fn ports(&self) -> &Arc<CompletionPorts> {
+        &self.ports
+    }
+
+    /// The id of a new call, and when it begins.
+    pub(crate) fn begin_call(&self) -> (CallId, Timestamp) {
+        let now = self.ports.clock.now();
+        (self.new_id(now), now)
     }
 
     /// Answers a request for embeddings, given as the bytes of its body; always with a document.
@@ -172,13 +210,24 @@ impl Completions {
         self.ask(caller, Asked::Embeddings(request)).await
     }
 
-    async fn ask(&self, caller: Caller, request: Asked) -> Result<Answer, CompletionError> {
-        let model = self.choose(&caller, request.model())?;
-        expect_capable(&model, request.endpoint())?;
-        let route = self.route(&caller, &model);
+    /// The model that is to answer, and who can.
+    pub(crate) fn chosen(
+        &self,
+        caller: &Caller,
+        name: Option<&str>,
+        endpoint: Endpoint,
+    ) -> Result<(Arc<Model>, Vec<Arc<Candidate>>), CompletionError> {
+        let model = self.choose(caller, name)?;
+        expect_capable(&model, endpoint)?;
+        let route = self.route(caller, &model);
         if route.is_empty() {
             return Err(UpstreamError::Credentials.into());
         }
+        Ok((model, route))
+    }
+
+    async fn ask(&self, caller: Caller, request: Asked) -> Result<Answer, CompletionError> {
+        let (model, route) = self.chosen(&caller, request.model(), request.endpoint())?;
         let call = self.admit(&caller, request, model).await?;
         let ports = Arc::clone(&self.ports);
         if call.request.stream() {
@@ -251,7 +300,7 @@ async fn answer(
     route: Vec<Arc<Candidate>>,
     ports: &CompletionPorts,
 ) -> Result<Answer, CompletionError> {
-    let (id, most) = (call.id, call.hold.amount());
+    let (id, most) = (call.id, call.granted);
     match asking::reply(call, &route, ports).await? {
         Reply::Stream(events) => Ok(Answer::Stream {
             call: id,
@@ -307,4 +356,26 @@ fn shortened(name: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+impl Completions {
+    /// The same with other gears, limits and timer.
+    pub(crate) fn equipped(
+        &self,
+        gears: Vec<Arc<dyn Gear>>,
+        agent: AgentLimits,
+        timer: Arc<dyn Timer>,
+    ) -> Self {
+        let ports = CompletionPorts {
+            gears,
+            timer,
+            ..self.ports.as_ref().clone()
+        };
+        Self {
+            ports: Arc::new(ports),
+            agent,
+            ..self.clone()
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

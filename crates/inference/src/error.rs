@@ -1,6 +1,9 @@
 //! Why a completion was refused or failed, fit for a stranger.
 
-use crate::ports::{AllowanceSpent, UpstreamError};
+use crate::{
+    agent::GearError,
+    ports::{AllowanceSpent, UpstreamError},
+};
 use haithe_billing::hold::HoldError;
 use haithe_kernel::{Failure, Kind, StoreError};
 
@@ -64,6 +67,9 @@ pub enum CompletionError {
     /// Nothing could be set aside for the call, so the model never heard of it.
     #[error(transparent)]
     Hold(#[from] HoldError),
+    /// What the project brings along cannot be had. Nothing was set aside.
+    #[error(transparent)]
+    Gear(#[from] GearError),
     /// The provider gave no answer. Nothing is charged.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
@@ -103,6 +109,7 @@ impl CompletionError {
             Self::TooLarge { .. }
             | Self::TokenRate(_)
             | Self::Hold(_)
+            | Self::Gear(_)
             | Self::Upstream(_)
             | Self::Capture(_)
             | Self::Interrupted => None,
@@ -119,6 +126,7 @@ impl Failure for CompletionError {
             Self::UnknownModel { .. } => Kind::NotFound,
             Self::TokenRate(_) => Kind::RateLimited,
             Self::Hold(error) => error.kind(),
+            Self::Gear(error) => error.kind(),
             Self::Upstream(error) => error.kind(),
             Self::Capture(_) => Kind::Unavailable,
             Self::Interrupted => Kind::Internal,
@@ -136,6 +144,7 @@ impl Failure for CompletionError {
             Self::ContextExceeded { .. } => "context_length_exceeded",
             Self::TokenRate(_) => "rate_limited",
             Self::Hold(error) => error.code(),
+            Self::Gear(error) => error.code(),
             Self::Upstream(error) => error.code(),
             Self::Capture(_) => "charge_not_recorded",
             Self::Interrupted => "interrupted",
@@ -146,6 +155,7 @@ impl Failure for CompletionError {
         match self {
             Self::TokenRate(spent) => Some(spent.retry_after),
             Self::Hold(error) => error.retry_after(),
+            Self::Gear(error) => error.retry_after(),
             Self::Upstream(error) => error.retry_after(),
             Self::Capture(_) | Self::Interrupted => Some(1),
             _ => None,

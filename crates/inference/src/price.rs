@@ -28,6 +28,8 @@ pub struct Quote {
     pub model: Price,
     /// The project's, when somebody else's project is called.
     pub project: Option<ProjectFee>,
+    /// What products take together, whose lines are the loop's own.
+    pub products: Usdt,
 }
 
 /// The most tokens a call can use.
@@ -45,7 +47,10 @@ impl Quote {
     /// What is due once a content byte was delivered, whatever the tokens.
     pub fn fixed(&self) -> Usdt {
         let fee = self.project.map_or(Usdt::ZERO, |fee| fee.amount);
-        self.model.per_call.saturating_add(fee)
+        self.model
+            .per_call
+            .saturating_add(fee)
+            .saturating_add(self.products)
     }
 
     /// The most that a call within `bound` can cost.
@@ -96,14 +101,17 @@ impl Quote {
         if self.model.per_token() || !delivered {
             line(Payee::Platform, LineItem::ModelTokens, self.tokens(tokens));
         }
-        if let Some(fee) = self.project.filter(|_| delivered) {
-            line(
-                Payee::Organization(fee.owner),
-                LineItem::Project(fee.project),
-                fee.amount,
-            );
-        }
+        lines.extend(self.fee_line().filter(|_| delivered));
         lines
+    }
+
+    /// What is due to the project's owner once a content byte was delivered.
+    pub fn fee_line(&self) -> Option<PriceLine> {
+        self.project.map(|fee| PriceLine {
+            payee: Payee::Organization(fee.owner),
+            item: LineItem::Project(fee.project),
+            amount: fee.amount,
+        })
     }
 
     /// The exact price of these tokens, rounded up to a whole nano.
@@ -176,6 +184,7 @@ mod tests {
                 owner: OrgId(2),
                 amount: Usdt::from_nano(nano),
             }),
+            products: Usdt::ZERO,
         }
     }
 

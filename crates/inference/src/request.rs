@@ -162,6 +162,18 @@ impl ChatRequest {
         Ok(())
     }
 
+    /// The fields of a body, in order, each once.
+    ///
+    /// # Errors
+    /// [`CompletionError::Invalid`] when it is no JSON object.
+    pub(crate) fn fields(
+        body: &str,
+    ) -> Result<impl Iterator<Item = (std::borrow::Cow<'_, str>, &RawValue)>, CompletionError> {
+        Ok(top_level(body)?
+            .into_iter()
+            .map(|entry| (entry.name, entry.value)))
+    }
+
     /// The body as it was received.
     pub fn body(&self) -> &Bytes {
         &self.body

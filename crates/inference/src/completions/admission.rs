@@ -6,7 +6,7 @@
 
 use super::{Caller, Completions};
 use crate::{
-    call::{Account, Allowed, Call, Spans},
+    call::{Account, Call, Purse, Spans, Allowed},
     catalogue::Model,
     error::CompletionError,
     ports::TokenClaim,
@@ -14,15 +14,25 @@ use crate::{
     request::Asked,
     tokens,
 };
-use haithe_billing::hold::{BudgetClaim, BudgetSubject, HoldError, HoldRequest};
+use haithe_billing::{
+    hold::{BudgetClaim, BudgetSubject, HoldError, HoldRequest},
+    holds::Hold,
+};
 use haithe_identity::api_key::{ApiKey, BudgetWindow};
 use haithe_kernel::{CallId, Timestamp, Usdt};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use time::{OffsetDateTime, Time};
+
+/// Money set aside for a request, and within which bound.
+pub(crate) struct SetAside {
+    pub hold: Hold,
+    pub bound: Bound,
+    pub took: Duration,
+}
 
 impl Completions {
     /// Quotes the call and sets its money aside.
-    pub(super) async fn admit(
+    pub(crate) async fn admit(
         &self,
         caller: &Caller,
         request: Asked,
@@ -31,56 +41,20 @@ impl Completions {
         let started_at = self.ports.clock.now();
         let id = self.new_id(started_at);
         let quote = quote(caller, &model);
-        let bound = self.stated_bound(&request, &model).await?;
-        let claim = TokenClaim {
-            api_key: caller.api_key.as_ref().map(|key| (key.id, key.tokens_per_minute)),
-            project: caller.context.project.id,
-            org: caller.context.payer.id,
-        };
-        let allowance = Arc::clone(&self.ports.allowance);
-        let allowed = Allowed::take(allowance, claim, estimate(&request))?;
-        let asked_at = self.ports.clock.now();
-        let ask = |bound: Bound| HoldRequest {
-            call: id,
-            org: caller.context.payer.id,
-            most: quote.most(bound),
-            least: quote.least(bound),
-            budgets: budgets(caller.api_key.as_deref(), started_at),
-        };
-        let (hold, bound) = match self.ports.holds.hold(ask(bound)).await {
-            Ok(hold) if hold.amount() >= quote.most(bound) => (hold, bound),
-            Ok(hold) => {
-                let counted = self.count(&request, &model, bound.input).await;
-                let input = counted.unwrap_or(bound.input);
-                (hold, Bound { input, ..bound })
-            }
-            Err(refusal) => {
-                let Some(limit) = spendable(&refusal) else {
-                    return Err(refusal.into());
-                };
-                let limit = quote.affordable_input(limit, bound.choices).min(bound.input);
-                let Some(input) = self.count(&request, &model, limit).await else {
-                    return Err(refusal.into());
-                };
-                let bound = Bound { input, ..bound };
-                (self.ports.holds.hold(ask(bound)).await?, bound)
-            }
-        };
-        let hold_took = self.ports.clock.now().since(asked_at);
+        let allowed = self.take_tokens(caller, &request)?;
+        let most = |bound| quote.most(bound);
+        let set_aside = self.set_aside((id, started_at), caller, &request, &model, &quote, most);
+        let SetAside { hold, bound, took } = set_aside.await?;
         let output = quote.affordable_output(hold.amount(), bound);
         Ok(Box::new(Call {
             id,
-            hold,
-            allowed,
+            granted: hold.amount(),
+            purse: Purse::Own { hold, allowed },
             spans: Spans {
-                hold: hold_took,
+                hold: took,
                 ..Spans::default()
             },
-            account: Account {
-                project: caller.context.project.id,
-                wallet: caller.wallet,
-                api_key: caller.api_key.as_ref().map(|key| key.id),
-            },
+            account: account(caller),
             provider: String::new(),
             model,
             quote,
@@ -89,6 +63,84 @@ impl Completions {
             started_at,
             tools: self.tools.clone(),
         }))
+    }
+
+    /// Takes what the request will use of a minute's tokens, roughly.
+    pub(crate) fn take_tokens(
+        &self,
+        caller: &Caller,
+        request: &Asked,
+    ) -> Result<Allowed, CompletionError> {
+        let claim = TokenClaim {
+            api_key: caller.api_key.as_ref().map(|key| (key.id, key.tokens_per_minute)),
+            project: caller.context.project.id,
+            org: caller.context.payer.id,
+        };
+        Allowed::take(Arc::clone(&self.ports.allowance), claim, estimate(request))
+    }
+
+    /// Sets aside `most` of the request's bound, or as much as there is, if that lets it run at all.
+    /// Tokens are counted only when their coarse bound is more than there is.
+    pub(crate) async fn set_aside(
+        &self,
+        (id, started_at): (CallId, Timestamp),
+        caller: &Caller,
+        request: &Asked,
+        model: &Model,
+        quote: &Quote,
+        most: impl Fn(Bound) -> Usdt,
+    ) -> Result<SetAside, CompletionError> {
+        let bound = self.stated_bound(request, model).await?;
+        let asked_at = self.ports.clock.now();
+        let ask = |bound: Bound| HoldRequest {
+            call: id,
+            org: caller.context.payer.id,
+            most: most(bound),
+            least: quote.least(bound),
+            budgets: budgets(caller.api_key.as_deref(), started_at),
+        };
+        let (hold, bound) = match self.ports.holds.hold(ask(bound)).await {
+            Ok(hold) if hold.amount() >= quote.most(bound) => (hold, bound),
+            Ok(hold) => {
+                let counted = self.count(request, model, bound.input).await;
+                let input = counted.unwrap_or(bound.input);
+                (hold, Bound { input, ..bound })
+            }
+            Err(refusal) => {
+                let Some(limit) = spendable(&refusal) else {
+                    return Err(refusal.into());
+                };
+                let limit = quote.affordable_input(limit, bound.choices).min(bound.input);
+                let Some(input) = self.count(request, model, limit).await else {
+                    return Err(refusal.into());
+                };
+                let bound = Bound { input, ..bound };
+                (self.ports.holds.hold(ask(bound)).await?, bound)
+            }
+        };
+        let took = self.ports.clock.now().since(asked_at);
+        Ok(SetAside { hold, bound, took })
+    }
+
+    /// The bound of a later step of a loop within what is left of the loop's money; `None` when that
+    /// buys no step any more.
+    pub(crate) async fn step_bound(
+        &self,
+        request: &Asked,
+        model: &Model,
+        quote: &Quote,
+        left: Usdt,
+    ) -> Result<Option<Bound>, CompletionError> {
+        let mut bound = self.stated_bound(request, model).await?;
+        if quote.most(bound) > left {
+            let limit = quote.affordable_input(left, bound.choices).min(bound.input);
+            match self.count(request, model, limit).await {
+                Some(input) => bound.input = input,
+                None => return Ok(None),
+            }
+        }
+        let output = quote.affordable_output(left, bound);
+        Ok((output > 0 && quote.least(bound) <= left).then_some(Bound { output, ..bound }))
     }
 
     /// What the request itself says about its size.
@@ -149,7 +201,7 @@ impl Completions {
     }
 
     /// A version 7 UUID of this moment (RFC 9562).
-    fn new_id(&self, at: Timestamp) -> CallId {
+    pub(crate) fn new_id(&self, at: Timestamp) -> CallId {
         let millis = u64::try_from(at.micros() / 1000).unwrap_or(0);
         let [random @ .., _, _, _, _, _, _] = self.ports.random.bytes16();
         CallId(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
@@ -164,8 +216,17 @@ fn estimate(request: &Asked) -> u64 {
     input.saturating_add(output.saturating_mul(u64::from(request.choices())))
 }
 
+/// For whom the caller calls.
+pub(crate) fn account(caller: &Caller) -> Account {
+    Account {
+        project: caller.context.project.id,
+        wallet: caller.wallet,
+        api_key: caller.api_key.as_ref().map(|key| key.id),
+    }
+}
+
 /// The model's price, and the project's when it is another organization's.
-fn quote(caller: &Caller, model: &Model) -> Quote {
+pub(crate) fn quote(caller: &Caller, model: &Model) -> Quote {
     let (payer, project) = (&caller.context.payer, &caller.context.project);
     Quote {
         model: model.price,
@@ -174,6 +235,7 @@ fn quote(caller: &Caller, model: &Model) -> Quote {
             owner: project.org,
             amount: project.price_per_call.max(Usdt::ZERO),
         }),
+        products: Usdt::ZERO,
     }
 }
 

@@ -25,7 +25,7 @@ use std::{
 };
 
 /// A model that may answer, who speaks for it, and how patient we are with it.
-pub(super) struct Candidate {
+pub(crate) struct Candidate {
     model: Arc<Model>,
     provider: Arc<dyn ChatModel>,
     breaker: Arc<Breaker>,
@@ -33,7 +33,7 @@ pub(super) struct Candidate {
 }
 
 /// Every active model whose provider can be asked.
-pub(super) fn candidates(catalogue: &Catalogue, ports: &CompletionPorts) -> HashMap<ModelId, Arc<Candidate>> {
+pub(crate) fn candidates(catalogue: &Catalogue, ports: &CompletionPorts) -> HashMap<ModelId, Arc<Candidate>> {
     let active = catalogue.models().iter().filter(|model| model.active);
     let candidates = active.filter_map(|model| {
         let settings = catalogue.provider(&model.provider)?;
@@ -58,13 +58,13 @@ pub struct ProviderHealth {
 }
 
 /// A provider's answer, metered and not yet charged.
-pub(super) enum Reply {
+pub(crate) enum Reply {
     Document(Box<Answered>),
     Stream(BoxStream<'static, Bytes>),
 }
 
 /// A document that answers a call.
-pub(super) struct Answered {
+pub(crate) struct Answered {
     pub call: Box<Call>,
     pub document: Document,
     pub meter: Meter,
@@ -96,7 +96,7 @@ impl Completions {
 
     /// Who may answer, in order: the model asked for, and those of its fallbacks that the
     /// organization has enabled and that read as much.
-    pub(super) fn route(&self, caller: &Caller, model: &Arc<Model>) -> Vec<Arc<Candidate>> {
+    pub(crate) fn route(&self, caller: &Caller, model: &Arc<Model>) -> Vec<Arc<Candidate>> {
         let route = self.catalogue.route(model).into_iter().filter(|candidate| {
             candidate.id == model.id || (caller.may_use(candidate) && candidate.context >= model.context)
         });
@@ -106,7 +106,7 @@ impl Completions {
 }
 
 /// The first reply that somebody on the route gives; else the first one's error.
-pub(super) async fn reply(
+pub(crate) async fn reply(
     mut call: Box<Call>,
     route: &[Arc<Candidate>],
     ports: &CompletionPorts,

@@ -3,6 +3,6 @@
 mod admission;
 mod json;
 mod routes;
-mod stage;
+pub(crate) mod stage;
 mod streams;
 mod trouble;

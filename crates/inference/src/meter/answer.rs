@@ -110,6 +110,11 @@ impl Document {
         }
     }
 
+    /// As it came.
+    pub const fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
     /// A document that the meter has read, with what it said of the usage's place.
     pub const fn placed(bytes: Bytes, place: Place) -> Self {
         Self { bytes, place }

@@ -1,6 +1,7 @@
 //! The stage: one organization, one project, one provider, and a ledger that can be watched.
 
 use crate::{
+    agent::AgentLimits,
     catalogue::{Catalogue, CatalogueFile},
     completions::{Answer, Caller, CompletionPorts, CompletionSettings, Completions},
     error::CompletionError,
@@ -55,6 +56,7 @@ upstream_name = "up"
 price = { input = "0.001", cached = "0.0005", output = "0.002" }
 context = 100000
 max_output = 1000
+capabilities = ["streaming", "tools"]
 
 [[models]]
 id = 2
@@ -301,10 +303,12 @@ pub fn stage_with(
         random: Arc::new(random),
         tasks: Arc::new(TokioTasks),
         timer: clock.clone(),
+        gears: Vec::new(),
     };
     let settings = CompletionSettings {
         decimals: Decimals::new(9).unwrap(),
         limits: RequestLimits::default(),
+        agent: AgentLimits::default(),
     };
     let catalogue = Arc::new(Catalogue::new(file).unwrap());
     Stage {
@@ -392,7 +396,7 @@ impl Stage {
 
     pub async fn run(&self, body: &str) -> Result<Answer, CompletionError> {
         let body = Bytes::copy_from_slice(body.as_bytes());
-        self.completions.run(self.caller(), body).await
+        self.completions.run(self.caller(), None, body).await
     }
 
     /// The body of a JSON answer.

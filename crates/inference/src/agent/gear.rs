@@ -1,0 +1,182 @@
+//! What an agent's call can bring along, and from where.
+
+use crate::{completions::Caller, conversations::ConversationId};
+use async_trait::async_trait;
+use haithe_billing::capture::{LineItem, Payee, PriceLine};
+use haithe_kernel::{Failure, Kind, ProductId, StoreError, Usdt, WalletAddress};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// A call, as its gears see it.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// Who calls, as which project, on whose account.
+    pub caller: Caller,
+    /// The conversation that the call continues.
+    pub conversation: Option<ConversationId>,
+    /// The text of the last message of the user; empty when there is none.
+    pub question: String,
+    /// Whether tools can be offered: the model knows them and the caller does not forbid them.
+    pub tools: bool,
+}
+
+/// What one gear brings.
+#[derive(Default)]
+pub struct Equipment {
+    /// For the system role, in order.
+    pub instructions: Vec<String>,
+    /// What was said before, oldest first.
+    pub history: Vec<History>,
+    /// Data to answer from, rendered so that nothing in it can pass for an instruction.
+    pub data: Vec<String>,
+    /// Tools that the service runs.
+    pub tools: Vec<Arc<dyn ServerTool>>,
+    /// What is paid for it, once a byte of the answer was delivered.
+    pub fees: Vec<ProductFee>,
+    /// Where data comes from, for the caller.
+    pub sources: Vec<Source>,
+}
+
+impl Equipment {
+    /// Both together, `more` behind.
+    pub fn extend(&mut self, more: Self) {
+        self.instructions.extend(more.instructions);
+        self.history.extend(more.history);
+        self.data.extend(more.data);
+        self.tools.extend(more.tools);
+        self.fees.extend(more.fees);
+        self.sources.extend(more.sources);
+    }
+}
+
+/// A message of the past.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// `true`: the model said it; else the user.
+    pub by_model: bool,
+    /// What was said.
+    pub text: String,
+}
+
+/// A product's price per call, due because its content was loaded or its tool offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProductFee {
+    /// The product.
+    pub product: ProductId,
+    /// Who is paid.
+    pub creator: WalletAddress,
+    /// Per call.
+    pub amount: Usdt,
+}
+
+impl ProductFee {
+    pub(super) const fn line(&self) -> PriceLine {
+        PriceLine {
+            payee: Payee::Creator(self.creator),
+            item: LineItem::Product(self.product),
+            amount: self.amount,
+        }
+    }
+}
+
+/// Where data comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The number by which the data is cited.
+    pub number: u32,
+    /// The product, if it is one.
+    pub product: Option<ProductId>,
+    /// Its name.
+    pub name: String,
+    /// Where in it: a page, a heading, rows.
+    pub locator: String,
+}
+
+/// What the model is told about a tool.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolDefinition {
+    /// 1 to 64 characters of `a-z A-Z 0-9 _ -`, as OpenAI's dialect wants it.
+    pub name: String,
+    /// What it does.
+    pub description: String,
+    /// JSON Schema of its arguments: an object.
+    pub parameters: Value,
+}
+
+/// A tool that the service runs.
+#[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
+#[async_trait]
+pub trait ServerTool: Send + Sync {
+    /// What the model is told.
+    fn definition(&self) -> ToolDefinition;
+    /// Runs it with arguments as the model wrote them, unchecked. Whatever goes wrong is said in the
+    /// answer, for the model to read; it must name nothing that the caller may not know.
+    async fn call(&self, arguments: Value) -> String;
+}
+
+/// What a loop said and heard, for whoever keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchange {
+    /// The user's last message.
+    pub question: String,
+    /// The model's answer.
+    pub answer: String,
+}
+
+/// Why a call cannot be equipped. Nothing was held or charged.
+#[derive(Debug, thiserror::Error)]
+pub enum GearError {
+    /// A product's content cannot be had.
+    #[error("the product {name} cannot be loaded at the moment: {reason}; disable it or try again later")]
+    Product {
+        /// Its name.
+        name: String,
+        /// Why, fit for a stranger.
+        reason: String,
+    },
+    /// No such conversation of the caller's.
+    #[error("no such conversation")]
+    Conversation,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Failure for GearError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Product { .. } => Kind::Unavailable,
+            Self::Conversation => Kind::NotFound,
+            Self::Store(error) => error.kind(),
+        }
+    }
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Product { .. } => "product_unavailable",
+            Self::Conversation => "not_found",
+            Self::Store(error) => error.code(),
+        }
+    }
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Product { .. } => Some(5),
+            Self::Conversation => None,
+            Self::Store(error) => error.retry_after(),
+        }
+    }
+}
+
+/// One kind of thing that calls of projects bring along: products, web search, memory.
+#[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
+#[async_trait]
+pub trait Gear: Send + Sync {
+    /// Whether it has anything for such a call. Asked on every call: it computes, and never waits.
+    fn wanted(&self, caller: &Caller, conversation: Option<ConversationId>) -> bool;
+    /// What it brings.
+    ///
+    /// # Errors
+    /// [`GearError`]; the call is refused before any money is set aside.
+    async fn equip(&self, wish: &Wish) -> Result<Equipment, GearError>;
+    /// The call was answered and charged.
+    async fn answered(&self, wish: &Wish, exchange: &Exchange);
+}
