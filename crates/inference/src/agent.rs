@@ -17,6 +17,7 @@
 
 mod compose;
 mod gear;
+mod memory;
 mod output;
 mod run;
 mod speech;
@@ -28,6 +29,7 @@ pub use gear::{
 };
 #[cfg(any(test, feature = "mocks"))]
 pub use gear::{MockGear, MockServerTool};
+pub use memory::Memory;
 
 use haithe_kernel::Usdt;
 use std::time::Duration;

@@ -10,8 +10,8 @@ mod values;
 
 pub use layers::{ConfigError, Environment, Sources};
 pub use sections::{
-    Auth, Chain, Conversations, Database, Inference, Limits, Log, LogFormat, Metrics, Server, Settlement,
-    SiteEntry, Webhooks,
+    Agent, Auth, Chain, Conversations, Database, Inference, Limits, Log, LogFormat, Metrics, Server,
+    Settlement, SiteEntry, Webhooks,
 };
 
 use serde::Deserialize;
@@ -38,6 +38,8 @@ pub struct Config {
     pub settlement: Settlement,
     /// Models and calls of them.
     pub inference: Inference,
+    /// Where loops of agents end.
+    pub agent: Agent,
     /// What a wallet may keep of its conversations.
     pub conversations: Conversations,
     /// Webhooks of projects.

@@ -181,7 +181,8 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         random.clone(),
         offer.default_model,
     ));
-    let conversations = talk::conversations(&config.conversations, &db, &clock, &random, &supervisor);
+    let (conversations, memory) =
+        talk::conversations(&config.conversations, &db, &clock, &random, &supervisor);
     let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::new(&db));
     let tasks = TokioTasks::default();
     let figures = Arc::new(Figures::new());
@@ -207,6 +208,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             random: random.clone(),
             tasks: Arc::new(tasks.clone()),
             timer: Arc::new(TokioTimer),
+            gears: vec![Arc::new(memory)],
         },
         CompletionSettings {
             decimals,
@@ -214,6 +216,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
                 bytes: config.server.max_body_bytes,
                 choices: config.inference.max_choices,
             },
+            agent: (&config.agent).into(),
         },
     ));
     let contexts = Arc::new(Contexts::new(Arc::new(SqliteDirectory::new(&db))));

@@ -130,12 +130,19 @@ impl Draft {
         let opening = self.messages.iter().take_while(|raw| is_system(raw)).count();
         let last = self.messages.iter().rposition(|raw| is_of(raw, "user"));
         let last = last.unwrap_or(opening).max(opening);
-        let raw = |message: &Box<RawValue>| message.get().to_owned();
-        all.extend(self.messages.iter().take(opening).map(raw));
+        let raw = |message: &RawValue| message.get().to_owned();
+        all.extend(self.messages.iter().take(opening).map(AsRef::as_ref).map(raw));
         all.extend(said);
-        all.extend(self.messages.iter().take(last).skip(opening).map(raw));
+        all.extend(
+            self.messages
+                .iter()
+                .take(last)
+                .skip(opening)
+                .map(AsRef::as_ref)
+                .map(raw),
+        );
         all.extend(data);
-        all.extend(self.messages.iter().skip(last).map(raw));
+        all.extend(self.messages.iter().skip(last).map(AsRef::as_ref).map(raw));
         all.extend(thread.iter().map(Value::to_string));
         format!("[{}]", all.join(","))
     }

@@ -134,6 +134,11 @@ pub enum GearError {
         /// Why, fit for a stranger.
         reason: String,
     },
+    /// A conversation is named and the project keeps none.
+    #[error(
+        "this project keeps no memory; enable it with PATCH /v1/projects/{{id}}, or leave the header Haithe-Conversation out"
+    )]
+    MemoryOff,
     /// No such conversation of the caller's.
     #[error("no such conversation")]
     Conversation,
@@ -146,6 +151,7 @@ impl Failure for GearError {
     fn kind(&self) -> Kind {
         match self {
             Self::Product { .. } => Kind::Unavailable,
+            Self::MemoryOff => Kind::Invalid,
             Self::Conversation => Kind::NotFound,
             Self::Store(error) => error.kind(),
         }
@@ -153,6 +159,7 @@ impl Failure for GearError {
     fn code(&self) -> &'static str {
         match self {
             Self::Product { .. } => "product_unavailable",
+            Self::MemoryOff => "memory_disabled",
             Self::Conversation => "not_found",
             Self::Store(error) => error.code(),
         }
@@ -160,7 +167,7 @@ impl Failure for GearError {
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Product { .. } => Some(5),
-            Self::Conversation => None,
+            Self::MemoryOff | Self::Conversation => None,
             Self::Store(error) => error.retry_after(),
         }
     }

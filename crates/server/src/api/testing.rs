@@ -310,10 +310,12 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
             random: random.clone(),
             tasks: Arc::new(TokioTasks::default()),
             timer: Arc::new(TokioTimer),
+            gears: Vec::new(),
         },
         CompletionSettings {
             decimals,
             limits: RequestLimits::default(),
+            agent: haithe_inference::agent::AgentLimits::default(),
         },
     ));
     let contexts = Arc::new(Contexts::new(Arc::new(mocks.directory)));

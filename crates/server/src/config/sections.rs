@@ -2,6 +2,7 @@
 
 use super::values;
 use haithe_identity::Site;
+use haithe_inference::agent::AgentLimits;
 use haithe_kernel::{Decimals, Usdt, WalletAddress};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -270,6 +271,38 @@ pub struct Inference {
     pub max_choices: u32,
     #[serde(deserialize_with = "values::within::<1, 1_000_000, _, _>")]
     pub max_concurrent_calls: usize,
+}
+
+/// `[agent]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every setting")]
+pub struct Agent {
+    #[serde(deserialize_with = "values::within::<1, 100, _, _>")]
+    pub max_steps: u32,
+    #[serde(rename = "max_seconds", deserialize_with = "values::seconds")]
+    pub max_time: Duration,
+    #[serde(rename = "tool_seconds", deserialize_with = "values::seconds")]
+    pub tool_time: Duration,
+    #[serde(rename = "max_cost_usdt", deserialize_with = "values::amount")]
+    pub max_cost: Usdt,
+    #[serde(deserialize_with = "values::within::<1, 128, _, _>")]
+    pub max_calls_per_turn: usize,
+    #[serde(deserialize_with = "values::within::<256, 16_777_216, _, _>")]
+    pub max_tool_bytes: usize,
+}
+
+impl From<&Agent> for AgentLimits {
+    fn from(agent: &Agent) -> Self {
+        Self {
+            steps: agent.max_steps,
+            time: agent.max_time,
+            tool_time: agent.tool_time,
+            cost: agent.max_cost,
+            calls_per_turn: agent.max_calls_per_turn,
+            tool_bytes: agent.max_tool_bytes,
+        }
+    }
 }
 
 /// `[conversations]`.

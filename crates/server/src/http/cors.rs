@@ -25,6 +25,7 @@ pub fn layer<'a>(origins: impl Iterator<Item = &'a str>) -> CorsLayer {
             HeaderName::from_static("idempotency-key"),
             HeaderName::from_static("haithe-organization"),
             HeaderName::from_static("haithe-project"),
+            HeaderName::from_static("haithe-conversation"),
             HeaderName::from_static("openai-organization"),
             HeaderName::from_static("openai-project"),
         ])

@@ -1,20 +1,23 @@
-//! Conversations and their retention.
+//! Conversations, their retention, and memory made of them.
 
 use super::SWEEP_EVERY;
 use crate::{config, service::Supervisor};
-use haithe_inference::conversations::{ConversationStore, Conversations, Quota, Retention};
+use haithe_inference::{
+    agent::Memory,
+    conversations::{ConversationStore, Conversations, Quota, Retention},
+};
 use haithe_kernel::{Clock, Random};
 use haithe_sqlite::{Db, SqliteConversationStore};
 use std::sync::Arc;
 
-/// Conversations, with the sweeper that forgets what projects no longer keep.
+/// Conversations, with the sweeper that forgets what projects no longer keep, and memory.
 pub(super) fn conversations(
     config: &config::Conversations,
     db: &Db,
     clock: &Arc<dyn Clock>,
     random: &Arc<dyn Random>,
     supervisor: &Supervisor,
-) -> Arc<Conversations> {
+) -> (Arc<Conversations>, Memory) {
     let store: Arc<dyn ConversationStore> = Arc::new(SqliteConversationStore::new(db));
     let retention = Arc::new(Retention::new(store.clone(), clock.clone()));
     supervisor.every("retention", SWEEP_EVERY, move || {
@@ -29,5 +32,12 @@ pub(super) fn conversations(
         conversations: config.max_per_wallet,
         bytes: config.max_bytes_per_wallet,
     };
-    Arc::new(Conversations::new(store, clock.clone(), random.clone(), quota))
+    let conversations = Arc::new(Conversations::new(
+        store.clone(),
+        clock.clone(),
+        random.clone(),
+        quota,
+    ));
+    let memory = Memory::new(store, conversations.clone());
+    (conversations, memory)
 }

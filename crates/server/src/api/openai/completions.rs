@@ -20,12 +20,17 @@ use axum::{
     response::Response,
 };
 use haithe_identity::Credential;
-use haithe_inference::{Answer, Caller, CompletionError, Completions, ErrorObject};
+use haithe_inference::{
+    Answer, Caller, CompletionError, Completions, ErrorObject, conversations::ConversationId,
+};
 use haithe_kernel::{CallId, Decimals, OrgId, Usdt};
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use utoipa::ToSchema;
+
+/// The conversation that a call continues, where the project remembers.
+const HAITHE_CONVERSATION: HeaderName = HeaderName::from_static("haithe-conversation");
 
 /// The call's id, which is also its receipt's.
 const X_HAITHE_CALL: HeaderName = HeaderName::from_static("x-haithe-call");
@@ -94,6 +99,8 @@ impl Calls {
 /// say what the call cost. With `"stream": true` the answer is an event stream, and the header
 /// `x-haithe-cost-limit` says what it can cost at most.
 #[utoipa::path(post, path = "/api/v1beta/openai/chat/completions",
+    params(("haithe-conversation" = Option<i64>, Header, description =
+        "The conversation to go on with: its messages are remembered, and this question and its answer are added")),
     request_body(content = inline(ChatInput), content_type = "application/json"),
     responses((status = 200, description = "The completion, or an event stream of its chunks", content(
         (inline(ChatOutput) = "application/json"), (String = "text/event-stream"))
@@ -109,13 +116,14 @@ pub async fn create(
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     expect_json(&parts.headers)?;
+    let conversation = conversation_of(&parts.headers)?;
     let body = limits.read(&parts.headers, body).await?;
     let figures = Arc::clone(&calls.figures);
     let place = calls.take(caller.context.payer.id)?;
     let caller = Caller::from(caller);
     let key = caller.api_key.clone();
     let decimals = completions.decimals();
-    let ran = completions.run(caller, body).await;
+    let ran = completions.run(caller, conversation, body).await;
     if let (Err(CompletionError::KeyScope { .. }), Some(key)) = (&ran, key) {
         Client::of(&parts, &proxies)
             .did(Event::KeyOutOfScope)
@@ -144,6 +152,22 @@ pub async fn create(
             Ok(response)
         }
     }
+}
+
+/// The conversation that a call continues.
+fn conversation_of(headers: &HeaderMap) -> Result<Option<ConversationId>, ApiError> {
+    let mut given = headers.get_all(HAITHE_CONVERSATION).iter();
+    let Some(value) = given.next() else {
+        return Ok(None);
+    };
+    let id = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    let id = id.filter(|id| *id > 0 && given.next().is_none());
+    id.map(|id| Some(ConversationId(id))).ok_or_else(|| {
+        ApiError::bad_request(
+            "context_malformed",
+            "the header haithe-conversation must be the number of one conversation",
+        )
+    })
 }
 
 pub(super) fn answer(call: CallId, content_type: &'static str, body: Body) -> Response {
