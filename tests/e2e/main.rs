@@ -13,6 +13,7 @@ mod limits;
 mod login;
 mod market;
 mod observing;
+mod memory;
 mod organizations;
 mod outcomes;
 mod pass_through;
