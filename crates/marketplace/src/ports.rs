@@ -1,6 +1,9 @@
 //! What the marketplace needs from outside. One method is one atomic operation.
 
-use crate::catalog::{Creator, NewCreator, PageChange, ProductFilter, ProductPage};
+use crate::{
+    catalog::{Creator, NewCreator, PageChange, ProductFilter, ProductPage},
+    product::Product,
+};
 use async_trait::async_trait;
 use haithe_kernel::{
     Failure, Kind, Listed, OrgId, Page, ProductId, ProjectId, StoreError, Timestamp, WalletAddress,
@@ -27,6 +30,15 @@ pub enum Enabling {
     TooExpensive,
 }
 
+/// A project's product, as a call finds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallProduct {
+    /// The product.
+    pub product: Product,
+    /// Whether the contract of the project's organization accepts calls of it at today's price.
+    pub accepted: bool,
+}
+
 /// Products, mirrored from the chain, and what is said and done about them here.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
@@ -50,6 +62,9 @@ pub trait ProductStore: Send + Sync {
     ) -> Result<Enabling, StoreError>;
     /// Takes it away; says whether it was there.
     async fn disable(&self, project: ProjectId, product: ProductId) -> Result<bool, StoreError>;
+    /// The project's products with what its organization's contract says of them, in the order they
+    /// were enabled. One that is not on chain any more is not accepted.
+    async fn for_call(&self, project: ProjectId) -> Result<Vec<CallProduct>, StoreError>;
     /// The project's products, in the order they were enabled.
     async fn of_project(&self, project: ProjectId) -> Result<Vec<ProductPage>, StoreError>;
 }

@@ -259,6 +259,7 @@ mod tests {
                 memory_enabled: false,
                 memory_window: 30,
                 memory_retention_days: None,
+                skip_unavailable_products: false,
                 default_model: ModelId(1),
                 price_per_call: Usdt::ZERO,
                 public,
@@ -267,6 +268,7 @@ mod tests {
             },
             standing,
             models: vec![ModelId(1)],
+            products: Vec::new(),
             settings: OrgSettings::default(),
         }
     }

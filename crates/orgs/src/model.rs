@@ -47,6 +47,8 @@ pub struct Project {
     pub memory_window: u8,
     /// Days that memory is kept; `None` keeps it until deleted.
     pub memory_retention_days: Option<u16>,
+    /// Do calls go on without a product that cannot be loaded? Else they are refused.
+    pub skip_unavailable_products: bool,
     /// Model used when a request names none.
     pub default_model: ModelId,
     /// What another organization pays per call of this public project.
@@ -83,6 +85,7 @@ pub struct ProjectChange {
     pub memory_enabled: Option<bool>,
     pub memory_window: Option<u8>,
     pub memory_retention_days: Option<Option<u16>>,
+    pub skip_unavailable_products: Option<bool>,
     pub default_model: Option<ModelId>,
     pub price_per_call: Option<Usdt>,
     pub public: Option<bool>,
@@ -104,6 +107,10 @@ impl fmt::Display for ProjectChange {
         );
         let days = |days: Option<u16>| days.map_or_else(|| "null".to_owned(), |days| days.to_string());
         part("memory_retention_days", self.memory_retention_days.map(days));
+        part(
+            "skip_unavailable_products",
+            self.skip_unavailable_products.map(|skip| skip.to_string()),
+        );
         part(
             "default_model_id",
             self.default_model.map(|model| model.0.to_string()),

@@ -21,7 +21,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use haithe_kernel::{
-    Listed, ModelId, OrgId, OrgUid, Page, ProjectId, ProjectUid, StoreError, Timestamp, WalletAddress,
+    Listed, ModelId, OrgId, OrgUid, Page, ProductId, ProjectId, ProjectUid, StoreError, Timestamp,
+    WalletAddress,
 };
 
 /// Organizations as the chain and their members made them. Deleted ones are not found.
@@ -217,6 +218,8 @@ pub struct CallContext {
     pub standing: Standing,
     /// Models the payer enabled.
     pub models: Vec<ModelId>,
+    /// Products that the project brings along, in the order they were enabled.
+    pub products: Vec<ProductId>,
     /// The payer's settings.
     pub settings: OrgSettings,
 }

@@ -25,6 +25,7 @@ pub struct ProjectView {
     memory_window: u8,
     #[schema(required = true)]
     memory_retention_days: Option<u16>,
+    skip_unavailable_products: bool,
     default_model_id: i64,
     price_per_call: BaseUnits,
     price_per_call_usdt: String,
@@ -50,6 +51,7 @@ impl ProjectView {
             memory_enabled: project.memory_enabled,
             memory_window: project.memory_window,
             memory_retention_days: project.memory_retention_days,
+            skip_unavailable_products: project.skip_unavailable_products,
             default_model_id: project.default_model.0,
             price_per_call: BaseUnits::of(project.price_per_call, decimals),
             price_per_call_usdt: project.price_per_call.to_string(),

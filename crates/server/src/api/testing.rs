@@ -143,6 +143,7 @@ pub(crate) fn context() -> CallContext {
             memory_enabled: false,
             memory_window: 30,
             memory_retention_days: None,
+            skip_unavailable_products: false,
             default_model: ModelId(1),
             price_per_call: Usdt::ZERO,
             public: false,
@@ -151,6 +152,7 @@ pub(crate) fn context() -> CallContext {
         },
         standing: owner(),
         models: vec![ModelId(1)],
+        products: Vec::new(),
         settings: OrgSettings::default(),
     }
 }

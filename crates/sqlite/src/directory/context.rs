@@ -6,7 +6,7 @@ use crate::{
     db::Db,
 };
 use async_trait::async_trait;
-use haithe_kernel::{ModelId, OrgId, OrgUid, ProjectId, ProjectUid, StoreError, WalletAddress};
+use haithe_kernel::{ModelId, OrgId, OrgUid, ProductId, ProjectId, ProjectUid, StoreError, WalletAddress};
 use haithe_orgs::ports::{CallContext, Directory};
 
 /// [`Directory`] on SQLite: one statement per question.
@@ -27,7 +27,7 @@ const CONTEXT: &str = "
            payer.created_at, payer.deleted_at,
            projects.id, projects.project_uid, projects.org_id, projects.name, projects.search_enabled,
            projects.memory_enabled, projects.memory_window, projects.memory_retention_days,
-           projects.default_model_id, projects.price_per_call, projects.public,
+           projects.skip_unavailable_products, projects.default_model_id, projects.price_per_call, projects.public,
            projects.teloxide_token IS NOT NULL, projects.discord_token IS NOT NULL, projects.created_at,
            payer.owner = ?3,
            (SELECT role FROM org_members WHERE org_id = payer.id AND wallet_address = ?3),
@@ -38,6 +38,8 @@ const CONTEXT: &str = "
                    WHERE project_members.wallet_address = ?3 AND other.org_id = payer.id AND other.deleted = 0),
            (SELECT json_group_array(model_id ORDER BY model_id)
             FROM org_model_enrollments WHERE org_id = payer.id),
+           (SELECT json_group_array(product_id ORDER BY enabled_at, product_id)
+            FROM project_products WHERE project_id = projects.id),
            org_settings.default_model_id, org_settings.prompt_log, org_settings.ip_allowlist
     FROM organizations AS payer
     LEFT JOIN org_settings ON org_settings.org_id = payer.id
@@ -75,11 +77,15 @@ impl Directory for SqliteDirectory {
         let models: String = columns.read("org_model_enrollments.model_id")?;
         let models: Vec<ModelId> = serde_json::from_str(&models)
             .map_err(|_| StoreError::inconsistent("org_model_enrollments.model_id"))?;
+        let products: String = columns.read("project_products.product_id")?;
+        let products: Vec<ProductId> = serde_json::from_str(&products)
+            .map_err(|_| StoreError::inconsistent("project_products.product_id"))?;
         Ok(Some(CallContext {
             payer,
             project,
             standing,
             models,
+            products,
             settings: settings::read(&mut columns)?,
         }))
     }

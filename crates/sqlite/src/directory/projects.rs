@@ -34,7 +34,7 @@ macro_rules! with_columns {
         concat!(
             $before,
             " projects.id, project_uid, org_id, projects.name, search_enabled, memory_enabled, memory_window,
-              memory_retention_days, default_model_id, price_per_call, public,
+              memory_retention_days, skip_unavailable_products, default_model_id, price_per_call, public,
               teloxide_token IS NOT NULL, discord_token IS NOT NULL, projects.created_at ",
             $after
         )
@@ -52,6 +52,7 @@ pub(super) fn read(columns: &mut Columns<'_>) -> Result<Project, StoreError> {
         memory_enabled: columns.read("projects.memory_enabled")?,
         memory_window: columns.read("projects.memory_window")?,
         memory_retention_days: columns.read("projects.memory_retention_days")?,
+        skip_unavailable_products: columns.read("projects.skip_unavailable_products")?,
         default_model: columns.read("projects.default_model_id")?,
         price_per_call: columns.read("projects.price_per_call")?,
         public: columns.read("projects.public")?,
@@ -101,6 +102,7 @@ async fn change(
              memory_enabled = coalesce(?, memory_enabled),
              memory_window = coalesce(?, memory_window),
              memory_retention_days = iif(?, ?, memory_retention_days),
+             skip_unavailable_products = coalesce(?, skip_unavailable_products),
              default_model_id = coalesce(?, default_model_id),
              price_per_call = coalesce(?, price_per_call),
              public = coalesce(?, public)
@@ -114,6 +116,7 @@ async fn change(
         .bind(change.memory_window)
         .bind(change.memory_retention_days.is_some())
         .bind(change.memory_retention_days.flatten())
+        .bind(change.skip_unavailable_products)
         .bind(change.default_model.map(|model| model.0))
         .bind(change.price_per_call.map(|price| price.nano()))
         .bind(change.public)

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use haithe_kernel::{Listed, OrgId, Page, ProductId, ProjectId, StoreError, Timestamp, WalletAddress};
 use haithe_marketplace::{
     PageChange, Product, ProductFilter, ProductOrder, ProductPage,
-    ports::{Enabling, ProductStore},
+    ports::{CallProduct, Enabling, ProductStore},
 };
 use sqlx::sqlite::SqliteRow;
 
@@ -49,7 +49,11 @@ macro_rules! filtered {
 }
 
 fn product(row: &SqliteRow) -> Result<ProductPage, StoreError> {
-    let mut columns = Columns::of(row);
+    page(&mut Columns::of(row))
+}
+
+/// Reads a product and its page from the next ten columns.
+fn page(columns: &mut Columns<'_>) -> Result<ProductPage, StoreError> {
     let id = columns.read("products.id")?;
     let address = columns.read("products.address")?;
     let creator = columns.read("products.creator")?;
@@ -113,6 +117,28 @@ async fn describe(
     find(write, id).await
 }
 
+/// Whether the next two columns, the price that a contract accepts at most and today's, allow a call.
+/// A maximum beyond 128 bits is no limit; a price beyond them is above every limit.
+fn within_limit(columns: &mut Columns<'_>) -> Result<bool, StoreError> {
+    let most: Option<u128> = columns.read("org_products.max_price_units")?;
+    let price: Option<u128> = columns.read("products.price_units")?;
+    Ok(most.is_none_or(|most| price.is_some_and(|price| price <= most)))
+}
+
+const FOR_CALL: &str = "
+    SELECT products.id, products.address, products.creator, products.name, products.category,
+           products.price_per_call, products.created_at, products.retired,
+           product_pages.description, product_pages.photo_url,
+           products.on_chain AND org_products.org_id IS NOT NULL,
+           org_products.max_price_units, products.price_units
+    FROM project_products
+    JOIN projects ON projects.id = project_products.project_id
+    JOIN products ON products.id = project_products.product_id
+    LEFT JOIN product_pages ON product_pages.product_id = products.id
+    LEFT JOIN org_products ON org_products.product_id = products.id AND org_products.org_id = projects.org_id
+    WHERE project_products.project_id = ?
+    ORDER BY project_products.enabled_at, products.id";
+
 async fn enable(
     write: &mut WriteTx<'_>,
     (org, project, id): (OrgId, ProjectId, ProductId),
@@ -127,11 +153,7 @@ async fn enable(
     let Some(row) = row else {
         return Ok(Enabling::NotOnChain);
     };
-    let mut columns = Columns::of(&row);
-    let most: Option<u128> = columns.read("org_products.max_price_units")?;
-    let price: Option<u128> = columns.read("products.price_units")?;
-    // A maximum beyond 128 bits is no limit; a price beyond them is above every limit.
-    if most.is_some_and(|most| price.is_none_or(|price| price > most)) {
+    if !within_limit(&mut Columns::of(&row))? {
         return Ok(Enabling::TooExpensive);
     }
     let put = "INSERT INTO project_products (project_id, product_id, enabled_at) VALUES (?, ?, ?)
@@ -221,6 +243,20 @@ impl ProductStore for SqliteProductStore {
             "DELETE FROM project_products WHERE project_id = ? AND product_id = ? RETURNING product_id";
         let statement = sqlx::query(remove).bind(project.0).bind(product.0);
         Ok(!self.db.change_directory(statement).await?.is_empty())
+    }
+
+    async fn for_call(&self, project: ProjectId) -> Result<Vec<CallProduct>, StoreError> {
+        let rows = self.db.all(sqlx::query(FOR_CALL).bind(project.0)).await?;
+        let call_product = |row: &SqliteRow| {
+            let mut columns = Columns::of(row);
+            let page = page(&mut columns)?;
+            let enabled: bool = columns.read("org_products.org_id")?;
+            Ok(CallProduct {
+                product: page.product,
+                accepted: enabled && within_limit(&mut columns)?,
+            })
+        };
+        rows.iter().map(call_product).collect()
     }
 
     async fn of_project(&self, project: ProjectId) -> Result<Vec<ProductPage>, StoreError> {

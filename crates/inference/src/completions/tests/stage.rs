@@ -342,6 +342,7 @@ fn context() -> CallContext {
             memory_enabled: false,
             memory_window: 30,
             memory_retention_days: None,
+            skip_unavailable_products: false,
             default_model: ModelId(1),
             price_per_call: Usdt::from_nano(700),
             public: false,
@@ -352,6 +353,7 @@ fn context() -> CallContext {
             owner: true,
             ..Standing::default()
         },
+        products: Vec::new(),
         models: vec![
             ModelId(1),
             ModelId(2),

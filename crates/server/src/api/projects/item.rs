@@ -71,6 +71,8 @@ pub struct ChangeInput {
     #[param(value_type = Option<u16>, minimum = 1, maximum = 3650)]
     #[schema(value_type = Option<u16>, minimum = 1, maximum = 3650)]
     memory_retention_days: Change<u16>,
+    /// Whether calls go on without a product that cannot be loaded; else they are refused.
+    skip_unavailable_products: Option<bool>,
     default_model_id: Option<i64>,
     /// What another organization pays per call, in base units; a whole number of nano-USDT.
     #[param(value_type = Option<BaseUnits>)]
@@ -98,6 +100,7 @@ pub async fn change(
         memory_enabled: input.memory_enabled,
         memory_window: input.memory_window,
         memory_retention_days: input.memory_retention_days.nested(),
+        skip_unavailable_products: input.skip_unavailable_products,
         default_model: input.default_model_id.map(ModelId),
         price_per_call: price(input.price_per_call, decimals)?,
         public: input.public,
