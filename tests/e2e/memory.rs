@@ -5,7 +5,7 @@ use haithe_tests::{
     app::{App, Tenant, question, streamed_question},
     eventually,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 const PATH: &str = "/v1beta/chat/conversations";
 

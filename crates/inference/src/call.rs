@@ -4,7 +4,7 @@ use crate::{
     catalogue::Model,
     error::CompletionError,
     meter::{Cost, Meter},
-    ports::{CallEnd, CallObserver, TokenAllowance, TokenClaim, TokenCounter, Allowed},
+    ports::{CallEnd, CallObserver, TokenAllowance, TokenClaim, TokenCounter, TokensTaken},
     price::{Bound, Quote},
     request::Asked,
     tokens,
@@ -43,7 +43,7 @@ pub(crate) struct Tools {
 pub(crate) struct Allowed {
     allowance: Arc<dyn TokenAllowance>,
     claim: TokenClaim,
-    taken: Allowed,
+    taken: TokensTaken,
     used: u64,
 }
 

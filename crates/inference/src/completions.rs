@@ -26,8 +26,8 @@ use crate::{
     ports::{CallObserver, ChatModel, Endpoint, TokenAllowance, TokenCounter, UpstreamError},
     request::{Asked, ChatRequest, EmbeddingRequest, RequestLimits},
 };
-pub use asking::ProviderHealth;
 pub(crate) use admission::{account, quote};
+pub use asking::ProviderHealth;
 use asking::{Answered, Candidate, Reply};
 use bytes::Bytes;
 use futures::{channel::oneshot, stream::BoxStream};

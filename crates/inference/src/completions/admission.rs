@@ -6,7 +6,7 @@
 
 use super::{Caller, Completions};
 use crate::{
-    call::{Account, Call, Purse, Spans, Allowed},
+    call::{Account, Allowed, Call, Purse, Spans},
     catalogue::Model,
     error::CompletionError,
     ports::TokenClaim,
@@ -66,11 +66,7 @@ impl Completions {
     }
 
     /// Takes what the request will use of a minute's tokens, roughly.
-    pub(crate) fn take_tokens(
-        &self,
-        caller: &Caller,
-        request: &Asked,
-    ) -> Result<Allowed, CompletionError> {
+    pub(crate) fn take_tokens(&self, caller: &Caller, request: &Asked) -> Result<Allowed, CompletionError> {
         let claim = TokenClaim {
             api_key: caller.api_key.as_ref().map(|key| (key.id, key.tokens_per_minute)),
             project: caller.context.project.id,

@@ -139,6 +139,6 @@ pub trait Agent: Send + Sync {
 #[async_trait]
 impl Agent for Completions {
     async fn ask(&self, caller: Caller, body: Bytes) -> Result<Answer, CompletionError> {
-        self.run(caller, body).await
+        self.run(caller, None, body).await
     }
 }
