@@ -61,7 +61,8 @@ impl World {
         };
         // Every cell makes one of its own.
         let setup = setup.set("webhooks.max_per_project", 10_000);
-        let app = App::with(setup).await;
+        let app = App::with(setup.set("chain.faucet", true)).await;
+        app.chain.fill_faucet(Usdt::whole(100_000)).await;
         let expired = log_in(&app, "expired").await;
         clock.advance(SESSION_AND_MORE);
 

@@ -4,7 +4,7 @@ use crate::{
     database::{Database, NOON, on_every_database},
     world::wallet,
 };
-use haithe_billing::outbox::{NewTx, TxAttempt, TxPurpose, TxState};
+use haithe_billing::outbox::{NewTx, Rationed, TxAttempt, TxPurpose, TxRation, TxState};
 use std::time::Duration;
 
 fn tx(key: &str) -> NewTx {
@@ -185,7 +185,114 @@ async fn budgets_count_a_purpose_for_one_wallet_or_for_all(db: impl Database) {
     assert_eq!(count(Some(wallet(3)), NOON).await, 0);
 }
 
+const HOUR: Duration = Duration::from_secs(3_600);
+const RATION: TxRation = TxRation {
+    every: HOUR,
+    window: Duration::from_secs(24 * 3_600),
+    per_wallet: 3,
+    global: 5,
+};
+
+/// A grant of wallet `number` so many seconds after noon.
+fn grant(number: u8, second: u64) -> NewTx {
+    NewTx {
+        purpose: TxPurpose::Faucet,
+        on_behalf: Some(wallet(number)),
+        created_at: NOON.plus(Duration::from_secs(second)),
+        ..tx(&format!("faucet/{number}/{second}"))
+    }
+}
+
+async fn of_many_rationed_at_once_one_is_written(db: impl Database) {
+    let asking = (0..20).map(|_| {
+        let outbox = db.outbox();
+        tokio::spawn(async move { outbox.enqueue_rationed(grant(7, 0), RATION).await.unwrap() })
+    });
+    let answers = futures::future::join_all(asking).await;
+    let answers: Vec<Rationed> = answers.into_iter().map(|answer| answer.unwrap()).collect();
+    let count = |wanted: fn(&Rationed) -> bool| answers.iter().filter(|answer| wanted(answer)).count();
+    assert_eq!(count(|answer| matches!(answer, Rationed::Written(_))), 1);
+    assert_eq!(count(|answer| *answer == Rationed::TooSoon(NOON)), 19);
+    assert_eq!(db.outbox().open(wallet(1)).await.unwrap().len(), 1);
+}
+
+async fn a_ration_is_one_per_span_and_a_number_per_window(db: impl Database) {
+    let outbox = db.outbox();
+    let ask = async |number, second| {
+        outbox
+            .enqueue_rationed(grant(number, second), RATION)
+            .await
+            .unwrap()
+    };
+    assert!(matches!(ask(7, 0).await, Rationed::Written(_)));
+    assert_eq!(ask(7, 3_599).await, Rationed::TooSoon(NOON));
+    assert!(matches!(ask(8, 10).await, Rationed::Written(_)), "another wallet");
+    assert!(
+        matches!(ask(7, 3_600).await, Rationed::Written(_)),
+        "the span is over"
+    );
+    assert!(matches!(ask(7, 7_200).await, Rationed::Written(_)));
+    assert_eq!(ask(7, 10_800).await, Rationed::BudgetSpent, "three a day");
+    assert!(matches!(ask(9, 10_800).await, Rationed::Written(_)));
+    assert_eq!(ask(10, 10_801).await, Rationed::BudgetSpent, "five a day in all");
+    assert!(
+        matches!(ask(7, 86_400).await, Rationed::Written(_)),
+        "the first one's day is over"
+    );
+}
+
+async fn what_failed_bars_nobody_and_still_counts(db: impl Database) {
+    let outbox = db.outbox();
+    assert_eq!(
+        outbox.newest_of(TxPurpose::Faucet, wallet(7)).await.unwrap(),
+        None
+    );
+    for second in 0..3 {
+        let written = outbox.enqueue_rationed(grant(7, second), RATION).await.unwrap();
+        let Rationed::Written(intent) = written else {
+            panic!("{written:?}");
+        };
+        let newest = outbox.newest_of(TxPurpose::Faucet, wallet(7)).await.unwrap();
+        assert_eq!(newest.as_ref(), Some(&intent));
+        outbox.close(intent.id, Some("reverted".into())).await.unwrap();
+        assert_eq!(
+            outbox.newest_of(TxPurpose::Faucet, wallet(7)).await.unwrap(),
+            None
+        );
+    }
+    let fourth = outbox.enqueue_rationed(grant(7, 3), RATION).await.unwrap();
+    assert_eq!(fourth, Rationed::BudgetSpent, "gas was spent on each");
+    let other = outbox
+        .newest_of(TxPurpose::RegisterCreator, wallet(7))
+        .await
+        .unwrap();
+    assert_eq!(other, None);
+}
+
+async fn the_newest_intent_has_its_attempts(db: impl Database) {
+    let outbox = db.outbox();
+    for second in [0, 3_600] {
+        let written = outbox.enqueue_rationed(grant(7, second), RATION).await.unwrap();
+        assert!(matches!(written, Rationed::Written(_)));
+    }
+    let id = outbox.find("faucet/7/3600".into()).await.unwrap().unwrap().id;
+    outbox.assign_nonce(id, 0).await.unwrap();
+    for number in [1, 2] {
+        outbox.record_attempt(id, attempt(number)).await.unwrap();
+    }
+    let newest = outbox
+        .newest_of(TxPurpose::Faucet, wallet(7))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((newest.id, newest.attempts), (id, vec![attempt(1), attempt(2)]));
+}
+
 on_every_database!(
+    of_many_rationed_at_once_one_is_written,
+    a_ration_is_one_per_span_and_a_number_per_window,
+    what_failed_bars_nobody_and_still_counts,
+    the_newest_intent_has_its_attempts,
     the_same_key_is_the_same_intent,
     of_many_who_enqueue_one_key_at_once_all_get_one_intent,
     nonces_follow_each_other_and_the_chain_and_stay,

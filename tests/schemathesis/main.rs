@@ -74,7 +74,8 @@ async fn explore(persona: Persona) -> Option<BTreeMap<String, BTreeMap<String, u
     let python = python(folder, &here.join("requirements.txt")).await?;
     // Deploying waits for a block, and answers 503 when a loaded machine does not make one in time.
     let setup = Setup::default().set("chain.deployments_per_wallet", 0);
-    let app = App::with(setup).await;
+    let app = App::with(setup.set("chain.faucet", true)).await;
+    app.chain.fill_faucet(Usdt::whole(1_000)).await;
     let tenant = app.funded("Acme", Usdt::whole(1_000)).await;
     let token = credential(&app, &tenant, persona).await;
     let work = app.dir();

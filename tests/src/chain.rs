@@ -212,6 +212,13 @@ impl Chain {
             .expect("the operator transfers");
     }
 
+    /// Gives the server's wallet test tokens, which its faucet gives away.
+    pub async fn fill_faucet(&self, amount: Usdt) {
+        let server = self.server.wallet_address();
+        let minted = self.money.top_up(server, self.units(amount)).await;
+        minted.expect("the operator mints");
+    }
+
     /// Where the test token keeps the holder's balance: OpenZeppelin's ERC20 has `_balances` in its
     /// first slot.
     pub fn balance_slot(&self, holder: Address) -> U256 {

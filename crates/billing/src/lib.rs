@@ -25,6 +25,7 @@ pub mod batch;
 pub mod capture;
 pub mod chain;
 pub mod check;
+pub mod faucet;
 pub mod gate;
 pub mod hold;
 pub mod holds;

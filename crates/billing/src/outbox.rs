@@ -6,6 +6,7 @@
 
 use crate::chain::Hash32;
 use haithe_kernel::{Timestamp, WalletAddress};
+use std::time::Duration;
 
 /// An intent's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,6 +55,30 @@ pub struct NewTx {
     pub on_behalf: Option<WalletAddress>,
     /// Now.
     pub created_at: Timestamp,
+}
+
+/// How often a purpose may be written for wallets, whatever comes of it: the server pays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TxRation {
+    /// A wallet has at most one intent that has not failed within this.
+    pub every: Duration,
+    /// The span of the two budgets, which count failed intents too.
+    pub window: Duration,
+    /// Intents of one wallet.
+    pub per_wallet: u64,
+    /// Intents of all wallets.
+    pub global: u64,
+}
+
+/// What a ration said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rationed {
+    /// Within it, and written.
+    Written(TxIntent),
+    /// The wallet's last intent is too young; when it was made.
+    TooSoon(Timestamp),
+    /// A budget is spent.
+    BudgetSpent,
 }
 
 /// One signed form of an intent.

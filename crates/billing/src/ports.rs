@@ -4,13 +4,15 @@ use crate::{
     batch::{Batch, BatchItem, BatchState, CarryKey, SealPolicy, Unsealed},
     capture::{Capture, Captured},
     chain::{BlockRef, ChainCounts, ChainError, ChainEvent, Hash32, IndexStep, StepEffects},
+    faucet::{FaucetError, Grant, Granted},
     hold::{HoldError, HoldRequest},
     ledger::{Balance, LedgerSnapshot, LedgerTotals},
-    outbox::{NewTx, TxAttempt, TxIntent, TxIntentId},
+    outbox::{NewTx, Rationed, TxAttempt, TxIntent, TxIntentId, TxPurpose, TxRation},
     receipt::Receipt,
 };
 use async_trait::async_trait;
 use haithe_kernel::{CallId, OrgId, StoreError, Timestamp, TokenUnits, Usdt, WalletAddress};
+use std::time::Duration;
 
 /// The ledger's hot side: decisions about money. One process owns it.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
@@ -154,12 +156,38 @@ pub trait Settler: Send + Sync {
     ) -> Result<bool, ChainError>;
 }
 
+/// Test tokens that the server gives away at its own expense.
+#[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
+#[async_trait]
+pub trait TestTokens: Send + Sync {
+    /// The wallet's newest grant that has not failed.
+    async fn newest(&self, wallet: WalletAddress) -> Result<Option<Grant>, StoreError>;
+    /// Sends `amount` to the wallet through the durable outbox, unless it was granted some within
+    /// `every` or a daily budget is spent, and waits (3 s at most) for its transaction. Of concurrent
+    /// asks of a wallet one is granted.
+    async fn grant(
+        &self,
+        wallet: WalletAddress,
+        amount: Usdt,
+        every: Duration,
+    ) -> Result<Granted, FaucetError>;
+}
+
 /// The durable half of the outbox.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait TxOutbox: Send + Sync {
     /// Writes an intent; the same key gives the intent that is there.
     async fn enqueue(&self, tx: NewTx) -> Result<TxIntent, StoreError>;
+    /// Writes an intent unless that exceeds the ration of its purpose for `tx.on_behalf` at
+    /// `tx.created_at`. Of concurrent callers no more than the ration are served.
+    async fn enqueue_rationed(&self, tx: NewTx, ration: TxRation) -> Result<Rationed, StoreError>;
+    /// The newest intent of this purpose for the wallet that has not failed.
+    async fn newest_of(
+        &self,
+        purpose: TxPurpose,
+        on_behalf: WalletAddress,
+    ) -> Result<Option<TxIntent>, StoreError>;
     /// By key.
     async fn find(&self, key: String) -> Result<Option<TxIntent>, StoreError>;
     /// Intents of the lane that are neither done nor failed, in order of nonce, then of age.
@@ -177,7 +205,7 @@ pub trait TxOutbox: Send + Sync {
     /// How many intents of this purpose were made since, for one wallet or for all.
     async fn count_since(
         &self,
-        purpose: crate::outbox::TxPurpose,
+        purpose: TxPurpose,
         on_behalf: Option<WalletAddress>,
         since: Timestamp,
     ) -> Result<u64, StoreError>;

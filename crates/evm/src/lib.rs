@@ -12,8 +12,8 @@
 //!   signatures, which runs a stranger's code, bounded in gas and time.
 //! - **Writing**: [`Sender`] is the one writer of a signing key. It takes intents from the durable
 //!   outbox to final blocks through crashes, lost answers and reorganizations, and raises an
-//!   [`Alarm`] where a person is needed. [`EvmSettler`], [`EvmOrgDeployer`] and
-//!   [`EvmRoleMirror`] only write intents and wake it. What only an owner can sign is encoded by
+//!   [`Alarm`] where a person is needed. [`EvmSettler`], [`EvmOrgDeployer`],
+//!   [`EvmRoleMirror`] and [`EvmFaucet`] only write intents and wake it. What only an owner can sign is encoded by
 //!   [`EvmOwnerTransactions`].
 //! - **Setting up**: [`deploy`] puts the contracts on a chain and finds them again; [`TestMoney`]
 //!   mints for development. Both send plain transactions, with other keys than a sender's.
@@ -36,6 +36,7 @@ mod deployer;
 mod direct;
 mod events;
 mod failure;
+mod faucet;
 mod money;
 mod node;
 mod on_behalf;
@@ -55,6 +56,7 @@ pub use deploy::{DeployPlan, Deployment, DeploymentError, TokenPlan, deploy};
 pub use deployer::EvmOrgDeployer;
 pub use direct::DirectError;
 pub use failure::{ConnectError, NodeError};
+pub use faucet::EvmFaucet;
 pub use money::TestMoney;
 pub use node::Node;
 pub use owner::EvmOwnerTransactions;

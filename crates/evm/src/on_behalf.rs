@@ -20,7 +20,7 @@ use tokio::{
 };
 
 /// The span of a budget.
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Questions under way at once.
 const PLACES: usize = 8;
 
@@ -142,8 +142,13 @@ impl OnBehalf {
         Ok(newest.enqueue(&*self.outbox, tx).await?)
     }
 
+    /// Something was written to the outbox: the sender looks now.
+    pub fn wake(&self) {
+        self.sender.wake();
+    }
+
     /// Waits until the intent is mined or has failed.
-    async fn outcome(&self, key: String, deadline: Instant) -> Result<TxIntent, Unsent> {
+    pub async fn outcome(&self, key: String, deadline: Instant) -> Result<TxIntent, Unsent> {
         let mut progress = self.sender.progress();
         loop {
             match self.outbox.find(key.clone()).await? {

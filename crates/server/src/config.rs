@@ -80,6 +80,12 @@ impl Config {
                 "must be chain.confirmations or more",
             ));
         }
+        if config.chain.faucet && !config.chain.is_of_developers() {
+            return Err(ConfigError::setting(
+                "chain.faucet",
+                "must be false: the faucet is for development chains (133717, 31337, 1337), which chain.id is not",
+            ));
+        }
         config.environment = sources.environment;
         config.dir = sources.dir;
         Ok(config)

@@ -7,7 +7,10 @@ use crate::{
     service::{Readiness, metrics::Figures},
 };
 use axum::extract::FromRef;
-use haithe_billing::ports::{Books, Ledger};
+use haithe_billing::{
+    faucet::Faucet,
+    ports::{Books, Ledger},
+};
 use haithe_identity::waitlist::WaitingList;
 use haithe_identity::{ApiKeys, Authenticator, Challenges, Logins, Sessions};
 use haithe_inference::{
@@ -52,6 +55,8 @@ pub struct Services {
     pub market: Arc<Market>,
     pub waiting_list: Arc<WaitingList>,
     pub stats: Stats,
+    /// Where the configuration wants one.
+    pub faucet: Option<Arc<Faucet>>,
     pub figures: Arc<Figures>,
     pub proxies: Proxies,
     pub body_limits: BodyLimits,
@@ -126,6 +131,7 @@ parts! {
     market: Arc<Market>,
     waiting_list: Arc<WaitingList>,
     stats: Stats,
+    faucet: Option<Arc<Faucet>>,
     figures: Arc<Figures>,
     proxies: Proxies,
     body_limits: BodyLimits,

@@ -7,7 +7,7 @@ use crate::{
 use async_trait::async_trait;
 use haithe_billing::{
     chain::Hash32,
-    outbox::{NewTx, TxAttempt, TxIntent, TxIntentId, TxPurpose, TxState},
+    outbox::{NewTx, Rationed, TxAttempt, TxIntent, TxIntentId, TxPurpose, TxRation, TxState},
     ports::TxOutbox,
 };
 use haithe_kernel::{StoreError, Timestamp, WalletAddress};
@@ -145,6 +145,49 @@ async fn enqueue(write: &mut WriteTx<'_>, tx: NewTx) -> Result<TxIntent, StoreEr
         .ok_or(StoreError::inconsistent("chain_tx.key"))
 }
 
+/// What forbids the ration's next intent, if anything does.
+async fn exceeded(
+    write: &mut WriteTx<'_>,
+    tx: &NewTx,
+    ration: TxRation,
+) -> Result<Option<Rationed>, StoreError> {
+    let last = "SELECT max(created_at) FROM chain_tx
+                WHERE purpose = ? AND on_behalf = ? AND state <> 'failed' AND created_at > ?";
+    let statement = sqlx::query(last)
+        .bind(tx.purpose.as_str())
+        .bind(tx.on_behalf.map(columns::address))
+        .bind(tx.created_at.minus(ration.every).micros());
+    let row = write.optional(statement).await?;
+    let last: Option<Timestamp> =
+        row.map_or(Ok(None), |row| Columns::of(&row).read("chain_tx.created_at"))?;
+    if let Some(last) = last {
+        return Ok(Some(Rationed::TooSoon(last)));
+    }
+    let counts = "SELECT count(*) FILTER (WHERE on_behalf = ?), count(*) FROM chain_tx
+                  WHERE purpose = ? AND created_at > ?";
+    let statement = sqlx::query(counts)
+        .bind(tx.on_behalf.map(columns::address))
+        .bind(tx.purpose.as_str())
+        .bind(tx.created_at.minus(ration.window).micros());
+    let row = write.optional(statement).await?;
+    let row = row.ok_or(StoreError::inconsistent("chain_tx.id"))?;
+    let mut columns = Columns::of(&row);
+    let (own, all): (u64, u64) = (columns.read("chain_tx.id")?, columns.read("chain_tx.id")?);
+    let spent = own >= ration.per_wallet || all >= ration.global;
+    Ok(spent.then_some(Rationed::BudgetSpent))
+}
+
+async fn enqueue_rationed(
+    write: &mut WriteTx<'_>,
+    tx: NewTx,
+    ration: TxRation,
+) -> Result<Rationed, StoreError> {
+    match exceeded(write, &tx, ration).await? {
+        Some(refusal) => Ok(refusal),
+        None => enqueue(write, tx).await.map(Rationed::Written),
+    }
+}
+
 async fn assign_nonce(write: &mut WriteTx<'_>, id: TxIntentId, chain_nonce: i64) -> Result<u64, StoreError> {
     let assign = "UPDATE chain_tx SET
                       state = iif(nonce IS NULL, 'sent', state),
@@ -171,6 +214,29 @@ fn one(id: TxIntentId, changed: u64) -> Result<(), StoreError> {
 impl TxOutbox for SqliteTxOutbox {
     async fn enqueue(&self, tx: NewTx) -> Result<TxIntent, StoreError> {
         self.db.write(move |write| Box::pin(enqueue(write, tx))).await
+    }
+
+    async fn enqueue_rationed(&self, tx: NewTx, ration: TxRation) -> Result<Rationed, StoreError> {
+        self.db
+            .write(move |write| Box::pin(enqueue_rationed(write, tx, ration)))
+            .await
+    }
+
+    async fn newest_of(
+        &self,
+        purpose: TxPurpose,
+        on_behalf: WalletAddress,
+    ) -> Result<Option<TxIntent>, StoreError> {
+        let newest = select_intents!(
+            "WHERE chain_tx.id = (SELECT id FROM chain_tx
+                                  WHERE purpose = ? AND on_behalf = ? AND state <> 'failed'
+                                  ORDER BY created_at DESC, id DESC LIMIT 1)
+             ORDER BY chain_tx_attempt.id"
+        );
+        let statement = sqlx::query(newest)
+            .bind(purpose.as_str())
+            .bind(columns::address(on_behalf));
+        Ok(intents(&self.db.all(statement).await?)?.pop())
     }
 
     async fn find(&self, key: String) -> Result<Option<TxIntent>, StoreError> {

@@ -41,6 +41,8 @@ pub fn rows() -> Vec<Row> {
                 ..Given::default()
             })
             .alone(),
+        Row::new("GET /api/v1/me/faucet", Rule::Session),
+        Row::new("POST /api/v1/me/faucet", Rule::Session),
         Row::new("DELETE /api/v1/me/sessions/{id}", Rule::Mine)
             .given(async |stage| Given::id(session_id(&stage).await)),
     ]

@@ -22,6 +22,7 @@ pub struct PublicConfig {
     token_decimals: u8,
     orchestrator: WalletAddress,
     token: Arc<OnceLock<WalletAddress>>,
+    faucet: bool,
     abis: Vec<(&'static str, &'static str)>,
 }
 
@@ -31,6 +32,7 @@ const TOKEN: &str = "tUSDT";
 const ORCHESTRATOR: &str = "HaitheOrchestrator";
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PublicConfig)]
 #[expect(missing_docs, reason = "wire names")]
 pub struct ConfigView {
     pub chain_id: u64,
@@ -38,11 +40,14 @@ pub struct ConfigView {
     #[schema(required = true)]
     pub rpc_url: Option<String>,
     pub token_decimals: u8,
+    /// Whether `/api/v1/me/faucet` gives test tokens.
+    pub faucet: bool,
     pub contracts: BTreeMap<&'static str, ContractView>,
 }
 
 /// A contract. Those that exist many times, or that the chain has not named yet, have no address.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Contract)]
 pub struct ContractView {
     #[schema(value_type = Option<AddressText>, required = true)]
     address: Option<WalletAddress>,
@@ -64,6 +69,7 @@ impl PublicConfig {
             token_decimals: chain.decimals.into(),
             orchestrator: chain.orchestrator,
             token,
+            faucet: chain.faucet,
             abis,
         }
     }
@@ -92,6 +98,7 @@ pub async fn show(State(config): State<Arc<PublicConfig>>) -> Answer<ConfigView>
         chain_id: config.chain_id,
         rpc_url: config.rpc_url.clone(),
         token_decimals: config.token_decimals,
+        faucet: config.faucet,
         contracts: contracts?,
     };
     Ok(Success::of("Configuration", view))

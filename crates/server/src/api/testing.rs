@@ -189,6 +189,9 @@ fn chain() -> crate::config::Chain {
         registrations_in_all = 1
         role_changes_per_wallet = 1
         role_changes_in_all = 1
+        faucet = false
+        faucet_grants_per_wallet = 1
+        faucet_grants_in_all = 1
         "#,
         "0a".repeat(20),
         "22".repeat(32)
@@ -435,6 +438,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
             orchestrator: WALLET,
             server: WALLET,
         },
+        faucet: None,
         proxies: Proxies::default(),
         body_limits: BodyLimits {
             bytes: mocks.body_bytes,

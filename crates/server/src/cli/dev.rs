@@ -60,6 +60,9 @@ struct Seeded {
 
 type Failed = Box<dyn Error + Send + Sync>;
 
+/// What the server's wallet has for its faucet: two thousand grants.
+const FAUCET: Usdt = Usdt::whole(1_000_000);
+
 /// How long a deposit may take to show.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -90,6 +93,7 @@ struct ChainFacts {
     decimals: Decimals,
     orchestrator: WalletAddress,
     token: WalletAddress,
+    faucet: bool,
 }
 
 impl<'a> Seeding<'a> {
@@ -119,6 +123,7 @@ impl<'a> Seeding<'a> {
         let org_id = number(&org, "id")?;
         let address: WalletAddress = text(&org, "address")?.parse()?;
         self.fund(org_id, address).await?;
+        self.fill_faucet().await?;
         let model = self.enable_sandbox(org_id).await?;
         let project = self.project(org_id).await?;
         let project_id = number(&project, "id")?;
@@ -174,10 +179,7 @@ impl<'a> Seeding<'a> {
             return Ok(());
         };
         let (units, _) = lacking.to_units(self.chain.decimals)?;
-        let key = ServerKey::parse(&self.args.minter_key)?;
-        let minter = key.address();
-        let node = Node::http(&self.chain.rpc_url, RpcLimits::default())?;
-        let money = TestMoney::new(node, self.chain.id, self.chain.token, key);
+        let (minter, money) = self.minter()?;
         money.top_up(minter, units).await?;
         money.transfer(contract, units).await?;
         let deadline = tokio::time::Instant::now() + PATIENCE;
@@ -190,6 +192,28 @@ impl<'a> Seeding<'a> {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         Ok(())
+    }
+
+    /// Gives the server's wallet what its faucet gives away, where it has one.
+    async fn fill_faucet(&self) -> Result<(), Failed> {
+        if !self.chain.faucet {
+            return Ok(());
+        }
+        let stats = self.service.data(Method::GET, "/v1/stats", None).await?;
+        let server = stats.pointer("/server/address").and_then(Value::as_str);
+        let server = server.ok_or("the statistics do not name the server's wallet")?;
+        let (units, _) = FAUCET.to_units(self.chain.decimals)?;
+        let (_, money) = self.minter()?;
+        money.top_up(server.parse()?, units).await?;
+        Ok(())
+    }
+
+    /// The minting key's address, and the token in its hands.
+    fn minter(&self) -> Result<(WalletAddress, TestMoney), Failed> {
+        let key = ServerKey::parse(&self.args.minter_key)?;
+        let minter = key.address();
+        let node = Node::http(&self.chain.rpc_url, RpcLimits::default())?;
+        Ok((minter, TestMoney::new(node, self.chain.id, self.chain.token, key)))
     }
 
     async fn available(&self, org: i64) -> Result<Usdt, Failed> {
@@ -276,6 +300,7 @@ impl ChainFacts {
             decimals: Decimals::new(u8::try_from(number(config, "token_decimals")?)?)?,
             orchestrator: contract("HaitheOrchestrator")?,
             token: contract("tUSDT")?,
+            faucet: config.get("faucet") == Some(&Value::Bool(true)),
         })
     }
 }

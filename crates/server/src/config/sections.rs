@@ -239,6 +239,22 @@ pub struct Chain {
     pub role_changes_per_wallet: u64,
     #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
     pub role_changes_in_all: u64,
+    pub faucet: bool,
+    #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
+    pub faucet_grants_per_wallet: u64,
+    #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
+    pub faucet_grants_in_all: u64,
+}
+
+impl Chain {
+    /// Chains whose tokens are worth nothing to anybody: our own development chain's, Hardhat's and
+    /// Anvil's, Ganache's and Geth's.
+    const OF_DEVELOPERS: [u64; 3] = [133_717, 31_337, 1_337];
+
+    /// Whether this is a chain that only developers use.
+    pub(super) fn is_of_developers(&self) -> bool {
+        Self::OF_DEVELOPERS.contains(&self.id)
+    }
 }
 
 /// `[settlement]`.

@@ -12,6 +12,7 @@ use haithe_billing::{
     batch::SealPolicy,
     chain::Depths,
     check::LedgerCheck,
+    faucet::Faucet,
     gate::SettlementGate,
     indexer::{Indexer, IndexerConfig},
     ports::{ChainIndex, ChainReader, TxOutbox},
@@ -19,8 +20,8 @@ use haithe_billing::{
 };
 use haithe_evm::{
     ChainClient, ConnectError, DeployBudget, EvmChainReader, EvmConfig, EvmContractWallets,
-    EvmCreatorRegistrar, EvmOrgDeployer, EvmRoleMirror, EvmSettler, GWEI, Lane, Node, RoleBudget, RpcLimits,
-    SendPolicy, Sender, SenderHandle, ServerKey,
+    EvmCreatorRegistrar, EvmFaucet, EvmOrgDeployer, EvmRoleMirror, EvmSettler, GWEI, Lane, Node, RoleBudget,
+    RpcLimits, SendPolicy, Sender, SenderHandle, ServerKey,
 };
 use haithe_identity::ports::ContractWallets;
 use haithe_kernel::{Clock, WalletAddress};
@@ -62,6 +63,8 @@ pub(super) struct Chain {
     pub sender: Arc<dyn Fn() -> SenderFigures + Send + Sync>,
     /// Who settles.
     pub signer: WalletAddress,
+    /// Where the configuration wants one.
+    pub faucet: Option<Arc<Faucet>>,
     /// The payment token, once the chain has said.
     pub token: Arc<OnceLock<WalletAddress>>,
 }
@@ -167,7 +170,22 @@ impl Chain {
                 global: config.chain.registrations_in_all,
             },
         );
+        let faucet = config.chain.faucet.then(|| {
+            let tokens = EvmFaucet::new(
+                client.clone(),
+                outbox.clone(),
+                handle.clone(),
+                signer,
+                clock.clone(),
+                DeployBudget {
+                    per_wallet: config.chain.faucet_grants_per_wallet,
+                    global: config.chain.faucet_grants_in_all,
+                },
+            );
+            Arc::new(Faucet::new(Arc::new(tokens)))
+        });
         Ok(Self {
+            faucet,
             registrar: Arc::new(registrar),
             deployer: Arc::new(EvmOrgDeployer::new(
                 client.clone(),
