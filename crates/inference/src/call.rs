@@ -4,7 +4,10 @@ use crate::{
     catalogue::Model,
     error::CompletionError,
     meter::{Cost, Meter},
-    ports::{CallEnd, CallObserver, TokenAllowance, TokenClaim, TokenCounter, TokensTaken},
+    ports::{
+        CallEnd, CallObserver, MOST_LOGGED, Texts, TokenAllowance, TokenClaim, TokenCounter, TokensTaken,
+        Transcript,
+    },
     price::{Bound, Quote},
     request::Asked,
     tokens,
@@ -15,7 +18,8 @@ use haithe_billing::{
     holds::Hold,
 };
 use haithe_identity::api_key::ApiKeyId;
-use haithe_kernel::{CallId, Clock, Decimals, ProjectId, StoreError, Timestamp, Usdt, WalletAddress};
+use haithe_kernel::{CallId, Clock, Decimals, OrgId, ProjectId, StoreError, Timestamp, Usdt, WalletAddress};
+use haithe_orgs::PromptLog;
 use sha2::{Digest, Sha256};
 use std::{sync::Arc, time::Duration};
 
@@ -25,9 +29,12 @@ const ATTEMPTS: u32 = 2;
 /// For whom a call is made.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Account {
+    pub org: OrgId,
     pub project: ProjectId,
     pub wallet: WalletAddress,
     pub api_key: Option<ApiKeyId>,
+    /// What the log may keep.
+    pub prompt_log: PromptLog,
 }
 
 /// What every call needs besides its own facts.
@@ -157,6 +164,7 @@ impl Call {
             Some(tokens) => tokens,
             None => self.count(&meter).await,
         };
+        self.transcribe(&meter, outcome, tokens);
         let used = Used {
             tokens,
             estimated: reported.is_none(),
@@ -193,6 +201,39 @@ impl Call {
             tools: self.tools,
         };
         bill.pay(used, lines).await
+    }
+
+    /// Tells the log what its payer lets it keep.
+    fn transcribe(&self, meter: &Meter, outcome: CallOutcome, tokens: TokenUsage) {
+        if self.account.prompt_log == PromptLog::None {
+            return;
+        }
+        let (answer, beyond) = meter.text();
+        let prompt = (self.account.prompt_log == PromptLog::Full).then(|| self.request.text());
+        let texts = prompt.as_deref().map(|prompt| {
+            let (kept, rest) = (beginning(prompt), beginning(answer));
+            Texts {
+                prompt: kept,
+                answer: rest,
+                cut: kept.len() < prompt.len() || rest.len() < answer.len() || beyond > 0,
+            }
+        });
+        self.tools.observer.transcribed(&Transcript {
+            call: self.id,
+            org: self.account.org,
+            project: self.account.project,
+            wallet: self.account.wallet,
+            api_key: self.account.api_key,
+            model: &self.model.name,
+            provider: &self.provider,
+            endpoint: self.request.endpoint(),
+            streamed: self.request.stream(),
+            outcome,
+            tokens,
+            request_bytes: self.request.body().len(),
+            answer_bytes: answer.len().saturating_add(beyond),
+            texts,
+        });
     }
 
     /// Tokens as Haithe counts them, never beyond what the hold covers.
@@ -281,6 +322,15 @@ impl Bill {
             },
         })
     }
+}
+
+/// The first [`MOST_LOGGED`] bytes of a text, or a little less where a character would be cut.
+fn beginning(text: &str) -> &str {
+    let mut end = text.len().min(MOST_LOGGED);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
 }
 
 /// Captures, and tries again when the ledger fails; the hold is given back when it keeps failing.

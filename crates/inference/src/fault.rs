@@ -95,7 +95,8 @@ impl Fault {
                 param: self.param,
             },
             503 if let Some(retry_after) = retry_after => UpstreamError::Busy { retry_after },
-            _ => UpstreamError::Failed(format!("status {status}: {}", self.message).into()),
+            // Not in its own words, which end in the log and may quote what it was asked.
+            _ => UpstreamError::Failed(format!("status {status}").into()),
         }
     }
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use haithe_billing::capture::{CallOutcome, TokenUsage};
 use haithe_identity::api_key::ApiKeyId;
-use haithe_kernel::{CallId, Failure, Kind, OrgId, ProjectId, Timestamp, Usdt};
+use haithe_kernel::{CallId, Failure, Kind, OrgId, ProjectId, Timestamp, Usdt, WalletAddress};
 use std::{fmt, time::Duration};
 
 /// What a provider is asked for.
@@ -63,7 +63,10 @@ impl fmt::Debug for UpstreamAnswer {
 }
 
 /// Why a provider gave no answer. Bodies of providers' errors are bounded and carry no key.
-#[derive(Debug, thiserror::Error)]
+///
+/// What a provider says may quote what it was asked: only the caller hears it. `Debug`, and so the
+/// log, keeps it to itself.
+#[derive(thiserror::Error)]
 pub enum UpstreamError {
     /// The provider refused the caller's request itself (400, 404, 413, 422 …). Passed on.
     #[error("{message}")]
@@ -106,6 +109,22 @@ pub enum UpstreamError {
     /// No first byte, or nothing more, in time.
     #[error("the model's provider did not answer in time")]
     TimedOut,
+}
+
+impl fmt::Debug for UpstreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused { status, message, .. } => {
+                write!(f, "Refused(status {status}, {} bytes of reasons)", message.len())
+            }
+            Self::RateLimited { retry_after } => write!(f, "RateLimited({retry_after:?})"),
+            Self::Credentials => f.write_str("Credentials"),
+            Self::Busy { retry_after } => write!(f, "Busy({retry_after})"),
+            Self::Resting { retry_after } => write!(f, "Resting({retry_after})"),
+            Self::Failed(source) => write!(f, "Failed({source:?})"),
+            Self::TimedOut => f.write_str("TimedOut"),
+        }
+    }
 }
 
 impl Failure for UpstreamError {
@@ -282,8 +301,68 @@ pub struct CallEnd<'a> {
     pub capture: Duration,
 }
 
+/// What the paying organization lets a log keep of an answered call (`prompt_log`). There is none of
+/// a call whose organization wants nothing kept.
+#[derive(Clone, Copy)]
+pub struct Transcript<'a> {
+    /// The call.
+    pub call: CallId,
+    /// Who pays.
+    pub org: OrgId,
+    /// As which project.
+    pub project: ProjectId,
+    /// The caller.
+    pub wallet: WalletAddress,
+    /// The caller's key, if one was used.
+    pub api_key: Option<ApiKeyId>,
+    /// The model asked for.
+    pub model: &'a str,
+    /// The provider that answered.
+    pub provider: &'a str,
+    /// What was asked for.
+    pub endpoint: Endpoint,
+    /// An event stream?
+    pub streamed: bool,
+    /// How it ended.
+    pub outcome: CallOutcome,
+    /// What it used.
+    pub tokens: TokenUsage,
+    /// Bytes of the request's body.
+    pub request_bytes: usize,
+    /// Bytes of generated text.
+    pub answer_bytes: usize,
+    /// The texts, where the organization wants them kept too.
+    pub texts: Option<Texts<'a>>,
+}
+
+impl fmt::Debug for Transcript<'_> {
+    /// Without the texts.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transcript")
+            .field("call", &self.call)
+            .field("texts", &self.texts.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What was said, each to its first [`MOST_LOGGED`] bytes.
+#[derive(Clone, Copy)]
+pub struct Texts<'a> {
+    /// The texts of the request's messages.
+    pub prompt: &'a str,
+    /// The generated text.
+    pub answer: &'a str,
+    /// Either is longer than what is here.
+    pub cut: bool,
+}
+
+/// Most bytes of a prompt, and of an answer, that a log is given.
+pub const MOST_LOGGED: usize = 32 * 1024;
+
 /// Told how calls go, for figures and logs. Every method computes and never waits.
 pub trait CallObserver: Send + Sync {
+    /// A call was answered whose organization lets the log keep something of it.
+    fn transcribed(&self, transcript: &Transcript<'_>);
     /// A provider was asked, and began its answer or failed after `took`.
     fn asked(&self, provider: &str, outcome: AskOutcome, took: Duration);
     /// A call was charged.
@@ -305,6 +384,7 @@ impl TokenAllowance for Unwatched {
 }
 
 impl CallObserver for Unwatched {
+    fn transcribed(&self, _: &Transcript<'_>) {}
     fn asked(&self, _: &str, _: AskOutcome, _: Duration) {}
     fn charged(&self, _: &CallEnd<'_>) {}
 }

@@ -17,7 +17,7 @@ use crate::{
 use bytes::Bytes;
 use futures::{Stream, StreamExt, channel::oneshot, future::poll_fn, ready, stream::BoxStream};
 use haithe_billing::capture::CallOutcome;
-use haithe_kernel::{CallId, StoreError, Tasks};
+use haithe_kernel::{CallId, Failure, StoreError, Tasks};
 use std::{
     borrow::Cow,
     collections::VecDeque,
@@ -295,7 +295,10 @@ impl MeteredStream {
             self.failure = Some(error.into());
             return;
         }
-        tracing::warn!(call.id = %self.last.call, %error, cause = ?error, "a provider's stream failed");
+        tracing::warn!(
+            call.id = %self.last.call, code = error.code(), cause = ?error,
+            "a provider's stream failed"
+        );
         self.wait_for(End::Failed(error), charged);
     }
 

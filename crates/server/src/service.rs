@@ -2,6 +2,7 @@
 
 pub mod health;
 pub mod metrics;
+mod prompts;
 pub mod rates;
 pub mod supervisor;
 pub mod system;

@@ -215,6 +215,8 @@ fn estimate(request: &Asked) -> u64 {
 /// For whom the caller calls.
 pub(crate) fn account(caller: &Caller) -> Account {
     Account {
+        org: caller.context.payer.id,
+        prompt_log: caller.context.settings.prompt_log,
         project: caller.context.project.id,
         wallet: caller.wallet,
         api_key: caller.api_key.as_ref().map(|key| key.id),

@@ -18,7 +18,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use haithe_kernel::{ModelId, Random, Tasks};
+use haithe_kernel::{Failure, ModelId, Random, Tasks};
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
@@ -135,7 +135,7 @@ pub(crate) async fn reply(
             call = back;
             tries += 1;
             tracing::warn!(
-                call.id = %call.id, provider = candidate.model.provider, tries, %error, cause = ?error,
+                call.id = %call.id, provider = candidate.model.provider, tries, code = error.code(), cause = ?error,
                 "a provider gave no answer"
             );
             let tried = Tried {

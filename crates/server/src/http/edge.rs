@@ -169,8 +169,14 @@ fn finish(mut response: Response, method: &Method, path: &str, id: &RequestId) -
 /// The one place where a failure is logged.
 fn report(error: &ApiError, method: &Method, path: &str, id: &RequestId) {
     let shown = loggable(path);
+    let private = is_private(path);
     let (method, path) = (method.as_str(), shown.as_str());
-    let (id, code) = (id.as_str(), error.code.as_ref());
+    let id = id.as_str();
+    let code = error.own_code.unwrap_or(error.code.as_ref());
+    if error.status.is_client_error() && private {
+        tracing::debug!(target: "haithe::failure", request_id = id, method, path, code, "refused");
+        return;
+    }
     let causes = without_credentials(&error.causes());
     let message = without_credentials(&error.message);
     if error.status.is_server_error() {
@@ -178,6 +184,11 @@ fn report(error: &ApiError, method: &Method, path: &str, id: &RequestId) {
     } else {
         tracing::debug!(target: "haithe::failure", request_id = id, method, path, code, causes, "{message}");
     }
+}
+
+/// Whether what is said there is between a caller and a model: a refusal may quote it.
+fn is_private(path: &str) -> bool {
+    path.starts_with("/api/v1beta/")
 }
 
 fn fail(response: &mut Response, error: &ApiError, dialect: Dialect, id: &RequestId) {

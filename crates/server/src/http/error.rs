@@ -25,6 +25,8 @@ pub struct Details {
     /// OpenAI's `error.type`.
     pub(crate) kind: Cow<'static, str>,
     pub(crate) code: Cow<'static, str>,
+    /// Our own code, where `code` is a provider's: what a provider says is not for the log.
+    pub(crate) own_code: Option<&'static str>,
     pub(crate) message: String,
     /// The parameter at fault.
     pub(crate) param: Option<String>,
@@ -67,6 +69,7 @@ impl ApiError {
             status,
             kind: Cow::Borrowed(kind),
             code: Cow::Borrowed(code),
+            own_code: None,
             message: message.into(),
             param: None,
             rate: None,
@@ -156,6 +159,7 @@ impl<F: Failure> From<F> for ApiError {
             status: status_of(kind),
             kind: Cow::Borrowed(class(kind)),
             code: Cow::Borrowed(failure.code()),
+            own_code: None,
             message: failure.to_string(),
             param: None,
             rate: None,

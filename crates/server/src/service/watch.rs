@@ -1,8 +1,11 @@
 //! Watches calls: counts them, and says which were slow and where their time went.
 
-use super::metrics::{CallFigures, Figures};
+use super::{
+    metrics::{CallFigures, Figures},
+    prompts,
+};
 use haithe_billing::capture::CallOutcome;
-use haithe_inference::ports::{AskOutcome, CallEnd, CallObserver};
+use haithe_inference::ports::{AskOutcome, CallEnd, CallObserver, Transcript};
 use haithe_kernel::Usdt;
 use std::{sync::Arc, time::Duration};
 
@@ -30,7 +33,7 @@ fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
-const fn word(outcome: CallOutcome) -> &'static str {
+pub(super) const fn word(outcome: CallOutcome) -> &'static str {
     match outcome {
         CallOutcome::Complete => "complete",
         CallOutcome::Partial => "partial",
@@ -39,6 +42,10 @@ const fn word(outcome: CallOutcome) -> &'static str {
 }
 
 impl CallObserver for Watch {
+    fn transcribed(&self, transcript: &Transcript<'_>) {
+        prompts::write(transcript);
+    }
+
     fn asked(&self, provider: &str, outcome: AskOutcome, took: Duration) {
         self.figures.asked(provider, outcome.as_str(), took);
     }
