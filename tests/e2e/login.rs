@@ -223,11 +223,11 @@ async fn sessions_end_one_by_one_and_survive_a_restart() {
     let (first, second) = (app.wallet(1).await, app.wallet(1).await);
     let other = app.wallet(2).await;
     assert_eq!(first.client.post("/v1/auth/logout").data().await, json!({}));
-    first.client.get("/v1/me").refused(401, "invalid_api_key").await;
+    first.client.get("/v1/me").refused(401, "invalid_token").await;
     second.client.get("/v1/me").data().await;
     let app = app.restarted().await;
     let again = |user: &User| app.anonymous().bearer(&user.token);
-    again(&first).get("/v1/me").refused(401, "invalid_api_key").await;
+    again(&first).get("/v1/me").refused(401, "invalid_token").await;
     again(&second).get("/v1/me").data().await;
     again(&other).get("/v1/me").data().await;
 }
@@ -314,6 +314,6 @@ async fn challenges_sessions_and_keys_end_when_their_time_is_over() {
     program.get(models).openai_refused(401, "invalid_api_key").await;
     user.client.get("/v1/me").data().await;
     clock.advance(Duration::from_secs(3 * 86_400));
-    user.client.get("/v1/me").refused(401, "invalid_api_key").await;
+    user.client.get("/v1/me").refused(401, "invalid_token").await;
     app.wallet(1).await.client.get("/v1/me").data().await;
 }

@@ -56,7 +56,7 @@ async fn an_ended_session_is_dead_on_the_next_request_and_strangers_end_nothing(
     stranger.client.delete(&path).refused(404, "not_found").await;
     second.client.get("/v1/me").data().await;
     assert_eq!(first.client.delete(&path).data().await, json!({}));
-    second.client.get("/v1/me").refused(401, "invalid_api_key").await;
+    second.client.get("/v1/me").refused(401, "invalid_token").await;
     first.client.get("/v1/me").data().await;
     first.client.delete(&path).refused(404, "not_found").await;
     let unknown = format!("{SESSIONS}/{}", "0".repeat(64));
@@ -79,18 +79,18 @@ async fn all_sessions_end_at_once_or_all_but_the_one_that_asks() {
     assert_eq!(ended.data().await, json!({"revoked": 2}));
     mine[0].client.get("/v1/me").data().await;
     for user in &mine[1..] {
-        user.client.get("/v1/me").refused(401, "invalid_api_key").await;
+        user.client.get("/v1/me").refused(401, "invalid_token").await;
     }
     let again = app.wallet(1).await;
     let ended = again.client.delete(SESSIONS).data().await;
     assert_eq!(ended, json!({"revoked": 2}));
     for user in [&mine[0], &again] {
-        user.client.get("/v1/me").refused(401, "invalid_api_key").await;
+        user.client.get("/v1/me").refused(401, "invalid_token").await;
     }
     stranger.client.get("/v1/me").data().await;
     let app = app.restarted().await;
     let dead = app.anonymous().bearer(&again.token).get("/v1/me");
-    dead.refused(401, "invalid_api_key").await;
+    dead.refused(401, "invalid_token").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use haithe_kernel::Usdt;
 use haithe_tests::{
-    app::{App, User, question},
+    app::{App, User, models, question},
     wallets::Wallet,
 };
 use serde_json::{Value, json};
@@ -93,6 +93,13 @@ async fn every_event_is_told_with_who_and_where_from_and_no_secret_is_in_any_lin
     let program = anonymous.bearer(&api_key);
     let scope = program.chat(&question("free"));
     scope.openai_refused(403, "key_scope").await;
+    let narrow = json!({"name": "n", "project_id": tenant.project_id, "models": ["free"]});
+    let narrow = client.post("/v1/me/api-keys").json(&narrow).data().await;
+    let narrow = anonymous.bearer(narrow["api_key"].as_str().unwrap());
+    tenant.enable(models::VECTORS).await;
+    let vectors = narrow.post("/v1beta/openai/embeddings");
+    let vectors = vectors.json(&json!({"model": "vectors", "input": "x"}));
+    vectors.openai_refused(403, "key_scope").await;
     client.patch(&path).json(&json!({"name": "l"})).data().await;
     let rotated = client.post(&format!("{path}/rotate")).data().await;
     let dead = program.get("/v1beta/openai/models");
@@ -140,6 +147,12 @@ async fn every_event_is_told_with_who_and_where_from_and_no_secret_is_in_any_lin
         let line = find(event, outcome);
         assert_eq!(line["wallet"], lower, "{line}");
     }
+    let of_the_model = |line: &&Value| line["event"] == "key_scope" && line["reason"] == "the model";
+    assert_eq!(
+        events.iter().filter(of_the_model).count(),
+        1,
+        "embeddings are told, too"
+    );
     let refused_key = find("key_used", "refused");
     assert_eq!(refused_key["wallet"], Value::Null, "nothing was established");
     assert_eq!(find("login", "refused")["reason"], "the wallet did not sign it");

@@ -6,7 +6,7 @@ use crate::{
 };
 use haithe_billing::chain::EventBody;
 use haithe_kernel::{ModelId, ProjectUid};
-use haithe_orgs::{OrgRole, OrgSettingsChange, ProjectChange, ProjectRole, PromptLog};
+use haithe_orgs::{OrgRole, OrgSettingsChange, ProjectChange, ProjectRole, PromptLog, members::decided};
 use uuid::Uuid;
 
 async fn a_context_holds_payer_project_standing_and_models(db: impl Database) {
@@ -22,7 +22,13 @@ async fn a_context_holds_payer_project_standing_and_models(db: impl Database) {
     world
         .db
         .projects()
-        .put_member(project.id, wallet(2), ProjectRole::Developer, act(wallet(1)))
+        .put_member(
+            project.id,
+            wallet(2),
+            ProjectRole::Developer,
+            decided(),
+            act(wallet(1)),
+        )
         .await
         .unwrap();
     let directory = world.db.directory();
@@ -86,7 +92,13 @@ async fn a_payer_has_no_standing_in_another_organizations_project(db: impl Datab
     world
         .db
         .projects()
-        .put_member(project.id, wallet(1), ProjectRole::Admin, act(wallet(1)))
+        .put_member(
+            project.id,
+            wallet(1),
+            ProjectRole::Admin,
+            decided(),
+            act(wallet(1)),
+        )
         .await
         .unwrap();
     let context = world
@@ -137,21 +149,27 @@ async fn every_change_makes_older_answers_stale(db: impl Database) {
     let project = world.project(&org).await;
     grew("a project");
     let (orgs, projects) = (world.db.orgs(), world.db.projects());
-    orgs.put_member(org.id, wallet(2), OrgRole::Admin, act(wallet(1)))
+    orgs.put_member(org.id, wallet(2), OrgRole::Admin, decided(), act(wallet(1)))
         .await
         .unwrap();
     grew("a member");
     projects
-        .put_member(project.id, wallet(3), ProjectRole::Viewer, act(wallet(1)))
+        .put_member(
+            project.id,
+            wallet(3),
+            ProjectRole::Viewer,
+            decided(),
+            act(wallet(1)),
+        )
         .await
         .unwrap();
     grew("a project member");
     projects
-        .remove_member(project.id, wallet(3), act(wallet(1)))
+        .remove_member(project.id, wallet(3), decided(), act(wallet(1)))
         .await
         .unwrap();
     grew("a project member's departure");
-    orgs.remove_member(org.id, wallet(2), act(wallet(1)))
+    orgs.remove_member(org.id, wallet(2), decided(), act(wallet(1)))
         .await
         .unwrap();
     grew("a member's departure");

@@ -10,7 +10,8 @@ use haithe_billing::{
 };
 use haithe_kernel::Page;
 use haithe_orgs::{
-    AuditAction, Caller, ChainRole, OrgRole, OrgSettingsChange, Organization, PromptLog, roles::RoleChange,
+    AuditAction, Caller, ChainRole, OrgRole, OrgSettingsChange, Organization, PromptLog, members::decided,
+    roles::RoleChange,
 };
 
 async fn open(db: &impl Database) -> Vec<RoleChange> {
@@ -61,7 +62,7 @@ async fn a_decision_opens_a_change_until_it_is_settled(db: impl Database) {
     let org = world.organization("Acme", wallet(1)).await;
     let (orgs, roles) = (world.db.orgs(), world.db.roles());
     let member = orgs
-        .put_member(org.id, wallet(2), OrgRole::Member, act(wallet(1)))
+        .put_member(org.id, wallet(2), OrgRole::Member, decided(), act(wallet(1)))
         .await
         .unwrap();
     assert_eq!(member.on_chain, ChainRole::None);
@@ -80,7 +81,7 @@ async fn a_decision_opens_a_change_until_it_is_settled(db: impl Database) {
     assert_eq!(change, expected);
     roles.note_sent(org.id, wallet(2), 1).await.unwrap();
     assert_eq!(open(&world.db).await[0].sent, Some(1));
-    orgs.remove_member(org.id, wallet(2), act(wallet(3)))
+    orgs.remove_member(org.id, wallet(2), decided(), act(wallet(3)))
         .await
         .unwrap();
     assert!(
@@ -100,11 +101,11 @@ async fn our_own_transactions_change_what_is_seen_and_decide_nothing(db: impl Da
     let mut world = World::over(db).await;
     let org = world.organization("Acme", wallet(1)).await;
     let orgs = world.db.orgs();
-    orgs.put_member(org.id, wallet(2), OrgRole::Member, act(wallet(1)))
+    orgs.put_member(org.id, wallet(2), OrgRole::Member, decided(), act(wallet(1)))
         .await
         .unwrap();
     // Removed again while the transaction that adds is on its way, and seemingly nothing is to do.
-    orgs.remove_member(org.id, wallet(2), act(wallet(1)))
+    orgs.remove_member(org.id, wallet(2), decided(), act(wallet(1)))
         .await
         .unwrap();
     world.db.roles().settle(org.id, wallet(2), 2).await.unwrap();
@@ -148,7 +149,7 @@ async fn a_reorganization_brings_no_removed_member_back(db: impl Database) {
     world.mine_one(says(&org, 2, 1)).await;
     let given = world.mine_one(says(&org, 2, 2)).await;
     let orgs = world.db.orgs();
-    orgs.remove_member(org.id, wallet(2), act(wallet(1)))
+    orgs.remove_member(org.id, wallet(2), decided(), act(wallet(1)))
         .await
         .unwrap();
     world.rewind(1).await;
@@ -170,7 +171,7 @@ async fn a_decision_survives_the_rewind_of_what_it_overruled(db: impl Database) 
     let mut world = World::over(db).await;
     let org = world.organization("Acme", wallet(1)).await;
     let orgs = world.db.orgs();
-    orgs.put_member(org.id, wallet(2), OrgRole::Member, act(wallet(1)))
+    orgs.put_member(org.id, wallet(2), OrgRole::Member, decided(), act(wallet(1)))
         .await
         .unwrap();
     world.mine_one(says(&org, 2, 0)).await;
@@ -212,7 +213,9 @@ async fn every_write_leaves_one_line_and_what_changes_nothing_none(db: impl Data
     };
     let by = || from.clone().acts(NOON);
     for role in [OrgRole::Member, OrgRole::Admin, OrgRole::Admin] {
-        orgs.put_member(org.id, wallet(2), role, by()).await.unwrap();
+        orgs.put_member(org.id, wallet(2), role, decided(), by())
+            .await
+            .unwrap();
     }
     orgs.rename(org.id, "Bcme".into(), by()).await.unwrap();
     orgs.rename(org.id, "Bcme".into(), by()).await.unwrap();
@@ -221,8 +224,12 @@ async fn every_write_leaves_one_line_and_what_changes_nothing_none(db: impl Data
         ..OrgSettingsChange::default()
     };
     orgs.change_settings(org.id, logged, by()).await.unwrap();
-    orgs.remove_member(org.id, wallet(2), by()).await.unwrap();
-    orgs.remove_member(org.id, wallet(2), by()).await.unwrap();
+    orgs.remove_member(org.id, wallet(2), decided(), by())
+        .await
+        .unwrap();
+    orgs.remove_member(org.id, wallet(2), decided(), by())
+        .await
+        .unwrap();
     let all = world.db.audit().of_org(org.id, None, Page::FIRST).await.unwrap();
     let lines: Vec<_> = all.items.iter().map(|line| line.action).collect();
     let expected = [
@@ -253,7 +260,7 @@ async fn what_was_mined_before_a_decision_and_is_seen_after_it_is_older(db: impl
     let org = world.organization("Acme", wallet(1)).await;
     let late = Caller::from(wallet(1)).acts(NOON.plus(std::time::Duration::from_secs(60)));
     let orgs = world.db.orgs();
-    orgs.put_member(org.id, wallet(2), OrgRole::Member, late)
+    orgs.put_member(org.id, wallet(2), OrgRole::Member, decided(), late)
         .await
         .unwrap();
     world.mine_one(says(&org, 2, 0)).await;

@@ -5,9 +5,12 @@ use crate::{
     world::{World, unknown_org, wallet},
 };
 use haithe_billing::chain::EventBody;
-use haithe_kernel::{ModelId, OrgId, Page, Timestamp};
-use haithe_orgs::{Act, Caller, OrgRole, Organization, ProjectRole, Standing};
-use std::time::Duration;
+use haithe_kernel::{Failure, ModelId, OrgId, Page, Timestamp};
+use haithe_orgs::{
+    Act, Caller, OrgRole, Organization, ProjectRole, Standing,
+    members::{Edit, decided, of_organization, of_project},
+};
+use std::{collections::BTreeMap, time::Duration};
 
 /// What the owner does at a second past noon.
 fn done(second: u8) -> Act {
@@ -57,7 +60,7 @@ async fn a_wallet_sees_what_it_owns_belongs_to_or_works_in_newest_first(db: impl
     world
         .db
         .orgs()
-        .put_member(first.id, wallet(3), OrgRole::Member, done(3))
+        .put_member(first.id, wallet(3), OrgRole::Member, decided(), done(3))
         .await
         .unwrap();
     let project = world.project(&second).await;
@@ -65,7 +68,7 @@ async fn a_wallet_sees_what_it_owns_belongs_to_or_works_in_newest_first(db: impl
     world
         .db
         .projects()
-        .put_member(project.id, wallet(3), developer, done(1))
+        .put_member(project.id, wallet(3), developer, decided(), done(1))
         .await
         .unwrap();
     assert_eq!(names(&world, 3).await, ["third", "second", "first"]);
@@ -122,14 +125,14 @@ async fn standing_tells_every_role_apart(db: impl Database) {
     let project = world.project(&org).await;
     let sibling = world.project(&org).await;
     let (orgs, projects) = (world.db.orgs(), world.db.projects());
-    orgs.put_member(org.id, wallet(2), OrgRole::Admin, done(2))
+    orgs.put_member(org.id, wallet(2), OrgRole::Admin, decided(), done(2))
         .await
         .unwrap();
-    orgs.put_member(org.id, wallet(3), OrgRole::Member, done(3))
+    orgs.put_member(org.id, wallet(3), OrgRole::Member, decided(), done(3))
         .await
         .unwrap();
     projects
-        .put_member(project.id, wallet(4), ProjectRole::Viewer, done(1))
+        .put_member(project.id, wallet(4), ProjectRole::Viewer, decided(), done(1))
         .await
         .unwrap();
     let stand = async |number: u8, of| orgs.standing(org.id, of, wallet(number)).await.unwrap();
@@ -184,12 +187,12 @@ async fn members_are_listed_newest_first_without_the_owner(db: impl Database) {
     let org = world.organization("Acme", wallet(1)).await;
     let orgs = world.db.orgs();
     for number in [2, 3, 4] {
-        orgs.put_member(org.id, wallet(number), OrgRole::Member, done(number))
+        orgs.put_member(org.id, wallet(number), OrgRole::Member, decided(), done(number))
             .await
             .unwrap();
     }
     let changed = orgs
-        .put_member(org.id, wallet(3), OrgRole::Admin, done(3))
+        .put_member(org.id, wallet(3), OrgRole::Admin, decided(), done(3))
         .await
         .unwrap();
     assert_eq!(changed.role, OrgRole::Admin);
@@ -211,17 +214,17 @@ async fn removing_a_member_takes_its_roles_in_the_projects_too(db: impl Database
     let other = world.organization("Other", wallet(1)).await;
     let (here, there) = (world.project(&org).await, world.project(&other).await);
     let (orgs, projects) = (world.db.orgs(), world.db.projects());
-    orgs.put_member(org.id, wallet(2), OrgRole::Admin, done(2))
+    orgs.put_member(org.id, wallet(2), OrgRole::Admin, decided(), done(2))
         .await
         .unwrap();
     for project in [&here, &there] {
         projects
-            .put_member(project.id, wallet(2), ProjectRole::Developer, done(1))
+            .put_member(project.id, wallet(2), ProjectRole::Developer, decided(), done(1))
             .await
             .unwrap();
     }
     let removed = orgs
-        .remove_member(org.id, wallet(2), done(9))
+        .remove_member(org.id, wallet(2), decided(), done(9))
         .await
         .unwrap()
         .unwrap();
@@ -241,7 +244,9 @@ async fn removing_a_member_takes_its_roles_in_the_projects_too(db: impl Database
         "another organization's project"
     );
     assert_eq!(
-        orgs.remove_member(org.id, wallet(2), done(9)).await.unwrap(),
+        orgs.remove_member(org.id, wallet(2), decided(), done(9))
+            .await
+            .unwrap(),
         None
     );
 }
@@ -289,7 +294,120 @@ async fn the_owner_follows_the_chain_and_a_rewind(db: impl Database) {
     );
 }
 
+async fn of_many_changes_at_once_each_is_judged_by_what_is_there(db: impl Database) {
+    let mut world = World::over(db).await;
+    let org = world.organization("Acme", wallet(1)).await;
+    let orgs = world.db.orgs();
+    for (number, role) in [(2, OrgRole::Admin), (3, OrgRole::Member)] {
+        orgs.put_member(org.id, wallet(number), role, decided(), done(number))
+            .await
+            .unwrap();
+    }
+    // The owner makes it an admin and a member by turns; an admin may touch it only in between.
+    let changing = (0..100u8).map(|number| {
+        let orgs = world.db.orgs();
+        tokio::spawn(async move {
+            let (by, edit) = match number % 4 {
+                0 => (wallet(1), Edit::Change(OrgRole::Admin)),
+                1 => (wallet(1), Edit::Change(OrgRole::Member)),
+                2 => (wallet(2), Edit::Remove),
+                _ => (wallet(2), Edit::Add(OrgRole::Member)),
+            };
+            let judge = of_organization(by, wallet(3), edit);
+            let act = Caller::from(by).acts(at(4));
+            let done = match edit {
+                Edit::Add(role) | Edit::Change(role) => orgs
+                    .put_member(org.id, wallet(3), role, judge, act)
+                    .await
+                    .map(drop),
+                Edit::Remove => orgs.remove_member(org.id, wallet(3), judge, act).await.map(drop),
+            };
+            done.map_err(|error| error.code())
+        })
+    });
+    let mut outcomes = BTreeMap::<_, usize>::new();
+    for outcome in futures::future::join_all(changing).await {
+        *outcomes.entry(outcome.unwrap()).or_default() += 1;
+    }
+    let lines = world.db.audit().of_org(org.id, None, Page::FIRST).await.unwrap();
+    let about = Some(wallet(3).to_string());
+    let mut now = None::<String>;
+    let mut changes = 0;
+    for line in lines.items.iter().rev().filter(|line| line.subject == about) {
+        assert_eq!(
+            line.before, now,
+            "each line begins where the one before it ended: {line:?}"
+        );
+        if line.act.by.address == wallet(2) {
+            assert_ne!(line.before.as_deref(), Some("admin"), "{line:?}");
+        }
+        now = line.after.clone();
+        changes += 1;
+    }
+    assert!(changes > 1, "{outcomes:?}");
+    let present = orgs.role(org.id, wallet(3)).await.unwrap();
+    assert_eq!(present.map(|role| role.as_str().to_owned()), now);
+    let added = outcomes.get(&Err("already_a_member")).copied().unwrap_or(0);
+    assert!(added > 0, "added many times, and once at a time: {outcomes:?}");
+}
+
+async fn a_member_is_added_once_however_many_add_it(db: impl Database) {
+    let mut world = World::over(db).await;
+    let org = world.organization("Acme", wallet(1)).await;
+    let project = world.project(&org).await;
+    let adding = (0..100).map(|_| {
+        let (orgs, projects) = (world.db.orgs(), world.db.projects());
+        tokio::spawn(async move {
+            let (by, member, role) = (wallet(1), wallet(2), OrgRole::Member);
+            let judge = of_organization(by, member, Edit::Add(role));
+            let in_org = orgs.put_member(org.id, member, role, judge, done(1)).await;
+            let role = ProjectRole::Viewer;
+            let judge = of_project(by, member, Edit::Add(role));
+            let in_project = projects
+                .put_member(project.id, member, role, judge, done(1))
+                .await;
+            (in_org.is_ok(), in_project.is_ok())
+        })
+    });
+    let added = futures::future::join_all(adding).await;
+    let added: Vec<_> = added.into_iter().map(|added| added.unwrap()).collect();
+    assert_eq!(added.iter().filter(|(in_org, _)| *in_org).count(), 1);
+    assert_eq!(added.iter().filter(|(_, in_project)| *in_project).count(), 1);
+}
+
+async fn whoever_lost_its_role_changes_nobody(db: impl Database) {
+    let mut world = World::over(db).await;
+    let org = world.organization("Acme", wallet(1)).await;
+    let orgs = world.db.orgs();
+    let judge = || of_organization(wallet(2), wallet(3), Edit::Add(OrgRole::Member));
+    let act = || Caller::from(wallet(2)).acts(at(5));
+    let add = || orgs.put_member(org.id, wallet(3), OrgRole::Member, judge(), act());
+    assert_eq!(add().await.unwrap_err().code(), "not_found", "a stranger");
+    orgs.put_member(org.id, wallet(2), OrgRole::Member, decided(), done(1))
+        .await
+        .unwrap();
+    assert_eq!(add().await.unwrap_err().code(), "forbidden");
+    orgs.put_member(org.id, wallet(2), OrgRole::Admin, decided(), done(2))
+        .await
+        .unwrap();
+    orgs.remove_member(org.id, wallet(2), decided(), done(3))
+        .await
+        .unwrap();
+    assert_eq!(add().await.unwrap_err().code(), "not_found", "no more");
+    assert_eq!(orgs.role(org.id, wallet(3)).await.unwrap(), None);
+    let projects = world.db.projects();
+    let project = world.project(&org).await;
+    let judge = of_project(wallet(2), wallet(3), Edit::Add(ProjectRole::Viewer));
+    let refused = projects
+        .put_member(project.id, wallet(3), ProjectRole::Viewer, judge, act())
+        .await;
+    assert_eq!(refused.unwrap_err().code(), "not_found");
+}
+
 on_every_database!(
+    of_many_changes_at_once_each_is_judged_by_what_is_there,
+    a_member_is_added_once_however_many_add_it,
+    whoever_lost_its_role_changes_nobody,
     an_organization_appears_by_indexing_and_is_found_every_way,
     a_wallet_sees_what_it_owns_belongs_to_or_works_in_newest_first,
     renaming_changes_what_is_shown_and_not_the_name_on_chain,

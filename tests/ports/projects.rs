@@ -5,7 +5,7 @@ use crate::{
     world::{World, act, new_project, wallet},
 };
 use haithe_kernel::{Listed, ModelId, Page, ProjectId, ProjectUid};
-use haithe_orgs::{Project, ProjectChange, ProjectMember, ProjectRole};
+use haithe_orgs::{Project, ProjectChange, ProjectMember, ProjectRole, members::decided};
 use uuid::Uuid;
 
 async fn a_project_starts_private_free_and_with_the_documented_defaults(db: impl Database) {
@@ -104,7 +104,13 @@ async fn lists_are_newest_first_and_per_organization_or_wallet(db: impl Database
     let projects = world.db.projects();
     for project in [&first, &foreign] {
         projects
-            .put_member(project.id, wallet(2), ProjectRole::Viewer, act(wallet(1)))
+            .put_member(
+                project.id,
+                wallet(2),
+                ProjectRole::Viewer,
+                decided(),
+                act(wallet(1)),
+            )
             .await
             .unwrap();
     }
@@ -134,7 +140,13 @@ async fn members_come_change_and_go(db: impl Database) {
     let project = world.project(&org).await;
     let projects = world.db.projects();
     projects
-        .put_member(project.id, wallet(2), ProjectRole::Viewer, act(wallet(1)))
+        .put_member(
+            project.id,
+            wallet(2),
+            ProjectRole::Viewer,
+            decided(),
+            act(wallet(1)),
+        )
         .await
         .unwrap();
     let admin = ProjectMember {
@@ -143,7 +155,13 @@ async fn members_come_change_and_go(db: impl Database) {
         role: ProjectRole::Admin,
     };
     let put = projects
-        .put_member(project.id, wallet(2), ProjectRole::Admin, act(wallet(1)))
+        .put_member(
+            project.id,
+            wallet(2),
+            ProjectRole::Admin,
+            decided(),
+            act(wallet(1)),
+        )
         .await
         .unwrap();
     assert_eq!(put, admin);
@@ -151,14 +169,14 @@ async fn members_come_change_and_go(db: impl Database) {
     assert_eq!(members.items, std::slice::from_ref(&admin));
     assert_eq!(
         projects
-            .remove_member(project.id, wallet(2), act(wallet(1)))
+            .remove_member(project.id, wallet(2), decided(), act(wallet(1)))
             .await
             .unwrap(),
         Some(admin)
     );
     assert_eq!(
         projects
-            .remove_member(project.id, wallet(2), act(wallet(1)))
+            .remove_member(project.id, wallet(2), decided(), act(wallet(1)))
             .await
             .unwrap(),
         None
@@ -172,7 +190,13 @@ async fn a_deleted_project_is_gone_and_its_receipts_stay(db: impl Database) {
     world
         .db
         .projects()
-        .put_member(project.id, wallet(2), ProjectRole::Viewer, act(wallet(1)))
+        .put_member(
+            project.id,
+            wallet(2),
+            ProjectRole::Viewer,
+            decided(),
+            act(wallet(1)),
+        )
         .await
         .unwrap();
     let was = world

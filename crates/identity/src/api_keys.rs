@@ -140,7 +140,7 @@ impl ApiKeys {
     /// guesses cost no read.
     ///
     /// # Errors
-    /// [`AuthError::Invalid`] for whatever is not a live key.
+    /// [`AuthError::InvalidKey`] for whatever is not a live key.
     pub async fn authenticate(&self, api_key: &str) -> Result<Principal, AuthError> {
         let now = self.clock.now();
         let hash = hash_of(api_key);
@@ -150,13 +150,13 @@ impl ApiKeys {
             Some(known) if recent(&known) => known.0,
             known => {
                 if known.is_none() && !is_ours(api_key, self.signer.address()) {
-                    return Err(AuthError::Invalid);
+                    return Err(AuthError::InvalidKey);
                 }
                 self.look_up(hash, stamp, now).await?
             }
         };
         if !key.is_live(now) {
-            return Err(AuthError::Invalid);
+            return Err(AuthError::InvalidKey);
         }
         Ok(Principal {
             address: key.address,
@@ -165,9 +165,9 @@ impl ApiKeys {
     }
 
     async fn look_up(&self, hash: KeyHash, stamp: u64, now: Timestamp) -> Result<Arc<ApiKey>, AuthError> {
-        let key = self.store.find(hash).await?.ok_or(AuthError::Invalid)?;
+        let key = self.store.find(hash).await?.ok_or(AuthError::InvalidKey)?;
         if !key.is_live(now) {
-            return Err(AuthError::Invalid);
+            return Err(AuthError::InvalidKey);
         }
         let seen = match key.last_used_at {
             Some(seen) if now.since(seen) < LOOK_EVERY => seen,

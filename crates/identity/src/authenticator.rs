@@ -9,17 +9,18 @@ use crate::{
 use haithe_kernel::{Failure, Kind, StoreError, WalletAddress};
 use std::sync::Arc;
 
-/// Why a credential is not accepted. One answer for every reason.
+/// Why a credential is not accepted. One answer of each sort for every reason.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
     /// No credential where one is needed.
     #[error("authentication is required: send `Authorization: Bearer <token>`")]
     Missing,
-    /// Malformed, expired, revoked or forged.
-    #[error(
-        "the credential is not valid: it is malformed, expired or revoked; log in again or create a new key"
-    )]
-    Invalid,
+    /// No session's token: malformed, expired, revoked or forged.
+    #[error("the token is not valid: it is malformed, expired or revoked; log in again")]
+    InvalidToken,
+    /// No live API key: malformed, expired, revoked or forged.
+    #[error("the API key is not valid: it is malformed, expired or revoked; create a new one")]
+    InvalidKey,
     /// An API key where only a session will do.
     #[error("API keys work under /api/v1beta only; log in with a wallet for this")]
     KeyNotAccepted,
@@ -39,7 +40,7 @@ pub enum AuthError {
 impl Failure for AuthError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Missing | Self::Invalid => Kind::Unauthenticated,
+            Self::Missing | Self::InvalidToken | Self::InvalidKey => Kind::Unauthenticated,
             Self::KeyNotAccepted | Self::KeyScope { .. } => Kind::Forbidden,
             Self::Store(error) => error.kind(),
         }
@@ -47,7 +48,8 @@ impl Failure for AuthError {
     fn code(&self) -> &'static str {
         match self {
             Self::Missing => "authentication_required",
-            Self::Invalid => "invalid_api_key",
+            Self::InvalidToken => "invalid_token",
+            Self::InvalidKey => "invalid_api_key",
             Self::KeyNotAccepted => "session_required",
             Self::KeyScope { .. } => "key_scope",
             Self::Store(error) => error.code(),
@@ -71,11 +73,15 @@ impl Authenticator {
     /// The caller behind a session token or an API key, who asks a route of this family.
     ///
     /// # Errors
-    /// [`AuthError::KeyScope`] for a key bound to other routes, [`AuthError::Invalid`] for anything
-    /// that is neither a token nor a key.
+    /// [`AuthError::KeyScope`] for a key bound to other routes, [`AuthError::InvalidToken`]
+    /// for what has the form of a token and is none, [`AuthError::InvalidKey`] for anything else.
     pub async fn any(&self, bearer: &str, route: Option<RouteFamily>) -> Result<Principal, AuthError> {
         if !is_key(bearer) {
-            return self.sessions.authenticate(bearer).await;
+            return match self.sessions.authenticate(bearer).await {
+                // Whoever sends neither meant a key: programs call these routes.
+                Err(AuthError::InvalidToken) if !is_token(bearer) => Err(AuthError::InvalidKey),
+                other => other,
+            };
         }
         let principal = self.keys.authenticate(bearer).await?;
         match &principal.credential {
@@ -90,7 +96,7 @@ impl Authenticator {
     /// The caller behind a session token; an API key is refused as such.
     ///
     /// # Errors
-    /// [`AuthError::KeyNotAccepted`] for an API key, [`AuthError::Invalid`] for anything else.
+    /// [`AuthError::KeyNotAccepted`] for an API key, [`AuthError::InvalidToken`] for anything else.
     pub async fn session(&self, bearer: &str) -> Result<Principal, AuthError> {
         if is_key(bearer) {
             return Err(AuthError::KeyNotAccepted);
@@ -102,4 +108,9 @@ impl Authenticator {
 /// Whether a credential has the form of an API key.
 pub fn is_key(bearer: &str) -> bool {
     bearer.starts_with("sk-")
+}
+
+/// Whether a credential has the form of a session's token: a JSON object in base64url, and more.
+fn is_token(bearer: &str) -> bool {
+    bearer.starts_with("eyJ")
 }

@@ -43,10 +43,10 @@ impl Sessions {
     /// The caller behind a session token.
     ///
     /// # Errors
-    /// [`AuthError::Invalid`] for whatever is not a live session's token.
+    /// [`AuthError::InvalidToken`] for whatever is not a live session's token.
     pub async fn authenticate(&self, token: &str) -> Result<Principal, AuthError> {
         let now = self.clock.now();
-        let facts = self.tokens.verify(token, now).ok_or(AuthError::Invalid)?;
+        let facts = self.tokens.verify(token, now).ok_or(AuthError::InvalidToken)?;
         let id = session_id(&facts.jti);
         let stamp = self.live.stamp(id.0);
         let known = self.live.get(id.0);
@@ -57,7 +57,7 @@ impl Sessions {
         };
         // A session's token names the session's own wallet.
         if address != facts.address {
-            return Err(AuthError::Invalid);
+            return Err(AuthError::InvalidToken);
         }
         Ok(Principal {
             address: facts.address,
@@ -66,7 +66,7 @@ impl Sessions {
     }
 
     async fn look_up(&self, id: SessionId, stamp: u64, now: Timestamp) -> Result<WalletAddress, AuthError> {
-        let session = self.store.find(id, now).await?.ok_or(AuthError::Invalid)?;
+        let session = self.store.find(id, now).await?.ok_or(AuthError::InvalidToken)?;
         let mut seen = session.last_seen_at;
         if now.since(seen) >= LOOK_EVERY {
             self.store.touch(id, now).await?;
@@ -188,7 +188,7 @@ mod tests {
                 assert!(sessions.revoke(WALLET, session_id("a")).await.unwrap());
             }
             let refused = sessions.authenticate(&token()).await;
-            assert!(matches!(refused, Err(AuthError::Invalid)));
+            assert!(matches!(refused, Err(AuthError::InvalidToken)));
         }
     }
 
@@ -230,7 +230,10 @@ mod tests {
             .unwrap();
         for _ in 0..2 {
             let refused = sessions.authenticate(&stolen).await;
-            assert!(matches!(refused, Err(AuthError::Invalid)), "remembered or not");
+            assert!(
+                matches!(refused, Err(AuthError::InvalidToken)),
+                "remembered or not"
+            );
             sessions.authenticate(&token()).await.unwrap();
         }
     }

@@ -12,6 +12,7 @@ pub mod audit;
 pub mod bots;
 pub mod contexts;
 mod error;
+pub mod members;
 pub mod model;
 pub mod organizations;
 pub mod ownership;

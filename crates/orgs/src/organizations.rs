@@ -3,7 +3,8 @@
 use crate::{
     audit::{Act, Caller},
     error::OrgError,
-    model::{NOBODY, OrgMember, OrgRole, Organization, Search, Standing},
+    members::{self, Edit},
+    model::{OrgMember, OrgRole, Organization, Search, Standing},
     ownership::{OwnerCall, UnsignedTransaction},
     policy::{Action, allows},
     ports::{ChainSync, DeployError, OrgDeployer, OrgStore, OwnerTransactions},
@@ -223,16 +224,8 @@ impl Organizations {
         address: WalletAddress,
         role: OrgRole,
     ) -> Result<MemberChange, OrgError> {
-        let caller = caller.into();
-        let (access, present) = self.manage(caller.address, id, address, Some(role)).await?;
-        if address == NOBODY {
-            return Err(OrgError::Nobody);
-        }
-        if present.is_some() {
-            return Err(OrgError::AlreadyAMember);
-        }
-        let member = self.store.put_member(id, address, role, self.act(caller)).await?;
-        Ok(self.changed(&access, member, Some(role)))
+        self.put_member(caller.into(), id, address, Edit::Add(role), role)
+            .await
     }
 
     /// Changes a member's role. Only the owner appoints or demotes admins.
@@ -246,10 +239,22 @@ impl Organizations {
         address: WalletAddress,
         role: OrgRole,
     ) -> Result<MemberChange, OrgError> {
-        let caller = caller.into();
-        let (access, present) = self.manage(caller.address, id, address, Some(role)).await?;
-        present.ok_or(OrgError::NotAMember)?;
-        let member = self.store.put_member(id, address, role, self.act(caller)).await?;
+        self.put_member(caller.into(), id, address, Edit::Change(role), role)
+            .await
+    }
+
+    async fn put_member(
+        &self,
+        caller: Caller,
+        id: OrgId,
+        address: WalletAddress,
+        edit: Edit<OrgRole>,
+        role: OrgRole,
+    ) -> Result<MemberChange, OrgError> {
+        let access = self.authorize(caller.address, id, Action::ReadOrg).await?;
+        let judge = members::of_organization(caller.address, address, edit);
+        let act = self.act(caller);
+        let member = self.store.put_member(id, address, role, judge, act).await?;
         Ok(self.changed(&access, member, Some(role)))
     }
 
@@ -264,16 +269,10 @@ impl Organizations {
         address: WalletAddress,
     ) -> Result<MemberChange, OrgError> {
         let caller = caller.into();
-        let access = if caller.address == address {
-            let access = self.authorize(caller.address, id, Action::ReadOrg).await?;
-            if access.standing.owner {
-                return Err(OrgError::Owner);
-            }
-            access
-        } else {
-            self.manage(caller.address, id, address, None).await?.0
-        };
-        let removed = self.store.remove_member(id, address, self.act(caller)).await?;
+        let access = self.authorize(caller.address, id, Action::ReadOrg).await?;
+        let judge = members::of_organization(caller.address, address, Edit::Remove);
+        let act = self.act(caller);
+        let removed = self.store.remove_member(id, address, judge, act).await?;
         let member = removed.ok_or(OrgError::NotAMember)?;
         Ok(self.changed(&access, member, None))
     }
@@ -289,26 +288,6 @@ impl Organizations {
         let org = &access.org;
         let transaction = is_owners.then(|| self.transactions.encode(org.owner, org.address, call));
         MemberChange { member, transaction }
-    }
-
-    /// Checks that the caller may give `address` this role (or take its own away), and says which it has.
-    async fn manage(
-        &self,
-        caller: WalletAddress,
-        id: OrgId,
-        address: WalletAddress,
-        role: Option<OrgRole>,
-    ) -> Result<(OrgAccess, Option<OrgRole>), OrgError> {
-        let access = self.authorize(caller, id, Action::ManageOrgMembers).await?;
-        if access.org.owner == address {
-            return Err(OrgError::Owner);
-        }
-        let present = self.store.role(id, address).await?;
-        let touches_admin = role == Some(OrgRole::Admin) || present == Some(OrgRole::Admin);
-        if touches_admin && !allows(access.standing, Action::ManageOrgAdmins) {
-            return Err(OrgError::Forbidden);
-        }
-        Ok((access, present))
     }
 
     /// Models the organization enabled.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::members::MemberFacts;
 use crate::ports::{MockChainSync, MockOrgDeployer, MockOrgStore, MockOwnerTransactions};
 use haithe_kernel::{Failure, FixedClock, OrgUid, Timestamp};
 use std::collections::HashMap;
@@ -41,10 +42,6 @@ fn store() -> MockOrgStore {
             ..Standing::default()
         })
     });
-    let role = roles.clone();
-    store
-        .expect_role()
-        .returning(move |_, address| Ok(role.get(&address).copied()));
     let on_chain = |address| {
         if address == ADMIN {
             ChainRole::Admin
@@ -52,9 +49,21 @@ fn store() -> MockOrgStore {
             ChainRole::None
         }
     };
+    let members = roles.clone();
+    let facts = move |by: WalletAddress, member: WalletAddress| MemberFacts {
+        standing: Standing {
+            owner: by == OWNER,
+            org: members.get(&by).copied(),
+            ..Standing::default()
+        },
+        owner: Some(OWNER),
+        present: members.get(&member).copied(),
+    };
+    let of = facts.clone();
     store
         .expect_put_member()
-        .returning(move |org, address, role, act| {
+        .returning(move |org, address, role, judge, act| {
+            judge(of(act.by.address, address))?;
             Ok(OrgMember {
                 org,
                 address,
@@ -63,16 +72,19 @@ fn store() -> MockOrgStore {
                 on_chain: on_chain(address),
             })
         });
-    store.expect_remove_member().returning(move |org, address, _| {
-        let member = |role: &OrgRole| OrgMember {
-            org,
-            address,
-            role: *role,
-            created_at: Timestamp::from_seconds(0),
-            on_chain: on_chain(address),
-        };
-        Ok(roles.get(&address).map(member))
-    });
+    store
+        .expect_remove_member()
+        .returning(move |org, address, judge, act| {
+            judge(facts(act.by.address, address))?;
+            let member = |role: &OrgRole| OrgMember {
+                org,
+                address,
+                role: *role,
+                created_at: Timestamp::from_seconds(0),
+                on_chain: on_chain(address),
+            };
+            Ok(roles.get(&address).map(member))
+        });
     store.expect_count().returning(|| Ok(3));
     store
 }

@@ -12,6 +12,8 @@ pub use chain::{MockChainSync, MockOrgDeployer, MockOwnerTransactions, MockRoleM
 use crate::{
     audit::{Act, AuditAction, AuditEntry},
     bots::{BotPlatform, BotToken},
+    error::OrgError,
+    members::Judge,
     model::{
         NewProject, OrgMember, OrgRole, Organization, Project, ProjectChange, ProjectMember, ProjectRole,
         Search, Standing,
@@ -77,22 +79,25 @@ pub trait OrgStore: Send + Sync {
         role: Option<OrgRole>,
         page: Page,
     ) -> Result<Listed<OrgMember>, StoreError>;
-    /// Adds the wallet or changes its role, and opens the change for [`RoleStore`].
+    /// Adds the wallet or changes its role, and opens the change for [`RoleStore`], if `judge` lets
+    /// it: that is asked in the same transaction.
     async fn put_member(
         &self,
         org: OrgId,
         address: WalletAddress,
         role: OrgRole,
+        judge: Judge<OrgRole>,
         act: Act,
-    ) -> Result<OrgMember, StoreError>;
+    ) -> Result<OrgMember, OrgError>;
     /// Removes the wallet and its roles in the organization's projects, and opens the change for
-    /// [`RoleStore`]; gives what it was.
+    /// [`RoleStore`], if `judge` lets it; gives what it was.
     async fn remove_member(
         &self,
         org: OrgId,
         address: WalletAddress,
+        judge: Judge<OrgRole>,
         act: Act,
-    ) -> Result<Option<OrgMember>, StoreError>;
+    ) -> Result<Option<OrgMember>, OrgError>;
     /// The one role of a member.
     async fn role(&self, org: OrgId, address: WalletAddress) -> Result<Option<OrgRole>, StoreError>;
     /// Models the organization enabled.
@@ -171,27 +176,23 @@ pub trait ProjectStore: Send + Sync {
         role: Option<ProjectRole>,
         page: Page,
     ) -> Result<Listed<ProjectMember>, StoreError>;
-    /// The one role of a member.
-    async fn role(
-        &self,
-        project: ProjectId,
-        address: WalletAddress,
-    ) -> Result<Option<ProjectRole>, StoreError>;
-    /// Adds the wallet or changes its role.
+    /// Adds the wallet or changes its role, if `judge` lets it: that is asked in the same transaction.
     async fn put_member(
         &self,
         project: ProjectId,
         address: WalletAddress,
         role: ProjectRole,
+        judge: Judge<ProjectRole>,
         act: Act,
-    ) -> Result<ProjectMember, StoreError>;
-    /// Removes the wallet; gives what it was.
+    ) -> Result<ProjectMember, OrgError>;
+    /// Removes the wallet, if `judge` lets it; gives what it was.
     async fn remove_member(
         &self,
         project: ProjectId,
         address: WalletAddress,
+        judge: Judge<ProjectRole>,
         act: Act,
-    ) -> Result<Option<ProjectMember>, StoreError>;
+    ) -> Result<Option<ProjectMember>, OrgError>;
 }
 
 /// Tokens of projects' bots, encrypted where they are kept. A deleted project has none.

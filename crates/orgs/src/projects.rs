@@ -3,10 +3,8 @@
 use crate::{
     audit::Caller,
     error::OrgError,
-    model::{
-        NOBODY, NewProject, Organization, Project, ProjectChange, ProjectMember, ProjectRole, Search,
-        Standing,
-    },
+    members::{self, Edit},
+    model::{NewProject, Organization, Project, ProjectChange, ProjectMember, ProjectRole, Search, Standing},
     organizations::{Organizations, valid_name},
     policy::{Action, allows},
     ports::{OrgStore, ProjectStore},
@@ -229,16 +227,8 @@ impl Projects {
         address: WalletAddress,
         role: ProjectRole,
     ) -> Result<ProjectMember, OrgError> {
-        let caller = caller.into();
-        self.authorize(caller.address, id, Action::ManageProject).await?;
-        if address == NOBODY {
-            return Err(OrgError::Nobody);
-        }
-        if self.store.role(id, address).await?.is_some() {
-            return Err(OrgError::AlreadyAMember);
-        }
-        let act = caller.acts(self.clock.now());
-        Ok(self.store.put_member(id, address, role, act).await?)
+        self.put_member(caller.into(), id, address, Edit::Add(role), role)
+            .await
     }
 
     /// Changes a member's role.
@@ -252,12 +242,21 @@ impl Projects {
         address: WalletAddress,
         role: ProjectRole,
     ) -> Result<ProjectMember, OrgError> {
-        let caller = caller.into();
-        self.authorize(caller.address, id, Action::ManageProject).await?;
-        let present = self.store.role(id, address).await?;
-        present.ok_or(OrgError::NotAMember)?;
+        self.put_member(caller.into(), id, address, Edit::Change(role), role)
+            .await
+    }
+
+    async fn put_member(
+        &self,
+        caller: Caller,
+        id: ProjectId,
+        address: WalletAddress,
+        edit: Edit<ProjectRole>,
+        role: ProjectRole,
+    ) -> Result<ProjectMember, OrgError> {
+        let judge = members::of_project(caller.address, address, edit);
         let act = caller.acts(self.clock.now());
-        Ok(self.store.put_member(id, address, role, act).await?)
+        self.store.put_member(id, address, role, judge, act).await
     }
 
     /// Removes a member. Everybody may leave.
@@ -271,14 +270,9 @@ impl Projects {
         address: WalletAddress,
     ) -> Result<ProjectMember, OrgError> {
         let caller = caller.into();
-        let action = if caller.address == address {
-            Action::ReadProject
-        } else {
-            Action::ManageProject
-        };
-        self.authorize(caller.address, id, action).await?;
+        let judge = members::of_project(caller.address, address, Edit::Remove);
         let act = caller.acts(self.clock.now());
-        let removed = self.store.remove_member(id, address, act).await?;
+        let removed = self.store.remove_member(id, address, judge, act).await?;
         removed.ok_or(OrgError::NotAMember)
     }
 }

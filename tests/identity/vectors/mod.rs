@@ -41,8 +41,10 @@ pub use Expected::{Accepted, Refused};
 pub const LOGIN_REFUSED: Expected = Refused(401, "login_refused");
 /// A parameter that cannot be read.
 pub const UNREADABLE: Expected = Refused(400, "invalid_parameter");
-/// The one answer to a credential that is none.
+/// The one answer to an API key that is none.
 pub const INVALID: Expected = Refused(401, "invalid_api_key");
+/// The one answer to a token that is none.
+pub const INVALID_TOKEN: Expected = Refused(401, "invalid_token");
 
 type Play = Box<dyn FnOnce(Arc<Desk>) -> BoxFuture<'static, Answer> + Send>;
 

@@ -1,6 +1,6 @@
 //! Session tokens: algorithms, claims and structure.
 
-use super::{Accepted, Desk, Expected, INVALID, Refused, Vector};
+use super::{Accepted, Desk, Expected, INVALID_TOKEN as INVALID, Refused, Vector};
 use crate::jwt::{SECRET, claims, encode, forge, forge_as};
 use haithe_tests::app::User;
 use serde_json::{Value, json};

@@ -143,7 +143,7 @@ async fn every_typing_error_is_refused_without_a_read() {
         bytes[position] = if bytes[position] == b'0' { b'1' } else { b'0' };
         let typo = String::from_utf8(bytes).unwrap();
         assert!(
-            matches!(keys.authenticate(&typo).await, Err(AuthError::Invalid)),
+            matches!(keys.authenticate(&typo).await, Err(AuthError::InvalidKey)),
             "{typo}"
         );
     }
@@ -156,7 +156,7 @@ async fn every_typing_error_is_refused_without_a_read() {
         &key.replace('.', ":"),
     ] {
         assert!(
-            matches!(keys.authenticate(text).await, Err(AuthError::Invalid)),
+            matches!(keys.authenticate(text).await, Err(AuthError::InvalidKey)),
             "{text}"
         );
     }

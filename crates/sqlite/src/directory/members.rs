@@ -7,7 +7,9 @@ use crate::{
 };
 use haithe_kernel::{Listed, OrgId, Page, StoreError, WalletAddress};
 use haithe_orgs::{
+    OrgError,
     audit::{Act, AuditAction},
+    members::Judge,
     model::{OrgMember, OrgRole},
 };
 use sqlx::sqlite::SqliteRow;
@@ -75,9 +77,12 @@ pub(super) async fn put(
     org: OrgId,
     address: WalletAddress,
     role: OrgRole,
+    judge: Judge<OrgRole>,
     act: &Act,
-) -> Result<OrgMember, StoreError> {
+) -> Result<OrgMember, OrgError> {
     let before = one(write, org, address).await?;
+    let present = before.as_ref().map(|member| member.role);
+    judge(write.facts(org, None, act.by.address, present).await?)?;
     let put = "INSERT INTO org_members (org_id, wallet_address, role, created_at, from_chain) VALUES (?, ?, ?, ?, 0)
                ON CONFLICT DO UPDATE SET role = excluded.role, from_chain = 0";
     let statement = sqlx::query(put)
@@ -99,16 +104,20 @@ pub(super) async fn put(
         write.audit(act, line.subject(address).after(role)).await?;
     }
     let member = one(write, org, address).await?;
-    member.ok_or(StoreError::inconsistent("org_members.org_id"))
+    Ok(member.ok_or(StoreError::inconsistent("org_members.org_id"))?)
 }
 
 pub(super) async fn remove(
     write: &mut WriteTx<'_>,
     org: OrgId,
     address: WalletAddress,
+    judge: Judge<OrgRole>,
     act: &Act,
-) -> Result<Option<OrgMember>, StoreError> {
-    let Some(removed) = one(write, org, address).await? else {
+) -> Result<Option<OrgMember>, OrgError> {
+    let before = one(write, org, address).await?;
+    let present = before.as_ref().map(|member| member.role);
+    judge(write.facts(org, None, act.by.address, present).await?)?;
+    let Some(removed) = before else {
         return Ok(None);
     };
     let remove = "DELETE FROM org_members WHERE org_id = ? AND wallet_address = ?";

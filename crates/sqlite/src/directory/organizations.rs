@@ -3,12 +3,14 @@
 use super::{audit::Line, members, settings};
 use crate::{
     columns::{self, Columns},
-    db::{Db, WriteTx},
+    db::{Db, Statement, WriteTx},
 };
 use async_trait::async_trait;
 use haithe_kernel::{Listed, ModelId, OrgId, OrgUid, Page, ProjectId, StoreError, Timestamp, WalletAddress};
 use haithe_orgs::{
+    OrgError,
     audit::{Act, AuditAction},
+    members::{Judge, MemberFacts},
     model::{OrgMember, OrgRole, Organization, ProjectRole, Search, Standing},
     ports::OrgStore,
     settings::{OrgSettings, OrgSettingsChange},
@@ -67,6 +69,52 @@ pub(super) fn org_role(word: Option<String>) -> Result<Option<OrgRole>, StoreErr
 pub(super) fn project_role(word: Option<String>) -> Result<Option<ProjectRole>, StoreError> {
     let role = word.map(|word| word.parse()).transpose();
     role.map_err(|_| StoreError::inconsistent("project_members.role"))
+}
+
+/// The standing of a wallet: one row where there is such an organization.
+fn standing(org: OrgId, project: Option<ProjectId>, address: WalletAddress) -> Statement {
+    sqlx::query(
+        "SELECT organizations.owner = ?3,
+                (SELECT role FROM org_members WHERE org_id = ?1 AND wallet_address = ?3),
+                (SELECT role FROM project_members
+                 JOIN projects ON projects.id = project_members.project_id
+                 WHERE projects.id = ?2 AND projects.org_id = ?1 AND projects.deleted = 0
+                   AND project_members.wallet_address = ?3),
+                EXISTS (SELECT 1 FROM project_members
+                 JOIN projects ON projects.id = project_members.project_id
+                 WHERE projects.org_id = ?1 AND projects.deleted = 0
+                   AND project_members.wallet_address = ?3),
+                organizations.owner
+         FROM organizations WHERE id = ?1 AND on_chain = 1 AND deleted_at IS NULL",
+    )
+    .bind(org.0)
+    .bind(project.map(|project| project.0))
+    .bind(columns::address(address))
+}
+
+impl WriteTx<'_> {
+    /// What a change of a member is judged by.
+    pub(super) async fn facts<R>(
+        &mut self,
+        org: OrgId,
+        project: Option<ProjectId>,
+        by: WalletAddress,
+        present: Option<R>,
+    ) -> Result<MemberFacts<R>, StoreError> {
+        let Some(row) = self.optional(standing(org, project, by)).await? else {
+            return Ok(MemberFacts {
+                standing: Standing::default(),
+                owner: None,
+                present,
+            });
+        };
+        let mut columns = Columns::of(&row);
+        Ok(MemberFacts {
+            standing: read_standing(&mut columns)?,
+            owner: Some(columns.read("organizations.owner")?),
+            present,
+        })
+    }
 }
 
 async fn rename(
@@ -307,22 +355,7 @@ impl OrgStore for SqliteOrgStore {
         project: Option<ProjectId>,
         address: WalletAddress,
     ) -> Result<Standing, StoreError> {
-        let statement = sqlx::query(
-            "SELECT organizations.owner = ?3,
-                    (SELECT role FROM org_members WHERE org_id = ?1 AND wallet_address = ?3),
-                    (SELECT role FROM project_members
-                     JOIN projects ON projects.id = project_members.project_id
-                     WHERE projects.id = ?2 AND projects.org_id = ?1 AND projects.deleted = 0
-                       AND project_members.wallet_address = ?3),
-                    EXISTS (SELECT 1 FROM project_members
-                     JOIN projects ON projects.id = project_members.project_id
-                     WHERE projects.org_id = ?1 AND projects.deleted = 0
-                       AND project_members.wallet_address = ?3)
-             FROM organizations WHERE id = ?1 AND on_chain = 1 AND deleted_at IS NULL",
-        )
-        .bind(org.0)
-        .bind(project.map(|project| project.0))
-        .bind(columns::address(address));
+        let statement = standing(org, project, address);
         let Some(row) = self.db.optional(statement).await? else {
             return Ok(Standing::default());
         };
@@ -343,10 +376,13 @@ impl OrgStore for SqliteOrgStore {
         org: OrgId,
         address: WalletAddress,
         role: OrgRole,
+        judge: Judge<OrgRole>,
         act: Act,
-    ) -> Result<OrgMember, StoreError> {
+    ) -> Result<OrgMember, OrgError> {
         self.db
-            .write(move |write| Box::pin(async move { members::put(write, org, address, role, &act).await }))
+            .write(move |write| {
+                Box::pin(async move { members::put(write, org, address, role, judge, &act).await })
+            })
             .await
     }
 
@@ -354,10 +390,13 @@ impl OrgStore for SqliteOrgStore {
         &self,
         org: OrgId,
         address: WalletAddress,
+        judge: Judge<OrgRole>,
         act: Act,
-    ) -> Result<Option<OrgMember>, StoreError> {
+    ) -> Result<Option<OrgMember>, OrgError> {
         self.db
-            .write(move |write| Box::pin(async move { members::remove(write, org, address, &act).await }))
+            .write(move |write| {
+                Box::pin(async move { members::remove(write, org, address, judge, &act).await })
+            })
             .await
     }
 

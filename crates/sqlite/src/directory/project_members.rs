@@ -7,7 +7,9 @@ use crate::{
 };
 use haithe_kernel::{Listed, OrgId, Page, ProjectId, StoreError, WalletAddress};
 use haithe_orgs::{
+    OrgError,
     audit::{Act, AuditAction},
+    members::Judge,
     model::{ProjectMember, ProjectRole},
 };
 use sqlx::sqlite::SqliteRow;
@@ -40,22 +42,30 @@ pub(super) async fn list(
 
 const ROLE: &str = "SELECT role FROM project_members WHERE project_id = ? AND wallet_address = ?";
 
-pub(super) async fn role(
-    db: &Db,
-    project: ProjectId,
-    address: WalletAddress,
-) -> Result<Option<ProjectRole>, StoreError> {
-    let role = sqlx::query(ROLE).bind(project.0).bind(columns::address(address));
-    db.optional(role).await?.map_or(Ok(None), |row| {
-        project_role(Columns::of(&row).read("project_members.role")?)
-    })
+/// The organization of a project that is there.
+async fn org(write: &mut WriteTx<'_>, project: ProjectId) -> Result<OrgId, OrgError> {
+    let org = "SELECT org_id FROM projects WHERE id = ? AND deleted = 0";
+    let row = write.optional(sqlx::query(org).bind(project.0)).await?;
+    let row = row.ok_or(OrgError::NotFound("project"))?;
+    Ok(Columns::of(&row).read("projects.org_id")?)
 }
 
-/// The organization of a project, for the audit.
-async fn org(write: &mut WriteTx<'_>, project: ProjectId) -> Result<OrgId, StoreError> {
-    let org = "SELECT org_id FROM projects WHERE id = ?";
-    let row = write.optional(sqlx::query(org).bind(project.0)).await?;
-    Columns::of(&row.ok_or(StoreError::inconsistent("project_members.project_id"))?).read("projects.org_id")
+/// The project's organization and the role that the wallet has, if `judge` lets its change pass.
+async fn judged(
+    write: &mut WriteTx<'_>,
+    project: ProjectId,
+    address: WalletAddress,
+    judge: Judge<ProjectRole>,
+    act: &Act,
+) -> Result<(OrgId, Option<ProjectRole>), OrgError> {
+    let org = org(write, project).await?;
+    let before = sqlx::query(ROLE).bind(project.0).bind(columns::address(address));
+    let before = match write.optional(before).await? {
+        Some(row) => project_role(Columns::of(&row).read("project_members.role")?)?,
+        None => None,
+    };
+    judge(write.facts(org, Some(project), act.by.address, before).await?)?;
+    Ok((org, before))
 }
 
 pub(super) async fn put(
@@ -63,13 +73,10 @@ pub(super) async fn put(
     project: ProjectId,
     address: WalletAddress,
     role: ProjectRole,
+    judge: Judge<ProjectRole>,
     act: &Act,
-) -> Result<ProjectMember, StoreError> {
-    let before = sqlx::query(ROLE).bind(project.0).bind(columns::address(address));
-    let before = match write.optional(before).await? {
-        Some(row) => project_role(Columns::of(&row).read("project_members.role")?)?,
-        None => None,
-    };
+) -> Result<ProjectMember, OrgError> {
+    let (org, before) = judged(write, project, address, judge, act).await?;
     let put = "INSERT INTO project_members (project_id, wallet_address, role) VALUES (?, ?, ?)
                ON CONFLICT DO UPDATE SET role = excluded.role
                RETURNING project_id, wallet_address, role";
@@ -83,7 +90,6 @@ pub(super) async fn put(
     if before == Some(role) {
         return Ok(member);
     }
-    let org = org(write, project).await?;
     let line = match before {
         None => Line::of(org, AuditAction::ProjectMemberAdded),
         Some(before) => Line::of(org, AuditAction::ProjectMemberChanged).before(before),
@@ -97,8 +103,10 @@ pub(super) async fn remove(
     write: &mut WriteTx<'_>,
     project: ProjectId,
     address: WalletAddress,
+    judge: Judge<ProjectRole>,
     act: &Act,
-) -> Result<Option<ProjectMember>, StoreError> {
+) -> Result<Option<ProjectMember>, OrgError> {
+    let (org, _) = judged(write, project, address, judge, act).await?;
     let remove = "DELETE FROM project_members WHERE project_id = ? AND wallet_address = ?
                   RETURNING project_id, wallet_address, role";
     let remove = sqlx::query(remove)
@@ -109,7 +117,7 @@ pub(super) async fn remove(
     };
     let removed = read(&row)?;
     write.directory_changed();
-    let line = Line::of(org(write, project).await?, AuditAction::ProjectMemberRemoved);
+    let line = Line::of(org, AuditAction::ProjectMemberRemoved);
     let line = line.project(project).subject(address).before(removed.role);
     write.audit(act, line).await?;
     Ok(Some(removed))

@@ -8,8 +8,10 @@ use crate::{
 use async_trait::async_trait;
 use haithe_kernel::{Listed, OrgId, Page, ProjectId, ProjectUid, StoreError, WalletAddress};
 use haithe_orgs::{
+    OrgError,
     audit::{Act, AuditAction},
     bots::BotTokens,
+    members::Judge,
     model::{NewProject, Project, ProjectChange, ProjectMember, ProjectRole, Search},
     ports::ProjectStore,
 };
@@ -267,24 +269,19 @@ impl ProjectStore for SqliteProjectStore {
         project_members::list(&self.db, project, role, page).await
     }
 
-    async fn role(
-        &self,
-        project: ProjectId,
-        address: WalletAddress,
-    ) -> Result<Option<ProjectRole>, StoreError> {
-        project_members::role(&self.db, project, address).await
-    }
-
     async fn put_member(
         &self,
         project: ProjectId,
         address: WalletAddress,
         role: ProjectRole,
+        judge: Judge<ProjectRole>,
         act: Act,
-    ) -> Result<ProjectMember, StoreError> {
+    ) -> Result<ProjectMember, OrgError> {
         self.db
             .write(move |write| {
-                Box::pin(async move { project_members::put(write, project, address, role, &act).await })
+                Box::pin(
+                    async move { project_members::put(write, project, address, role, judge, &act).await },
+                )
             })
             .await
     }
@@ -293,11 +290,12 @@ impl ProjectStore for SqliteProjectStore {
         &self,
         project: ProjectId,
         address: WalletAddress,
+        judge: Judge<ProjectRole>,
         act: Act,
-    ) -> Result<Option<ProjectMember>, StoreError> {
+    ) -> Result<Option<ProjectMember>, OrgError> {
         self.db
             .write(move |write| {
-                Box::pin(async move { project_members::remove(write, project, address, &act).await })
+                Box::pin(async move { project_members::remove(write, project, address, judge, &act).await })
             })
             .await
     }

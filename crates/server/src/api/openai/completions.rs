@@ -19,12 +19,12 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use haithe_identity::Credential;
+use haithe_identity::{Credential, api_key::ApiKey};
 use haithe_inference::{
     Answer, Caller, CompletionError, Completions, ErrorObject, conversations::ConversationId,
 };
-use haithe_kernel::{CallId, Decimals, OrgId, Usdt};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use haithe_kernel::{CallId, Decimals, Failure, OrgId, Usdt};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use utoipa::ToSchema;
@@ -124,15 +124,7 @@ pub async fn create(
     let key = caller.api_key.clone();
     let decimals = completions.decimals();
     let ran = completions.run(caller, conversation, body).await;
-    if let (Err(CompletionError::KeyScope { .. }), Some(key)) = (&ran, key) {
-        Client::of(&parts, &proxies)
-            .did(Event::KeyOutOfScope)
-            .wallet(key.address)
-            .key(key.id)
-            .because("the model")
-            .log();
-    }
-    match ran.map_err(refused)? {
+    match ran.map_err(|error| refused_to(key.as_deref(), error, &parts, &proxies))? {
         Answer::Json { call, body, cost } => {
             let mut response = answer(call, "application/json", Body::from(body));
             say_cost(&mut response, X_HAITHE_COST, cost, decimals);
@@ -207,14 +199,34 @@ fn overloaded() -> ApiError {
     error
 }
 
+/// As [`refused`]; a key that may not use the model is told to the security log.
+pub(super) fn refused_to(
+    key: Option<&ApiKey>,
+    error: CompletionError,
+    parts: &Parts,
+    proxies: &Proxies,
+) -> ApiError {
+    if let (CompletionError::KeyScope { .. }, Some(key)) = (&error, key) {
+        Client::of(parts, proxies)
+            .did(Event::KeyOutOfScope)
+            .wallet(key.address)
+            .key(key.id)
+            .because("the model")
+            .log();
+    }
+    refused(error)
+}
+
 /// A provider's own refusal keeps the provider's words.
 pub(super) fn refused(error: CompletionError) -> ApiError {
     let object = ErrorObject::from(&error);
+    let own_code = error.code();
     let mut refused = ApiError::from(error);
     refused.kind = object.class.into();
     refused.param = object.param;
     if let Some(code) = object.code {
         refused.code = code.into();
+        refused.own_code = Some(own_code);
     }
     refused
 }

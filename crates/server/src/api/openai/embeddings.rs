@@ -2,19 +2,19 @@
 
 use super::{
     Calls,
-    completions::{X_HAITHE_COST, answer, refused, say_cost},
+    completions::{X_HAITHE_COST, answer, refused, refused_to, say_cost},
 };
 use crate::http::{
     ApiError,
     body::{BodyLimits, expect_json},
-    extract::ApiCaller,
+    extract::{ApiCaller, Proxies},
 };
 use axum::{
     body::Body,
     extract::{Request, State},
     response::Response,
 };
-use haithe_inference::{Answer, CompletionError, Completions};
+use haithe_inference::{Answer, Caller, CompletionError, Completions};
 use std::sync::Arc;
 use utoipa::ToSchema;
 
@@ -55,6 +55,7 @@ pub async fn create(
     State(completions): State<Arc<Completions>>,
     State(limits): State<BodyLimits>,
     State(calls): State<Calls>,
+    State(proxies): State<Proxies>,
     caller: ApiCaller,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -62,7 +63,10 @@ pub async fn create(
     expect_json(&parts.headers)?;
     let body = limits.read(&parts.headers, body).await?;
     let _place = calls.take(caller.context.payer.id)?;
-    match completions.embed(caller.into(), body).await.map_err(refused)? {
+    let caller = Caller::from(caller);
+    let key = caller.api_key.clone();
+    let ran = completions.embed(caller, body).await;
+    match ran.map_err(|error| refused_to(key.as_deref(), error, &parts, &proxies))? {
         Answer::Json { call, body, cost } => {
             let mut response = answer(call, "application/json", Body::from(body));
             say_cost(&mut response, X_HAITHE_COST, cost, completions.decimals());

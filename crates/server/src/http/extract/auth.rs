@@ -20,20 +20,20 @@ pub struct AuthUser {
 /// The credential of `Authorization: Bearer …`. No cookies, no other scheme.
 ///
 /// # Errors
-/// [`AuthError::Missing`] when there is none, [`AuthError::Invalid`] when it cannot be read.
+/// [`AuthError::Missing`] when there is none, [`AuthError::InvalidToken`] when it cannot be read.
 pub fn bearer(headers: &HeaderMap) -> Result<&str, AuthError> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     let only = match (given.next(), given.next()) {
         (Some(only), None) => only,
         (None, _) => return Err(AuthError::Missing),
-        (Some(_), Some(_)) => return Err(AuthError::Invalid),
+        (Some(_), Some(_)) => return Err(AuthError::InvalidToken),
     };
-    let text = only.to_str().map_err(|_| AuthError::Invalid)?;
-    let (scheme, credential) = text.split_once(' ').ok_or(AuthError::Invalid)?;
+    let text = only.to_str().map_err(|_| AuthError::InvalidToken)?;
+    let (scheme, credential) = text.split_once(' ').ok_or(AuthError::InvalidToken)?;
     if scheme.eq_ignore_ascii_case("bearer") {
         Ok(credential.trim())
     } else {
-        Err(AuthError::Invalid)
+        Err(AuthError::InvalidToken)
     }
 }
 

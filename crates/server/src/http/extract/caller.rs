@@ -90,7 +90,11 @@ where
     Arc<Authenticator>: FromRef<S>,
     Proxies: FromRef<S>,
 {
-    let bearer = bearer(&parts.headers)?;
+    let bearer = bearer(&parts.headers).map_err(|error| match error {
+        // No credential at all, where programs come with keys.
+        AuthError::InvalidToken => AuthError::InvalidKey,
+        error => error,
+    })?;
     let authenticator = Arc::<Authenticator>::from_ref(state);
     let principal = authenticator.any(bearer, family(parts.uri.path())).await;
     principal.inspect_err(|error| {
@@ -102,7 +106,7 @@ where
                 .key(*key)
                 .because("the route")
                 .log(),
-            AuthError::Invalid if is_key(bearer) => {
+            AuthError::InvalidKey if is_key(bearer) => {
                 client().did(Event::KeyRefused).because("not a live key").log();
             }
             _ => {}
