@@ -5,11 +5,11 @@ use haithe_kernel::Usdt;
 use haithe_tests::app::{App, Tenant, User};
 use serde_json::{Value, json};
 
-fn whole(usdt: u64) -> U256 {
+pub fn whole(usdt: u64) -> U256 {
     U256::from(usdt) * U256::from(10u64).pow(U256::from(18u64))
 }
 
-async fn creator(app: &App, number: u32) -> User {
+pub async fn creator(app: &App, number: u32) -> User {
     let user = app.wallet(number).await;
     let body = json!({"uri": "https://creator.example/me", "pub_key": "04ab", "pvt_key_seed": "ignored"});
     let registered = user.client.post("/v1/creator").json(&body).data().await;
@@ -20,7 +20,7 @@ async fn creator(app: &App, number: u32) -> User {
 }
 
 /// Publishes and waits until the index has it; gives its number and its contract.
-async fn publish(
+pub async fn publish(
     app: &App,
     creator: &User,
     (name, category): (&str, &str),

@@ -11,7 +11,7 @@ use haithe_tests::{
 use serde_json::{Value, json};
 
 /// The SDK with this token.
-fn sdk(app: &App, token: &str) -> Client {
+pub fn sdk(app: &App, token: &str) -> Client {
     app.anonymous()
         .with("content-type", "application/json")
         .bearer(token)
@@ -51,7 +51,7 @@ async fn the_sdk_logs_in_reads_its_account_and_logs_out() {
     // A public route does not mind a stale token.
     assert!(is_list(&before.get("/v1/models").data().await));
     assert_eq!(sdk.post("/v1/auth/logout").data().await, json!({}));
-    sdk.get("/v1/me").refused(401, "invalid_api_key").await;
+    sdk.get("/v1/me").refused(401, "invalid_token").await;
     let stale = sdk.get("/v1/auth/nonce").query(&[("address", &address)]);
     assert!(stale.data().await["nonce"].is_string());
 }

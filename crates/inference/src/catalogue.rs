@@ -5,6 +5,7 @@
 
 mod check;
 pub mod file;
+mod filter;
 
 use crate::routing::{CircuitPolicy, RetryPolicy};
 use haithe_kernel::{ModelId, Usdt};
@@ -16,6 +17,7 @@ use std::{
 
 pub use check::CatalogueError;
 pub use file::CatalogueFile;
+pub use filter::{Capability, ModelFilter, UnknownCapability};
 
 /// A price per token: **nano-USDT per million tokens**, so that any real price list is exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

@@ -1,15 +1,23 @@
 //! `GET /api/v1/models`: the catalogue.
 
-use crate::http::{Answer, Success, wire::BaseUnits};
+use crate::http::{
+    Answer, Success,
+    extract::{Input, PageQuery, Paging, Parsed},
+    wire::BaseUnits,
+};
 use axum::extract::State;
-use haithe_inference::{Catalogue, Model, catalogue::PerMillion};
-use haithe_kernel::{Decimals, Usdt};
-use serde::Serialize;
+use haithe_inference::{
+    Catalogue, Model,
+    catalogue::{Capability, ModelFilter, PerMillion},
+};
+use haithe_kernel::{Decimals, Listed, Usdt};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// A model on the wire.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Model)]
 pub struct ModelView {
     id: i64,
     name: String,
@@ -26,6 +34,37 @@ pub struct ModelView {
     reasoning_per_million_usdt: String,
     context: u32,
     max_output: u32,
+    /// What it can do.
+    #[schema(value_type = Vec<CapabilityWord>)]
+    capabilities: Vec<&'static str>,
+}
+
+/// Something a model can do.
+#[derive(ToSchema)]
+#[schema(as = Capability, rename_all = "lowercase")]
+#[expect(dead_code, reason = "for the document; the domain reads the words")]
+enum CapabilityWord {
+    Streaming,
+    Tools,
+    Vision,
+    Reasoning,
+    Embeddings,
+}
+
+/// Which models.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ModelQuery {
+    /// Of this provider.
+    provider: Option<String>,
+    /// On offer, or not.
+    active: Option<bool>,
+    /// With this in a name, an alias or the shown name, in either case.
+    #[serde(alias = "q")]
+    search: Option<String>,
+    /// That can do this.
+    #[param(value_type = Option<CapabilityWord>)]
+    capability: Option<Parsed<Capability>>,
 }
 
 impl ModelView {
@@ -48,17 +87,28 @@ impl ModelView {
             reasoning_per_million_usdt: per_million(model.price.reasoning),
             context: model.context,
             max_output: model.max_output,
+            capabilities: model.capabilities.iter().map(Capability::as_str).collect(),
         }
     }
 }
 
-/// The catalogue of models.
-#[utoipa::path(get, path = "/api/v1/models", security(()), responses((status = 200, body = Success<Vec<ModelView>>)))]
+/// The catalogue of models: all of them, or those that fit.
+#[utoipa::path(get, path = "/api/v1/models", security(()), params(ModelQuery, PageQuery),
+    responses((status = 200, body = Success<Vec<ModelView>>)))]
 pub async fn list(
     State(catalogue): State<Arc<Catalogue>>,
     State(decimals): State<Decimals>,
+    Paging(page): Paging,
+    Input(query): Input<ModelQuery>,
 ) -> Answer<Vec<ModelView>> {
-    let models = catalogue.models().iter();
-    let views = models.map(|model| ModelView::of(model, decimals)).collect();
-    Ok(Success::of("Models", views))
+    let filter = ModelFilter {
+        provider: query.provider,
+        active: query.active,
+        text: query.search,
+        capability: query.capability.map(|capability| capability.0),
+    };
+    let views = catalogue
+        .find(&filter)
+        .map(|model| ModelView::of(model, decimals));
+    Ok(Success::listed("Models", Listed::of_all(views, page)))
 }
