@@ -6,9 +6,12 @@
 //! operation (refusals, who may call, names) is added here, in [`finish`].
 
 mod finish;
+mod names;
 pub mod page;
+mod routes;
 
 pub use page::Document;
+pub use routes::Routes;
 
 use crate::http::dialect::{OpenAiFailure, RestFailure};
 use serde_json::Value;
@@ -16,6 +19,17 @@ use utoipa::{
     Modify, OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
+
+/// Why there is no document: a defect, found by whoever builds it.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    /// Two schemas of one name.
+    #[error("two schemas are named {0}: give one of them another name, #[schema(as = …)]")]
+    Name(String),
+    /// No JSON.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
 
 /// What every operation shares.
 #[derive(OpenApi)]
@@ -56,9 +70,10 @@ pub fn begin() -> utoipa::openapi::OpenApi {
 /// The whole document, from what the routes collected.
 ///
 /// # Errors
-/// When the collected document is no JSON, which is a defect.
-pub fn complete(collected: &utoipa::openapi::OpenApi) -> serde_json::Result<Value> {
+/// [`DocumentError`].
+pub fn complete(collected: &utoipa::openapi::OpenApi) -> Result<Value, DocumentError> {
     let mut document = serde_json::to_value(collected)?;
+    names::tidy(&mut document)?;
     finish::finish(&mut document);
     Ok(document)
 }
@@ -67,7 +82,7 @@ pub fn complete(collected: &utoipa::openapi::OpenApi) -> serde_json::Result<Valu
 ///
 /// # Errors
 /// As [`complete`].
-pub fn text() -> serde_json::Result<String> {
+pub fn text() -> Result<String, DocumentError> {
     let document = crate::api::router::document()?;
-    serde_json::to_string_pretty(&document).map(|text| text + "\n")
+    Ok(serde_json::to_string_pretty(&document)? + "\n")
 }

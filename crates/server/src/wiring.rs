@@ -20,7 +20,7 @@ use crate::{
         extract::Proxies,
         limits::{Limiter, RequestQuotas},
     },
-    openapi::Document,
+    openapi::{Document, DocumentError},
     service::{
         Readiness, Supervisor,
         metrics::{Figures, Scrape, Sources, serve_metrics},
@@ -102,7 +102,7 @@ pub enum WiringError {
     Catalogue(#[from] CatalogueLoadError),
     /// The OpenAPI document, which is a defect.
     #[error("the OpenAPI document cannot be written: {0}")]
-    Document(#[from] serde_json::Error),
+    Document(#[from] DocumentError),
     /// The client for addresses that users name.
     #[error(transparent)]
     Egress(#[from] SetupError),
@@ -311,7 +311,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         books: Arc::new(SqliteBooks::new(&db.read_only())),
         chain_sync: chain.sync,
         public_config: Arc::new(PublicConfig::new(&config.chain, chain.token, abis)),
-        document: Document::new(serde_json::to_vec(&router::document()?)?),
+        document: Document::new(serde_json::to_vec(&router::document()?).map_err(DocumentError::from)?),
         readiness: Arc::new(Readiness {
             database: Box::new(move || healthy.is_healthy()),
             index: chain.index,
@@ -355,6 +355,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             own: places,
             figures,
         },
+        faucet: chain.faucet,
         decimals,
         drain: drain.clone(),
     });

@@ -20,12 +20,14 @@ use utoipa::{IntoParams, ToSchema};
 
 /// What to sign: `nonce` is the whole text. `siwe` has its parts (EIP-4361).
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Challenge)]
 pub struct ChallengeView {
     nonce: String,
     siwe: SiweView,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SignInParts)]
 struct SiweView {
     domain: String,
     address: String,
@@ -60,6 +62,7 @@ impl From<IssuedChallenge> for ChallengeView {
 
 /// A fresh session.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LoggedIn)]
 pub struct LoginView {
     #[schema(value_type = AddressText)]
     address: WalletAddress,

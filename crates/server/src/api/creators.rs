@@ -35,12 +35,14 @@ impl From<Creator> for CreatorView {
 
 /// Creators, as the frontend reads them.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Creators)]
 pub struct CreatorsView {
     creators: Vec<CreatorView>,
 }
 
 /// One creator, as the frontend reads it.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OneCreator)]
 pub struct OneCreatorView {
     creator: CreatorView,
 }
@@ -87,6 +89,7 @@ pub async fn products(
 
 /// Who publishes. Other fields are ignored.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = CreatorInput)]
 pub struct RegisterInput {
     /// Where the creator says who it is: 1 to 1,024 bytes.
     uri: String,
@@ -96,6 +99,7 @@ pub struct RegisterInput {
 
 /// A fresh creator. The contract determines the seed.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RegisteredCreator)]
 pub struct RegisteredView {
     #[schema(value_type = AddressText)]
     wallet_address: WalletAddress,

@@ -59,12 +59,14 @@ impl ProductView {
 
 /// Products, as the frontend reads them.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Products)]
 pub struct ProductsView {
     pub(super) products: Vec<ProductView>,
 }
 
 /// One product, as the frontend reads it.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OneProduct)]
 pub struct OneProductView {
     product: ProductView,
 }
@@ -80,6 +82,7 @@ pub struct ProductQuery {
     creator: Option<WalletAddress>,
     /// With this in the name or the description.
     q: Option<String>,
+    #[param(inline)]
     sort: Option<Sort>,
 }
 
@@ -132,6 +135,7 @@ pub async fn show(
 
 /// How many products there are, and the caller's newest.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SyncedProducts)]
 pub struct SyncedView {
     count: u64,
     #[serde(skip_serializing_if = "Option::is_none")]

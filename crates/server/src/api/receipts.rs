@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 /// A receipt. `hash` is the SHA-256 of `document` exactly as it stands here (RFC 8785).
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Receipt)]
 pub struct ReceiptView {
     id: String,
     #[schema(value_type = AddressText)]
@@ -39,6 +40,7 @@ pub struct ReceiptView {
 
 /// Where the receipt is proven. Hashes are `0x` and 64 digits.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ReceiptSettlement)]
 struct SettlementView {
     batch: u64,
     line: u32,

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     http::{ApiError, cors, edge::Edge, limits},
-    openapi,
+    openapi::{self, DocumentError, Routes},
     service::health,
     state::AppState,
 };
@@ -20,10 +20,7 @@ use http::StatusCode;
 use std::time::Duration;
 use tower::Layer;
 use tower_http::cors::Cors;
-use utoipa_axum::{
-    router::{OpenApiRouter, UtoipaMethodRouterExt},
-    routes,
-};
+use utoipa_axum::{router::UtoipaMethodRouterExt, routes};
 
 /// The whole service: the routes, the edge around them, and CORS for `origins` around that.
 pub fn service<'a>(
@@ -37,8 +34,7 @@ pub fn service<'a>(
 
 /// Every route, with its state, and what answers where there is none.
 fn router(state: AppState, deadline: Duration) -> Router {
-    let (rest, _) = rest().split_for_parts();
-    let (models, _) = models_of_others().split_for_parts();
+    let (rest, models) = (rest().into_router(), models_of_others().into_router());
     let within = middleware::from_fn(move |request, next| within(deadline, request, next));
     Router::new()
         .merge(rest.layer(within))
@@ -52,16 +48,15 @@ fn router(state: AppState, deadline: Duration) -> Router {
 /// The document of every route.
 ///
 /// # Errors
-/// When it is no JSON, which is a defect.
-pub fn document() -> serde_json::Result<serde_json::Value> {
-    let routes = OpenApiRouter::<AppState>::with_openapi(openapi::begin());
-    let (_, collected) = routes.merge(rest()).merge(models_of_others()).split_for_parts();
+/// [`DocumentError`], which is a defect.
+pub fn document() -> Result<serde_json::Value, DocumentError> {
+    let collected = rest().merge(models_of_others()).into_document(openapi::begin())?;
     openapi::complete(&collected)
 }
 
 /// Routes that ask no model. Each must answer within the deadline.
-fn rest() -> OpenApiRouter<AppState> {
-    OpenApiRouter::default()
+fn rest() -> Routes<AppState> {
+    Routes::default()
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
         .routes(routes!(openapi::page::show))
@@ -82,6 +77,7 @@ fn rest() -> OpenApiRouter<AppState> {
         .routes(routes!(me::keys::rotate))
         .routes(routes!(me::sessions::list, me::sessions::revoke_all))
         .routes(routes!(me::sessions::revoke))
+        .routes(routes!(me::faucet::show, me::faucet::ask))
         .routes(routes!(waitlist::join))
         .routes(routes!(creators::list, creators::register))
         .routes(routes!(creators::show))
@@ -153,8 +149,8 @@ fn rest() -> OpenApiRouter<AppState> {
 }
 
 /// Routes that wait for providers, who have limits of their own.
-fn models_of_others() -> OpenApiRouter<AppState> {
-    OpenApiRouter::default()
+fn models_of_others() -> Routes<AppState> {
+    Routes::default()
         .routes(routes!(openai::completions::create))
         .routes(routes!(openai::embeddings::create))
         .routes(routes!(webhook::trigger))

@@ -21,6 +21,7 @@ pub struct Stats {
 
 /// Transactions by contract, by the server, and in all.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Statistics)]
 #[serde(rename_all = "camelCase")]
 pub struct StatsView {
     /// The orchestrator, then the busiest organizations and products.
@@ -32,6 +33,7 @@ pub struct StatsView {
 
 /// One contract's transactions.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ContractStatistics)]
 #[serde(rename_all = "camelCase")]
 pub struct ContractStatsView {
     #[schema(value_type = AddressText)]
@@ -42,6 +44,7 @@ pub struct ContractStatsView {
 
 /// The server's transactions.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ServerStatistics)]
 #[serde(rename_all = "camelCase")]
 pub struct ServerStatsView {
     #[schema(value_type = AddressText)]

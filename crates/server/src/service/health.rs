@@ -32,12 +32,14 @@ pub struct Readiness {
 
 /// The process is alive.
 #[derive(Serialize, ToSchema)]
+#[schema(as = Liveness)]
 pub struct AliveView {
     status: &'static str,
 }
 
 /// Whether calls can be answered, and what else is wrong.
 #[derive(Serialize, ToSchema)]
+#[schema(as = Readiness)]
 pub struct ReadyView {
     /// `ready`; `degraded`: calls are answered, but not by every model, or deposits or settlement
     /// wait; `unready`.
@@ -51,6 +53,7 @@ pub struct ReadyView {
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = ChainHealth)]
 struct ChainView {
     ok: bool,
     #[schema(required = true)]
@@ -83,6 +86,7 @@ struct ProviderView {
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = TaskHealth)]
 struct TaskView {
     ok: bool,
     restarts: u64,

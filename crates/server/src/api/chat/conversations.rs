@@ -127,6 +127,7 @@ pub async fn rename(
 
 /// How much was deleted.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeletedConversation)]
 pub struct Deleted {
     /// Conversations: always 1.
     rows_affected: u64,

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 
 /// A key, shown once. Its signature covers exactly `message`.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DefaultApiKey)]
 pub struct IssuedView {
     api_key: String,
     message: String,
@@ -24,6 +25,7 @@ pub struct IssuedView {
 
 /// When the newest default key was made.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LastIssued)]
 pub struct LastIssuedView {
     /// Unix seconds; 0 when there was none.
     issued_at: i64,

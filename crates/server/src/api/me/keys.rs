@@ -23,6 +23,7 @@ use view::{BudgetView, KeyView, Moment, NewKeyView, RouteView};
 
 /// What a new key shall be. What is left out is not restricted.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = ApiKeyInput)]
 pub struct KeyInput {
     /// 1 to 64 characters.
     name: String,
@@ -118,6 +119,7 @@ pub async fn show(
 
 /// What to change about a key. What is left out stays; `null` lifts a restriction.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = ApiKeyChange)]
 pub struct KeyPatch {
     /// 1 to 64 characters.
     name: Option<String>,

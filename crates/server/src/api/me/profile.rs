@@ -21,6 +21,7 @@ use utoipa::ToSchema;
 
 /// The caller's account.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Account)]
 pub struct AccountView {
     #[schema(value_type = AddressText)]
     address: WalletAddress,

@@ -35,6 +35,7 @@ pub struct SessionView {
 
 /// How many sessions ended.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RevokedSessions)]
 pub struct RevokedView {
     revoked: u64,
 }
@@ -82,6 +83,7 @@ pub async fn revoke(
 
 /// Which sessions end.
 #[derive(Debug, Deserialize, IntoParams, ToSchema)]
+#[schema(as = SessionsToRevoke)]
 #[into_params(parameter_in = Query)]
 pub struct RevokeInput {
     /// Whether the session that asks stays.

@@ -13,6 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 
 /// The caller's organization, and how many the index holds.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CreatedOrganization)]
 pub struct CreatedView {
     #[serde(flatten)]
     organization: OrgView,
@@ -21,6 +22,7 @@ pub struct CreatedView {
 
 /// A new organization.
 #[derive(Debug, Deserialize, IntoParams, ToSchema)]
+#[schema(as = OrganizationInput)]
 #[into_params(parameter_in = Query)]
 pub struct CreateInput {
     /// Deploys one of this name on the wallet's behalf.

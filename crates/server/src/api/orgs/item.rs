@@ -31,6 +31,7 @@ pub async fn show(
 
 /// What to change.
 #[derive(Debug, Deserialize, IntoParams, ToSchema)]
+#[schema(as = OrganizationChange)]
 #[into_params(parameter_in = Query)]
 pub struct RenameInput {
     /// The shown name: 1 to 64 characters. The name on chain stays.

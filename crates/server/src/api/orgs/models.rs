@@ -17,6 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 
 /// The organization whose model was disabled.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DisabledModel)]
 pub struct DisabledView {
     id: i64,
 }

@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 /// Base units beside exact decimals. `balance` is on chain at the index's head − unsettled.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Balance)]
 pub struct BalanceView {
     balance: BaseUnits,
     balance_usdt: String,
@@ -36,6 +37,7 @@ pub struct BalanceView {
 
 /// Everything ever charged.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Expenditure)]
 pub struct ExpenditureView {
     expenditure: BaseUnits,
     expenditure_usdt: String,

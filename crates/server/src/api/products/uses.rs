@@ -62,6 +62,7 @@ pub async fn disable(
 
 /// The products of a project.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ProductIds)]
 pub struct ProductIdsView {
     product_ids: Vec<i64>,
 }
@@ -84,6 +85,7 @@ pub async fn of_project(
 
 /// What a project's products cost per call, together and each.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PricePerCall)]
 pub struct PricePerCallView {
     total_price_per_call: BaseUnits,
     total_price_per_call_usdt: String,
@@ -92,6 +94,7 @@ pub struct PricePerCallView {
 
 /// One product's part. One that cannot be used costs nothing.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ProductPrice)]
 pub struct PriceLineView {
     product_id: i64,
     name: String,

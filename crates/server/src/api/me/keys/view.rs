@@ -42,6 +42,7 @@ pub struct KeyView {
 
 /// A key, shown once.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = NewApiKey)]
 pub struct NewKeyView {
     api_key: String,
     message: String,
@@ -101,6 +102,7 @@ impl From<RouteView> for RouteFamily {
 
 /// `{"limit_usdt":"12.5","window":"day"}`
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = ApiKeyBudget)]
 #[serde(deny_unknown_fields)]
 pub struct BudgetView {
     limit_usdt: String,
@@ -108,6 +110,7 @@ pub struct BudgetView {
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[schema(as = BudgetWindow)]
 #[serde(rename_all = "lowercase")]
 enum WindowView {
     Day,
