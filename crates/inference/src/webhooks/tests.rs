@@ -76,6 +76,7 @@ fn context(owner: bool) -> CallContext {
             default_model: ModelId(1),
             price_per_call: Usdt::ZERO,
             public: false,
+            skip_unavailable_products: false,
             bots: BotTokens::default(),
             created_at: NOW,
         },
@@ -84,6 +85,7 @@ fn context(owner: bool) -> CallContext {
             ..Standing::default()
         },
         models: vec![ModelId(1)],
+        products: Vec::new(),
         settings: OrgSettings::default(),
     }
 }
