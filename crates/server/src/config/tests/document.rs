@@ -75,7 +75,9 @@ fn settings() -> Vec<String> {
         ("chain", fields::<config::Chain>()),
         ("settlement", fields::<config::Settlement>()),
         ("inference", fields::<config::Inference>()),
+        ("agent", fields::<config::Agent>()),
         ("conversations", fields::<config::Conversations>()),
+        ("webhooks", fields::<config::Webhooks>()),
     ];
     let named: Vec<_> = sections.iter().map(|(section, _)| *section).collect();
     assert_eq!(named, fields::<Config>(), "every section is looked at");
