@@ -1,5 +1,6 @@
 //! Everything put together. The only module that names adapters.
 
+mod agent;
 mod catalogue;
 mod chain;
 mod talk;
@@ -106,6 +107,9 @@ pub enum WiringError {
     /// The client for addresses that users name.
     #[error(transparent)]
     Egress(#[from] SetupError),
+    /// The search engine.
+    #[error("setting `search`: {0}")]
+    Search(&'static str),
     /// A provider of models.
     #[error("setting `inference.catalogue`: {0}")]
     Provider(#[from] ProviderError),
@@ -195,6 +199,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         },
         figures.clone(),
     ));
+    let gears = agent::gears(config, &db, memory)?;
     let places = Places::new(config.limits.concurrent_per_organization);
     let completions = Arc::new(Completions::new(
         offer.catalogue.clone(),
@@ -208,7 +213,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             random: random.clone(),
             tasks: Arc::new(tasks.clone()),
             timer: Arc::new(TokioTimer),
-            gears: vec![Arc::new(memory)],
+            gears,
         },
         CompletionSettings {
             decimals,
