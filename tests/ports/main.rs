@@ -14,6 +14,7 @@ mod conversations;
 mod database;
 mod directory;
 mod governance;
+mod idempotency;
 mod ledger;
 mod ledger_bounds;
 mod ledger_under_random_use;

@@ -37,7 +37,7 @@ use haithe_egress::{Egress, Policy, SetupError};
 use haithe_evm::{ConnectError, Contract, EvmOwnerTransactions, KeyError};
 use haithe_identity::waitlist::WaitingList;
 use haithe_identity::{
-    ApiKeys, Authenticator, Challenges, Logins, MessageSigner, Sessions, SignIn, Tokens,
+    ApiKeys, Authenticator, Challenges, Idempotency, Logins, MessageSigner, Sessions, SignIn, Tokens,
     ports::{ChallengeStore, SessionStore},
     signature::SignatureError,
     token::TokenError,
@@ -50,7 +50,8 @@ use haithe_orgs::{Audit, Bots, Contexts, Organizations, Ownership, Projects, Set
 use haithe_sqlite::{
     Db, EncryptionKey, EncryptionKeyError, OpenError, SqliteApiKeyStore, SqliteAuditStore, SqliteBooks,
     SqliteBotStore, SqliteChainStats, SqliteChallengeStore, SqliteCreatorStore, SqliteDirectory,
-    SqliteLedger, SqliteOrgStore, SqliteProductStore, SqliteProjectStore, SqliteSessionStore, SqliteWaitlist,
+    SqliteIdempotencyStore, SqliteLedger, SqliteOrgStore, SqliteProductStore, SqliteProjectStore,
+    SqliteSessionStore, SqliteWaitlist,
 };
 use std::{
     convert::Infallible,
@@ -155,7 +156,16 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
 
     let challenges: Arc<dyn ChallengeStore> = Arc::new(SqliteChallengeStore::new(&db));
     let session_store: Arc<dyn SessionStore> = Arc::new(SqliteSessionStore::new(&db));
-    sweep(&supervisor, &challenges, &session_store, &clock);
+    let tasks = TokioTasks::default();
+    let idempotency = Arc::new(Idempotency::new(
+        Arc::new(SqliteIdempotencyStore::new(&db, &encryption)),
+        clock.clone(),
+        random.clone(),
+        Arc::new(tasks.clone()),
+        Arc::new(TokioTimer),
+    ));
+    idempotency.recover().await?;
+    sweep(&supervisor, &challenges, &session_store, &idempotency, &clock);
     let sessions = Arc::new(Sessions::new(
         session_store.clone(),
         tokens.clone(),
@@ -188,7 +198,6 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
     let (conversations, memory) =
         talk::conversations(&config.conversations, &db, &clock, &random, &supervisor);
     let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::new(&db));
-    let tasks = TokioTasks::default();
     let figures = Arc::new(Figures::new());
     let rates = Arc::new(Rates::new(clock.clone()));
     let token_rates = Arc::new(TokenRates::new(
@@ -290,6 +299,8 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             random,
         )),
         authenticator: Arc::new(Authenticator::new(sessions.clone(), api_keys.clone())),
+        idempotency,
+        tasks: Arc::new(tasks.clone()),
         sessions,
         api_keys,
         bots: Arc::new(Bots::new(
@@ -414,15 +425,24 @@ fn sweep(
     supervisor: &Supervisor,
     challenges: &Arc<dyn ChallengeStore>,
     sessions: &Arc<dyn SessionStore>,
+    idempotency: &Arc<Idempotency>,
     clock: &Arc<dyn Clock>,
 ) {
-    let (challenges, sessions, clock) = (challenges.clone(), sessions.clone(), clock.clone());
+    let (challenges, sessions) = (challenges.clone(), sessions.clone());
+    let (idempotency, clock) = (idempotency.clone(), clock.clone());
     supervisor.every("sweeper", SWEEP_EVERY, move || {
-        let (challenges, sessions, clock) = (challenges.clone(), sessions.clone(), clock.clone());
+        let (challenges, sessions) = (challenges.clone(), sessions.clone());
+        let (idempotency, clock) = (idempotency.clone(), clock.clone());
         async move {
             let now = clock.now();
             let swept = (challenges.sweep(now).await?, sessions.sweep(now).await?);
-            tracing::debug!(challenges = swept.0, sessions = swept.1, "expired rows deleted");
+            let answers = idempotency.sweep().await?;
+            tracing::debug!(
+                challenges = swept.0,
+                sessions = swept.1,
+                answers,
+                "expired rows deleted"
+            );
             Ok::<(), StoreError>(())
         }
     });
