@@ -1,12 +1,13 @@
 //! What a database must offer to be tested, and the list of databases.
 
-use haithe_billing::ports::{Books, ChainIndex, Ledger, SettlementStore, TxOutbox};
-use haithe_identity::ports::{ApiKeyStore, ChallengeStore, IdempotencyStore, SessionStore};
+use haithe_billing::ports::{Books, ChainIndex, ChainStats, Ledger, SettlementStore, TxOutbox};
+use haithe_identity::ports::{ApiKeyStore, ChallengeStore, IdempotencyStore, SessionStore, Waitlist};
 use haithe_inference::{
     conversations::ConversationStore,
     webhooks::{WebhookInbox, WebhookStore},
 };
 use haithe_kernel::{Decimals, FixedClock, Timestamp};
+use haithe_marketplace::ports::{CreatorStore, ProductStore};
 use haithe_orgs::ports::{AuditStore, BotStore, Directory, OrgStore, ProjectStore, RoleStore};
 use std::sync::Arc;
 
@@ -58,6 +59,10 @@ pub trait Database: Sized + Send + Sync + 'static {
     fn index(&self) -> Arc<dyn ChainIndex>;
     fn outbox(&self) -> Arc<dyn TxOutbox>;
     fn conversations(&self) -> Arc<dyn ConversationStore>;
+    fn creators(&self) -> Arc<dyn CreatorStore>;
+    fn products(&self) -> Arc<dyn ProductStore>;
+    fn waitlist(&self) -> Arc<dyn Waitlist>;
+    fn chain_stats(&self) -> Arc<dyn ChainStats>;
     fn webhooks(&self) -> Arc<dyn WebhookStore>;
     fn webhook_inbox(&self) -> Arc<dyn WebhookInbox>;
 }

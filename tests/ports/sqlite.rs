@@ -1,18 +1,20 @@
 //! SQLite, as the suites see it: a file of its own, opened again at will.
 
 use crate::database::{Database, Setup};
-use haithe_billing::ports::{Books, ChainIndex, Ledger, SettlementStore, TxOutbox};
-use haithe_identity::ports::{ApiKeyStore, ChallengeStore, IdempotencyStore, SessionStore};
+use haithe_billing::ports::{Books, ChainIndex, ChainStats, Ledger, SettlementStore, TxOutbox};
+use haithe_identity::ports::{ApiKeyStore, ChallengeStore, IdempotencyStore, SessionStore, Waitlist};
 use haithe_inference::{
     conversations::ConversationStore,
     webhooks::{WebhookInbox, WebhookStore},
 };
+use haithe_marketplace::ports::{CreatorStore, ProductStore};
 use haithe_orgs::ports::{AuditStore, BotStore, Directory, OrgStore, ProjectStore, RoleStore};
 use haithe_sqlite::{
     Db, DbConfig, EncryptionKey, SqliteApiKeyStore, SqliteAuditStore, SqliteBooks, SqliteBotStore,
-    SqliteChainIndex, SqliteChallengeStore, SqliteConversationStore, SqliteDirectory, SqliteIdempotencyStore,
-    SqliteLedger, SqliteOrgStore, SqliteProjectStore, SqliteRoleStore, SqliteSessionStore,
-    SqliteSettlementStore, SqliteTxOutbox, SqliteWebhookInbox, SqliteWebhookStore,
+    SqliteChainIndex, SqliteChainStats, SqliteChallengeStore, SqliteConversationStore, SqliteCreatorStore,
+    SqliteDirectory, SqliteIdempotencyStore, SqliteLedger, SqliteOrgStore, SqliteProductStore, SqliteProjectStore, SqliteRoleStore,
+    SqliteSessionStore, SqliteSettlementStore, SqliteTxOutbox, SqliteWaitlist, SqliteWebhookInbox,
+    SqliteWebhookStore,
 };
 use secrecy::SecretString;
 use std::sync::Arc;
@@ -107,6 +109,18 @@ impl Database for SqliteDatabase {
     }
     fn conversations(&self) -> Arc<dyn ConversationStore> {
         Arc::new(SqliteConversationStore::new(&self.db))
+    }
+    fn creators(&self) -> Arc<dyn CreatorStore> {
+        Arc::new(SqliteCreatorStore::new(&self.db))
+    }
+    fn products(&self) -> Arc<dyn ProductStore> {
+        Arc::new(SqliteProductStore::new(&self.db))
+    }
+    fn waitlist(&self) -> Arc<dyn Waitlist> {
+        Arc::new(SqliteWaitlist::new(&self.db))
+    }
+    fn chain_stats(&self) -> Arc<dyn ChainStats> {
+        Arc::new(SqliteChainStats::new(&self.db))
     }
     fn webhooks(&self) -> Arc<dyn WebhookStore> {
         Arc::new(SqliteWebhookStore::new(&self.db, &encryption_key()))
