@@ -144,10 +144,42 @@ async fn fields_that_would_change_the_price_are_refused_by_name() {
     let (app, tenant) = tenant().await;
     for (field, value) in [
         ("service_tier", json!("priority")),
+        ("service_tier", json!("flex")),
         ("web_search_options", json!({})),
-        ("audio", json!({"voice": "alloy"})),
+        ("search_parameters", json!({"mode": "on"})),
+        ("enable_search", json!(true)),
+        ("plugins", json!([{"id": "web"}])),
+        ("audio", json!({"voice": "alloy", "format": "wav"})),
         ("modalities", json!(["text", "audio"])),
+        ("modalities", json!(["image"])),
+        ("prediction", json!({"type": "content", "content": "x"})),
+        ("best_of", json!(4)),
+        ("use_beam_search", json!(true)),
         ("tools", json!([{"type": "web_search"}])),
+        ("tools", json!([{"type": "web_search_preview"}])),
+        (
+            "tools",
+            json!([{"type": "file_search", "vector_store_ids": ["v"]}]),
+        ),
+        (
+            "tools",
+            json!([{"type": "code_interpreter", "container": {"type": "auto"}}]),
+        ),
+        ("tools", json!([{"type": "image_generation"}])),
+        ("tools", json!([{"type": "computer_use_preview"}])),
+        (
+            "tools",
+            json!([{"type": "mcp", "server_url": "https://example.com"}]),
+        ),
+        (
+            "tools",
+            json!([{"type": "builtin_function", "function": {"name": "$web_search"}}]),
+        ),
+        (
+            "tools",
+            json!([{"type": "function", "function": {"name": "f"}}, {"google_search": {}}]),
+        ),
+        ("tools", json!([{"code_execution": {}}])),
     ] {
         for mut body in [question("per-token"), streamed_question("per-token")] {
             body[field] = value.clone();

@@ -60,12 +60,13 @@ async fn assert_charged(tenant: &Tenant, call: &str, name: &str, (input, cached,
 #[tokio::test(flavor = "multi_thread")]
 async fn documents_arrive_whole_and_cost_what_they_report() {
     let (app, tenant) = tenant().await;
-    let recorded: [(&str, Tokens); 6] = [
+    let recorded: [(&str, Tokens); 7] = [
         ("openai/answer.json", (19, 4, 10, 6)),
         ("google/answer.json", (40, 0, 62, 50)),
         ("deepseek/answer.json", (16, 6, 25, 20)),
         ("deepseek/interrupted.json", (17, 0, 4, 0)),
         ("moonshot/answer.json", (19, 10, 21, 0)),
+        ("moonshot/partial.json", (30, 0, 8, 0)),
         ("haithe/answer.json", (72, 0, 17, 0)),
     ];
     for (name, tokens) in recorded {
@@ -84,10 +85,11 @@ async fn documents_arrive_whole_and_cost_what_they_report() {
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_arrive_byte_for_byte_and_cost_what_they_report() {
     let (app, tenant) = tenant().await;
-    let recorded: [(&str, Tokens); 5] = [
+    let recorded: [(&str, Tokens); 6] = [
         ("openai/tools.sse", (70, 0, 30, 0)),
         ("google/stream.sse", (8, 0, 22, 20)),
         ("deepseek/stream.sse", (17, 3, 9, 5)),
+        ("deepseek/interrupted.sse", (17, 0, 4, 0)),
         ("moonshot/stream.sse", (19, 0, 13, 0)),
         ("haithe/stream.sse", (72, 0, 8, 0)),
     ];
@@ -183,6 +185,59 @@ async fn what_an_answer_lacks_of_its_identity_is_added() {
     assert_eq!(said["choices"][0]["message"]["content"], "Hi.");
     let document = tenant.receipt(&call).await["document"].to_string();
     assert!(document.contains("\"estimated\":true"), "{document}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_chunks_of_a_stream_lack_of_their_identity_is_added_to_each() {
+    let (app, tenant) = tenant().await;
+    app.upstream.always(script("haithe/bare.sse"));
+    let mut body = streamed_question("per-token");
+    body["stream_options"] = json!({"include_usage": true});
+    let mut stream = tenant.caller.chat(&body).stream().await;
+    let call = stream.headers["x-haithe-call"].to_str().unwrap().to_owned();
+    let events = stream.rest().await.unwrap();
+    assert_eq!(events.len(), 4, "{events:?}");
+    assert_eq!(events[3], "[DONE]");
+    let mut words = String::new();
+    for event in &events[..3] {
+        let chunk: Value = serde_json::from_str(event).unwrap();
+        assert_eq!(chunk["id"], format!("chatcmpl-{call}"), "{chunk}");
+        assert_eq!(chunk["object"], "chat.completion.chunk");
+        assert_eq!(chunk["model"], "per-token");
+        assert!(chunk["created"].as_u64() > Some(1_700_000_000), "{chunk}");
+        words.push_str(
+            chunk["choices"][0]["delta"]["content"]
+                .as_str()
+                .unwrap_or_default(),
+        );
+    }
+    assert_eq!(words, "Hi there.");
+    let usage: Value = serde_json::from_str(&events[2]).unwrap();
+    assert!(usage["usage"]["completion_tokens"].as_u64() > Some(0), "{usage}");
+    let document = tenant.receipt(&call).await["document"].to_string();
+    assert!(document.contains("\"estimated\":true"), "{document}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_form_of_error_within_a_stream_becomes_the_one_that_sdks_know() {
+    let (app, tenant) = tenant().await;
+    for name in ["google/overloaded-midway.sse", "haithe/error-midway.sse"] {
+        app.upstream.always(script(name));
+        let mut stream = tenant.caller.chat(&streamed_question("per-token")).stream().await;
+        assert_eq!(stream.status, 200, "{name}");
+        let call = stream.headers["x-haithe-call"].to_str().unwrap().to_owned();
+        let events = stream.rest().await.unwrap();
+        assert_eq!(events.len(), 2, "{name}: {events:?}");
+        let last: Value = serde_json::from_str(&events[1]).unwrap();
+        assert_eq!(last["error"]["code"], "upstream_failed", "{name}: {last}");
+        assert!(last["error"]["message"].is_string() && last["error"]["type"].is_string());
+        let document = tenant.receipt(&call).await["document"].to_string();
+        assert!(document.contains("\"partial\""), "{name}: {document}");
+    }
+    app.upstream.always(script("google/quota-at-once.sse"));
+    let refused = tenant.caller.chat(&streamed_question("per-token")).send().await;
+    refused.openai_refused(429, "upstream_rate_limited");
+    assert_eq!(refused.header("retry-after"), Some("3"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

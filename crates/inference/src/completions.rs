@@ -16,7 +16,7 @@
 mod admission;
 pub(crate) mod asking;
 
-use crate::meter::Identity;
+use crate::meter::{Form, Identity};
 use crate::{
     agent::{AgentLimits, Gear},
     call::{Call, Tools},
@@ -318,11 +318,14 @@ async fn answer(
             let delivered = meter.produced();
             let model = Arc::clone(&call.model);
             let created = call.started_at.seconds();
-            let endpoint = call.request.endpoint();
+            let form = match call.request.endpoint() {
+                Endpoint::Chat => Form::Completion,
+                Endpoint::Embeddings => Form::Vectors,
+            };
             let charged = call.charge(meter, CallOutcome::Complete, delivered).await;
             let charged = charged.map_err(CompletionError::Capture)?;
             let identity = Identity {
-                endpoint,
+                form,
                 call: id,
                 created,
                 model: &model.name,

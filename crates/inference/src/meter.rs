@@ -16,7 +16,7 @@ use serde::de::{DeserializeSeed, MapAccess};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-pub(crate) use answer::{Cost, Document, Identity, Place, usage_object};
+pub(crate) use answer::{Cost, Document, Form, Identity, Place, usage_object};
 pub(crate) use usage::UsageFields;
 
 /// Bytes of generated text kept for counting; what is beyond is estimated at four bytes a token.
@@ -62,6 +62,8 @@ pub(crate) struct Meter {
     /// Usage came by itself, which is the last thing a provider says.
     closed: bool,
     head: Option<Head>,
+    /// The first chunk lacked a part of its identity, so the others may.
+    unnamed: bool,
 }
 
 impl Meter {
@@ -119,12 +121,17 @@ impl Meter {
         self.head.clone().unwrap_or_default()
     }
 
+    /// Whether chunks lack what identifies them, so that each must be looked at.
+    pub const fn unnamed(&self) -> bool {
+        self.unnamed
+    }
+
     /// Reads the data of an event or a whole answer, and says where its usage stands.
     pub fn read(&mut self, data: &[u8]) -> (Chunk, Place) {
         if data.trim_ascii() == b"[DONE]" {
             return (Chunk::Done, Place::default());
         }
-        let head = self.head.is_none().then(Head::default);
+        let head = (self.head.is_none() || self.unnamed).then(Head::default);
         let mut view = View {
             meter: self,
             base: data.as_ptr() as usize,
@@ -145,12 +152,14 @@ impl Meter {
             ..
         } = view;
         if !matches!(read, Ok(true)) || json.end().is_err() {
-            return (Chunk::Garbled, place);
+            // Gemini's error is a list of one.
+            return (Fault::read(data).map_or(Chunk::Garbled, Chunk::Fault), place);
         }
         if fault {
             return (Fault::read(data).map_or(Chunk::Garbled, Chunk::Fault), place);
         }
         if self.head.is_none() {
+            self.unnamed = !place.given.complete();
             self.head = head;
         }
         let closing = usage.is_some() && choices == 0;

@@ -5,11 +5,13 @@
 //! its own: a caller who leaves in that moment changes nothing. A caller who leaves earlier drops
 //! this stream; that closes the connection to the provider, and what was generated is charged.
 
+mod own;
+
 use crate::{
     call::{Call, Charged},
     dialect::ErrorObject,
     error::CompletionError,
-    meter::{Chunk, Document, Head, Meter, usage_object},
+    meter::{Chunk, Document, Meter},
     ports::UpstreamError,
     routing::Pass,
     sse::{Block, Event, Splitter},
@@ -17,11 +19,11 @@ use crate::{
 use bytes::Bytes;
 use futures::{Stream, StreamExt, channel::oneshot, future::poll_fn, ready, stream::BoxStream};
 use haithe_billing::capture::CallOutcome;
-use haithe_kernel::{CallId, Failure, StoreError, Tasks};
+use haithe_kernel::{Failure, StoreError, Tasks};
+use own::{DONE, Own};
 use std::{
     borrow::Cow,
     collections::VecDeque,
-    fmt::Write as _,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -29,7 +31,6 @@ use std::{
 
 /// Reads taken after `[DONE]`, where only the end of the body should follow.
 const MOST_DRAINED: usize = 8;
-const DONE: &[u8] = b"data: [DONE]\n\n";
 
 /// A provider's event stream.
 pub(crate) type Upstream = BoxStream<'static, Result<Bytes, UpstreamError>>;
@@ -75,14 +76,7 @@ pub(crate) struct MeteredStream {
     begun: bool,
     /// A failure before that: an answer of its own rather than an event.
     failure: Option<CompletionError>,
-    last: Last,
-}
-
-/// What a chunk of our own needs.
-struct Last {
-    call: CallId,
-    model: String,
-    head: Head,
+    own: Own,
 }
 
 impl MeteredStream {
@@ -93,11 +87,7 @@ impl MeteredStream {
             meter: Meter::default(),
             wants_usage: call.request.include_usage(),
             choices: call.request.choices(),
-            last: Last {
-                call: call.id,
-                model: call.model.name.clone(),
-                head: Head::default(),
-            },
+            own: Own::of(&call),
             call: Some(call),
             pass,
             tasks,
@@ -199,6 +189,13 @@ impl MeteredStream {
                     let what = "the provider ran out of resources";
                     end = Some(End::Failed(UpstreamError::Failed(what.into())));
                 }
+                Chunk::Part if self.meter.unnamed() => {
+                    let document = Document::placed(owned(block, data), place);
+                    self.push(block.bytes.slice(from..range.start));
+                    from = range.end;
+                    self.push(self.own.named(&document));
+                    continue;
+                }
                 Chunk::Part => continue,
                 Chunk::UsageOnly => self.usage = Some(Document::placed(owned(block, data), place)),
                 Chunk::Done => end = Some(self.done()),
@@ -281,7 +278,7 @@ impl MeteredStream {
                 CallOutcome::Partial
             }
         };
-        self.last.head = self.meter.head();
+        self.own.follow(&self.meter);
         // What is ready will be handed on before the caller learns of the end.
         let delivered = self.delivered || (self.meter.produced() && !self.ready.is_empty());
         let charged = self.charge(outcome, delivered);
@@ -296,7 +293,7 @@ impl MeteredStream {
             return;
         }
         tracing::warn!(
-            call.id = %self.last.call, code = error.code(), cause = ?error,
+            call.id = %self.own.call, code = error.code(), cause = ?error,
             "a provider's stream failed"
         );
         self.wait_for(End::Failed(error), charged);
@@ -349,37 +346,7 @@ impl MeteredStream {
         if !self.wants_usage {
             return Bytes::from_static(DONE);
         }
-        let chunk = match &self.usage {
-            Some(document) => document.with_cost(charged.cost, charged.tokens),
-            None => self.last.usage_chunk(charged),
-        };
-        let mut out = Vec::with_capacity(chunk.len() + 24);
-        out.extend_from_slice(b"data: ");
-        out.extend_from_slice(&chunk);
-        out.extend_from_slice(b"\n\n");
-        out.extend_from_slice(DONE);
-        Bytes::from(out)
-    }
-}
-
-impl Last {
-    /// The usage chunk that the provider did not send.
-    fn usage_chunk(&self, charged: Charged) -> Bytes {
-        let id = match self.head.id.as_str() {
-            "" => format!("chatcmpl-{}", self.call),
-            id => id.to_owned(),
-        };
-        let id = serde_json::to_string(&id).unwrap_or_default();
-        let mut chunk = String::with_capacity(320);
-        // Writing to a String cannot fail.
-        let _ = write!(
-            chunk,
-            "{{\"id\":{id},\"object\":\"chat.completion.chunk\",\"created\":{},\"model\":\"{}\",\"choices\":[],\"usage\":",
-            self.head.created, self.model
-        );
-        usage_object(charged.tokens, charged.cost, &mut chunk);
-        chunk.push('}');
-        Bytes::from(chunk)
+        self.own.usage_and_done(self.usage.as_ref(), charged)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
     },
     conversations::ConversationId,
     error::CompletionError,
-    meter::{Document, Identity as Given, Meter, usage_object},
+    meter::{Document, Form, Identity as Given, Meter, usage_object},
     ports::{Endpoint, UpstreamError},
     price::Quote,
     request::{Asked, ChatRequest, RequestLimits},
@@ -679,7 +679,7 @@ impl Loop {
         }
         let bytes = Bytes::from(whole.to_string());
         let given = Given {
-            endpoint: Endpoint::Chat,
+            form: Form::Completion,
             call: self.id,
             created: self.completions.ports().clock.now().seconds(),
             model: &self.model.name,

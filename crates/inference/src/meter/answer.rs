@@ -3,7 +3,7 @@
 //! other byte stays.
 
 use super::{Chunk, Meter};
-use crate::{json::Name, ports::Endpoint};
+use crate::json::Name;
 use bytes::Bytes;
 use haithe_billing::capture::TokenUsage;
 use haithe_kernel::{CallId, Decimals, Usdt};
@@ -51,9 +51,37 @@ pub(crate) struct Given {
     pub model: bool,
 }
 
+impl Given {
+    /// Whether nothing lacks.
+    pub const fn complete(self) -> bool {
+        self.id && self.object && self.created && self.model
+    }
+}
+
+/// What a document is, as its `object` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A whole completion.
+    Completion,
+    /// An event of a stream.
+    Chunk,
+    /// Vectors, which have neither id nor time.
+    Vectors,
+}
+
+impl Form {
+    const fn object(self) -> &'static str {
+        match self {
+            Self::Completion => "chat.completion",
+            Self::Chunk => "chat.completion.chunk",
+            Self::Vectors => "list",
+        }
+    }
+}
+
 /// What stands in for them where a provider leaves them out: typed clients insist on some.
 pub(crate) struct Identity<'a> {
-    pub endpoint: Endpoint,
+    pub form: Form,
     pub call: CallId,
     /// Unix seconds.
     pub created: i64,
@@ -65,13 +93,12 @@ impl Identity<'_> {
     fn lacking(&self, given: Given) -> String {
         let mut front = String::new();
         // Writing to a String cannot fail.
-        let chat = self.endpoint == Endpoint::Chat;
+        let chat = self.form != Form::Vectors;
         if !given.id && chat {
             let _ = write!(front, "\"id\":\"chatcmpl-{}\",", self.call);
         }
         if !given.object {
-            let object = if chat { "chat.completion" } else { "list" };
-            let _ = write!(front, "\"object\":\"{object}\",");
+            let _ = write!(front, "\"object\":\"{}\",", self.form.object());
         }
         if !given.created && chat {
             let _ = write!(front, "\"created\":{},", self.created);
@@ -128,6 +155,22 @@ impl Document {
     /// The same, and with what it lacks of its identity.
     pub fn identified(&self, cost: Cost, tokens: TokenUsage, identity: &Identity<'_>) -> Bytes {
         self.spliced(cost, tokens, identity.lacking(self.place.given))
+    }
+
+    /// The document with what it lacks of its identity and nothing else, on one line: an event's data.
+    pub fn named(&self, identity: &Identity<'_>) -> Bytes {
+        let front = identity.lacking(self.place.given);
+        let brace = self.bytes.iter().position(|byte| *byte == b'{');
+        let first = brace.map_or(0, |at| at + 1);
+        let mut out = Vec::with_capacity(self.bytes.len() + front.len());
+        out.extend_from_slice(self.bytes.get(..first).unwrap_or_default());
+        out.extend_from_slice(front.as_bytes());
+        out.extend_from_slice(self.bytes.get(first..).unwrap_or_default());
+        // Within JSON, a line ending is white space.
+        for byte in out.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')) {
+            *byte = b' ';
+        }
+        Bytes::from(out)
     }
 
     /// With the cost in its usage and `front` before all other fields.

@@ -239,3 +239,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn chunks_without_identity_are_told_from_those_with_it() {
+    let mut meter = Meter::default();
+    let (_, place) =
+        meter.read(br#"{"id":"a","object":"o","created":1,"model":"m","choices":[{"delta":{}}]}"#);
+    assert!(place.given.complete() && !meter.unnamed());
+    let mut meter = Meter::default();
+    for _ in 0..2 {
+        let (chunk, place) = meter.read(br#"{"model":"m","choices":[{"delta":{"content":"x"}}]}"#);
+        assert_eq!(chunk, Chunk::Part);
+        assert!(place.given.model && !place.given.complete() && meter.unnamed());
+    }
+}
+
+#[test]
+fn an_error_in_a_list_is_an_error_and_not_garbage() {
+    let mut meter = Meter::default();
+    let (chunk, _) = meter.read(br#"[{"error":{"code":503,"message":"busy","status":"UNAVAILABLE"}}]"#);
+    assert!(matches!(chunk, Chunk::Fault(fault) if fault.status == Some(503)));
+    assert_eq!(meter.read(b"[1]").0, Chunk::Garbled);
+}
