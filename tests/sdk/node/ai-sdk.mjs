@@ -68,7 +68,7 @@ assert.ok(partials > 1);
 // Pictures.
 const image = new URL("https://example.com/cat.png");
 const content = [{ type: "text", text: "What?" }, { type: "image", image: "iVBORw0KGgo=", mediaType: "image/png" }];
-const seeing = await generateText({ model: haithe("sighted"), messages: [{ role: "user", content }], maxRetries: 0 });
+const seeing = await generateText({ model: haithe("open/sighted"), messages: [{ role: "user", content }], maxRetries: 0 });
 assert.equal(seeing.text, ANSWER);
 assert.ok((await sent()).messages[0].content[1].image_url.url.startsWith("data:image/png;base64,"), image.href);
 

@@ -17,7 +17,7 @@ const textOf = async (stream) => {
 const names = [];
 for await (const model of client.models.list()) names.push(model.id);
 assert.ok(names.includes("per-token") && !names.includes("inactive"), names.join());
-assert.equal((await client.models.retrieve("per-token")).object, "model");
+for (const name of ["per-token", "open/sighted"]) assert.equal((await client.models.retrieve(name)).id, name);
 
 // Documents and streams.
 const answer = await create();
@@ -61,7 +61,7 @@ const messages = [
     { type: "image_url", image_url: { url: "https://example.com/cat.png", detail: "low" } },
   ] },
 ];
-assert.equal((await create({ model: "sighted", messages })).choices[0].message.content, ANSWER);
+assert.equal((await create({ model: "open/sighted", messages })).choices[0].message.content, ANSWER);
 assert.deepEqual((await sent()).messages, messages);
 
 // Tools: both of them, streamed with deltas; and a schema, parsed by the SDK's helpers.

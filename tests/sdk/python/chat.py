@@ -21,7 +21,8 @@ models = list(sdk.models.list())
 names = [model.id for model in models]
 assert "per-token" in names and "inactive" not in names, names
 assert all(model.object == "model" and model.owned_by and model.created >= 0 for model in models)
-assert sdk.models.retrieve("per-token").id == "per-token"
+for name in ["per-token", "open/sighted"]:
+    assert sdk.models.retrieve(name).id == name
 
 # A document, with fields that the SDK does not know.
 answer = create(model="per-token", messages=HELLO)
@@ -103,7 +104,7 @@ messages = [
     {"role": "user", "content": "And now?"},
 ]
 for options in [{}, {"stream": True}]:
-    answer = create(model="sighted", messages=messages, **options)
+    answer = create(model="open/sighted", messages=messages, **options)
     words = text(answer) if options else answer.choices[0].message.content
     assert words == ANSWER
     assert sent()["messages"] == messages

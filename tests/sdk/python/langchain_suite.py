@@ -90,7 +90,7 @@ for method in ["json_schema", "function_calling"]:
 
 # Pictures.
 picture = {"type": "image_url", "image_url": {"url": "https://example.com/cat.png"}}
-assert chat(model="sighted").invoke([HumanMessage([{"type": "text", "text": "What?"}, picture])]).content == ANSWER
+assert chat(model="open/sighted").invoke([HumanMessage([{"type": "text", "text": "What?"}, picture])]).content == ANSWER
 assert sent()["messages"][0]["content"][1] == picture
 
 # Vectors.

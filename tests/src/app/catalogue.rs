@@ -14,7 +14,8 @@ pub mod models {
     pub const STURDY: (i64, &str) = (10, "sturdy");
     pub const SPARE: (i64, &str) = (11, "spare");
     pub const VECTORS: (i64, &str) = (12, "vectors");
-    pub const SIGHTED: (i64, &str) = (21, "sighted");
+    pub const SIGHTED: (i64, &str) = (21, "open/sighted");
+    pub const PATIENT: (i64, &str) = (22, "patient");
     /// Those a test organization enables.
     pub const USUAL: [(i64, &str); 5] = [PER_CALL, PER_TOKEN, BOTH, FREE, SANDBOX];
 }
@@ -32,6 +33,15 @@ connect_timeout_ms = 1000
 first_byte_timeout_ms = 1500
 idle_timeout_ms = 1500
 answer_timeout_ms = 3000
+retries = 0
+circuit_faults = 0
+
+[providers.patient]
+base_url = "{base_url}"
+connect_timeout_ms = 60000
+first_byte_timeout_ms = 60000
+idle_timeout_ms = 60000
+answer_timeout_ms = 60000
 retries = 0
 circuit_faults = 0
 
@@ -176,7 +186,7 @@ capabilities = ["embeddings"]
 
 [[models]]
 id = 21
-name = "sighted"
+name = "open/sighted"
 display_name = "Looks at pictures"
 provider = "test"
 price = {{ input = "1", output = "3" }}
@@ -184,6 +194,16 @@ context = 100000
 max_output = 1000
 image_tokens = 800
 capabilities = ["streaming", "vision"]
+
+[[models]]
+id = 22
+name = "patient"
+display_name = "However long its provider pauses"
+provider = "patient"
+price = {{ input = "1", cached = "0.5", output = "3" }}
+context = 100000
+max_output = 1000
+capabilities = ["streaming"]
 "#
     )
 }

@@ -81,10 +81,15 @@ impl Plan {
 
     /// The `usage` object.
     pub fn usage(&self) -> Value {
+        self.usage_up_to(self.total_output())
+    }
+
+    /// The same when so many tokens were generated.
+    fn usage_up_to(&self, output: u64) -> Value {
         json!({
             "prompt_tokens": self.script.input,
-            "completion_tokens": self.total_output(),
-            "total_tokens": self.script.input + self.total_output(),
+            "completion_tokens": output,
+            "total_tokens": self.script.input + output,
             "prompt_tokens_details": {"cached_tokens": self.script.cached},
             "completion_tokens_details": {"reasoning_tokens": self.script.reasoning},
         })
@@ -154,13 +159,20 @@ impl Plan {
             delta["role"] = json!("assistant");
         }
         let choice = self.choice(index, "delta", delta, from, count);
-        self.chunk(json!([choice]), None)
+        // Events come choice by choice, each choice as far as the others.
+        let generated = self.choices * from + (index + 1) * count;
+        let usage = (self.script.usage == UsageReport::OnEveryEvent).then(|| self.usage_up_to(generated));
+        self.chunk(json!([choice]), usage)
     }
 
     /// The event that ends a choice.
     pub fn finish_event(&self, index: u64) -> Bytes {
         let choice = json!([{"index": index, "delta": {}, "finish_reason": self.finish_reason}]);
-        let last = index + 1 == self.choices && self.script.usage == UsageReport::OnLastEvent;
+        let reports = matches!(
+            self.script.usage,
+            UsageReport::OnLastEvent | UsageReport::OnEveryEvent
+        );
+        let last = index + 1 == self.choices && reports;
         self.chunk(choice, last.then(|| self.usage()))
     }
 

@@ -62,6 +62,8 @@ pub enum UsageReport {
     Never,
     /// In a stream, on the last content event instead of an event of its own (some providers).
     OnLastEvent,
+    /// In a stream, on every content event, counted up to there (Gemini and others).
+    OnEveryEvent,
 }
 
 /// How a stream ends. The number says after how many events it happens.
