@@ -1,7 +1,9 @@
 //! SQLite, as the suites see it: a file of its own, opened again at will.
 
 use crate::database::{Database, Setup};
-use haithe_billing::ports::{Books, ChainIndex, ChainStats, Ledger, SettlementStore, TxOutbox};
+use haithe_billing::ports::{
+    Books, ChainIndex, ChainStats, EarningsStore, Ledger, SettlementStore, TreasuryStore, TxOutbox, UsageStore,
+};
 use haithe_identity::ports::{ApiKeyStore, ChallengeStore, IdempotencyStore, SessionStore, Waitlist};
 use haithe_inference::{
     conversations::ConversationStore,
@@ -12,8 +14,9 @@ use haithe_orgs::ports::{AuditStore, BotStore, Directory, OrgStore, ProjectStore
 use haithe_sqlite::{
     Db, DbConfig, EncryptionKey, SqliteApiKeyStore, SqliteAuditStore, SqliteBooks, SqliteBotStore,
     SqliteChainIndex, SqliteChainStats, SqliteChallengeStore, SqliteConversationStore, SqliteCreatorStore,
-    SqliteDirectory, SqliteIdempotencyStore, SqliteLedger, SqliteOrgStore, SqliteProductStore, SqliteProjectStore, SqliteRoleStore,
-    SqliteSessionStore, SqliteSettlementStore, SqliteTxOutbox, SqliteWaitlist, SqliteWebhookInbox,
+    SqliteDirectory, SqliteEarningsStore, SqliteIdempotencyStore, SqliteLedger, SqliteOrgStore,
+    SqliteProductStore, SqliteProjectStore, SqliteRoleStore, SqliteSessionStore, SqliteSettlementStore,
+    SqliteTreasuryStore, SqliteTxOutbox, SqliteUsageStore, SqliteWaitlist, SqliteWebhookInbox,
     SqliteWebhookStore,
 };
 use secrecy::SecretString;
@@ -103,6 +106,15 @@ impl Database for SqliteDatabase {
     }
     fn index(&self) -> Arc<dyn ChainIndex> {
         Arc::new(SqliteChainIndex::new(&self.db))
+    }
+    fn treasury(&self) -> Arc<dyn TreasuryStore> {
+        Arc::new(SqliteTreasuryStore::new(&self.db))
+    }
+    fn usage(&self) -> Arc<dyn UsageStore> {
+        Arc::new(SqliteUsageStore::new(&self.db))
+    }
+    fn earnings(&self) -> Arc<dyn EarningsStore> {
+        Arc::new(SqliteEarningsStore::new(&self.db))
     }
     fn outbox(&self) -> Arc<dyn TxOutbox> {
         Arc::new(SqliteTxOutbox::new(&self.db))
