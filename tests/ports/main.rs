@@ -19,6 +19,7 @@ mod earnings;
 mod figures;
 mod governance;
 mod idempotency;
+mod knowledge_index;
 mod ledger;
 mod ledger_bounds;
 mod ledger_under_random_use;

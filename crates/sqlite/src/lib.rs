@@ -41,6 +41,7 @@ mod db;
 mod directory;
 mod earnings;
 mod identity;
+mod knowledge;
 mod ledger;
 mod lock;
 mod marketplace;
@@ -64,6 +65,7 @@ pub use earnings::SqliteEarningsStore;
 pub use identity::{
     SqliteApiKeyStore, SqliteChallengeStore, SqliteIdempotencyStore, SqliteSessionStore, SqliteWaitlist,
 };
+pub use knowledge::SqliteKnowledgeIndexer;
 pub use ledger::SqliteLedger;
 pub use marketplace::{SqliteCreatorStore, SqliteProductStore};
 pub use open::{DbConfig, OpenError};
