@@ -4,7 +4,7 @@
 use crate::made::{self, page, pdf, reader};
 use flate2::{Compress, Compression, FlushCompress, write::ZlibEncoder};
 use haithe_marketplace::{
-    knowledge::{Chunk, Format, Place, ReadLimits},
+    knowledge::{Chunk, Format, ReadLimits},
     ports::{Documents, ExtractError},
 };
 use std::{io::Write, time::Duration};
@@ -212,7 +212,7 @@ async fn more_text_than_is_read() {
 async fn headings_that_every_piece_would_carry() {
     // A heading of a megabyte above a thousand pieces.
     let text = format!("# {}\n{}", "lamp ".repeat(200_000), "pump ".repeat(200_000));
-    let heading = |chunk: &Chunk| matches!(&chunk.place, Place::Heading(words) if words.len() <= 1_000);
+    let short = |chunk: &Chunk| chunk.place.to_string().len() <= 1_000;
     for (format, bytes) in [
         (Format::Text, text.clone()),
         (
@@ -221,7 +221,7 @@ async fn headings_that_every_piece_would_carry() {
         ),
     ] {
         let chunks = made::read(format, bytes.as_bytes()).await.unwrap();
-        assert!(chunks.iter().all(heading), "{format}");
+        assert!(chunks.iter().all(short), "{format}");
     }
     let read = defuse(Format::Text, b"# a\n".repeat(50_001), made::limits()).await;
     assert!(matches!(read, Err(ExtractError::TooLarge("pieces"))), "{read:?}");
