@@ -1,7 +1,8 @@
 //! What a database must offer to be tested, and the list of databases.
 
 use haithe_billing::ports::{
-    Books, ChainIndex, ChainStats, EarningsStore, Ledger, SettlementStore, TreasuryStore, TxOutbox, UsageStore,
+    Books, ChainIndex, ChainStats, EarningsStore, Ledger, SettlementStore, TreasuryStore, TxOutbox,
+    UsageStore,
 };
 use haithe_identity::ports::{ApiKeyStore, ChallengeStore, IdempotencyStore, SessionStore, Waitlist};
 use haithe_inference::{
@@ -9,7 +10,10 @@ use haithe_inference::{
     webhooks::{WebhookInbox, WebhookStore},
 };
 use haithe_kernel::{Decimals, FixedClock, Timestamp};
-use haithe_marketplace::ports::{CreatorStore, ProductStore};
+use haithe_marketplace::{
+    hosting::ContentStore,
+    ports::{CreatorStore, ProductStore},
+};
 use haithe_orgs::ports::{AuditStore, BotStore, Directory, OrgStore, ProjectStore, RoleStore};
 use std::sync::Arc;
 
@@ -70,6 +74,7 @@ pub trait Database: Sized + Send + Sync + 'static {
     fn chain_stats(&self) -> Arc<dyn ChainStats>;
     fn webhooks(&self) -> Arc<dyn WebhookStore>;
     fn webhook_inbox(&self) -> Arc<dyn WebhookInbox>;
+    fn contents(&self) -> Arc<dyn ContentStore>;
 }
 
 /// Runs each named `async fn(db: impl Database)` of the module on every database.

@@ -2,22 +2,26 @@
 
 use crate::database::{Database, Setup};
 use haithe_billing::ports::{
-    Books, ChainIndex, ChainStats, EarningsStore, Ledger, SettlementStore, TreasuryStore, TxOutbox, UsageStore,
+    Books, ChainIndex, ChainStats, EarningsStore, Ledger, SettlementStore, TreasuryStore, TxOutbox,
+    UsageStore,
 };
 use haithe_identity::ports::{ApiKeyStore, ChallengeStore, IdempotencyStore, SessionStore, Waitlist};
 use haithe_inference::{
     conversations::ConversationStore,
     webhooks::{WebhookInbox, WebhookStore},
 };
-use haithe_marketplace::ports::{CreatorStore, ProductStore};
+use haithe_marketplace::{
+    hosting::ContentStore,
+    ports::{CreatorStore, ProductStore},
+};
 use haithe_orgs::ports::{AuditStore, BotStore, Directory, OrgStore, ProjectStore, RoleStore};
 use haithe_sqlite::{
     Db, DbConfig, EncryptionKey, SqliteApiKeyStore, SqliteAuditStore, SqliteBooks, SqliteBotStore,
-    SqliteChainIndex, SqliteChainStats, SqliteChallengeStore, SqliteConversationStore, SqliteCreatorStore,
-    SqliteDirectory, SqliteEarningsStore, SqliteIdempotencyStore, SqliteLedger, SqliteOrgStore,
-    SqliteProductStore, SqliteProjectStore, SqliteRoleStore, SqliteSessionStore, SqliteSettlementStore,
-    SqliteTreasuryStore, SqliteTxOutbox, SqliteUsageStore, SqliteWaitlist, SqliteWebhookInbox,
-    SqliteWebhookStore,
+    SqliteChainIndex, SqliteChainStats, SqliteChallengeStore, SqliteContentStore, SqliteConversationStore,
+    SqliteCreatorStore, SqliteDirectory, SqliteEarningsStore, SqliteIdempotencyStore, SqliteLedger,
+    SqliteOrgStore, SqliteProductStore, SqliteProjectStore, SqliteRoleStore, SqliteSessionStore,
+    SqliteSettlementStore, SqliteTreasuryStore, SqliteTxOutbox, SqliteUsageStore, SqliteWaitlist,
+    SqliteWebhookInbox, SqliteWebhookStore,
 };
 use secrecy::SecretString;
 use std::sync::Arc;
@@ -139,5 +143,8 @@ impl Database for SqliteDatabase {
     }
     fn webhook_inbox(&self) -> Arc<dyn WebhookInbox> {
         Arc::new(SqliteWebhookInbox::new(&self.db, &encryption_key()))
+    }
+    fn contents(&self) -> Arc<dyn ContentStore> {
+        Arc::new(SqliteContentStore::new(&self.db))
     }
 }

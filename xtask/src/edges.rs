@@ -229,6 +229,7 @@ fn imports(root: &Path) -> anyhow::Result<Vec<String>> {
                 "haithe_llm_providers",
                 "haithe_egress",
                 "haithe_documents",
+                "haithe_enclave",
             ] {
                 if code.contains(adapter) {
                     let place = inside.display();

@@ -22,7 +22,7 @@ use haithe_inference::{
     webhooks::{ProjectWebhooks, Triggers},
 };
 use haithe_kernel::{Decimals, Tasks};
-use haithe_marketplace::{Knowledge, Market};
+use haithe_marketplace::{Knowledge, Market, enclave::Enclave, hosting::Hosting, loading::ProductContents};
 use haithe_orgs::{Audit, Bots, Contexts, Organizations, Ownership, Projects, Settings, ports::ChainSync};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -61,6 +61,9 @@ pub struct Services {
     pub limiter: Limiter,
     pub knowledge: Arc<Knowledge>,
     pub market: Arc<Market>,
+    pub enclave: Arc<dyn Enclave>,
+    pub hosting: Arc<Hosting>,
+    pub contents: Arc<ProductContents>,
     pub waiting_list: Arc<WaitingList>,
     pub stats: Stats,
     /// Where the configuration wants one.
@@ -144,6 +147,9 @@ parts! {
     limiter: Limiter,
     knowledge: Arc<Knowledge>,
     market: Arc<Market>,
+    enclave: Arc<dyn Enclave>,
+    hosting: Arc<Hosting>,
+    contents: Arc<ProductContents>,
     waiting_list: Arc<WaitingList>,
     stats: Stats,
     faucet: Option<Arc<Faucet>>,

@@ -67,7 +67,7 @@ pub use identity::{
 };
 pub use knowledge::SqliteKnowledgeIndexer;
 pub use ledger::SqliteLedger;
-pub use marketplace::{SqliteCreatorStore, SqliteProductStore};
+pub use marketplace::{SqliteContentStore, SqliteCreatorStore, SqliteProductStore};
 pub use open::{DbConfig, OpenError};
 pub use outbox::SqliteTxOutbox;
 pub use sealed::{EncryptionKey, EncryptionKeyError, SEAL_OVERHEAD, SealError, SealedBox};
