@@ -5,7 +5,6 @@ mod catalogue;
 mod chain;
 mod content;
 mod enclave;
-mod knowledge;
 mod money;
 mod talk;
 mod tools;
@@ -255,7 +254,6 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         },
     ));
     let contexts = Arc::new(Contexts::new(Arc::new(SqliteDirectory::new(&db))));
-    let knowledge = Arc::new(knowledge::knowledge(fetcher.clone())?);
     let (webhooks, triggers) = webhooks::webhooks(webhooks::Parts {
         config: &config.webhooks,
         db: &db,
@@ -376,7 +374,6 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             figures.clone(),
         ),
         figures: figures.clone(),
-        knowledge,
         market: Arc::new(Market::new(
             Arc::new(SqliteCreatorStore::new(&db)),
             Arc::new(SqliteProductStore::new(&db)),
