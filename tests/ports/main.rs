@@ -15,6 +15,7 @@ mod database;
 mod directory;
 mod governance;
 mod idempotency;
+mod knowledge_index;
 mod ledger;
 mod ledger_bounds;
 mod ledger_under_random_use;

@@ -5,10 +5,12 @@
 //! is fetched or where rows live. What it needs from outside are the ports in [`ports`].
 
 pub mod catalog;
+pub mod knowledge;
 pub mod market;
 pub mod ports;
 pub mod product;
 
 pub use catalog::{Creator, NewCreator, PageChange, ProductFilter, ProductOrder, ProductPage};
+pub use knowledge::{Knowledge, KnowledgeError};
 pub use market::{Market, MarketError};
 pub use product::{Category, CategoryError, Product};

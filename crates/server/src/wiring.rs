@@ -3,6 +3,7 @@
 mod agent;
 mod catalogue;
 mod chain;
+mod knowledge;
 mod talk;
 mod tools;
 mod webhooks;
@@ -111,6 +112,9 @@ pub enum WiringError {
     /// The search engine.
     #[error("setting `search`: {0}")]
     Search(&'static str),
+    /// The reader of documents.
+    #[error(transparent)]
+    Documents(#[from] haithe_documents::SetupError),
     /// A provider of models.
     #[error("setting `inference.catalogue`: {0}")]
     Provider(#[from] ProviderError),
@@ -238,6 +242,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         Some(fetcher) => fetcher,
         None => Arc::new(Egress::new(Policy::default())?),
     };
+    let knowledge = Arc::new(knowledge::knowledge(fetcher.clone())?);
     let (webhooks, triggers) = webhooks::webhooks(webhooks::Parts {
         config: &config.webhooks,
         db: &db,
@@ -349,6 +354,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             figures.clone(),
         ),
         figures: figures.clone(),
+        knowledge,
         market: Arc::new(Market::new(
             Arc::new(SqliteCreatorStore::new(&db)),
             Arc::new(SqliteProductStore::new(&db)),
