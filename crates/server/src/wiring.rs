@@ -5,6 +5,7 @@ mod catalogue;
 mod chain;
 mod content;
 mod enclave;
+mod knowledge;
 mod money;
 mod talk;
 mod tools;
@@ -254,6 +255,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         },
     ));
     let contexts = Arc::new(Contexts::new(Arc::new(SqliteDirectory::new(&db))));
+    let knowledge = Arc::new(knowledge::knowledge(fetcher.clone())?);
     let (webhooks, triggers) = webhooks::webhooks(webhooks::Parts {
         config: &config.webhooks,
         db: &db,
@@ -374,6 +376,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             figures.clone(),
         ),
         figures: figures.clone(),
+        knowledge,
         market: Arc::new(Market::new(
             Arc::new(SqliteCreatorStore::new(&db)),
             Arc::new(SqliteProductStore::new(&db)),
