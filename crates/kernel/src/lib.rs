@@ -23,7 +23,7 @@ pub use id::{CallId, ModelId, OrgId, OrgUid, ProductId, ProjectId, ProjectUid, U
 pub use money::{Decimals, MoneyError, TokenUnits, Usdt};
 pub use page::{Listed, Page, PageError};
 pub use ports::{Clock, FixedClock, Random, Tasks, Timer};
-pub use time::Timestamp;
+pub use time::{Timestamp, TimestampError};
 
 #[cfg(any(test, feature = "mocks"))]
 pub use fetch::MockFetcher;

@@ -1,7 +1,7 @@
 //! Time as the kernel sees it: a point in UTC, made only by a [`Clock`](crate::Clock).
 
 use serde::{Deserialize, Serialize};
-use std::{fmt, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
 
 /// A point in time: microseconds since the Unix epoch, UTC.
@@ -76,6 +76,22 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// Not a point in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a time such as 2026-01-15T12:00:00Z (RFC 3339)")]
+pub struct TimestampError;
+
+impl FromStr for Timestamp {
+    type Err = TimestampError;
+
+    /// RFC 3339, with any offset; what is finer than a microsecond is cut off.
+    fn from_str(text: &str) -> Result<Self, TimestampError> {
+        let at = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| TimestampError)?;
+        let micros = at.unix_timestamp_nanos().div_euclid(1000);
+        i64::try_from(micros).map(Self).map_err(|_| TimestampError)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,5 +101,25 @@ mod tests {
         let at = Timestamp::from_seconds(1_700_000_000);
         assert_eq!(at.legacy(), "2023-11-14 22:13:20");
         assert_eq!(at.rfc3339(), "2023-11-14T22:13:20Z");
+    }
+
+    #[test]
+    fn rfc_3339_reads_back_with_any_offset() {
+        let at = Timestamp::from_micros(1_700_000_000_000_001);
+        assert_eq!(at.rfc3339().parse(), Ok(at));
+        assert_eq!(
+            "2023-11-14T23:13:20.0000019+01:00".parse(),
+            Ok(at),
+            "cut off after microseconds"
+        );
+        for text in [
+            "",
+            "2023-11-14",
+            "2023-11-14 22:13:20",
+            "2023-11-14T22:13:20",
+            "1700000000",
+        ] {
+            assert_eq!(text.parse::<Timestamp>(), Err(TimestampError), "{text}");
+        }
     }
 }
