@@ -39,6 +39,18 @@ pub struct PriceLine {
     pub amount: Usdt,
 }
 
+impl PriceLine {
+    /// A product whose content was loaded (a tool: that was offered), at its price when the call was
+    /// admitted. Each product of a call is one line; the hold covers it like any other.
+    pub const fn product(product: ProductId, creator: WalletAddress, price: Usdt) -> Self {
+        Self {
+            payee: Payee::Creator(creator),
+            item: LineItem::Product(product),
+            amount: price,
+        }
+    }
+}
+
 /// Tokens as metered. `input` includes `cached`, `output` includes `reasoning`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names say it")]

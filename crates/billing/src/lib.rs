@@ -12,6 +12,9 @@
 //! 4. [`chain`]: what happens there is read by the [`indexer`]. The batch's own event, once final,
 //!    moves unsettled money to its payees.
 //!
+//! What only an organization's owner can do, withdraw and bound what a day may take, is the
+//! [`treasury`]'s: it says what the owner's wallet has to sign.
+//!
 //! Whoever doubts any of this asks the chain: [`check`] compares the whole ledger with it,
 //! [`verify`] one receipt, [`audit`] all receipts of an organization.
 //!
@@ -25,6 +28,7 @@ pub mod batch;
 pub mod capture;
 pub mod chain;
 pub mod check;
+pub mod earnings;
 pub mod faucet;
 pub mod gate;
 pub mod hold;
@@ -38,6 +42,8 @@ mod range;
 pub mod receipt;
 mod scale;
 pub mod settlement;
+pub mod treasury;
+pub mod usage;
 pub mod verify;
 
 #[cfg(test)]

@@ -1,5 +1,15 @@
 //! What billing needs from outside. One method is one atomic operation.
 
+mod figures;
+mod treasury;
+
+pub use figures::{CreatorTransactions, EarningsStore, UsageStore};
+#[cfg(any(test, feature = "mocks"))]
+pub use figures::{MockCreatorTransactions, MockEarningsStore, MockUsageStore};
+#[cfg(any(test, feature = "mocks"))]
+pub use treasury::MockTreasuryStore;
+pub use treasury::TreasuryStore;
+
 use crate::{
     batch::{Batch, BatchItem, BatchState, CarryKey, SealPolicy, Unsealed},
     capture::{Capture, Captured},
@@ -8,10 +18,10 @@ use crate::{
     hold::{HoldError, HoldRequest},
     ledger::{Balance, LedgerSnapshot, LedgerTotals},
     outbox::{NewTx, Rationed, TxAttempt, TxIntent, TxIntentId, TxPurpose, TxRation},
-    receipt::Receipt,
+    receipt::{Receipt, ReceiptFilter},
 };
 use async_trait::async_trait;
-use haithe_kernel::{CallId, OrgId, StoreError, Timestamp, TokenUnits, Usdt, WalletAddress};
+use haithe_kernel::{CallId, Listed, OrgId, Page, StoreError, Timestamp, TokenUnits, Usdt, WalletAddress};
 use std::time::Duration;
 
 /// The ledger's hot side: decisions about money. One process owns it.
@@ -57,6 +67,14 @@ pub trait Books: Send + Sync {
         after: Option<CallId>,
         limit: u32,
     ) -> Result<Vec<Receipt>, StoreError>;
+    /// One page of the receipts that fit, oldest first, of those after `after` where it is given; the
+    /// total counts those before it too.
+    async fn listed_receipts(
+        &self,
+        filter: ReceiptFilter,
+        after: Option<CallId>,
+        page: Page,
+    ) -> Result<Listed<Receipt>, StoreError>;
     /// Everything the identity check needs, from one consistent read.
     async fn snapshot(&self) -> Result<LedgerSnapshot, StoreError>;
 }

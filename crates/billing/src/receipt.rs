@@ -14,7 +14,7 @@ use crate::{
     capture::{Capture, Captured, PriceLine},
     chain::Hash32,
 };
-use haithe_kernel::{CallId, OrgId, OrgUid, Usdt, WalletAddress};
+use haithe_kernel::{CallId, OrgId, OrgUid, ProjectId, Timestamp, Usdt, WalletAddress};
 use sha3::{Digest, Keccak256};
 
 /// The version of the document's form, which is also in the leaf.
@@ -117,6 +117,31 @@ pub struct Settlement {
     pub state: BatchState,
     /// The settling transaction, once seen.
     pub tx: Option<Hash32>,
+}
+
+/// Which receipts of an organization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReceiptFilter {
+    /// It paid.
+    pub org: OrgId,
+    /// Of calls of this project alone.
+    pub project: Option<ProjectId>,
+    /// Of calls that ended at this time or later …
+    pub from: Option<Timestamp>,
+    /// … and before this one.
+    pub until: Option<Timestamp>,
+}
+
+impl ReceiptFilter {
+    /// All of an organization's.
+    pub const fn of(org: OrgId) -> Self {
+        Self {
+            org,
+            project: None,
+            from: None,
+            until: None,
+        }
+    }
 }
 
 /// A stored receipt.

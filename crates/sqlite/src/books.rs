@@ -5,8 +5,13 @@ mod snapshot;
 
 use crate::db::ReadOnlyDb;
 use async_trait::async_trait;
-use haithe_billing::{ledger::LedgerSnapshot, merkle::Tree, ports::Books, receipt::Receipt};
-use haithe_kernel::{CallId, OrgId, StoreError};
+use haithe_billing::{
+    ledger::LedgerSnapshot,
+    merkle::Tree,
+    ports::Books,
+    receipt::{Receipt, ReceiptFilter},
+};
+use haithe_kernel::{CallId, Listed, OrgId, Page, StoreError};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
@@ -62,7 +67,16 @@ impl Books for SqliteBooks {
         after: Option<CallId>,
         limit: u32,
     ) -> Result<Vec<Receipt>, StoreError> {
-        self.page(org, after, limit).await
+        self.walk(org, after, limit).await
+    }
+
+    async fn listed_receipts(
+        &self,
+        filter: ReceiptFilter,
+        after: Option<CallId>,
+        page: Page,
+    ) -> Result<Listed<Receipt>, StoreError> {
+        self.listed(filter, after, page).await
     }
 
     async fn snapshot(&self) -> Result<LedgerSnapshot, StoreError> {

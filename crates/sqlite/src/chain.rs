@@ -26,6 +26,7 @@ mod withdrawals;
 
 pub use alarms::Alarm;
 pub(crate) use events::{Stored, read as read_event, select_events};
+pub(crate) use pauses::Paused;
 pub use stats::SqliteChainStats;
 
 use crate::{

@@ -39,6 +39,7 @@ mod columns;
 mod conversations;
 mod db;
 mod directory;
+mod earnings;
 mod identity;
 mod ledger;
 mod lock;
@@ -47,6 +48,8 @@ mod open;
 mod outbox;
 mod sealed;
 mod settlement;
+mod treasury;
+mod usage;
 mod webhooks;
 mod writer;
 
@@ -57,6 +60,7 @@ pub use db::{Db, ReadOnlyDb};
 pub use directory::{
     SqliteAuditStore, SqliteBotStore, SqliteDirectory, SqliteOrgStore, SqliteProjectStore, SqliteRoleStore,
 };
+pub use earnings::SqliteEarningsStore;
 pub use identity::{
     SqliteApiKeyStore, SqliteChallengeStore, SqliteIdempotencyStore, SqliteSessionStore, SqliteWaitlist,
 };
@@ -66,4 +70,6 @@ pub use open::{DbConfig, OpenError};
 pub use outbox::SqliteTxOutbox;
 pub use sealed::{EncryptionKey, EncryptionKeyError, SEAL_OVERHEAD, SealError, SealedBox};
 pub use settlement::SqliteSettlementStore;
+pub use treasury::SqliteTreasuryStore;
+pub use usage::SqliteUsageStore;
 pub use webhooks::{SqliteWebhookInbox, SqliteWebhookStore};

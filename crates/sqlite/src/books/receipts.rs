@@ -8,9 +8,9 @@ use crate::{
 use haithe_billing::{
     chain::Hash32,
     merkle::Tree,
-    receipt::{Receipt, SealedReceipt, Settlement},
+    receipt::{Receipt, ReceiptFilter, SealedReceipt, Settlement},
 };
-use haithe_kernel::{CallId, OrgId, StoreError};
+use haithe_kernel::{CallId, Listed, OrgId, Page, StoreError, Timestamp};
 use sqlx::sqlite::SqliteRow;
 use std::sync::Arc;
 
@@ -33,6 +33,13 @@ macro_rules! select_receipts {
     };
 }
 
+/// What a filter asks for; all of it stands in the index by organization.
+macro_rules! fitting {
+    () => {
+        "WHERE org_id = ?1 AND (?2 IS NULL OR project_id = ?2) AND finished_at >= ?3 AND finished_at < ?4"
+    };
+}
+
 impl SqliteBooks {
     pub(super) async fn one(&self, call: CallId) -> Result<Option<Receipt>, StoreError> {
         let one = select_receipts!("WHERE usage_records.call = ?");
@@ -46,7 +53,7 @@ impl SqliteBooks {
         }
     }
 
-    pub(super) async fn page(
+    pub(super) async fn walk(
         &self,
         org: OrgId,
         after: Option<CallId>,
@@ -62,8 +69,48 @@ impl SqliteBooks {
             .db
             .all(sqlx::query(page).bind(org.0).bind(after).bind(limit))
             .await?;
+        self.receipts_of(&rows).await
+    }
+
+    /// What is skipped is skipped in the index alone.
+    pub(super) async fn listed(
+        &self,
+        filter: ReceiptFilter,
+        after: Option<CallId>,
+        page: Page,
+    ) -> Result<Listed<Receipt>, StoreError> {
+        let count = concat!("SELECT count(*) FROM usage_records ", fitting!());
+        let rows = concat!(
+            select_receipts!("WHERE usage_records.id IN (SELECT id FROM usage_records "),
+            fitting!(),
+            " AND (?5 IS NULL OR id > (SELECT id FROM usage_records WHERE call = ?5))
+              ORDER BY id LIMIT ?6 OFFSET ?7) ORDER BY usage_records.id"
+        );
+        let bound = |sql: &'static str| {
+            sqlx::query(sql)
+                .bind(filter.org.0)
+                .bind(filter.project.map(|project| project.0))
+                .bind(filter.from.map_or(i64::MIN, Timestamp::micros))
+                .bind(filter.until.map_or(i64::MAX, Timestamp::micros))
+        };
+        let rows = bound(rows)
+            .bind(after.map(|call| columns::uuid(call.0)))
+            .bind(page.limit())
+            .bind(page.offset());
+        let mut moment = self.db.snapshot().await?;
+        let count = bound(count).fetch_one(&mut *moment).await;
+        let rows = rows.fetch_all(&mut *moment).await.map_err(StoreError::new)?;
+        drop(moment);
+        let count = count.map_err(StoreError::new)?;
+        Ok(Listed {
+            items: self.receipts_of(&rows).await?,
+            total: Columns::of(&count).read("usage_records.id")?,
+        })
+    }
+
+    async fn receipts_of(&self, rows: &[SqliteRow]) -> Result<Vec<Receipt>, StoreError> {
         let mut receipts = Vec::with_capacity(rows.len());
-        for row in &rows {
+        for row in rows {
             receipts.push(self.receipt_of(row).await?);
         }
         Ok(receipts)

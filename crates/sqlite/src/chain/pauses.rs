@@ -4,7 +4,7 @@
 //! without an event; a pause set after that end begins a new series (`ExpiringPause.sol`).
 
 use super::{read_event, select_events, step::Indexing};
-use haithe_billing::chain::EventBody;
+use haithe_billing::chain::{ChainEvent, EventBody};
 use haithe_kernel::{StoreError, Timestamp};
 use std::time::Duration;
 
@@ -23,25 +23,29 @@ pub(super) async fn active_time(
         select_events!("WHERE kind IN ('paused', 'unpaused') AND block <= ? ORDER BY block, log_index");
     let mut paused = Paused::default();
     for row in indexing.write.all(sqlx::query(pauses).bind(block)).await? {
-        let event = read_event(&row)?.event;
-        match event.body {
-            EventBody::Paused => paused.begin(event.block_time),
-            EventBody::Unpaused => paused.end(event.block_time),
-            _ => {}
-        }
+        paused.see(&read_event(&row)?.event);
     }
     Ok(Some(now.minus(paused.until(now))))
 }
 
 /// Time spent paused so far.
 #[derive(Default)]
-struct Paused {
+pub(crate) struct Paused {
     before: Duration,
     series: Option<Timestamp>,
     running: Option<Timestamp>,
 }
 
 impl Paused {
+    /// What came next on chain; anything but the beginning and the end of a pause changes nothing.
+    pub(crate) fn see(&mut self, event: &ChainEvent) {
+        match event.body {
+            EventBody::Paused => self.begin(event.block_time),
+            EventBody::Unpaused => self.end(event.block_time),
+            _ => {}
+        }
+    }
+
     fn begin(&mut self, at: Timestamp) {
         self.end(at);
         if self.series.is_none_or(|since| at >= since.plus(MAX_PAUSE)) {
@@ -55,8 +59,17 @@ impl Paused {
         self.running = None;
     }
 
-    fn until(&self, at: Timestamp) -> Duration {
+    /// Time spent paused up to `at`, which is not before what was seen last.
+    pub(crate) fn until(&self, at: Timestamp) -> Duration {
         self.before + self.length(at)
+    }
+
+    /// When the pause that is in force at `at` ends by itself, if one is.
+    pub(crate) fn ends_at(&self, at: Timestamp) -> Option<Timestamp> {
+        self.running?;
+        self.series
+            .map(|series| series.plus(MAX_PAUSE))
+            .filter(|end| *end > at)
     }
 
     fn length(&self, at: Timestamp) -> Duration {
@@ -82,8 +95,11 @@ mod tests {
         let mut paused = Paused::default();
         paused.begin(day(10));
         assert_eq!(paused.until(day(12)), 2 * DAY);
+        assert_eq!(paused.ends_at(day(12)), Some(day(17)));
+        assert_eq!(paused.ends_at(day(17)), None);
         paused.end(day(13));
         assert_eq!(paused.until(day(20)), 3 * DAY);
+        assert_eq!(paused.ends_at(day(14)), None);
     }
 
     #[test]

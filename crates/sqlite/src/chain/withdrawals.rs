@@ -13,13 +13,10 @@ use crate::{
 use haithe_billing::{
     chain::{ChainAmount, EventBody},
     ledger::Account,
+    treasury::WITHDRAWAL_WINDOW,
 };
 use haithe_kernel::{OrgId, StoreError, Timestamp, WalletAddress};
 use sqlx::sqlite::SqliteRow;
-use std::time::Duration;
-
-/// How long a withdrawal can be executed once it is ready: the contracts' `WITHDRAWAL_WINDOW`.
-const WINDOW: Duration = Duration::from_secs(86_400);
 
 /// All requests of an organization together freeze at most this much, in nano-USDT: far beyond any
 /// balance, and far from the end of the range.
@@ -140,7 +137,7 @@ pub(super) async fn finish(indexing: &mut Indexing<'_, '_>, last_final: i64) -> 
     for row in rows {
         let open = Open::read(indexing, &row).await?;
         let is_final = open.request.block()? <= last_final;
-        let over = is_final && active_time.is_some_and(|now| now > open.ready_at.plus(WINDOW));
+        let over = is_final && active_time.is_some_and(|now| now > open.ready_at.plus(WITHDRAWAL_WINDOW));
         match (open.ended.as_deref(), open.ended_block) {
             (Some("executed"), Some(block)) if block <= last_final => open.pay(indexing, block).await?,
             (Some("cancelled"), Some(block)) if block <= last_final => {
