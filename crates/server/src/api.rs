@@ -13,6 +13,7 @@ pub mod projects;
 pub mod receipts;
 pub mod router;
 pub mod stats;
+pub mod usage;
 pub mod waitlist;
 pub mod webhook;
 

@@ -8,8 +8,11 @@ use crate::{
 };
 use axum::extract::FromRef;
 use haithe_billing::{
+    earnings::CreatorEarnings,
     faucet::Faucet,
     ports::{Books, Ledger},
+    treasury::Treasury,
+    usage::Usage,
 };
 use haithe_identity::waitlist::WaitingList;
 use haithe_identity::{ApiKeys, Authenticator, Challenges, Idempotency, Logins, Sessions};
@@ -48,6 +51,9 @@ pub struct Services {
     pub conversations: Arc<Conversations>,
     pub ledger: Arc<dyn Ledger>,
     pub books: Arc<dyn Books>,
+    pub treasury: Arc<Treasury>,
+    pub usage: Arc<Usage>,
+    pub earnings: Arc<CreatorEarnings>,
     pub chain_sync: Arc<dyn ChainSync>,
     pub public_config: Arc<PublicConfig>,
     pub document: Document,
@@ -127,6 +133,9 @@ parts! {
     conversations: Arc<Conversations>,
     ledger: Arc<dyn Ledger>,
     books: Arc<dyn Books>,
+    treasury: Arc<Treasury>,
+    usage: Arc<Usage>,
+    earnings: Arc<CreatorEarnings>,
     chain_sync: Arc<dyn ChainSync>,
     public_config: Arc<PublicConfig>,
     document: Document,

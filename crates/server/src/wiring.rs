@@ -3,6 +3,7 @@
 mod agent;
 mod catalogue;
 mod chain;
+mod money;
 mod talk;
 mod tools;
 mod webhooks;
@@ -312,6 +313,15 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         triggers,
         most_payload: MostPayload(config.webhooks.max_payload_bytes),
         settings: Arc::new(Settings::new(organizations.clone(), orgs.clone(), clock.clone())),
+        earnings: money::earnings(&db, chain.payouts, &chain.sync),
+        usage: money::usage(&organizations, &projects, &db),
+        treasury: money::treasury(
+            &organizations,
+            &ledger,
+            &transactions,
+            &chain.sync,
+            (&db, &clock, decimals),
+        ),
         ownership: Arc::new(Ownership::new(organizations.clone(), orgs, transactions)),
         audit: Arc::new(Audit::new(
             organizations.clone(),

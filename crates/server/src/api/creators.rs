@@ -1,5 +1,7 @@
 //! `/api/v1/creator`: who publishes.
 
+pub mod earnings;
+
 use super::products::{ProductView, ProductsView};
 use crate::http::{
     Answer, Success,

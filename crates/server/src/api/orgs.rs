@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod collection;
+pub mod daily_cap;
 pub mod item;
 pub mod members;
 pub mod models;
@@ -9,6 +10,7 @@ pub mod money;
 pub mod ownership;
 pub mod settings;
 pub mod transaction;
+pub mod withdrawals;
 
 use crate::http::{extract::Parsed, wire::AddressText};
 use haithe_kernel::WalletAddress;

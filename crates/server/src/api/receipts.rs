@@ -1,5 +1,7 @@
 //! `/api/v1/receipts`: what a call did cost, with the proof of its settlement.
 
+pub mod lists;
+
 use crate::http::{
     Answer, ApiError, Success,
     extract::{AuthUser, Segment},

@@ -1,8 +1,8 @@
 //! The table of routes. Each handler says its own method and path, in the document's words.
 
 use super::{
-    auth, chat, config, creators, me, models, openai, orgs, products, projects, receipts, stats, waitlist,
-    webhook,
+    auth, chat, config, creators, me, models, openai, orgs, products, projects, receipts, stats, usage,
+    waitlist, webhook,
 };
 use crate::{
     http::{ApiError, cors, edge::Edge, idempotency::OnceLayer, limits},
@@ -84,6 +84,7 @@ fn rest() -> Routes<AppState> {
         .routes(routes!(creators::list, creators::register))
         .routes(routes!(creators::show))
         .routes(routes!(creators::products))
+        .routes(routes!(creators::earnings::show))
         .routes(routes!(products::list, products::sync))
         .routes(routes!(products::show, products::describe))
         .routes(routes!(products::uses::enable))
@@ -116,7 +117,14 @@ fn rest() -> Routes<AppState> {
         ))
         .routes(routes!(orgs::money::balance))
         .routes(routes!(orgs::money::expenditure))
-        .routes(routes!(orgs::money::receipts))
+        .routes(routes!(receipts::lists::of_org))
+        .routes(routes!(receipts::lists::of_project))
+        .routes(routes!(usage::of_org))
+        .routes(routes!(usage::of_project))
+        .routes(routes!(orgs::withdrawals::list, orgs::withdrawals::request))
+        .routes(routes!(orgs::withdrawals::execute))
+        .routes(routes!(orgs::withdrawals::cancel))
+        .routes(routes!(orgs::daily_cap::show, orgs::daily_cap::set))
         .routes(routes!(projects::item::create))
         .routes(routes!(
             projects::item::show,

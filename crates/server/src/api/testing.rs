@@ -19,9 +19,15 @@ use crate::{
 use axum::body::Body;
 use bytes::Bytes;
 use haithe_billing::{
+    earnings::CreatorEarnings,
     gate::SettlementGate,
     holds::Holds,
-    ports::{MockBooks, MockChainIndex, MockChainStats, MockLedger},
+    ports::{
+        MockBooks, MockChainIndex, MockChainStats, MockCreatorTransactions, MockEarningsStore, MockLedger,
+        MockTreasuryStore, MockUsageStore,
+    },
+    treasury::{Treasury, TreasuryPorts},
+    usage::Usage,
 };
 use haithe_identity::waitlist::WaitingList;
 use haithe_identity::{
@@ -404,6 +410,27 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
             Arc::new(MockOwnerTransactions::new()),
         )),
         audit: Arc::new(Audit::new(organizations.clone(), Arc::new(MockAuditStore::new()))),
+        earnings: Arc::new(CreatorEarnings::new(
+            Arc::new(MockEarningsStore::new()),
+            Arc::new(MockCreatorTransactions::new()),
+            Arc::new(MockChainSync::new()),
+        )),
+        usage: Arc::new(Usage::new(
+            organizations.clone(),
+            projects.clone(),
+            Arc::new(MockUsageStore::new()),
+        )),
+        treasury: Arc::new(Treasury::new(
+            organizations.clone(),
+            TreasuryPorts {
+                store: Arc::new(MockTreasuryStore::new()),
+                ledger: ledger.clone(),
+                transactions: Arc::new(MockOwnerTransactions::new()),
+                chain: Arc::new(MockChainSync::new()),
+                clock: clock.clone(),
+            },
+            decimals,
+        )),
         organizations,
         projects,
         contexts,

@@ -2,6 +2,7 @@
 
 use haithe_kernel::{Decimals, TokenUnits, Usdt};
 use serde::{Serialize, Serializer};
+use std::fmt;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema, Type},
@@ -15,6 +16,29 @@ impl BaseUnits {
     /// The wire's integer for an amount.
     pub fn of(amount: Usdt, decimals: Decimals) -> Self {
         Self(amount.to_wire(decimals))
+    }
+
+    /// The same for an amount of the chain; `None` beyond 127 bits, which is beyond all money.
+    pub fn units(amount: TokenUnits) -> Option<Self> {
+        i128::try_from(amount.get()).ok().map(Self)
+    }
+}
+
+/// An exact decimal number of USDT without trailing zeros, as fine as the token counts.
+pub fn exact(amount: TokenUnits, decimals: Decimals) -> String {
+    let per_usdt = 10u128.pow(decimals.digits());
+    let (whole, fraction) = (amount.get() / per_usdt, amount.get() % per_usdt);
+    if fraction == 0 {
+        return whole.to_string();
+    }
+    let width = usize::from(u8::from(decimals));
+    let digits = format!("{fraction:0width$}");
+    format!("{whole}.{}", digits.trim_end_matches('0'))
+}
+
+impl fmt::Display for BaseUnits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -87,6 +111,21 @@ mod tests {
         let six = Decimals::new(6).unwrap();
         let floored = BaseUnits::of(Usdt::from_nano(1_999), six);
         assert_eq!(serde_json::to_string(&floored).unwrap(), "1");
+    }
+
+    #[test]
+    fn amounts_of_the_chain_are_exact_at_any_number_of_decimals() {
+        for (units, digits, expected) in [
+            (0, 6, "0"),
+            (1_500_000, 6, "1.5"),
+            (1, 18, "0.000000000000000001"),
+            (12 * 10u128.pow(18), 18, "12"),
+            (u128::MAX, 18, "340282366920938463463.374607431768211455"),
+        ] {
+            let decimals = Decimals::new(digits).unwrap();
+            assert_eq!(exact(TokenUnits::new(units), decimals), expected);
+        }
+        assert_eq!(BaseUnits::units(TokenUnits::new(u128::MAX)), None);
     }
 
     #[test]

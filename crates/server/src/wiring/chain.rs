@@ -15,13 +15,13 @@ use haithe_billing::{
     faucet::Faucet,
     gate::SettlementGate,
     indexer::{Indexer, IndexerConfig},
-    ports::{ChainIndex, ChainReader, TxOutbox},
+    ports::{ChainIndex, ChainReader, CreatorTransactions, TxOutbox},
     settlement::Settlement,
 };
 use haithe_evm::{
     ChainClient, ConnectError, DeployBudget, EvmChainReader, EvmConfig, EvmContractWallets,
-    EvmCreatorRegistrar, EvmFaucet, EvmOrgDeployer, EvmRoleMirror, EvmSettler, GWEI, Lane, Node, RoleBudget,
-    RpcLimits, SendPolicy, Sender, SenderHandle, ServerKey,
+    EvmCreatorRegistrar, EvmCreatorTransactions, EvmFaucet, EvmOrgDeployer, EvmRoleMirror, EvmSettler, GWEI,
+    Lane, Node, RoleBudget, RpcLimits, SendPolicy, Sender, SenderHandle, ServerKey,
 };
 use haithe_identity::ports::ContractWallets;
 use haithe_kernel::{Clock, WalletAddress};
@@ -59,6 +59,8 @@ pub(super) struct Chain {
     pub wallets: Arc<dyn ContractWallets>,
     pub index: Arc<dyn ChainIndex>,
     pub gate: Arc<SettlementGate>,
+    /// What creators sign to be paid.
+    pub payouts: Arc<dyn CreatorTransactions>,
     /// How the sender of transactions does.
     pub sender: Arc<dyn Fn() -> SenderFigures + Send + Sync>,
     /// Who settles.
@@ -199,6 +201,7 @@ impl Chain {
                 },
             )),
             sync,
+            payouts: Arc::new(EvmCreatorTransactions::new(client.clone())),
             wallets: Arc::new(EvmContractWallets::new(client)),
             index,
             gate,

@@ -1,21 +1,17 @@
 //! An organization's money.
 
-use crate::{
-    api::receipts::ReceiptView,
-    http::{
-        Answer, ApiError, Success,
-        extract::{AuthUser, Input, Segment},
-        wire::BaseUnits,
-    },
+use crate::http::{
+    Answer, Success,
+    extract::{AuthUser, Segment},
+    wire::BaseUnits,
 };
 use axum::extract::State;
-use haithe_billing::ports::{Books, Ledger};
-use haithe_kernel::{CallId, Decimals, OrgId};
+use haithe_billing::ports::Ledger;
+use haithe_kernel::{Decimals, OrgId};
 use haithe_orgs::{Action, Organizations, ports::ChainSync};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::sync::Arc;
-use utoipa::{IntoParams, ToSchema};
-use uuid::Uuid;
+use utoipa::ToSchema;
 
 /// Base units beside exact decimals. `balance` is on chain at the index's head − unsettled.
 #[derive(Debug, Serialize, ToSchema)]
@@ -104,43 +100,4 @@ pub async fn expenditure(
             expenditure_usdt: spent.to_string(),
         },
     ))
-}
-
-/// Which receipts.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct ReceiptsInput {
-    /// After this call.
-    after: Option<Uuid>,
-    /// At most this many.
-    #[param(minimum = 1, maximum = 200, default = 50)]
-    limit: Option<u32>,
-}
-
-/// Receipts of an organization, oldest first.
-#[utoipa::path(get, path = "/api/v1/orgs/{id}/receipts",
-    params(("id" = i64, Path, description = "The organization's number"), ReceiptsInput),
-    responses((status = 200, body = Success<Vec<ReceiptView>>)))]
-pub async fn receipts(
-    State(organizations): State<Arc<Organizations>>,
-    State(books): State<Arc<dyn Books>>,
-    State(decimals): State<Decimals>,
-    user: AuthUser,
-    Segment(id): Segment<OrgId>,
-    Input(input): Input<ReceiptsInput>,
-) -> Answer<Vec<ReceiptView>> {
-    organizations
-        .authorize(user.address, id, Action::ReadOrgMoney)
-        .await?;
-    let after = input.after.map(CallId);
-    let limit = input.limit.unwrap_or(50);
-    if !(1..=200).contains(&limit) {
-        return Err(ApiError::parameter("limit", "must be 1 to 200"));
-    }
-    let receipts = books.receipts(id, after, limit).await?;
-    let views: Result<_, ApiError> = receipts
-        .into_iter()
-        .map(|receipt| ReceiptView::of(receipt, decimals))
-        .collect();
-    Ok(Success::of("Receipts", views?))
 }

@@ -5,10 +5,10 @@ use crate::http::{
     envelope::Nothing,
     extract::{AuthUser, Input, Segment},
     idempotency::About,
-    wire::BaseUnits,
+    wire::{AddressText, BaseUnits},
 };
 use axum::extract::State;
-use haithe_kernel::{Decimals, ProductId, ProjectId, Usdt};
+use haithe_kernel::{Decimals, ProductId, ProjectId, Usdt, WalletAddress};
 use haithe_marketplace::Market;
 use haithe_orgs::{Action, Projects};
 use serde::{Deserialize, Serialize};
@@ -99,6 +99,9 @@ pub struct PricePerCallView {
 pub struct PriceLineView {
     product_id: i64,
     name: String,
+    /// Who is paid.
+    #[schema(value_type = AddressText)]
+    creator: WalletAddress,
     usable: bool,
     price_per_call: BaseUnits,
     price_per_call_usdt: String,
@@ -125,6 +128,7 @@ pub async fn price_per_call(
         PriceLineView {
             product_id: page.product.id.0,
             name: page.product.name,
+            creator: page.product.creator,
             usable,
             price_per_call: BaseUnits::of(price, decimals),
             price_per_call_usdt: price.to_string(),
