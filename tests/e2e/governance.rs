@@ -1,6 +1,5 @@
 //! Roles on chain and off, ownership, settings, and who did what.
 
-use alloy::{hex, primitives::Bytes};
 use haithe_kernel::Usdt;
 use haithe_tests::{
     app::{App, Setup, Tenant, User, question},
@@ -15,12 +14,7 @@ fn org(tenant: &Tenant, rest: &str) -> String {
 
 /// Signs and sends what an answer says has to be signed.
 async fn sign(app: &App, user: &User, transaction: &Value) {
-    assert_eq!(transaction["from"], user.address());
-    assert_eq!(transaction["chain_id"], app.chain.deployment.chain_id);
-    assert_eq!(transaction["value"], "0x0");
-    let data = hex::decode(transaction["data"].as_str().unwrap()).unwrap();
-    let to = transaction["to"].as_str().unwrap().parse().unwrap();
-    app.chain.send(&user.wallet, to, Bytes::from(data).to_vec()).await;
+    app.chain.sign(&user.wallet, transaction).await;
 }
 
 async fn members(owner: &Client, tenant: &Tenant) -> Vec<(String, String, String)> {

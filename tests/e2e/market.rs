@@ -189,6 +189,7 @@ async fn a_project_uses_a_product_that_its_organization_accepted_on_chain() {
     assert_eq!(price["total_price_per_call_usdt"], "2");
     assert_eq!(price["total_price_per_call"].to_string(), "2000000000000000000");
     assert_eq!(price["lines"][0]["product_id"], facts);
+    assert_eq!(price["lines"][0]["creator"], user.address());
     let disable = owner
         .delete(&format!("/v1/products/{facts}/disable"))
         .query(&query);

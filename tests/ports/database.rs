@@ -1,6 +1,8 @@
 //! What a database must offer to be tested, and the list of databases.
 
-use haithe_billing::ports::{Books, ChainIndex, Ledger, SettlementStore, TxOutbox};
+use haithe_billing::ports::{
+    Books, ChainIndex, EarningsStore, Ledger, SettlementStore, TreasuryStore, TxOutbox, UsageStore,
+};
 use haithe_identity::ports::{ApiKeyStore, ChallengeStore, IdempotencyStore, SessionStore};
 use haithe_inference::{
     conversations::ConversationStore,
@@ -56,6 +58,9 @@ pub trait Database: Sized + Send + Sync + 'static {
     fn books(&self) -> Arc<dyn Books>;
     fn settlements(&self) -> Arc<dyn SettlementStore>;
     fn index(&self) -> Arc<dyn ChainIndex>;
+    fn treasury(&self) -> Arc<dyn TreasuryStore>;
+    fn usage(&self) -> Arc<dyn UsageStore>;
+    fn earnings(&self) -> Arc<dyn EarningsStore>;
     fn outbox(&self) -> Arc<dyn TxOutbox>;
     fn conversations(&self) -> Arc<dyn ConversationStore>;
     fn webhooks(&self) -> Arc<dyn WebhookStore>;

@@ -1,7 +1,9 @@
 //! SQLite, as the suites see it: a file of its own, opened again at will.
 
 use crate::database::{Database, Setup};
-use haithe_billing::ports::{Books, ChainIndex, Ledger, SettlementStore, TxOutbox};
+use haithe_billing::ports::{
+    Books, ChainIndex, EarningsStore, Ledger, SettlementStore, TreasuryStore, TxOutbox, UsageStore,
+};
 use haithe_identity::ports::{ApiKeyStore, ChallengeStore, IdempotencyStore, SessionStore};
 use haithe_inference::{
     conversations::ConversationStore,
@@ -10,9 +12,9 @@ use haithe_inference::{
 use haithe_orgs::ports::{AuditStore, BotStore, Directory, OrgStore, ProjectStore, RoleStore};
 use haithe_sqlite::{
     Db, DbConfig, EncryptionKey, SqliteApiKeyStore, SqliteAuditStore, SqliteBooks, SqliteBotStore,
-    SqliteChainIndex, SqliteChallengeStore, SqliteConversationStore, SqliteDirectory, SqliteIdempotencyStore,
+    SqliteChainIndex, SqliteChallengeStore, SqliteConversationStore, SqliteDirectory, SqliteEarningsStore, SqliteIdempotencyStore,
     SqliteLedger, SqliteOrgStore, SqliteProjectStore, SqliteRoleStore, SqliteSessionStore,
-    SqliteSettlementStore, SqliteTxOutbox, SqliteWebhookInbox, SqliteWebhookStore,
+    SqliteSettlementStore, SqliteTreasuryStore, SqliteTxOutbox, SqliteUsageStore, SqliteWebhookInbox, SqliteWebhookStore,
 };
 use secrecy::SecretString;
 use std::sync::Arc;
@@ -101,6 +103,15 @@ impl Database for SqliteDatabase {
     }
     fn index(&self) -> Arc<dyn ChainIndex> {
         Arc::new(SqliteChainIndex::new(&self.db))
+    }
+    fn treasury(&self) -> Arc<dyn TreasuryStore> {
+        Arc::new(SqliteTreasuryStore::new(&self.db))
+    }
+    fn usage(&self) -> Arc<dyn UsageStore> {
+        Arc::new(SqliteUsageStore::new(&self.db))
+    }
+    fn earnings(&self) -> Arc<dyn EarningsStore> {
+        Arc::new(SqliteEarningsStore::new(&self.db))
     }
     fn outbox(&self) -> Arc<dyn TxOutbox> {
         Arc::new(SqliteTxOutbox::new(&self.db))

@@ -61,6 +61,7 @@ pub async fn of(app: &App, tenant: &Tenant) -> Value {
         "operations": {
             "GET /api/v1/creator/{address}": {"path": {"address": [creator]}},
             "GET /api/v1/creator/{address}/products": {"path": {"address": [creator]}},
+            "GET /api/v1/creator/{address}/earnings": {"path": {"address": [creator]}},
             "GET /api/v1/products/{id}": {"path": {"id": [product]}},
             "PATCH /api/v1/products/{id}": {"path": {"id": [product]}, "whole": [{"description": "Facts."}]},
             "POST /api/v1/products/{id}/enable": in_project,
@@ -102,6 +103,8 @@ pub async fn of(app: &App, tenant: &Tenant) -> Value {
             "DELETE /api/v1/projects/{id}/webhooks/{webhook_id}": {"path": of_hooks(&hooks[4..])},
             "POST /api/v1/projects/{id}/webhooks/{webhook_id}/rotate": {"path": of_hooks(&hooks[1..4])},
             "POST /api/v1beta/webhook/{id}": {"path": {"id": [hooks[0]["id"]]}, "signed": hooks[0]["secret"]},
+            "POST /api/v1/orgs/{id}/withdrawals": {"whole": [{"amount": 1}]},
+            "POST /api/v1/orgs/{id}/daily-cap": {"whole": [{"daily_cap": 1}, {"daily_cap": null}]},
             "GET /api/v1/receipts/{id}": {"path": {"id": [call]}},
             "GET /api/v1beta/openai/models/{id}": {"path": {"id": ["free", "per-call"]}},
             "POST /api/v1beta/openai/chat/completions": {"whole": [question("free"), question("per-call")]},

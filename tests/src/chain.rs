@@ -19,6 +19,7 @@ use haithe_devchain::{DEMO_BALANCE, DevChain, DevChainConfig, Mining, ServedChai
 use haithe_evm::{DeployPlan, Deployment, Node, RpcLimits, ServerKey, TestMoney, TokenPlan, deploy};
 use haithe_kernel::{Decimals, TokenUnits, Usdt, WalletAddress};
 use secrecy::SecretString;
+use serde_json::Value;
 use std::time::Duration;
 
 sol! {
@@ -267,6 +268,17 @@ impl Chain {
     /// The orchestrator's address.
     pub fn orchestrator(&self) -> Address {
         address(self.deployment.orchestrator)
+    }
+
+    /// Signs and sends what an answer of the service says has to be signed, which is the wallet's own.
+    pub async fn sign(&self, wallet: &Wallet, transaction: &Value) -> TransactionReceipt {
+        assert_eq!(transaction["from"], wallet.wallet_address().to_string());
+        assert_eq!(transaction["chain_id"], self.deployment.chain_id);
+        assert_eq!(transaction["value"], "0x0");
+        let text = |name: &str| transaction[name].as_str().expect("a text");
+        let data = hex::decode(text("data").trim_start_matches("0x")).expect("hexadecimal digits");
+        let to = text("to").parse().expect("an address");
+        self.send(wallet, to, data).await
     }
 
     /// Sends a transaction by the wallet and waits for its success.

@@ -17,6 +17,8 @@ pub fn rows() -> Vec<Row> {
             .given(async |stage| Given::id(creator(&stage))),
         Row::new("GET /api/v1/creator/{address}/products", Rule::PublicThing)
             .given(async |stage| Given::id(creator(&stage))),
+        Row::new("GET /api/v1/creator/{address}/earnings", Rule::Mine)
+            .given(async |stage| Given::id(mine(&stage))),
         Row::new("POST /api/v1/creator", Rule::Session)
             .given(async |stage| Given {
                 // Whoever is a creator cannot become one: somebody new asks instead.
@@ -46,6 +48,15 @@ fn creator(stage: &Stage) -> String {
     match stage.object {
         Object::Own | Object::Nothing => stage.world.address(Principal::Creator),
         Object::Foreign | Object::Missing => stage.world.somebody(),
+    }
+}
+
+/// The caller's own wallet, the creator's, or nobody's.
+fn mine(stage: &Stage) -> String {
+    match stage.object {
+        Object::Own if !stage.who.is_nobody() && !stage.who.is_key() => stage.world.address(stage.who),
+        Object::Foreign if stage.who != Principal::Creator => stage.world.address(Principal::Creator),
+        _ => stage.world.somebody(),
     }
 }
 

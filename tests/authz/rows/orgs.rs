@@ -4,8 +4,9 @@ use crate::{
     row::{Given, NO_NUMBER, Row, Stage, of},
     table::{Action::*, Object, Principal, Rule},
 };
-use haithe_tests::app::models;
+use haithe_tests::app::{App, Tenant, models};
 use serde_json::{Value, json};
+use tokio::{runtime::Handle, task::block_in_place};
 
 pub fn rows() -> Vec<Row> {
     let mut rows = vec![
@@ -36,6 +37,7 @@ pub fn rows() -> Vec<Row> {
         of("GET /api/v1/orgs/{id}/balance", ReadOrgMoney),
         of("GET /api/v1/orgs/{id}/expenditure", ReadOrgMoney),
         of("GET /api/v1/orgs/{id}/receipts", ReadOrgMoney),
+        of("GET /api/v1/orgs/{id}/usage", ReadOrgMoney),
         of("GET /api/v1/orgs/{id}/settings", ReadAdministration),
         of("PATCH /api/v1/orgs/{id}/settings", ManageOrg).body(|_| json!({"prompt_log": "none"})),
         of("GET /api/v1/orgs/{id}/audit", ReadAdministration),
@@ -45,7 +47,56 @@ pub fn rows() -> Vec<Row> {
         of("DELETE /api/v1/orgs/{id}/ownership", MoveOrgMoney),
     ];
     rows.extend(members());
+    rows.extend(treasury());
     rows
+}
+
+/// What the owner signs. The steps of one withdrawal follow one another.
+fn treasury() -> [Row; 6] {
+    [
+        of("GET /api/v1/orgs/{id}/daily-cap", ReadOrgMoney),
+        of("POST /api/v1/orgs/{id}/daily-cap", MoveOrgMoney).body(|_| json!({"daily_cap": null})),
+        of("GET /api/v1/orgs/{id}/withdrawals", ReadOrgMoney),
+        of("POST /api/v1/orgs/{id}/withdrawals", MoveOrgMoney)
+            .body(|_| json!({"amount": 1}))
+            .alone(),
+        of("POST /api/v1/orgs/{id}/withdrawals/execute", MoveOrgMoney)
+            .given(async |stage: Stage| announced(&stage))
+            .alone(),
+        of("POST /api/v1/orgs/{id}/withdrawals/cancel", MoveOrgMoney)
+            .given(async |stage: Stage| announced(&stage))
+            .alone(),
+    ]
+}
+
+/// The tenant's organization; its owner has announced a withdrawal there, whose delay has passed.
+fn announced(stage: &Stage) -> Given {
+    let Some(tenant) = stage.tenant() else {
+        return Given::id(NO_NUMBER);
+    };
+    if stage.who == Principal::Owner && stage.object == Object::Own {
+        // Its borrows are no `Send` that the row's future could show.
+        let announcing = announce(&stage.world.app, tenant);
+        block_in_place(|| Handle::current().block_on(announcing));
+    }
+    Given::id(tenant.org_id)
+}
+
+async fn announce(app: &App, tenant: &Tenant) {
+    let path = format!("/v1/orgs/{}/withdrawals", tenant.org_id);
+    let owner = &tenant.owner;
+    let asked = owner.client.post(&path).json(&json!({"amount": 1})).send().await;
+    // The row before may have announced it.
+    if asked.status.is_success() {
+        app.chain.sign(&owner.wallet, &asked.data()["transaction"]).await;
+        app.chain.dev.advance_time(86_400);
+        app.chain.dev.mine(1);
+    }
+    haithe_tests::eventually("the withdrawal can be executed", async || {
+        let all = owner.client.get(&path).data().await;
+        (all[0]["state"] == "executable").then_some(())
+    })
+    .await;
 }
 
 fn members() -> [Row; 7] {

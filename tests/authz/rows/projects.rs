@@ -25,6 +25,8 @@ pub fn rows() -> Vec<Row> {
         of(change, ManageProject)
             .note("public flag")
             .body(|_| json!({"public": false})),
+        of("GET /api/v1/projects/{id}/receipts", ReadProjectMoney),
+        of("GET /api/v1/projects/{id}/usage", ReadProjectMoney),
         of("DELETE /api/v1/projects/{id}", ManageProject).given(async |stage| Given::id(spare(&stage).await)),
     ];
     rows.extend(members());
