@@ -12,9 +12,10 @@ use haithe_inference::{
 use haithe_orgs::ports::{AuditStore, BotStore, Directory, OrgStore, ProjectStore, RoleStore};
 use haithe_sqlite::{
     Db, DbConfig, EncryptionKey, SqliteApiKeyStore, SqliteAuditStore, SqliteBooks, SqliteBotStore,
-    SqliteChainIndex, SqliteChallengeStore, SqliteConversationStore, SqliteDirectory, SqliteEarningsStore, SqliteIdempotencyStore,
-    SqliteLedger, SqliteOrgStore, SqliteProjectStore, SqliteRoleStore, SqliteSessionStore,
-    SqliteSettlementStore, SqliteTreasuryStore, SqliteTxOutbox, SqliteUsageStore, SqliteWebhookInbox, SqliteWebhookStore,
+    SqliteChainIndex, SqliteChallengeStore, SqliteConversationStore, SqliteDirectory, SqliteEarningsStore,
+    SqliteIdempotencyStore, SqliteLedger, SqliteOrgStore, SqliteProjectStore, SqliteRoleStore,
+    SqliteSessionStore, SqliteSettlementStore, SqliteTreasuryStore, SqliteTxOutbox, SqliteUsageStore,
+    SqliteWebhookInbox, SqliteWebhookStore,
 };
 use secrecy::SecretString;
 use std::sync::Arc;
