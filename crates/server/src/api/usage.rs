@@ -142,6 +142,7 @@ pub struct UsageInput {
     /// About charges for this product alone.
     product_id: Option<i64>,
     /// `Accept: text/csv` asks for a table too. It has every row, whatever the page.
+    #[param(inline)]
     format: Option<Format>,
 }
 
