@@ -1,5 +1,8 @@
 //! Official SDKs and the frameworks over them, against a running server, with only the base URL and the
-//! key changed. What each script asks of the gateway stands in the script.
+//! key changed. What each script asks of the gateway stands in the script. Beside them, sealing
+//! in a browser's language.
+
+mod sealing;
 
 use haithe_kernel::Usdt;
 use haithe_tests::{
@@ -53,8 +56,8 @@ async fn python_script(name: &str) {
     }
 }
 
-async fn node_script(name: &str) {
-    let here = scripts("node");
+/// A folder with the packages that `package.json` names, for scripts to be copied into.
+async fn node_packages(folder: PathBuf, here: &Path) -> Option<PathBuf> {
     let package = std::fs::read_to_string(here.join("package.json")).unwrap();
     let install = async |folder: &Path| {
         std::fs::write(folder.join("package.json"), &package).map_err(|error| error.to_string())?;
@@ -67,7 +70,12 @@ async fn node_script(name: &str) {
         ];
         run(Command::new("npm").args(npm).current_dir(folder)).await
     };
-    if let Some(folder) = installed(folder("sdk-node"), &package, install).await {
+    installed(folder, &package, install).await
+}
+
+async fn node_script(name: &str) {
+    let here = scripts("node");
+    if let Some(folder) = node_packages(folder("sdk-node"), &here).await {
         // Node looks for packages beside the script or above it.
         let beside = folder.join(name.trim_end_matches(".mjs"));
         std::fs::create_dir_all(&beside).unwrap();

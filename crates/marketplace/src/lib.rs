@@ -8,6 +8,7 @@ pub mod catalog;
 pub mod market;
 pub mod ports;
 pub mod product;
+pub mod sealing;
 
 pub use catalog::{Creator, NewCreator, PageChange, ProductFilter, ProductOrder, ProductPage};
 pub use market::{Market, MarketError};
