@@ -57,6 +57,8 @@ pub struct Given {
     pub inner: Option<String>,
     pub query: Vec<(&'static str, String)>,
     pub body: Option<Value>,
+    /// A body that is no JSON.
+    pub bytes: Option<Vec<u8>>,
     /// In place of the caller's usual one.
     pub client: Option<Client>,
 }
@@ -214,9 +216,10 @@ impl Row {
                 .collect();
             ask = ask.query(&pairs);
         }
-        match &given.body {
-            Some(body) => ask.json(body),
-            None => ask,
+        match (given.body, given.bytes) {
+            (Some(body), _) => ask.json(&body),
+            (None, Some(bytes)) => ask.body(bytes),
+            (None, None) => ask,
         }
     }
 }

@@ -7,6 +7,7 @@ use haithe_inference::{
     webhooks::{WebhookInbox, WebhookStore},
 };
 use haithe_kernel::{Decimals, FixedClock, Timestamp};
+use haithe_marketplace::hosting::ContentStore;
 use haithe_orgs::ports::{AuditStore, BotStore, Directory, OrgStore, ProjectStore, RoleStore};
 use std::sync::Arc;
 
@@ -59,6 +60,7 @@ pub trait Database: Sized + Send + Sync + 'static {
     fn conversations(&self) -> Arc<dyn ConversationStore>;
     fn webhooks(&self) -> Arc<dyn WebhookStore>;
     fn webhook_inbox(&self) -> Arc<dyn WebhookInbox>;
+    fn contents(&self) -> Arc<dyn ContentStore>;
 }
 
 /// Runs each named `async fn(db: impl Database)` of the module on every database.

@@ -7,12 +7,13 @@ use haithe_inference::{
     conversations::ConversationStore,
     webhooks::{WebhookInbox, WebhookStore},
 };
+use haithe_marketplace::hosting::ContentStore;
 use haithe_orgs::ports::{AuditStore, BotStore, Directory, OrgStore, ProjectStore, RoleStore};
 use haithe_sqlite::{
     Db, DbConfig, EncryptionKey, SqliteApiKeyStore, SqliteAuditStore, SqliteBooks, SqliteBotStore,
-    SqliteChainIndex, SqliteChallengeStore, SqliteConversationStore, SqliteDirectory, SqliteLedger,
-    SqliteOrgStore, SqliteProjectStore, SqliteRoleStore, SqliteSessionStore, SqliteSettlementStore,
-    SqliteTxOutbox, SqliteWebhookInbox, SqliteWebhookStore,
+    SqliteChainIndex, SqliteChallengeStore, SqliteContentStore, SqliteConversationStore, SqliteDirectory,
+    SqliteLedger, SqliteOrgStore, SqliteProjectStore, SqliteRoleStore, SqliteSessionStore,
+    SqliteSettlementStore, SqliteTxOutbox, SqliteWebhookInbox, SqliteWebhookStore,
 };
 use secrecy::SecretString;
 use std::sync::Arc;
@@ -103,5 +104,8 @@ impl Database for SqliteDatabase {
     }
     fn webhook_inbox(&self) -> Arc<dyn WebhookInbox> {
         Arc::new(SqliteWebhookInbox::new(&self.db, &encryption_key()))
+    }
+    fn contents(&self) -> Arc<dyn ContentStore> {
+        Arc::new(SqliteContentStore::new(&self.db))
     }
 }

@@ -1,11 +1,12 @@
 //! Things that exist, by operation: what `hooks.py` puts into some of the requests.
 //!
 //! `path` and `body` give choices; a body is merged into the generated one, or replaces it where it
-//! is `whole`. Operations that destroy get things made to be destroyed.
+//! is `whole`. `bytes` are bodies in hexadecimal digits. Operations that destroy get things made to be destroyed.
 
 use alloy::primitives::U256;
 use haithe_tests::{
     app::{App, Tenant, User, models, question},
+    sealed::Sealed,
     wallets::Wallet,
 };
 use serde_json::{Value, json};
@@ -46,6 +47,7 @@ pub async fn of(app: &App, tenant: &Tenant) -> Value {
         json!({"id": [project], "webhook_id": ids})
     };
     let bot = format!("12345:{}", "a".repeat(35));
+    let contents = spare_contents(tenant).await;
     let in_project = json!({"path": {"id": [product]}, "body": {"project_id": [project]}});
     let members = |role: &str, of: i64| json!({"path": {"id": [of]}, "body": {"wallet_address": [somebody], "role": [role]}});
     let models = |number: i64| json!({"path": {"id": [org]}, "body": {"model_id": [number]}});
@@ -63,6 +65,10 @@ pub async fn of(app: &App, tenant: &Tenant) -> Value {
             "GET /api/v1/creator/{address}/products": {"path": {"address": [creator]}},
             "GET /api/v1/products/{id}": {"path": {"id": [product]}},
             "PATCH /api/v1/products/{id}": {"path": {"id": [product]}, "whole": [{"description": "Facts."}]},
+            "GET /api/v1/products/{id}/content": {"path": {"id": [product]}},
+            "PUT /api/v1/content": {"bytes": [hex::encode(Sealed::anything(10))]},
+            "GET /api/v1/content/{sha256}": {"path": {"sha256": contents[..1]}},
+            "DELETE /api/v1/content/{sha256}": {"path": {"sha256": contents[1..]}},
             "POST /api/v1/products/{id}/enable": in_project,
             "DELETE /api/v1/products/{id}/disable": in_project,
             "POST /api/v1/auth/waitlist": {"whole": (0..SPARES).map(|n| json!({"email": format!("{n}@example.com")})).collect::<Vec<_>>()},
@@ -137,6 +143,16 @@ async fn spare_webhooks(tenant: &Tenant) -> Vec<Value> {
     for _ in 0..SPARES {
         let made = tenant.owner.client.post(&path).json(&json!({"name": "Spare"}));
         spares.push(made.data().await);
+    }
+    spares
+}
+
+/// Digests of content that the owner keeps.
+async fn spare_contents(tenant: &Tenant) -> Vec<Value> {
+    let mut spares = Vec::new();
+    for _ in 0..SPARES {
+        let put = tenant.owner.client.put("/v1/content").body(Sealed::anything(10));
+        spares.push(put.data().await["sha256"].clone());
     }
     spares
 }

@@ -70,6 +70,9 @@ def before_call(context, case, kwargs):
         if "whole" in hint:
             case.body, case.query = pick(hint["whole"]), {}
             case.media_type = "application/json"
+        elif "bytes" in hint:
+            case.body, case.query = bytes.fromhex(pick(hint["bytes"])), {}
+            case.media_type = "application/octet-stream"
         elif "body" in hint:
             body = case.body if isinstance(case.body, dict) else {}
             keep = body if DICE.random() < 0.5 else {}

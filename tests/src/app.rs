@@ -131,6 +131,7 @@ impl Surroundings {
                 "auth.api_key_signing_key",
                 text(Wallet::named("api keys").key_hex()),
             ),
+            ("enclave.key", text(Wallet::named("enclave").key_hex())),
             ("chain.rpc_url", text(chain.rpc_url())),
             ("chain.public_rpc_url", text(chain.rpc_url())),
             ("chain.id", number(deployment.chain_id)),

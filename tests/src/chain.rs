@@ -167,11 +167,24 @@ impl Chain {
 
     /// Publishes a product by the creator's own transaction; gives its contract.
     pub async fn add_product(&self, creator: &Wallet, name: &str, category: &str, price: U256) -> Address {
+        let nowhere = ("https://content.example/sealed", "00");
+        self.add_product_at(creator, (name, category), nowhere, price)
+            .await
+    }
+
+    /// The same for content at this address, with this wrapped key.
+    pub async fn add_product_at(
+        &self,
+        creator: &Wallet,
+        (name, category): (&str, &str),
+        (uri, key): (&str, &str),
+        price: U256,
+    ) -> Address {
         let call = Orchestrator::addProductCall {
             name: name.into(),
-            uri: "https://content.example/sealed".into(),
+            uri: uri.into(),
             iv: "00".into(),
-            encryptedKeyForTEE: "00".into(),
+            encryptedKeyForTEE: key.into(),
             category: category.into(),
             pricePerCall: price,
         };

@@ -210,6 +210,7 @@ impl Stage<'_> {
             ("JWT_SECRET", secrets.jwt),
             ("API_KEY_SIGNING_KEY", secrets.api_keys),
             ("DATABASE_ENCRYPTION_KEY", secrets.database),
+            ("ENCLAVE_KEY", secrets.enclave),
         ];
         // For `haithe ledger check` and its like, beside the running server.
         let lines: String = settings

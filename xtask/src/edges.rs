@@ -225,6 +225,7 @@ fn imports(root: &Path) -> anyhow::Result<Vec<String>> {
                 "haithe_evm",
                 "haithe_llm_providers",
                 "haithe_egress",
+                "haithe_enclave",
             ] {
                 if code.contains(adapter) {
                     let place = inside.display();

@@ -1,10 +1,15 @@
 //! Products that creators sell: knowledge, prompts and tools.
 //!
 //! The crate owns what a product is, what it costs, what its creator says about it ([`market`]) and
-//! which projects use it. Sealing and loading content widen it later. It must never know how content
-//! is fetched or where rows live. What it needs from outside are the ports in [`ports`].
+//! which projects use it, and the form in which content is [sealed](sealing) to an [enclave]. It must
+//! never know how content is fetched or where rows live. What it needs from outside are the ports in
+//! [`ports`] and [`enclave`].
 
 pub mod catalog;
+pub mod content;
+pub mod enclave;
+pub mod hosting;
+pub mod loading;
 pub mod market;
 pub mod ports;
 pub mod product;

@@ -26,7 +26,7 @@ pub enum MarketError {
     #[error("no such {0}")]
     NotFound(&'static str),
     /// Somebody else's product.
-    #[error("only its creator may change a product")]
+    #[error("only its creator may do this to a product")]
     NotTheCreator,
     /// A description that cannot be shown.
     #[error(

@@ -2,6 +2,7 @@
 
 use crate::{
     catalog::{Creator, NewCreator, PageChange, ProductFilter, ProductPage},
+    loading::ProductSource,
     product::Product,
 };
 use async_trait::async_trait;
@@ -47,6 +48,8 @@ pub trait ProductStore: Send + Sync {
     async fn list(&self, filter: ProductFilter, page: Page) -> Result<Listed<ProductPage>, StoreError>;
     /// By number.
     async fn find(&self, id: ProductId) -> Result<Option<ProductPage>, StoreError>;
+    /// Where its content is and whom it opens for.
+    async fn source(&self, id: ProductId) -> Result<Option<ProductSource>, StoreError>;
     /// The creator's newest, and how many products there are of all creators.
     async fn newest(&self, creator: WalletAddress) -> Result<(Option<ProductPage>, u64), StoreError>;
     /// Changes what is said about a product; gives it after the change.

@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod chat;
 pub mod config;
+pub mod content;
 pub mod creators;
 pub mod me;
 pub mod models;
@@ -13,6 +14,7 @@ pub mod projects;
 pub mod receipts;
 pub mod router;
 pub mod stats;
+pub mod tee;
 pub mod waitlist;
 pub mod webhook;
 

@@ -10,8 +10,8 @@ mod values;
 
 pub use layers::{ConfigError, Environment, Sources};
 pub use sections::{
-    Agent, Auth, Chain, Conversations, Database, Inference, Limits, Log, LogFormat, Metrics, Server,
-    Settlement, SiteEntry, Webhooks,
+    Agent, Auth, Chain, Content, Conversations, Database, Enclave, Inference, Limits, Log, LogFormat,
+    Metrics, Server, Settlement, SiteEntry, Webhooks,
 };
 
 use serde::Deserialize;
@@ -32,6 +32,8 @@ pub struct Config {
     pub database: Database,
     /// Logins and keys.
     pub auth: Auth,
+    /// The key that content is sealed to.
+    pub enclave: Enclave,
     /// The chain and the transactions sent to it.
     pub chain: Chain,
     /// When unsettled calls become a batch.
@@ -44,6 +46,8 @@ pub struct Config {
     pub conversations: Conversations,
     /// Webhooks of projects.
     pub webhooks: Webhooks,
+    /// What is kept of creators' sealed content.
+    pub content: Content,
     /// The environment that provider keys are looked up in.
     #[serde(skip)]
     pub environment: Environment,
@@ -73,6 +77,16 @@ impl Config {
                 "database.encryption_key",
                 "must be another key than auth.api_key_signing_key and chain.server_key: a key has one use",
             ));
+        }
+        for (other, name) in [
+            (&config.chain.server_key, "chain.server_key"),
+            (&config.auth.api_key_signing_key, "auth.api_key_signing_key"),
+            (&config.database.encryption_key, "database.encryption_key"),
+        ] {
+            if config.enclave.holds(other) {
+                let problem = format!("must be another key than {name}: a key has one use");
+                return Err(ConfigError::setting("enclave.key", &problem));
+            }
         }
         if config.chain.finality < config.chain.confirmations {
             return Err(ConfigError::setting(

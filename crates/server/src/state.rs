@@ -19,7 +19,7 @@ use haithe_inference::{
     webhooks::{ProjectWebhooks, Triggers},
 };
 use haithe_kernel::Decimals;
-use haithe_marketplace::Market;
+use haithe_marketplace::{Market, enclave::Enclave, hosting::Hosting, loading::ProductContents};
 use haithe_orgs::{Audit, Bots, Contexts, Organizations, Ownership, Projects, Settings, ports::ChainSync};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -53,6 +53,9 @@ pub struct Services {
     pub readiness: Arc<Readiness>,
     pub limiter: Limiter,
     pub market: Arc<Market>,
+    pub enclave: Arc<dyn Enclave>,
+    pub hosting: Arc<Hosting>,
+    pub contents: Arc<ProductContents>,
     pub waiting_list: Arc<WaitingList>,
     pub stats: Stats,
     /// Where the configuration wants one.
@@ -129,6 +132,9 @@ parts! {
     readiness: Arc<Readiness>,
     limiter: Limiter,
     market: Arc<Market>,
+    enclave: Arc<dyn Enclave>,
+    hosting: Arc<Hosting>,
+    contents: Arc<ProductContents>,
     waiting_list: Arc<WaitingList>,
     stats: Stats,
     faucet: Option<Arc<Faucet>>,

@@ -2,6 +2,8 @@
 
 mod catalogue;
 mod chain;
+mod content;
+mod enclave;
 mod talk;
 mod tools;
 mod webhooks;
@@ -32,7 +34,8 @@ use crate::{
 };
 use chain::Chain;
 use haithe_billing::{holds::Holds, ports::Ledger};
-use haithe_egress::{Egress, Policy, SetupError};
+use haithe_egress::{Egress, Policy};
+use haithe_enclave::{KeyringError, SetupError};
 use haithe_evm::{ConnectError, Contract, EvmOwnerTransactions, KeyError};
 use haithe_identity::waitlist::WaitingList;
 use haithe_identity::{
@@ -97,15 +100,21 @@ pub enum WiringError {
     /// The sessions' secret.
     #[error("setting `auth.jwt_secret`: {0}")]
     Tokens(#[from] TokenError),
+    /// The keys that content is sealed to.
+    #[error("setting `enclave.key` or `enclave.former_keys`: {0}")]
+    EnclaveKeys(#[from] KeyringError),
+    /// Who attests them.
+    #[error("setting `enclave.attestation_agent`: {0}")]
+    Attestation(#[from] SetupError),
+    /// The client for addresses that users name.
+    #[error(transparent)]
+    Egress(#[from] haithe_egress::SetupError),
     /// The catalogue of models.
     #[error(transparent)]
     Catalogue(#[from] CatalogueLoadError),
     /// The OpenAPI document, which is a defect.
     #[error("the OpenAPI document cannot be written: {0}")]
     Document(#[from] DocumentError),
-    /// The client for addresses that users name.
-    #[error(transparent)]
-    Egress(#[from] SetupError),
     /// A provider of models.
     #[error("setting `inference.catalogue`: {0}")]
     Provider(#[from] ProviderError),
@@ -145,7 +154,12 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
     let signer = MessageSigner::from_hex(&config.auth.api_key_signing_key)?;
     let tokens = Arc::new(Tokens::new(&config.auth.jwt_secret)?);
     let offer = catalogue::load(config, &clock)?;
+    let enclave = enclave::enclave(&config.enclave)?;
     let db = open_database(config, clock.clone()).await?;
+    let fetcher: Arc<dyn Fetcher> = match overrides.fetcher {
+        Some(fetcher) => fetcher,
+        None => Arc::new(Egress::new(Policy::default())?),
+    };
     let supervisor = Supervisor::default();
     let chain = Chain::start(config, overrides.node, &db, &clock, &supervisor).await?;
 
@@ -183,6 +197,8 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
     ));
     let (conversations, memory) =
         talk::conversations(&config.conversations, &db, &clock, &random, &supervisor);
+    let opening = (fetcher.clone(), enclave.clone());
+    let (hosting, contents) = content::contents(&config.content, &db, opening, &clock, &supervisor);
     let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::new(&db));
     let tasks = TokioTasks::default();
     let figures = Arc::new(Figures::new());
@@ -220,10 +236,6 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         },
     ));
     let contexts = Arc::new(Contexts::new(Arc::new(SqliteDirectory::new(&db))));
-    let fetcher: Arc<dyn Fetcher> = match overrides.fetcher {
-        Some(fetcher) => fetcher,
-        None => Arc::new(Egress::new(Policy::default())?),
-    };
     let (webhooks, triggers) = webhooks::webhooks(webhooks::Parts {
         config: &config.webhooks,
         db: &db,
@@ -339,6 +351,9 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             chain.registrar,
             clock.clone(),
         )),
+        enclave,
+        hosting,
+        contents,
         waiting_list: Arc::new(WaitingList::new(Arc::new(SqliteWaitlist::new(&db)), clock)),
         stats: Stats {
             counts: Arc::new(SqliteChainStats::new(&db)),

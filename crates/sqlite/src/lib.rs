@@ -59,7 +59,7 @@ pub use directory::{
 };
 pub use identity::{SqliteApiKeyStore, SqliteChallengeStore, SqliteSessionStore, SqliteWaitlist};
 pub use ledger::SqliteLedger;
-pub use marketplace::{SqliteCreatorStore, SqliteProductStore};
+pub use marketplace::{SqliteContentStore, SqliteCreatorStore, SqliteProductStore};
 pub use open::{DbConfig, OpenError};
 pub use outbox::SqliteTxOutbox;
 pub use sealed::{EncryptionKey, EncryptionKeyError, SEAL_OVERHEAD, SealError, SealedBox};

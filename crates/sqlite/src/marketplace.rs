@@ -1,7 +1,9 @@
-//! [`CreatorStore`] and [`ProductStore`] on SQLite.
+//! [`CreatorStore`], [`ProductStore`] and [`ContentStore`] on SQLite.
 
+mod contents;
 mod creators;
 mod products;
 
+pub use contents::SqliteContentStore;
 pub use creators::SqliteCreatorStore;
 pub use products::SqliteProductStore;

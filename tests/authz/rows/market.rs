@@ -1,10 +1,11 @@
 //! Creators, products and who uses them.
 
-use super::auth::newcomer;
+use super::{auth::newcomer, me::holder};
 use crate::{
     row::{Given, NO_NUMBER, Row, Stage, of},
     table::{Action::*, Object, Principal, Rule},
 };
+use haithe_tests::{client::Client, sealed::Sealed};
 use serde_json::json;
 
 pub fn rows() -> Vec<Row> {
@@ -34,6 +35,21 @@ pub fn rows() -> Vec<Row> {
             .given(async |stage| Given::id(product(&stage))),
         Row::new("PATCH /api/v1/products/{id}", Rule::Creators)
             .given(async |stage| Given::id(product(&stage)).and_body(json!({"description": "Facts."}))),
+        Row::new("GET /api/v1/products/{id}/content", Rule::Creators)
+            .given(async |stage| Given::id(product(&stage))),
+        Row::new("PUT /api/v1/content", Rule::Session).given(async |_| Given {
+            bytes: Some(Sealed::anything(10)),
+            ..Given::default()
+        }),
+        Row::new("GET /api/v1/content/{sha256}", Rule::PublicThing).given(async |stage| {
+            let holder = match stage.object {
+                Object::Own | Object::Nothing => Some(newcomer(&stage).await.client),
+                Object::Foreign | Object::Missing => None,
+            };
+            Given::id(hosted(holder).await)
+        }),
+        Row::new("DELETE /api/v1/content/{sha256}", Rule::Mine)
+            .given(async |stage| Given::id(hosted(holder(&stage).await).await)),
         of("POST /api/v1/products/{id}/enable", ConfigureProject).given(async |stage| in_project(&stage)),
         of("DELETE /api/v1/products/{id}/disable", ConfigureProject).given(async |stage| in_project(&stage)),
         of("GET /api/v1/projects/{id}/products", ReadProject),
@@ -55,6 +71,15 @@ fn product(stage: &Stage) -> String {
         Object::Own | Object::Nothing => stage.world.product.to_string(),
         Object::Foreign | Object::Missing => NO_NUMBER.to_owned(),
     }
+}
+
+/// Content that the holder keeps, or a digest of nothing.
+async fn hosted(holder: Option<Client>) -> String {
+    let Some(holder) = holder else {
+        return "0".repeat(64);
+    };
+    let kept = holder.put("/v1/content").body(Sealed::anything(10)).data().await;
+    kept["sha256"].as_str().expect("a digest").to_owned()
 }
 
 /// The product there is, in the tenant's project.

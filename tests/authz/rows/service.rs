@@ -18,6 +18,8 @@ pub fn rows() -> Vec<Row> {
             })
         }),
         Row::new("GET /api/v1/config", Rule::Public),
+        Row::new("GET /api/v1/tee/pub-key", Rule::Public),
+        Row::new("GET /api/v1/tee/attest", Rule::Public),
         Row::new("GET /api/v1/models", Rule::Public),
     ]
 }

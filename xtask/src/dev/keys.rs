@@ -37,10 +37,17 @@ pub struct Secrets {
     pub api_keys: String,
     /// Seals what the database keeps secret.
     pub database: String,
+    /// Opens sealed content.
+    pub enclave: String,
 }
 
 /// The names of [`Secrets`], as `haithe keygen` prints them.
-const NAMES: [&str; 3] = ["JWT_SECRET", "API_KEY_SIGNING_KEY", "DATABASE_ENCRYPTION_KEY"];
+const NAMES: [&str; 4] = [
+    "JWT_SECRET",
+    "API_KEY_SIGNING_KEY",
+    "DATABASE_ENCRYPTION_KEY",
+    "ENCLAVE_KEY",
+];
 
 impl Secrets {
     /// Those of an earlier run; what is missing comes fresh from `haithe keygen` and is kept.
@@ -60,11 +67,12 @@ impl Secrets {
                 .map(str::to_owned)
                 .with_context(|| format!("{} has no {name}", path.display()))
         };
-        let [jwt, api_keys, database] = NAMES;
+        let [jwt, api_keys, database, enclave] = NAMES;
         Ok(Self {
             jwt: kept(jwt)?,
             api_keys: kept(api_keys)?,
             database: kept(database)?,
+            enclave: kept(enclave)?,
         })
     }
 }
@@ -126,10 +134,10 @@ mod tests {
     #[test]
     fn secrets_of_an_earlier_version_stay_and_new_ones_join_them() {
         let mut kept = "JWT_SECRET=old\nAPI_KEY_SIGNING_KEY=old".to_owned();
-        let fresh = "JWT_SECRET=new\nAPI_KEY_SIGNING_KEY=new\nDATABASE_ENCRYPTION_KEY=new\n";
+        let fresh = "JWT_SECRET=new\nAPI_KEY_SIGNING_KEY=new\nDATABASE_ENCRYPTION_KEY=new\nENCLAVE_KEY=new\n";
         complete(&mut kept, fresh);
         let all: Vec<_> = NAMES.iter().map(|name| value(&kept, name)).collect();
-        assert_eq!(all, [Some("old"), Some("old"), Some("new")]);
+        assert_eq!(all, [Some("old"), Some("old"), Some("new"), Some("new")]);
         let complete_already = kept.clone();
         complete(&mut kept, fresh);
         assert_eq!(kept, complete_already);

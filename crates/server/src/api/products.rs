@@ -1,5 +1,6 @@
 //! `/api/v1/products`: what creators sell, and which projects use it.
 
+pub mod content;
 pub mod uses;
 
 use crate::http::{

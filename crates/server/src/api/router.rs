@@ -1,8 +1,8 @@
 //! The table of routes. Each handler says its own method and path, in the document's words.
 
 use super::{
-    auth, chat, config, creators, me, models, openai, orgs, products, projects, receipts, stats, waitlist,
-    webhook,
+    auth, chat, config, content, creators, me, models, openai, orgs, products, projects, receipts, stats,
+    tee, waitlist, webhook,
 };
 use crate::{
     http::{ApiError, cors, edge::Edge, limits},
@@ -84,10 +84,15 @@ fn rest() -> Routes<AppState> {
         .routes(routes!(creators::products))
         .routes(routes!(products::list, products::sync))
         .routes(routes!(products::show, products::describe))
+        .routes(routes!(products::content::check))
         .routes(routes!(products::uses::enable))
         .routes(routes!(products::uses::disable))
         .routes(routes!(products::uses::of_project))
         .routes(routes!(products::uses::price_per_call))
+        .routes(routes!(content::put))
+        .routes(routes!(content::show, content::delete))
+        .routes(routes!(tee::public_key))
+        .routes(routes!(tee::attest))
         .routes(routes!(stats::show))
         .routes(routes!(models::list))
         .routes(routes!(config::show))

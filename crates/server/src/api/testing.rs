@@ -37,11 +37,14 @@ use haithe_inference::{
     webhooks::{MockWebhookInbox, MockWebhookStore, ProjectWebhooks, Triggers, WebhookSecret, WebhookStore},
 };
 use haithe_kernel::{
-    Clock, Decimals, FixedClock, MockRandom, ModelId, OrgId, ProjectId, Random, Timestamp, Usdt,
+    Clock, Decimals, FixedClock, MockFetcher, MockRandom, ModelId, OrgId, ProjectId, Random, Timestamp, Usdt,
     WalletAddress,
 };
 use haithe_marketplace::{
     Market,
+    enclave::MockEnclave,
+    hosting::{Hosting, HostingLimits, MockContentStore},
+    loading::{CacheLimits, ContentPorts, ProductContents},
     ports::{MockCreatorRegistrar, MockCreatorStore, MockProductStore},
 };
 use haithe_orgs::{
@@ -431,6 +434,31 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
             Arc::new(MockProductStore::new()),
             Arc::new(MockCreatorRegistrar::new()),
             clock.clone(),
+        )),
+        enclave: Arc::new(MockEnclave::new()),
+        hosting: Arc::new(Hosting::new(
+            Arc::new(MockContentStore::new()),
+            clock.clone(),
+            HostingLimits {
+                content_bytes: mocks.body_bytes,
+                wallet_contents: 1,
+                wallet_bytes: 1,
+                all_bytes: 1,
+            },
+        )),
+        contents: Arc::new(ProductContents::new(
+            ContentPorts {
+                products: Arc::new(MockProductStore::new()),
+                hosted: Arc::new(MockContentStore::new()),
+                fetcher: Arc::new(MockFetcher::new()),
+                enclave: Arc::new(MockEnclave::new()),
+                clock: clock.clone(),
+            },
+            CacheLimits {
+                bytes: 1,
+                time: Duration::from_secs(1),
+            },
+            mocks.body_bytes,
         )),
         waiting_list: Arc::new(WaitingList::new(Arc::new(MockWaitlist::new()), clock.clone())),
         stats: Stats {

@@ -17,13 +17,14 @@ const DEFAULTS: &str = include_str!("../../../../config/default.toml");
 const PREFIX: &str = "HAITHE__";
 
 /// Short names from the environment, and the settings they set.
-const SHORT_NAMES: [(&str, &str); 8] = [
+const SHORT_NAMES: [(&str, &str); 9] = [
     ("PORT", "server.port"),
     ("RUST_LOG", "log.filter"),
     ("DATABASE_URL", "database.url"),
     ("DATABASE_ENCRYPTION_KEY", "database.encryption_key"),
     ("JWT_SECRET", "auth.jwt_secret"),
     ("API_KEY_SIGNING_KEY", "auth.api_key_signing_key"),
+    ("ENCLAVE_KEY", "enclave.key"),
     ("BLOCKCHAIN_PROVIDER_URL", "chain.rpc_url"),
     ("SERVER_PVT_KEY", "chain.server_key"),
 ];

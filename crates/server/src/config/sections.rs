@@ -147,6 +147,28 @@ impl Auth {
     }
 }
 
+/// `[enclave]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every setting")]
+pub struct Enclave {
+    #[serde(deserialize_with = "values::private_key")]
+    pub key: SecretString,
+    #[serde(deserialize_with = "values::private_keys")]
+    pub former_keys: Vec<SecretString>,
+    #[serde(deserialize_with = "values::optional_url")]
+    pub attestation_agent: Option<Url>,
+}
+
+impl Enclave {
+    /// Whether one of the keys is this one.
+    pub(super) fn holds(&self, other: &SecretString) -> bool {
+        std::iter::once(&self.key)
+            .chain(&self.former_keys)
+            .any(|key| key.expose_secret() == other.expose_secret())
+    }
+}
+
 /// `[[auth.sites]]`: one or more.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "Vec<SiteEntry>")]
@@ -341,4 +363,23 @@ pub struct Webhooks {
     pub max_per_project: u32,
     #[serde(deserialize_with = "values::within::<1_024, 4_194_304, _, _>")]
     pub max_payload_bytes: usize,
+}
+
+/// `[content]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every setting")]
+pub struct Content {
+    #[serde(deserialize_with = "values::within::<1_024, 33_554_432, _, _>")]
+    pub max_bytes: usize,
+    #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
+    pub max_per_wallet: u64,
+    #[serde(deserialize_with = "values::within::<0, 1_099_511_627_776, _, _>")]
+    pub max_bytes_per_wallet: u64,
+    #[serde(deserialize_with = "values::within::<0, 1_099_511_627_776, _, _>")]
+    pub max_bytes_in_all: u64,
+    #[serde(deserialize_with = "values::within::<0, 17_179_869_184, _, _>")]
+    pub cache_bytes: u64,
+    #[serde(rename = "cache_seconds", deserialize_with = "values::seconds")]
+    pub cache: Duration,
 }

@@ -14,6 +14,7 @@ fn without(missing: &str) -> Sources {
         ("JWT_SECRET", "0123456789abcdef0123456789abcdef"),
         ("API_KEY_SIGNING_KEY", &"11".repeat(32)),
         ("DATABASE_ENCRYPTION_KEY", &"33".repeat(32)),
+        ("ENCLAVE_KEY", &"55".repeat(32)),
         ("SERVER_PVT_KEY", &format!("0x{}", "22".repeat(32))),
         ("BLOCKCHAIN_PROVIDER_URL", "http://127.0.0.1:8545"),
         ("HAITHE__CHAIN__ID", "133717"),
@@ -42,6 +43,33 @@ fn the_guides_names_and_the_long_names_complete_the_defaults() {
     assert_eq!(config.chain.id, 133_717);
     assert_eq!(config.chain.server_key.expose_secret(), "22".repeat(32));
     assert_eq!(config.auth.sites.first.origin, "http://localhost:3000");
+}
+
+#[test]
+fn enclave_keys_are_none_of_the_other_keys() {
+    for (setting, value) in [
+        ("enclave.key", toml::Value::from("22".repeat(32))),
+        ("enclave.key", toml::Value::from("11".repeat(32))),
+        ("enclave.key", toml::Value::from("33".repeat(32))),
+        (
+            "enclave.former_keys",
+            toml::Value::from(vec!["44".repeat(32), "22".repeat(32)]),
+        ),
+    ] {
+        let text = refusal(complete().set(setting, value));
+        assert!(
+            text.contains("enclave.key") && text.contains("another key"),
+            "{text}"
+        );
+    }
+    let short = refusal(complete().set("enclave.former_keys", vec!["5ec2e7".to_owned()]));
+    assert!(
+        short.contains("enclave.former_keys") && !short.contains("5ec2e7"),
+        "{short}"
+    );
+    let rotated = complete().set("enclave.former_keys", vec!["44".repeat(32)]);
+    assert_eq!(Config::load(rotated).unwrap().enclave.former_keys.len(), 1);
+    assert!(refusal(without("ENCLAVE_KEY")).contains("ENCLAVE_KEY"));
 }
 
 #[test]

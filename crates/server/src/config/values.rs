@@ -97,21 +97,29 @@ pub(super) fn jwt_secret<'de, D: Deserializer<'de>>(from: D) -> Result<SecretStr
 
 /// 32 bytes of hex.
 pub(super) fn private_key<'de, D: Deserializer<'de>>(from: D) -> Result<SecretString, D::Error> {
-    key(from, "a private key")
+    key(&text(from)?, "a private key").map_err(D::Error::custom)
+}
+
+/// Several of them.
+pub(super) fn private_keys<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<SecretString>, D::Error> {
+    let keys: Vec<String> =
+        Vec::deserialize(from).map_err(|_| D::Error::custom("must be a list of private keys"))?;
+    keys.iter()
+        .map(|text| key(text, "a list of private keys").map_err(D::Error::custom))
+        .collect()
 }
 
 /// 32 bytes of hex.
 pub(super) fn encryption_key<'de, D: Deserializer<'de>>(from: D) -> Result<SecretString, D::Error> {
-    key(from, "a key")
+    key(&text(from)?, "a key").map_err(D::Error::custom)
 }
 
-fn key<'de, D: Deserializer<'de>>(from: D, what: &str) -> Result<SecretString, D::Error> {
-    let key = text(from)?;
-    let digits = key.strip_prefix("0x").unwrap_or(&key);
+fn key(text: &str, what: &str) -> Result<SecretString, String> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
     if digits.len() != 64 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err(D::Error::custom(format!(
+        return Err(format!(
             "must be {what}: 64 hexadecimal digits, with or without 0x; `haithe keygen` prints fresh ones",
-        )));
+        ));
     }
     Ok(SecretString::from(digits.to_ascii_lowercase()))
 }

@@ -151,6 +151,12 @@ fn accept_either_place(operation: &mut Map<String, Value>) {
     let Some(Value::Object(body)) = operation.get_mut("requestBody") else {
         return;
     };
+    if body
+        .get("content")
+        .is_none_or(|content| content.get("application/json").is_none())
+    {
+        return;
+    }
     body.insert("required".into(), false.into());
     let Some(Value::Array(parameters)) = operation.get_mut("parameters") else {
         return;

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use haithe_kernel::{Listed, OrgId, Page, ProductId, ProjectId, StoreError, Timestamp, WalletAddress};
 use haithe_marketplace::{
     PageChange, Product, ProductFilter, ProductOrder, ProductPage,
+    loading::ProductSource,
     ports::{CallProduct, Enabling, ProductStore},
 };
 use sqlx::sqlite::SqliteRow;
@@ -209,6 +210,21 @@ impl ProductStore for SqliteProductStore {
         let find = select!("WHERE products.id = ? AND products.on_chain = 1");
         let row = self.db.optional(sqlx::query(find).bind(id.0)).await?;
         row.as_ref().map(product).transpose()
+    }
+
+    async fn source(&self, id: ProductId) -> Result<Option<ProductSource>, StoreError> {
+        let find = "SELECT uri, encrypted_key, category, creator FROM products WHERE id = ? AND on_chain = 1";
+        let row = self.db.optional(sqlx::query(find).bind(id.0)).await?;
+        let source = |row: &SqliteRow| {
+            let mut columns = Columns::of(row);
+            Ok(ProductSource {
+                uri: columns.read("products.uri")?,
+                encrypted_key: columns.read("products.encrypted_key")?,
+                category: columns.read("products.category")?,
+                creator: columns.read("products.creator")?,
+            })
+        };
+        row.as_ref().map(source).transpose()
     }
 
     async fn newest(&self, creator: WalletAddress) -> Result<(Option<ProductPage>, u64), StoreError> {

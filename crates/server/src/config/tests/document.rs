@@ -72,10 +72,13 @@ fn settings() -> Vec<String> {
         ("limits", fields::<config::Limits>()),
         ("database", fields::<config::Database>()),
         ("auth", fields::<config::Auth>()),
+        ("enclave", fields::<config::Enclave>()),
         ("chain", fields::<config::Chain>()),
         ("settlement", fields::<config::Settlement>()),
         ("inference", fields::<config::Inference>()),
         ("conversations", fields::<config::Conversations>()),
+        ("webhooks", fields::<config::Webhooks>()),
+        ("content", fields::<config::Content>()),
     ];
     let named: Vec<_> = sections.iter().map(|(section, _)| *section).collect();
     assert_eq!(named, fields::<Config>(), "every section is looked at");

@@ -8,6 +8,7 @@ use haithe_identity::{
 };
 use haithe_inference::webhooks::WebhookId;
 use haithe_kernel::{AddressError, OrgId, ProductId, ProjectId, WalletAddress};
+use haithe_marketplace::hosting::{ContentDigest, DigestError};
 use http::request::Parts;
 use std::{fmt::Display, str::FromStr};
 
@@ -82,6 +83,12 @@ impl InPath for ApiKeyId {
 impl InPath for WebhookId {
     fn from_segment(text: &str) -> Result<Self, String> {
         uuid::Uuid::from_segment(text).map(Self)
+    }
+}
+
+impl InPath for ContentDigest {
+    fn from_segment(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error: DigestError| error.to_string())
     }
 }
 

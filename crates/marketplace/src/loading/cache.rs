@@ -1,0 +1,123 @@
+//! Content in the clear, kept for a while.
+
+use super::LoadError;
+use crate::{
+    hosting::ContentDigest,
+    sealing::{Plaintext, WrappedKey},
+};
+use haithe_kernel::{Clock, Timestamp, WalletAddress};
+use moka::future::Cache as Shared;
+use sha2::{Digest, Sha256};
+use std::{future::Future, sync::Arc, time::Duration};
+
+/// How long a failure is remembered, so that a broken address is not asked for every call.
+const FAILED_FOR: Duration = Duration::from_secs(30);
+/// Failures that are remembered.
+const MOST_FAILURES: u64 = 1_000;
+/// What an entry takes beside its content, in bytes.
+const OVERHEAD: usize = 256;
+
+/// How much content in the clear is kept, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheLimits {
+    /// Most bytes.
+    pub bytes: u64,
+    /// Longest time.
+    pub time: Duration,
+}
+
+/// Names content: which bytes, which key, for whom. A change on chain makes another name.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Key([u8; 32]);
+
+impl Key {
+    pub(super) fn of(content: ContentDigest, key: &WrappedKey, creator: WalletAddress) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(content.0);
+        hash.update(key.to_bytes());
+        hash.update(creator.as_bytes());
+        Self(hash.finalize().into())
+    }
+}
+
+/// Loads each content once, however many ask for it at the same time.
+pub(super) struct Cache {
+    contents: Shared<Key, (Timestamp, Arc<Plaintext>)>,
+    failures: Shared<Key, (Timestamp, LoadError)>,
+    clock: Arc<dyn Clock>,
+    time: Duration,
+}
+
+impl Cache {
+    pub(super) fn new(clock: Arc<dyn Clock>, limits: CacheLimits) -> Self {
+        let weight = |_: &Key, (_, content): &(Timestamp, Arc<Plaintext>)| {
+            u32::try_from(content.len().saturating_add(OVERHEAD)).unwrap_or(u32::MAX)
+        };
+        Self {
+            contents: Shared::builder()
+                .weigher(weight)
+                .max_capacity(limits.bytes)
+                .time_to_live(limits.time)
+                .build(),
+            failures: Shared::builder()
+                .max_capacity(MOST_FAILURES)
+                .time_to_live(FAILED_FOR)
+                .build(),
+            clock,
+            time: limits.time,
+        }
+    }
+
+    /// What is kept under this name, or what `load` gives, which is kept then.
+    pub(super) async fn get(
+        &self,
+        key: Key,
+        load: impl Future<Output = Result<Plaintext, LoadError>> + Send,
+    ) -> Result<Arc<Plaintext>, LoadError> {
+        let now = self.clock.now();
+        if let Some((until, _)) = self.contents.get(&key).await
+            && until <= now
+        {
+            self.contents.invalidate(&key).await;
+        }
+        if let Some((until, failure)) = self.failures.get(&key).await
+            && now < until
+        {
+            return Err(failure);
+        }
+        let until = now.plus(self.time);
+        let load = async { load.await.map(|content| (until, Arc::new(content))) };
+        match self.contents.try_get_with(key, load).await {
+            Ok((_, content)) => Ok(content),
+            Err(failure) => {
+                let failure = LoadError::clone(&failure);
+                if failure.lasts() {
+                    let until = now.plus(FAILED_FOR);
+                    self.failures.insert(key, (until, failure.clone())).await;
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Drops what has expired or does not fit, which wipes it.
+    pub(super) async fn sweep(&self) {
+        let now = self.clock.now();
+        let expired: Vec<Key> = self
+            .contents
+            .iter()
+            .filter(|(_, (until, _))| *until <= now)
+            .map(|(key, _)| *key)
+            .collect();
+        for key in expired {
+            self.contents.invalidate(&key).await;
+        }
+        self.contents.run_pending_tasks().await;
+    }
+
+    /// Bytes that are kept, after a [`sweep`](Self::sweep).
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> u64 {
+        self.contents.weighted_size()
+    }
+}

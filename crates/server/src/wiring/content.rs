@@ -1,0 +1,51 @@
+//! What creators seal: where it is kept, and how it is opened.
+
+use super::SWEEP_EVERY;
+use crate::{config, service::Supervisor};
+use haithe_kernel::{Clock, Fetcher};
+use haithe_marketplace::{
+    enclave::Enclave,
+    hosting::{ContentStore, Hosting, HostingLimits},
+    loading::{CacheLimits, ContentPorts, ProductContents},
+};
+use haithe_sqlite::{Db, SqliteContentStore, SqliteProductStore};
+use std::{convert::Infallible, sync::Arc};
+
+/// Hosting and loading; content in the clear is swept out of memory in the background.
+pub(super) fn contents(
+    config: &config::Content,
+    db: &Db,
+    (fetcher, enclave): (Arc<dyn Fetcher>, Arc<dyn Enclave>),
+    clock: &Arc<dyn Clock>,
+    supervisor: &Supervisor,
+) -> (Arc<Hosting>, Arc<ProductContents>) {
+    let hosted: Arc<dyn ContentStore> = Arc::new(SqliteContentStore::new(db));
+    let limits = HostingLimits {
+        content_bytes: config.max_bytes,
+        wallet_contents: config.max_per_wallet,
+        wallet_bytes: config.max_bytes_per_wallet,
+        all_bytes: config.max_bytes_in_all,
+    };
+    let hosting = Hosting::new(hosted.clone(), clock.clone(), limits);
+    let ports = ContentPorts {
+        products: Arc::new(SqliteProductStore::new(db)),
+        hosted,
+        fetcher,
+        enclave,
+        clock: clock.clone(),
+    };
+    let cache = CacheLimits {
+        bytes: config.cache_bytes,
+        time: config.cache,
+    };
+    let contents = Arc::new(ProductContents::new(ports, cache, config.max_bytes));
+    let swept = contents.clone();
+    supervisor.every("plaintext", SWEEP_EVERY, move || {
+        let contents = swept.clone();
+        async move {
+            contents.sweep().await;
+            Ok::<(), Infallible>(())
+        }
+    });
+    (Arc::new(hosting), contents)
+}
