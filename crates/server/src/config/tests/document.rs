@@ -77,7 +77,6 @@ fn settings() -> Vec<String> {
         ("settlement", fields::<config::Settlement>()),
         ("inference", fields::<config::Inference>()),
         ("conversations", fields::<config::Conversations>()),
-        ("webhooks", fields::<config::Webhooks>()),
         ("content", fields::<config::Content>()),
     ];
     let named: Vec<_> = sections.iter().map(|(section, _)| *section).collect();
