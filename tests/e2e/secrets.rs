@@ -166,6 +166,19 @@ async fn keys(tenant: &Tenant, anonymous: &Client, secrets: &mut Secrets) -> Str
     key
 }
 
+/// Tokens of bots, taken and refused.
+async fn bots(tenant: &Tenant, secrets: &mut Secrets) {
+    let good = "7101202303:AAFm2Kx9_qT-4vWbZ0yR8sLdHnJc1UeXoPg";
+    let bad = "7101202303:not-of-the-right-form";
+    let path = format!("/v1/projects/{}/telegram", tenant.project_id);
+    for (token, status) in [(good, 200), (bad, 400)] {
+        secrets.add("a bot's token", token);
+        let put = tenant.owner.client.put(&path);
+        let answer = put.json(&json!({"teloxide_token": token})).send().await;
+        assert_eq!(answer.status, status, "{}", answer.text());
+    }
+}
+
 /// Answers, whole and streamed, and a provider that fails and says its key while it does.
 async fn calls(around: &Surroundings, program: &Client, secrets: &mut Secrets) {
     secrets.add("a prompt", PROMPT);
@@ -231,6 +244,7 @@ async fn story(format: &str) -> (String, Secrets) {
     let tenant = Tenant::found(&around.chain, owner, "Acme").await;
     tenant.deposit(&around.chain, Usdt::whole(5)).await;
     let key = keys(&tenant, &anonymous, &mut secrets).await;
+    bots(&tenant, &mut secrets).await;
     calls(&around, &anonymous.bearer(&key), &mut secrets).await;
     eventually("a batch is on the chain", async || {
         (around.chain.next_batch().await > 1).then_some(())

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 /// How keys of well-known services, and JSON Web Tokens, begin.
-const BEGINNINGS: [&str; 7] = ["sk-", "sk_", "rk_", "AIza", "gsk_", "xai-", "eyJ"];
+const BEGINNINGS: [&str; 8] = ["sk-", "sk_", "rk_", "AIza", "gsk_", "xai-", "eyJ", "whsec_"];
 /// Shorter words are examples, such as `sk-...`.
 const SHORTEST: usize = 12;
 /// What follows this word is a credential, whatever it looks like.

@@ -96,21 +96,17 @@ impl Limiter {
     /// 429 when the key, the project or the organization has used its minute up.
     pub fn call(&self, parts: &Parts, principal: &Principal, context: &CallContext) -> Result<(), ApiError> {
         let [project, org] = self.of_context(context);
-        let mut claim = TokenClaim {
-            api_key: None,
-            project: context.project.id,
-            org: context.payer.id,
-        };
+        let mut tokens = claim(context);
         match &principal.credential {
             Credential::ApiKey(key) => {
-                claim.api_key = Some((key.id, key.tokens_per_minute));
+                tokens.api_key = Some((key.id, key.tokens_per_minute));
                 let key = Quota {
                     subject: Subject::Key(key.id),
                     per_minute: key.requests_per_minute.unwrap_or(0),
                 };
-                self.take(parts, &[key, project, org], claim)
+                self.take(parts, &[key, project, org], tokens)
             }
-            Credential::Session(_) => self.take(parts, &[project, org], claim),
+            Credential::Session(_) => self.take(parts, &[project, org], tokens),
         }
     }
 
@@ -124,12 +120,7 @@ impl Limiter {
             subject: Subject::Webhook(id),
             per_minute: self.quotas.webhook,
         };
-        let claim = TokenClaim {
-            api_key: None,
-            project: context.project.id,
-            org: context.payer.id,
-        };
-        self.take(parts, &[webhook, project, org], claim)
+        self.take(parts, &[webhook, project, org], claim(context))
     }
 
     const fn of_context(&self, context: &CallContext) -> [Quota; 2] {
@@ -145,11 +136,12 @@ impl Limiter {
         ]
     }
 
-    fn take(&self, parts: &Parts, quotas: &[Quota], claim: TokenClaim) -> Result<(), ApiError> {
-        let requests = self.rates.take(quotas, 1).map_err(|spent| self.refuse(spent))?;
+    fn take(&self, parts: &Parts, quotas: &[Quota], tokens: TokenClaim) -> Result<(), ApiError> {
+        let requests = self.rates.take(quotas, 1);
+        let requests = requests.map_err(|spent| self.refuse(spent))?;
         if let Some(slot) = parts.extensions.get::<Slot>() {
             // The slot is the request's own: it is empty.
-            let _ = slot.0.set((requests, claim));
+            let _ = slot.0.set(Told { requests, tokens });
         }
         Ok(())
     }
@@ -173,9 +165,27 @@ impl Limiter {
     }
 }
 
-/// Where the extractor leaves what the headers shall say: how requests stand, and whose tokens count.
+/// Whose tokens a call in this context counts, beside its key's.
+const fn claim(context: &CallContext) -> TokenClaim {
+    TokenClaim {
+        api_key: None,
+        project: context.project.id,
+        org: context.payer.id,
+    }
+}
+
+/// What the headers of a call go by.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    /// How requests stood when it came.
+    requests: Option<(Quota, Standing)>,
+    /// Whose tokens count.
+    tokens: TokenClaim,
+}
+
+/// Where the extractor leaves it.
 #[derive(Debug, Clone, Default)]
-struct Slot(Arc<OnceLock<(Option<(Quota, Standing)>, TokenClaim)>>);
+struct Slot(Arc<OnceLock<Told>>);
 
 /// Around every route: counts requests, limits addresses, and adds the headers of calls.
 pub async fn at_the_door(State(state): State<AppState>, request: Request, next: Next) -> Response {
@@ -215,14 +225,14 @@ async fn limited(state: &AppState, request: Request, next: Next) -> Response {
     let slot = Slot::default();
     parts.extensions.insert(slot.clone());
     let mut response = next.run(Request::from_parts(parts, body)).await;
-    let Some((requests, claim)) = slot.0.get() else {
+    let Some(told) = slot.0.get() else {
         return response;
     };
-    if let Some((quota, standing)) = requests {
-        tell(response.headers_mut(), *quota, *standing);
+    if let Some((quota, standing)) = told.requests {
+        tell(response.headers_mut(), quota, standing);
     }
     // After the call: what a document used is known by now, what a stream may use is taken.
-    if let Some((quota, standing)) = limiter.tokens.standing(claim) {
+    if let Some((quota, standing)) = limiter.tokens.standing(&told.tokens) {
         put(response.headers_mut(), TOKEN_HEADERS, quota, standing);
     }
     response

@@ -64,6 +64,7 @@ struct ChainView {
 
 /// The sender of transactions.
 #[derive(Serialize, ToSchema)]
+#[schema(as = SenderHealth)]
 struct SenderView {
     /// Transactions go out, and nothing about them needs a person.
     ok: bool,

@@ -40,7 +40,7 @@ pub enum Subject {
     Project(ProjectId),
     /// An organization that pays.
     Org(OrgId),
-    /// Messages of a webhook.
+    /// A webhook.
     Webhook(WebhookId),
 }
 

@@ -76,7 +76,9 @@ fn settings() -> Vec<String> {
         ("chain", fields::<config::Chain>()),
         ("settlement", fields::<config::Settlement>()),
         ("inference", fields::<config::Inference>()),
+        ("agent", fields::<config::Agent>()),
         ("conversations", fields::<config::Conversations>()),
+        ("webhooks", fields::<config::Webhooks>()),
         ("content", fields::<config::Content>()),
     ];
     let named: Vec<_> = sections.iter().map(|(section, _)| *section).collect();
