@@ -12,6 +12,7 @@ mod embeddings;
 mod faucet;
 mod funds;
 mod governance;
+mod idempotency;
 mod limits;
 mod login;
 mod market;

@@ -1,7 +1,7 @@
 //! What a database must offer to be tested, and the list of databases.
 
 use haithe_billing::ports::{Books, ChainIndex, Ledger, SettlementStore, TxOutbox};
-use haithe_identity::ports::{ApiKeyStore, ChallengeStore, SessionStore};
+use haithe_identity::ports::{ApiKeyStore, ChallengeStore, IdempotencyStore, SessionStore};
 use haithe_inference::{
     conversations::ConversationStore,
     webhooks::{WebhookInbox, WebhookStore},
@@ -46,6 +46,7 @@ pub trait Database: Sized + Send + Sync + 'static {
     fn challenges(&self) -> Arc<dyn ChallengeStore>;
     fn sessions(&self) -> Arc<dyn SessionStore>;
     fn api_keys(&self) -> Arc<dyn ApiKeyStore>;
+    fn idempotency(&self) -> Arc<dyn IdempotencyStore>;
     fn orgs(&self) -> Arc<dyn OrgStore>;
     fn projects(&self) -> Arc<dyn ProjectStore>;
     fn bots(&self) -> Arc<dyn BotStore>;

@@ -16,6 +16,7 @@ mod database;
 mod directory;
 mod enclave;
 mod governance;
+mod idempotency;
 mod ledger;
 mod ledger_bounds;
 mod ledger_under_random_use;

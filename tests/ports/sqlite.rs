@@ -2,7 +2,7 @@
 
 use crate::database::{Database, Setup};
 use haithe_billing::ports::{Books, ChainIndex, Ledger, SettlementStore, TxOutbox};
-use haithe_identity::ports::{ApiKeyStore, ChallengeStore, SessionStore};
+use haithe_identity::ports::{ApiKeyStore, ChallengeStore, IdempotencyStore, SessionStore};
 use haithe_inference::{
     conversations::ConversationStore,
     webhooks::{WebhookInbox, WebhookStore},
@@ -12,8 +12,8 @@ use haithe_orgs::ports::{AuditStore, BotStore, Directory, OrgStore, ProjectStore
 use haithe_sqlite::{
     Db, DbConfig, EncryptionKey, SqliteApiKeyStore, SqliteAuditStore, SqliteBooks, SqliteBotStore,
     SqliteChainIndex, SqliteChallengeStore, SqliteContentStore, SqliteConversationStore, SqliteDirectory,
-    SqliteLedger, SqliteOrgStore, SqliteProjectStore, SqliteRoleStore, SqliteSessionStore,
-    SqliteSettlementStore, SqliteTxOutbox, SqliteWebhookInbox, SqliteWebhookStore,
+    SqliteIdempotencyStore, SqliteLedger, SqliteOrgStore, SqliteProjectStore, SqliteRoleStore,
+    SqliteSessionStore, SqliteSettlementStore, SqliteTxOutbox, SqliteWebhookInbox, SqliteWebhookStore,
 };
 use secrecy::SecretString;
 use std::sync::Arc;
@@ -39,6 +39,13 @@ impl SqliteDatabase {
         let db = Db::open(config).await.unwrap();
         Self { db, setup, dir }
     }
+
+    /// The slots under an encryption key of this byte.
+    pub fn idempotency_under(&self, byte: u8) -> Arc<dyn IdempotencyStore> {
+        let digits = SecretString::from(hex::encode([byte; 32]));
+        let key = EncryptionKey::parse(&digits).unwrap();
+        Arc::new(SqliteIdempotencyStore::new(&self.db, &key))
+    }
 }
 
 impl Database for SqliteDatabase {
@@ -62,6 +69,9 @@ impl Database for SqliteDatabase {
     }
     fn api_keys(&self) -> Arc<dyn ApiKeyStore> {
         Arc::new(SqliteApiKeyStore::new(&self.db))
+    }
+    fn idempotency(&self) -> Arc<dyn IdempotencyStore> {
+        self.idempotency_under(7)
     }
     fn orgs(&self) -> Arc<dyn OrgStore> {
         Arc::new(SqliteOrgStore::new(&self.db))

@@ -66,6 +66,9 @@ def before_call(context, case, kwargs):
             case.query = {}
         else:
             case.body = NOT_SET
+    # The name of another request is refused: mostly a fresh one is used.
+    if "Idempotency-Key" in (case.headers or {}) and DICE.random() < 0.8:
+        case.headers = {**case.headers, "Idempotency-Key": f"request {DICE.getrandbits(64)}"}
     if DICE.random() < 0.4:
         if "whole" in hint:
             case.body, case.query = pick(hint["whole"]), {}

@@ -6,17 +6,20 @@
 //! up once, refuses it unless every answer is public, and hands the connection one of the answers
 //! that it checked, so there is no second lookup to answer differently. [`Egress`] walks redirects by
 //! hand through the same gate. The crate knows nothing of products and keeps no connection open.
+//! [`SearchEngine`] is the exception: the operator names its address.
 
 mod address;
 mod client;
 mod guard;
 mod headers;
 mod ranges;
+mod search;
 
 pub use address::{Address, Host, Refusal};
 pub use client::{Egress, Policy, SetupError};
 pub use guard::{Resolver, SystemResolver};
 pub use ranges::is_public;
+pub use search::{SearchDialect, SearchEngine, SearchSettings};
 
 #[cfg(test)]
 mod tests;

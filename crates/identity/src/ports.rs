@@ -4,10 +4,12 @@ use crate::waitlist::Email;
 use crate::{
     api_key::{ApiKey, ApiKeyId, KeyChange, KeyFilter, KeyHash, KeySecret, NewApiKey, Rotated},
     challenge::{MessageDigest, NonceHash, StoredChallenge},
+    idempotency::{Claim, Claimed, Ending, Recovered, SlotId},
     session::{Account, Session, SessionId},
 };
 use async_trait::async_trait;
 use haithe_kernel::{Failure, Kind, Listed, Page, StoreError, Timestamp, WalletAddress};
+use uuid::Uuid;
 
 /// Challenges that wait for a signature.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
@@ -190,4 +192,24 @@ pub trait ContractWallets: Send + Sync {
 pub trait Waitlist: Send + Sync {
     /// Adds the address; `false` when it is there already. Of concurrent callers exactly one adds it.
     async fn add(&self, email: Email, at: Timestamp) -> Result<bool, StoreError>;
+}
+
+/// Requests that may come twice, and their answers.
+#[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
+#[async_trait]
+pub trait IdempotencyStore: Send + Sync {
+    /// Takes the slot, or tells what stands in it; a different fingerprint comes before everything
+    /// else. Of any number of concurrent claims exactly one takes a slot. A slot that has expired at
+    /// `claim.at` is empty. An answer that cannot be read any more is lost.
+    async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError>;
+    /// Ends the claim with this work: keeps its answer so that nobody reads it in the store, or
+    /// releases its slot. A slot is released only if nothing is booked under its work; else its answer
+    /// is lost. Above [`MOST_PER_WALLET`](crate::idempotency::MOST_PER_WALLET) bytes of answers of one
+    /// wallet its oldest are lost. Without effect where the claim does not hold the slot any more.
+    async fn settle(&self, slot: SlotId, work: Uuid, ending: Ending) -> Result<(), StoreError>;
+    /// Releases, as [`settle`](Self::settle) does, every slot whose claim has not ended. Only for a
+    /// process that is alone with the store, before its first claim.
+    async fn recover(&self) -> Result<Recovered, StoreError>;
+    /// Deletes what has expired, at most this many; returns how many.
+    async fn sweep(&self, now: Timestamp, most: u32) -> Result<u64, StoreError>;
 }

@@ -20,6 +20,7 @@ mod gear;
 mod memory;
 mod output;
 mod run;
+mod search;
 mod speech;
 mod tools;
 mod turn;
@@ -30,6 +31,9 @@ pub use gear::{
 #[cfg(any(test, feature = "mocks"))]
 pub use gear::{MockGear, MockServerTool};
 pub use memory::Memory;
+#[cfg(any(test, feature = "mocks"))]
+pub use search::MockWebSearch;
+pub use search::{Search, SearchError, SearchHit, WebSearch};
 
 use haithe_kernel::Usdt;
 use std::time::Duration;

@@ -209,7 +209,9 @@ impl Call {
             return;
         }
         let (answer, beyond) = meter.text();
-        let prompt = (self.account.prompt_log == PromptLog::Full).then(|| self.request.text());
+        // What a loop composes holds contents of products, which no log may keep.
+        let own_words = matches!(self.purse, Purse::Own { .. });
+        let prompt = (own_words && self.account.prompt_log == PromptLog::Full).then(|| self.request.text());
         let texts = prompt.as_deref().map(|prompt| {
             let (kept, rest) = (beginning(prompt), beginning(answer));
             Texts {

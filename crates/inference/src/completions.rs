@@ -46,6 +46,8 @@ pub struct Caller {
     pub api_key: Option<Arc<ApiKey>>,
     /// Payer and project, resolved and permitted.
     pub context: Arc<CallContext>,
+    /// The id that the call has to have, where somebody will ask the ledger for it; never used twice.
+    pub call: Option<CallId>,
 }
 
 impl Caller {
@@ -195,10 +197,10 @@ impl Completions {
         &self.ports
     }
 
-    /// The id of a new call, and when it begins.
-    pub(crate) fn begin_call(&self) -> (CallId, Timestamp) {
+    /// The id of what the caller asks for, and when it begins.
+    pub(crate) fn begin_call(&self, caller: &Caller) -> (CallId, Timestamp) {
         let now = self.ports.clock.now();
-        (self.new_id(now), now)
+        (self.id_of(caller, now), now)
     }
 
     /// Answers a request for embeddings, given as the bytes of its body; always with a document.

@@ -19,6 +19,6 @@ pub mod waitlist;
 pub mod webhook;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ mod values;
 pub use layers::{ConfigError, Environment, Sources};
 pub use sections::{
     Agent, Auth, Chain, Content, Conversations, Database, Enclave, Inference, Limits, Log, LogFormat,
-    Metrics, Server, Settlement, SiteEntry, Webhooks,
+    Metrics, Search, SearchEngineName, Server, Settlement, SiteEntry, Webhooks,
 };
 
 use serde::Deserialize;
@@ -42,6 +42,8 @@ pub struct Config {
     pub inference: Inference,
     /// Where loops of agents end.
     pub agent: Agent,
+    /// The search engine that agents are offered.
+    pub search: Search,
     /// What a wallet may keep of its conversations.
     pub conversations: Conversations,
     /// Webhooks of projects.

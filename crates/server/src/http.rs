@@ -1,7 +1,7 @@
 //! What every route shares: the connection, the edge, errors in two dialects, extractors.
 //!
 //! A request passes [`serve`] (sockets and their limits), [`edge`] (request id, log line, rendering
-//! of failures in the path's dialect) and the router. Handlers parse with [`extract`], call one use
+//! of failures in the path's dialect), the router, and [`idempotency`] if it names itself. Handlers parse with [`extract`], call one use
 //! case, and answer with [`Success`] or an [`ApiError`].
 
 pub mod body;
@@ -11,6 +11,7 @@ pub mod edge;
 pub mod envelope;
 pub mod error;
 pub mod extract;
+pub mod idempotency;
 pub mod limits;
 pub mod security;
 pub mod serve;

@@ -12,13 +12,13 @@ use haithe_billing::{
     ports::{Books, Ledger},
 };
 use haithe_identity::waitlist::WaitingList;
-use haithe_identity::{ApiKeys, Authenticator, Challenges, Logins, Sessions};
+use haithe_identity::{ApiKeys, Authenticator, Challenges, Idempotency, Logins, Sessions};
 use haithe_inference::{
     Catalogue, Completions,
     conversations::Conversations,
     webhooks::{ProjectWebhooks, Triggers},
 };
-use haithe_kernel::Decimals;
+use haithe_kernel::{Decimals, Tasks};
 use haithe_marketplace::{Market, enclave::Enclave, hosting::Hosting, loading::ProductContents};
 use haithe_orgs::{Audit, Bots, Contexts, Organizations, Ownership, Projects, Settings, ports::ChainSync};
 use std::sync::Arc;
@@ -32,6 +32,7 @@ pub struct Services {
     pub sessions: Arc<Sessions>,
     pub api_keys: Arc<ApiKeys>,
     pub authenticator: Arc<Authenticator>,
+    pub idempotency: Arc<Idempotency>,
     pub organizations: Arc<Organizations>,
     pub projects: Arc<Projects>,
     pub bots: Arc<Bots>,
@@ -61,6 +62,7 @@ pub struct Services {
     /// Where the configuration wants one.
     pub faucet: Option<Arc<Faucet>>,
     pub figures: Arc<Figures>,
+    pub tasks: Arc<dyn Tasks>,
     pub proxies: Proxies,
     pub body_limits: BodyLimits,
     pub calls: Calls,
@@ -111,6 +113,8 @@ parts! {
     sessions: Arc<Sessions>,
     api_keys: Arc<ApiKeys>,
     authenticator: Arc<Authenticator>,
+    idempotency: Arc<Idempotency>,
+    tasks: Arc<dyn Tasks>,
     organizations: Arc<Organizations>,
     projects: Arc<Projects>,
     bots: Arc<Bots>,

@@ -1,5 +1,6 @@
 //! Everything put together. The only module that names adapters.
 
+mod agent;
 mod catalogue;
 mod chain;
 mod content;
@@ -39,7 +40,7 @@ use haithe_enclave::{KeyringError, SetupError};
 use haithe_evm::{ConnectError, Contract, EvmOwnerTransactions, KeyError};
 use haithe_identity::waitlist::WaitingList;
 use haithe_identity::{
-    ApiKeys, Authenticator, Challenges, Logins, MessageSigner, Sessions, SignIn, Tokens,
+    ApiKeys, Authenticator, Challenges, Idempotency, Logins, MessageSigner, Sessions, SignIn, Tokens,
     ports::{ChallengeStore, SessionStore},
     signature::SignatureError,
     token::TokenError,
@@ -52,7 +53,8 @@ use haithe_orgs::{Audit, Bots, Contexts, Organizations, Ownership, Projects, Set
 use haithe_sqlite::{
     Db, EncryptionKey, EncryptionKeyError, OpenError, SqliteApiKeyStore, SqliteAuditStore, SqliteBooks,
     SqliteBotStore, SqliteChainStats, SqliteChallengeStore, SqliteCreatorStore, SqliteDirectory,
-    SqliteLedger, SqliteOrgStore, SqliteProductStore, SqliteProjectStore, SqliteSessionStore, SqliteWaitlist,
+    SqliteIdempotencyStore, SqliteLedger, SqliteOrgStore, SqliteProductStore, SqliteProjectStore,
+    SqliteSessionStore, SqliteWaitlist,
 };
 use std::{
     convert::Infallible,
@@ -115,6 +117,9 @@ pub enum WiringError {
     /// The OpenAPI document, which is a defect.
     #[error("the OpenAPI document cannot be written: {0}")]
     Document(#[from] DocumentError),
+    /// The search engine.
+    #[error("setting `search`: {0}")]
+    Search(&'static str),
     /// A provider of models.
     #[error("setting `inference.catalogue`: {0}")]
     Provider(#[from] ProviderError),
@@ -165,7 +170,16 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
 
     let challenges: Arc<dyn ChallengeStore> = Arc::new(SqliteChallengeStore::new(&db));
     let session_store: Arc<dyn SessionStore> = Arc::new(SqliteSessionStore::new(&db));
-    sweep(&supervisor, &challenges, &session_store, &clock);
+    let tasks = TokioTasks::default();
+    let idempotency = Arc::new(Idempotency::new(
+        Arc::new(SqliteIdempotencyStore::new(&db, &encryption)),
+        clock.clone(),
+        random.clone(),
+        Arc::new(tasks.clone()),
+        Arc::new(TokioTimer),
+    ));
+    idempotency.recover().await?;
+    sweep(&supervisor, &challenges, &session_store, &idempotency, &clock);
     let sessions = Arc::new(Sessions::new(
         session_store.clone(),
         tokens.clone(),
@@ -200,7 +214,6 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
     let opening = (fetcher.clone(), enclave.clone());
     let (hosting, contents) = content::contents(&config.content, &db, opening, &clock, &supervisor);
     let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::new(&db));
-    let tasks = TokioTasks::default();
     let figures = Arc::new(Figures::new());
     let rates = Arc::new(Rates::new(clock.clone()));
     let token_rates = Arc::new(TokenRates::new(
@@ -211,6 +224,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         },
         figures.clone(),
     ));
+    let gears = agent::gears(config, &db, memory)?;
     let places = Places::new(config.limits.concurrent_per_organization);
     let completions = Arc::new(Completions::new(
         offer.catalogue.clone(),
@@ -224,7 +238,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             random: random.clone(),
             tasks: Arc::new(tasks.clone()),
             timer: Arc::new(TokioTimer),
-            gears: vec![Arc::new(memory)],
+            gears,
         },
         CompletionSettings {
             decimals,
@@ -297,6 +311,8 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             random,
         )),
         authenticator: Arc::new(Authenticator::new(sessions.clone(), api_keys.clone())),
+        idempotency,
+        tasks: Arc::new(tasks.clone()),
         sessions,
         api_keys,
         bots: Arc::new(Bots::new(
@@ -424,15 +440,24 @@ fn sweep(
     supervisor: &Supervisor,
     challenges: &Arc<dyn ChallengeStore>,
     sessions: &Arc<dyn SessionStore>,
+    idempotency: &Arc<Idempotency>,
     clock: &Arc<dyn Clock>,
 ) {
-    let (challenges, sessions, clock) = (challenges.clone(), sessions.clone(), clock.clone());
+    let (challenges, sessions) = (challenges.clone(), sessions.clone());
+    let (idempotency, clock) = (idempotency.clone(), clock.clone());
     supervisor.every("sweeper", SWEEP_EVERY, move || {
-        let (challenges, sessions, clock) = (challenges.clone(), sessions.clone(), clock.clone());
+        let (challenges, sessions) = (challenges.clone(), sessions.clone());
+        let (idempotency, clock) = (idempotency.clone(), clock.clone());
         async move {
             let now = clock.now();
             let swept = (challenges.sweep(now).await?, sessions.sweep(now).await?);
-            tracing::debug!(challenges = swept.0, sessions = swept.1, "expired rows deleted");
+            let answers = idempotency.sweep().await?;
+            tracing::debug!(
+                challenges = swept.0,
+                sessions = swept.1,
+                answers,
+                "expired rows deleted"
+            );
             Ok::<(), StoreError>(())
         }
     });

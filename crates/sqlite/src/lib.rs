@@ -57,7 +57,9 @@ pub use db::{Db, ReadOnlyDb};
 pub use directory::{
     SqliteAuditStore, SqliteBotStore, SqliteDirectory, SqliteOrgStore, SqliteProjectStore, SqliteRoleStore,
 };
-pub use identity::{SqliteApiKeyStore, SqliteChallengeStore, SqliteSessionStore, SqliteWaitlist};
+pub use identity::{
+    SqliteApiKeyStore, SqliteChallengeStore, SqliteIdempotencyStore, SqliteSessionStore, SqliteWaitlist,
+};
 pub use ledger::SqliteLedger;
 pub use marketplace::{SqliteContentStore, SqliteCreatorStore, SqliteProductStore};
 pub use open::{DbConfig, OpenError};

@@ -169,7 +169,7 @@ impl Completions {
 
         let limits = self.agent_limits();
         let asked = request_of(&draft, &equipment, &toolbox, &[], (1, limits.steps))?;
-        let (id, started_at) = self.begin_call();
+        let (id, started_at) = self.begin_call(&wish.caller);
         let products = Usdt::checked_sum(equipment.fees.iter().map(|fee| fee.amount)).unwrap_or(Usdt::MAX);
         let whole = Quote {
             products,

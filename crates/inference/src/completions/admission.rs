@@ -39,7 +39,7 @@ impl Completions {
         model: Arc<Model>,
     ) -> Result<Box<Call>, CompletionError> {
         let started_at = self.ports.clock.now();
-        let id = self.new_id(started_at);
+        let id = self.id_of(caller, started_at);
         let quote = quote(caller, &model);
         let allowed = self.take_tokens(caller, &request)?;
         let most = |bound| quote.most(bound);
@@ -196,8 +196,12 @@ impl Completions {
         Some(with_margin(counted)).filter(|tokens| *tokens <= most)
     }
 
-    /// A version 7 UUID of this moment (RFC 9562).
-    pub(crate) fn new_id(&self, at: Timestamp) -> CallId {
+    /// The id under which everything that the caller asks for at once is held and charged: the one that
+    /// was decided, or a version 7 UUID of this moment (RFC 9562).
+    pub(crate) fn id_of(&self, caller: &Caller, at: Timestamp) -> CallId {
+        if let Some(decided) = caller.call {
+            return decided;
+        }
         let millis = u64::try_from(at.micros() / 1000).unwrap_or(0);
         let [random @ .., _, _, _, _, _, _] = self.ports.random.bytes16();
         CallId(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())

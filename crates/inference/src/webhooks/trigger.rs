@@ -177,6 +177,7 @@ impl Triggers {
             wallet: accepted.webhook.wallet,
             api_key: None,
             context: Arc::clone(&accepted.context),
+            call: None,
         };
         let payload = String::from_utf8_lossy(&accepted.payload);
         let question = json!({"messages": [{"role": "user", "content": payload}]});

@@ -25,8 +25,8 @@ use haithe_billing::{
 };
 use haithe_identity::waitlist::WaitingList;
 use haithe_identity::{
-    ApiKeys, Authenticator, Challenges, Logins, MessageSigner, Sessions, SignIn, Site, Tokens,
-    ports::{MockApiKeyStore, MockChallengeStore, MockSessionStore, MockWaitlist},
+    ApiKeys, Authenticator, Challenges, Idempotency, Logins, MessageSigner, Sessions, SignIn, Site, Tokens,
+    ports::{MockApiKeyStore, MockChallengeStore, MockIdempotencyStore, MockSessionStore, MockWaitlist},
     session::Session,
 };
 use haithe_inference::{
@@ -90,6 +90,7 @@ pub(crate) struct Mocks {
     pub directory: MockDirectory,
     pub ledger: MockLedger,
     pub books: MockBooks,
+    pub idempotency: MockIdempotencyStore,
     pub conversations: MockConversationStore,
     pub models: HashMap<String, Arc<dyn ChatModel>>,
     pub deadline: Duration,
@@ -112,6 +113,7 @@ impl Default for Mocks {
             directory,
             ledger: MockLedger::new(),
             books: MockBooks::new(),
+            idempotency: MockIdempotencyStore::new(),
             conversations: MockConversationStore::new(),
             models: HashMap::new(),
             deadline: Duration::from_secs(5),
@@ -306,6 +308,14 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
     let ledger = Arc::new(mocks.ledger);
     let gate = Arc::new(SettlementGate::new(clock.clone(), Duration::from_secs(86_400)));
     let decimals = Decimals::new(18).unwrap();
+    let tasks = Arc::new(TokioTasks::default());
+    let idempotency = Idempotency::new(
+        Arc::new(mocks.idempotency),
+        clock.clone(),
+        random.clone(),
+        tasks.clone(),
+        Arc::new(TokioTimer),
+    );
     let completions = Arc::new(Completions::new(
         catalogue.clone(),
         CompletionPorts {
@@ -316,7 +326,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
             observer: Arc::new(Unwatched),
             clock: clock.clone(),
             random: random.clone(),
-            tasks: Arc::new(TokioTasks::default()),
+            tasks: tasks.clone(),
             timer: Arc::new(TokioTimer),
             gears: Vec::new(),
         },
@@ -374,6 +384,8 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
             random,
         )),
         authenticator: Arc::new(Authenticator::new(sessions.clone(), api_keys.clone())),
+        idempotency: Arc::new(idempotency),
+        tasks,
         sessions,
         api_keys,
         bots: Arc::new(Bots::new(

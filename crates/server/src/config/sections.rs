@@ -343,6 +343,30 @@ impl From<&Agent> for AgentLimits {
     }
 }
 
+/// `[search]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every setting")]
+pub struct Search {
+    #[serde(deserialize_with = "values::search_engine")]
+    pub engine: Option<SearchEngineName>,
+    #[serde(deserialize_with = "values::optional_url")]
+    pub url: Option<Url>,
+    #[serde(deserialize_with = "values::secret_text")]
+    pub key: SecretString,
+    #[serde(deserialize_with = "values::within::<1, 20, _, _>")]
+    pub results: usize,
+}
+
+/// Whose answers are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "names of engines")]
+pub enum SearchEngineName {
+    SearXng,
+    Brave,
+    Tavily,
+}
+
 /// `[conversations]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,5 +1,6 @@
 //! Forms that settings take. Each parser says what is allowed and never repeats a secret.
 
+use super::sections::SearchEngineName;
 use haithe_kernel::{Decimals, Usdt, WalletAddress};
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::Error};
@@ -82,6 +83,24 @@ pub(super) fn optional_socket<'de, D: Deserializer<'de>>(from: D) -> Result<Opti
     text.parse()
         .map(Some)
         .map_err(|_| D::Error::custom("must be an address and a port such as 127.0.0.1:9090, or empty"))
+}
+
+/// A search engine, or nothing.
+pub(super) fn search_engine<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<SearchEngineName>, D::Error> {
+    match text(from)?.as_str() {
+        "" => Ok(None),
+        "searxng" => Ok(Some(SearchEngineName::SearXng)),
+        "brave" => Ok(Some(SearchEngineName::Brave)),
+        "tavily" => Ok(Some(SearchEngineName::Tavily)),
+        _ => Err(D::Error::custom("must be searxng, brave or tavily, or empty")),
+    }
+}
+
+/// A secret of any form, or nothing.
+pub(super) fn secret_text<'de, D: Deserializer<'de>>(from: D) -> Result<SecretString, D::Error> {
+    text(from).map(SecretString::from)
 }
 
 /// At least 32 bytes (RFC 7518 §3.2).

@@ -1,6 +1,6 @@
 //! The envelope of every successful REST answer.
 
-use super::ApiError;
+use super::{ApiError, idempotency::About};
 use axum::{
     body::Body,
     response::{IntoResponse, Response},
@@ -24,6 +24,8 @@ pub struct Success<T> {
     /// How long the whole list is, of which `data` is one page; the header `x-total-count`.
     #[serde(skip)]
     total: Option<u64>,
+    #[serde(skip)]
+    about: Option<About>,
 }
 
 /// What a REST handler gives.
@@ -41,6 +43,7 @@ impl<T> Success<T> {
             message,
             data,
             total: None,
+            about: None,
         }
     }
 }
@@ -54,6 +57,13 @@ impl<T> Success<Vec<T>> {
 }
 
 impl<T> Success<T> {
+    /// About something that the path does not name: who is replayed the answer must be able to read it.
+    #[must_use]
+    pub const fn about(mut self, about: About) -> Self {
+        self.about = Some(about);
+        self
+    }
+
     /// With the header `x-total-count`, for lists that stand inside an object.
     #[must_use]
     pub fn out_of(mut self, total: u64) -> Self {
@@ -76,6 +86,9 @@ impl<T: Serialize> IntoResponse for Success<T> {
             response
                 .headers_mut()
                 .insert(X_TOTAL_COUNT, HeaderValue::from(total));
+        }
+        if let Some(about) = self.about {
+            response.extensions_mut().insert(about);
         }
         response
     }

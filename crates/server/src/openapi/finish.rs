@@ -1,5 +1,6 @@
 //! What is true of every operation, added to the document in one pass.
 
+use crate::http::idempotency::takes_key;
 use serde_json::{Map, Value, json};
 
 /// Refusals that any operation may answer with, and when.
@@ -54,7 +55,7 @@ pub(super) fn finish(document: &mut Value) {
     *paths = finished;
 }
 
-/// Refusals and context headers, which operations refer to.
+/// Refusals and headers, which operations refer to.
 fn add_shared(document: &mut Value) {
     let Some(Value::Object(components)) = document.get_mut("components") else {
         return;
@@ -78,8 +79,22 @@ fn add_shared(document: &mut Value) {
     let parameters = json!({
         "Organization": header("Haithe-Organization", "The organization that pays: its uid, `org-` in front or not. `OpenAI-Organization` means the same. Not needed with an API key scoped to a project."),
         "Project": header("Haithe-Project", "The project that is called: its uid, `proj-` in front or not. `OpenAI-Project` means the same. Not needed with an API key scoped to a project."),
+        "IdempotencyKey": idempotency_key(),
     });
     components.insert("parameters".into(), parameters);
+}
+
+fn idempotency_key() -> Value {
+    json!({
+        "name": "Idempotency-Key", "in": "header", "required": false,
+        "description": "The caller's own name for this request, for 72 hours. The same request again is given \
+            the first one's answer, with `idempotency-replayed: true`, and neither carried out nor charged again; \
+            another request of that name is refused (422 `idempotency_key_reused`), and so is one that comes while \
+            the first is under way (409 `idempotency_in_flight`, with `Retry-After`). Answers larger than 1 MiB are \
+            not kept (409 `idempotency_answer_too_large`). A request that failed, or that was refused for a reason \
+            outside itself (401, 402, 403, 408, 409, 429), may be sent again under the same name.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+    })
 }
 
 fn finish_operation(path: &str, method: &str, operation: &mut Map<String, Value>) {
@@ -87,12 +102,18 @@ fn finish_operation(path: &str, method: &str, operation: &mut Map<String, Value>
     operation.insert("tags".into(), json!([tag(path)]));
     let public = secure(path, operation);
     accept_either_place(operation);
+    let mut headers = Vec::new();
     if path.starts_with(ON_BEHALF) && !path.starts_with(SIGNED) {
+        headers.extend(["Organization", "Project"]);
+    }
+    if !public && takes_key(method, path) {
+        headers.push("IdempotencyKey");
+    }
+    if !headers.is_empty() {
         let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
         if let Value::Array(parameters) = parameters {
-            for name in ["Organization", "Project"] {
-                parameters.push(json!({"$ref": format!("#/components/parameters/{name}")}));
-            }
+            let reference = |name| json!({"$ref": format!("#/components/parameters/{name}")});
+            parameters.extend(headers.into_iter().map(reference));
         }
     }
     refuse(path, public, operation);
@@ -207,6 +228,23 @@ mod tests {
             "getV1MeApiKeyLastIssued"
         );
         assert_eq!(operation_id("/health", "get"), "getHealth");
+    }
+
+    #[test]
+    fn exactly_the_operations_that_take_an_idempotency_key_say_so() {
+        let document = crate::api::router::document().unwrap();
+        let key = json!({"$ref": "#/components/parameters/IdempotencyKey"});
+        let mut takers = 0;
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                let says = operation["parameters"]
+                    .as_array()
+                    .is_some_and(|parameters| parameters.contains(&key));
+                assert_eq!(says, takes_key(method, path), "{method} {path}");
+                takers += usize::from(says);
+            }
+        }
+        assert!(takers > 10, "{takers}");
     }
 
     #[test]

@@ -390,6 +390,7 @@ pub fn key() -> ApiKey {
 impl Stage {
     pub fn caller(&self) -> Caller {
         Caller {
+            call: None,
             wallet: WALLET,
             api_key: self.api_key.clone().map(Arc::new),
             context: Arc::new(self.context.clone()),

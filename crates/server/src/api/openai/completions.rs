@@ -240,6 +240,7 @@ impl From<ApiCaller> for Caller {
                 Credential::Session(_) => None,
             },
             context: caller.context,
+            call: caller.call,
         }
     }
 }

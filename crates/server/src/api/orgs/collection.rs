@@ -4,6 +4,7 @@ use super::OrgView;
 use crate::http::{
     Answer, Success,
     extract::{AuthUser, Input},
+    idempotency::About,
 };
 use axum::extract::State;
 use haithe_orgs::Organizations;
@@ -43,11 +44,10 @@ pub async fn create(
         Some(name) => organizations.deploy(user.address, &name).await?,
         None => organizations.newest(user.address).await?,
     };
-    Ok(Success::of(
-        "Organization",
-        CreatedView {
-            organization: organization.into(),
-            count,
-        },
-    ))
+    let about = About::Org(organization.id.0);
+    let view = CreatedView {
+        organization: organization.into(),
+        count,
+    };
+    Ok(Success::of("Organization", view).about(about))
 }

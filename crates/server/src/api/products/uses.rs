@@ -4,6 +4,7 @@ use crate::http::{
     Answer, Success,
     envelope::Nothing,
     extract::{AuthUser, Input, Segment},
+    idempotency::About,
     wire::BaseUnits,
 };
 use axum::extract::State;
@@ -39,7 +40,7 @@ pub async fn enable(
         .authorize(user.address, project, Action::ConfigureProject)
         .await?;
     market.enable(access.org.id, project, id).await?;
-    Ok(Success::nothing("Product enabled"))
+    Ok(Success::nothing("Product enabled").about(About::Project(project.0)))
 }
 
 /// Stop using a product in a project.

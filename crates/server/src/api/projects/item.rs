@@ -4,6 +4,7 @@ use super::ProjectView;
 use crate::http::{
     Answer, ApiError, Success,
     extract::{Acting, AuthUser, Change, Input, Parsed, Segment},
+    idempotency::About,
     wire::{BaseUnits, amount_of},
 };
 use axum::extract::State;
@@ -36,7 +37,8 @@ pub async fn create(
     Input(input): Input<CreateInput>,
 ) -> Answer<ProjectView> {
     let project = projects.create(caller, OrgId(input.org_id), &input.name).await?;
-    Ok(Success::of("Project created", ProjectView::of(project, decimals)))
+    let about = About::Project(project.id.0);
+    Ok(Success::of("Project created", ProjectView::of(project, decimals)).about(about))
 }
 
 /// A project.

@@ -6,6 +6,7 @@ use axum::extract::{FromRef, FromRequestParts};
 use haithe_identity::{
     AuthError, Authenticator, Credential, Principal, api_key::RouteFamily, authenticator::is_key,
 };
+use haithe_kernel::{CallId, OrgId, ProjectId};
 use haithe_orgs::{ContextClaim, ContextError, Contexts, ports::CallContext};
 use http::{HeaderMap, request::Parts};
 use std::{fmt::Display, str::FromStr, sync::Arc};
@@ -17,6 +18,15 @@ pub struct ApiCaller {
     pub principal: Principal,
     /// Who pays, and as which project.
     pub context: Arc<CallContext>,
+    /// The id that a call has to have, where that was decided before.
+    pub call: Option<CallId>,
+}
+
+impl ApiCaller {
+    /// Payer and project.
+    pub fn account(&self) -> (OrgId, ProjectId) {
+        (self.context.payer.id, self.context.project.id)
+    }
 }
 
 /// What the context headers say: Haithe's and OpenAI's names mean the same.
@@ -125,6 +135,10 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        // Established before, for a request that names itself; it is counted once.
+        if let Some(caller) = parts.extensions.get::<Self>() {
+            return Ok(caller.clone());
+        }
         let principal = principal(parts, state).await?;
         let contexts = Arc::<Contexts>::from_ref(state);
         let claim = ContextClaim {
@@ -142,7 +156,11 @@ where
         }
         let context = resolved?;
         Limiter::from_ref(state).call(parts, &principal, &context)?;
-        Ok(Self { principal, context })
+        Ok(Self {
+            principal,
+            context,
+            call: None,
+        })
     }
 }
 

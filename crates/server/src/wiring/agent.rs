@@ -1,0 +1,45 @@
+//! What calls of projects can bring along.
+
+use super::WiringError;
+use crate::{Config, config::SearchEngineName};
+use haithe_egress::{SearchDialect, SearchEngine, SearchSettings};
+use haithe_inference::agent::{Gear, Memory, Search, WebSearch};
+use haithe_sqlite::{Db, SqliteProductStore};
+use secrecy::ExposeSecret;
+use std::sync::Arc;
+
+/// Gears in the order in which they are put before the model.
+pub(super) fn gears(config: &Config, db: &Db, memory: Memory) -> Result<Vec<Arc<dyn Gear>>, WiringError> {
+    let products = Arc::new(SqliteProductStore::new(db));
+    let search = Search::new(engine(config)?, products);
+    Ok(vec![Arc::new(memory), Arc::new(search)])
+}
+
+/// The search engine for the web, if one is configured.
+fn engine(config: &Config) -> Result<Option<Arc<dyn WebSearch>>, WiringError> {
+    let search = &config.search;
+    let Some(engine) = search.engine else {
+        return Ok(None);
+    };
+    let key = Some(search.key.clone()).filter(|key| !key.expose_secret().is_empty());
+    let dialect = match engine {
+        SearchEngineName::SearXng => SearchDialect::SearXng,
+        SearchEngineName::Brave => SearchDialect::Brave,
+        SearchEngineName::Tavily => SearchDialect::Tavily,
+    };
+    if key.is_none() && dialect != SearchDialect::SearXng {
+        return Err(WiringError::Search(
+            "`search.key` is empty; this engine wants one",
+        ));
+    }
+    let url = search.url.clone();
+    let settings = SearchSettings {
+        dialect,
+        url: url.ok_or(WiringError::Search(
+            "`search.url` is empty; name the engine's address",
+        ))?,
+        key,
+        results: search.results,
+    };
+    Ok(Some(Arc::new(SearchEngine::new(settings)?)))
+}
