@@ -105,7 +105,8 @@ impl OnBehalf {
         Instant::now() + self.node.limits().timeout
     }
 
-    /// Writes the intent, unless one of its key is live, and waits until it is mined.
+    /// Writes the intent, unless one of its key is live, and waits until it is mined. One that failed is
+    /// followed by a new one, which counts against the budgets like any other.
     pub async fn send(&self, wanted: Wanted, deadline: Instant) -> Result<TxIntent, Unsent> {
         let intent = self.write(wanted).await?;
         self.sender.wake();
@@ -116,6 +117,11 @@ impl OnBehalf {
             )),
             _ => Ok(intent),
         }
+    }
+
+    /// Whether an intent of this key is under way, or done.
+    pub async fn is_live(&self, key: &str) -> Result<bool, Unsent> {
+        Ok(again::newest(&*self.outbox, key).await?.live().is_some())
     }
 
     async fn write(&self, wanted: Wanted) -> Result<TxIntent, Unsent> {

@@ -26,14 +26,15 @@ impl SqliteProductStore {
     }
 }
 
+/// A query of [`product`]'s columns, with what follows the tables.
 macro_rules! select {
-    ($rest:literal) => {
+    ($($rest:expr),+) => {
         concat!(
             "SELECT products.id, products.address, products.creator, products.name, products.category,
                     products.price_per_call, products.created_at, products.retired,
                     product_pages.description, product_pages.photo_url
              FROM products LEFT JOIN product_pages ON product_pages.product_id = products.id ",
-            $rest
+            $($rest),+
         )
     };
 }
@@ -169,19 +170,8 @@ async fn enable(
 impl ProductStore for SqliteProductStore {
     async fn list(&self, filter: ProductFilter, page: Page) -> Result<Listed<ProductPage>, StoreError> {
         let rows = match filter.order {
-            ProductOrder::Newest => concat!(
-                "SELECT products.id, products.address, products.creator, products.name, products.category,
-                        products.price_per_call, products.created_at, products.retired,
-                        product_pages.description, product_pages.photo_url
-                 FROM products LEFT JOIN product_pages ON product_pages.product_id = products.id ",
-                filtered!(),
-                "ORDER BY products.id DESC LIMIT ?4 OFFSET ?5"
-            ),
-            ProductOrder::Price => concat!(
-                "SELECT products.id, products.address, products.creator, products.name, products.category,
-                        products.price_per_call, products.created_at, products.retired,
-                        product_pages.description, product_pages.photo_url
-                 FROM products LEFT JOIN product_pages ON product_pages.product_id = products.id ",
+            ProductOrder::Newest => select!(filtered!(), "ORDER BY products.id DESC LIMIT ?4 OFFSET ?5"),
+            ProductOrder::Price => select!(
                 filtered!(),
                 "ORDER BY products.price_per_call IS NULL, products.price_per_call, products.id
                  LIMIT ?4 OFFSET ?5"
