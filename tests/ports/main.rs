@@ -17,6 +17,7 @@ mod directory;
 mod enclave;
 mod governance;
 mod idempotency;
+mod knowledge_index;
 mod ledger;
 mod ledger_bounds;
 mod ledger_under_random_use;

@@ -73,6 +73,9 @@ fn owners() -> BTreeMap<&'static str, &'static [&'static str]> {
             &["haithe-llm-providers", "haithe-egress", "haithe-enclave"][..],
         ),
         ("hyper", &["haithe-server", "haithe-devchain"][..]),
+        ("pdf-extract", &["haithe-documents"][..]),
+        ("dom_smoothie", &["haithe-documents"][..]),
+        ("csv", &["haithe-documents"][..]),
     ])
 }
 
@@ -226,6 +229,7 @@ fn imports(root: &Path) -> anyhow::Result<Vec<String>> {
                 "haithe_llm_providers",
                 "haithe_egress",
                 "haithe_enclave",
+                "haithe_documents",
             ] {
                 if code.contains(adapter) {
                     let place = inside.display();

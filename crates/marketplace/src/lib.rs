@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod content;
 pub mod enclave;
 pub mod hosting;
+pub mod knowledge;
 pub mod loading;
 pub mod market;
 pub mod ports;
@@ -16,5 +17,6 @@ pub mod product;
 pub mod sealing;
 
 pub use catalog::{Creator, NewCreator, PageChange, ProductFilter, ProductOrder, ProductPage};
+pub use knowledge::{Knowledge, KnowledgeError};
 pub use market::{Market, MarketError};
 pub use product::{Category, CategoryError, Product};

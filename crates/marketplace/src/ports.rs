@@ -1,5 +1,11 @@
 //! What the marketplace needs from outside. One method is one atomic operation.
 
+mod knowledge;
+
+pub use knowledge::{Documents, Embedder, ExtractError, Hit, KnowledgeIndex, KnowledgeIndexer};
+#[cfg(any(test, feature = "mocks"))]
+pub use knowledge::{MockDocuments, MockEmbedder, MockKnowledgeIndex, MockKnowledgeIndexer};
+
 use crate::{
     catalog::{Creator, NewCreator, PageChange, ProductFilter, ProductPage},
     loading::ProductSource,

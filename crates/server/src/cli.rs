@@ -52,6 +52,9 @@ enum Command {
     Keygen,
     /// Print the OpenAPI document of this program's routes
     Openapi,
+    /// Read a document in a process of its own; the server starts it
+    #[command(name = READ_DOCUMENT, hide = true)]
+    ReadDocument,
 }
 
 #[derive(Debug, Subcommand)]
@@ -79,9 +82,16 @@ enum Outcome {
 
 type Ran = Result<Outcome, Box<dyn Error + Send + Sync>>;
 
+/// The hidden command that reads a document.
+pub(crate) const READ_DOCUMENT: &str = "read-document";
+
 /// Runs the program.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
+    // Before anything is read that a document's reader has no need to know.
+    if matches!(cli.command, Command::ReadDocument) {
+        return haithe_documents::child::run();
+    }
     match command(cli) {
         Ok(Outcome::Good) => ExitCode::SUCCESS,
         Ok(Outcome::Bad) => ExitCode::from(1),
@@ -104,6 +114,8 @@ fn command(cli: Cli) -> Ran {
         Command::Chain(command) => chain::run(command),
         Command::Dev(command) => dev::run(command),
         Command::Keygen => keygen::keygen(),
+        // Handled before there was anything to load.
+        Command::ReadDocument => Ok(Outcome::Unknown),
         Command::Openapi => {
             say(crate::openapi::text()?.trim_end());
             Ok(Outcome::Good)

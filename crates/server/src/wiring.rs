@@ -5,6 +5,7 @@ mod catalogue;
 mod chain;
 mod content;
 mod enclave;
+mod knowledge;
 mod talk;
 mod tools;
 mod webhooks;
@@ -120,6 +121,9 @@ pub enum WiringError {
     /// The search engine.
     #[error("setting `search`: {0}")]
     Search(&'static str),
+    /// The reader of documents.
+    #[error(transparent)]
+    Documents(#[from] haithe_documents::SetupError),
     /// A provider of models.
     #[error("setting `inference.catalogue`: {0}")]
     Provider(#[from] ProviderError),
@@ -250,6 +254,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         },
     ));
     let contexts = Arc::new(Contexts::new(Arc::new(SqliteDirectory::new(&db))));
+    let knowledge = Arc::new(knowledge::knowledge(fetcher.clone())?);
     let (webhooks, triggers) = webhooks::webhooks(webhooks::Parts {
         config: &config.webhooks,
         db: &db,
@@ -361,6 +366,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             figures.clone(),
         ),
         figures: figures.clone(),
+        knowledge,
         market: Arc::new(Market::new(
             Arc::new(SqliteCreatorStore::new(&db)),
             Arc::new(SqliteProductStore::new(&db)),

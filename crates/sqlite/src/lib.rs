@@ -40,6 +40,7 @@ mod conversations;
 mod db;
 mod directory;
 mod identity;
+mod knowledge;
 mod ledger;
 mod lock;
 mod marketplace;
@@ -60,6 +61,7 @@ pub use directory::{
 pub use identity::{
     SqliteApiKeyStore, SqliteChallengeStore, SqliteIdempotencyStore, SqliteSessionStore, SqliteWaitlist,
 };
+pub use knowledge::SqliteKnowledgeIndexer;
 pub use ledger::SqliteLedger;
 pub use marketplace::{SqliteContentStore, SqliteCreatorStore, SqliteProductStore};
 pub use open::{DbConfig, OpenError};

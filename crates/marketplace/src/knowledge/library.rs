@@ -1,0 +1,325 @@
+//! What has been read: pieces and their index per content, in memory only and bounded.
+
+use super::{
+    Chunk, Format, ReadLimits, Terms,
+    addresses::{self, AddressesError},
+    fuse::fuse,
+    vectors::nearest,
+};
+use crate::{
+    Category,
+    ports::{Documents, Embedder, ExtractError, KnowledgeIndex, KnowledgeIndexer},
+};
+use futures::{StreamExt, stream};
+use haithe_kernel::{Failure, FetchError, FetchRequest, Fetcher, Kind, StoreError};
+use moka::{Expiry, future::Cache};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Bytes of text that are kept in memory, over all products; their indexes come to about as much again.
+const KEPT_BYTES: u64 = 128 << 20;
+/// How long fetched pages are answered from before they are fetched again.
+const FETCHED_FOR: Duration = Duration::from_secs(15 * 60);
+/// Pages fetched at a time.
+const FETCHES: usize = 4;
+/// Pieces per call of the embedder, and the most that get vectors.
+const EMBEDDED_AT_ONCE: usize = 64;
+const EMBEDDED_AT_MOST: usize = 2_000;
+
+/// The content of a product, decrypted.
+#[derive(Clone)]
+pub struct Content {
+    /// The product's name.
+    pub name: String,
+    /// What the bytes are.
+    pub category: Category,
+    /// SHA-256 of the content, by which what was read of it is found again.
+    pub digest: [u8; 32],
+    /// The bytes.
+    pub bytes: Arc<[u8]>,
+}
+
+/// Nothing of the content itself is printed.
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Content")
+            .field("name", &self.name)
+            .field("category", &self.category)
+            .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why nothing can be answered from a product.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum KnowledgeError {
+    /// It is a prompt or a tool.
+    #[error("the product “{0}” is not knowledge")]
+    NotKnowledge(String),
+    /// Its document cannot be read.
+    #[error("the product “{0}” cannot be read: {1}")]
+    Extract(String, #[source] ExtractError),
+    /// Its addresses are malformed.
+    #[error("the product “{0}” cannot be read: {1}")]
+    Addresses(String, #[source] AddressesError),
+    /// None of its addresses answered.
+    #[error("the product “{0}” cannot be fetched: {1}")]
+    Fetch(String, #[source] Arc<FetchError>),
+    /// None of its addresses answered with a document.
+    #[error("the product “{0}” cannot be fetched: its addresses gave no document")]
+    NoDocument(String),
+    /// The index failed.
+    #[error(transparent)]
+    Store(#[from] Arc<StoreError>),
+}
+
+impl Failure for KnowledgeError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NotKnowledge(_) | Self::Addresses(..) => Kind::Unprocessable,
+            Self::Extract(_, error) => error.kind(),
+            Self::Fetch(..) | Self::NoDocument(_) => Kind::Upstream,
+            Self::Store(error) => error.kind(),
+        }
+    }
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotKnowledge(_) => "product_not_knowledge",
+            Self::Addresses(..) => "product_addresses_malformed",
+            Self::Extract(_, error) => error.code(),
+            Self::Fetch(..) | Self::NoDocument(_) => "product_not_fetched",
+            Self::Store(error) => error.code(),
+        }
+    }
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Extract(_, error) => error.retry_after(),
+            Self::Store(error) => error.retry_after(),
+            _ => None,
+        }
+    }
+}
+
+/// What the use case needs from outside.
+pub struct Tools {
+    /// Reads documents.
+    pub documents: Arc<dyn Documents>,
+    /// Makes indexes.
+    pub indexer: Arc<dyn KnowledgeIndexer>,
+    /// Fetches pages.
+    pub fetcher: Arc<dyn Fetcher>,
+    /// Finds what is said in other words; without it, words alone decide.
+    pub embedder: Option<Arc<dyn Embedder>>,
+}
+
+/// The pieces of one content, and how they are found.
+pub(super) struct Shelf {
+    chunks: Arc<[Chunk]>,
+    /// Where the pieces from each page begin, and its address; in order. Empty unless fetched.
+    addresses: Vec<(usize, String)>,
+    index: Arc<dyn KnowledgeIndex>,
+    vectors: Vec<Vec<f32>>,
+    bytes: usize,
+    fetched: bool,
+}
+
+/// A piece on a shelf.
+pub(super) struct Piece<'a> {
+    pub(super) chunk: &'a Chunk,
+    pub(super) address: Option<&'a str>,
+}
+
+impl Shelf {
+    pub(super) fn has_vectors(&self) -> bool {
+        !self.vectors.is_empty()
+    }
+
+    pub(super) fn piece(&self, at: usize) -> Option<Piece<'_>> {
+        let pages = self.addresses.partition_point(|(first, _)| *first <= at);
+        let address = pages.checked_sub(1).and_then(|page| self.addresses.get(page));
+        Some(Piece {
+            chunk: self.chunks.get(at)?,
+            address: address.map(|(_, address)| address.as_str()),
+        })
+    }
+
+    /// Positions of the pieces that fit best, by their words and, where vectors are, by their sense.
+    pub(super) async fn rank(
+        &self,
+        terms: &Terms,
+        asked: Option<&[f32]>,
+        limit: u32,
+    ) -> Result<Vec<usize>, KnowledgeError> {
+        let hits = self.index.search(terms.clone(), limit).await.map_err(Arc::new)?;
+        let mut rankings = vec![hits.into_iter().map(|hit| hit.chunk).collect()];
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        if let Some(asked) = asked {
+            rankings.push(nearest(&self.vectors, asked, limit));
+        }
+        Ok(fuse(&rankings)
+            .into_iter()
+            .map(|(chunk, _)| chunk)
+            .take(limit)
+            .collect())
+    }
+}
+
+/// Fetched pages age; what was sold as bytes does not.
+struct Ageing;
+
+impl Expiry<([u8; 32], Category), Arc<Shelf>> for Ageing {
+    fn expire_after_create(
+        &self,
+        _: &([u8; 32], Category),
+        shelf: &Arc<Shelf>,
+        _: Instant,
+    ) -> Option<Duration> {
+        shelf.fetched.then_some(FETCHED_FOR)
+    }
+}
+
+/// All shelves.
+pub(super) struct Library {
+    tools: Tools,
+    limits: ReadLimits,
+    shelves: Cache<([u8; 32], Category), Arc<Shelf>>,
+}
+
+impl Library {
+    pub(super) fn new(tools: Tools, limits: ReadLimits) -> Self {
+        let shelves = Cache::builder()
+            .max_capacity(KEPT_BYTES)
+            .weigher(|_, shelf: &Arc<Shelf>| u32::try_from(shelf.bytes).unwrap_or(u32::MAX))
+            .expire_after(Ageing)
+            .build();
+        Self {
+            tools,
+            limits,
+            shelves,
+        }
+    }
+
+    /// What was read of the content. Callers that ask for the same one at once wait for one reading.
+    pub(super) async fn shelf(&self, content: &Content) -> Result<Arc<Shelf>, KnowledgeError> {
+        self.shelves
+            .try_get_with((content.digest, content.category), self.read(content))
+            .await
+            .map_err(|error: Arc<KnowledgeError>| (*error).clone())
+    }
+
+    /// The question's vector. An embedder that fails costs quality, not the answer.
+    pub(super) async fn vector_of(&self, question: &str) -> Option<Vec<f32>> {
+        let embedder = self.tools.embedder.as_ref()?;
+        embedder.embed(vec![question.to_owned()]).await.ok()?.pop()
+    }
+
+    async fn read(&self, content: &Content) -> Result<Arc<Shelf>, KnowledgeError> {
+        let format = match content.category {
+            Category::KnowledgeText => Format::Text,
+            Category::KnowledgeHtml => Format::Html,
+            Category::KnowledgePdf => Format::Pdf,
+            Category::KnowledgeCsv => Format::Csv,
+            Category::KnowledgeUrl => return self.fetch(content).await,
+            Category::PromptSet | Category::ToolRpc | Category::Mcp => {
+                return Err(KnowledgeError::NotKnowledge(content.name.clone()));
+            }
+        };
+        let chunks = self.extract(content, format, content.bytes.clone()).await?;
+        self.shelve(chunks, Vec::new(), false).await
+    }
+
+    async fn extract(
+        &self,
+        content: &Content,
+        format: Format,
+        bytes: Arc<[u8]>,
+    ) -> Result<Vec<Chunk>, KnowledgeError> {
+        let read = self.tools.documents.extract(format, bytes, self.limits).await;
+        read.map_err(|error| KnowledgeError::Extract(content.name.clone(), error))
+    }
+
+    /// Reads every page that answers. One that does not is missing until the next fetch; none at all
+    /// is an error.
+    async fn fetch(&self, content: &Content) -> Result<Arc<Shelf>, KnowledgeError> {
+        let addresses = addresses::parse(&content.bytes)
+            .map_err(|error| KnowledgeError::Addresses(content.name.clone(), error))?;
+        let pages: Vec<_> = stream::iter(addresses)
+            .map(|address| async move { (address.to_string(), self.page(content, address.as_str()).await) })
+            .buffered(FETCHES)
+            .collect()
+            .await;
+        let mut chunks = Vec::new();
+        let mut begins = Vec::new();
+        let mut failure = None;
+        let mut room = self.limits.text_bytes;
+        for (address, page) in pages {
+            match page {
+                Ok(page) => {
+                    let bytes = page.iter().map(|chunk| chunk.text.len()).sum();
+                    room = room.checked_sub(bytes).ok_or_else(|| {
+                        KnowledgeError::Extract(content.name.clone(), ExtractError::TooLarge("bytes of text"))
+                    })?;
+                    begins.push((chunks.len(), address));
+                    chunks.extend(page);
+                }
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        match failure {
+            Some(failure) if chunks.is_empty() => Err(failure),
+            _ => self.shelve(chunks, begins, true).await,
+        }
+    }
+
+    async fn page(&self, content: &Content, address: &str) -> Result<Vec<Chunk>, KnowledgeError> {
+        let answer = self.tools.fetcher.fetch(FetchRequest::get(address)).await;
+        let answer = answer.map_err(|error| KnowledgeError::Fetch(content.name.clone(), Arc::new(error)))?;
+        let format = (answer.status == 200)
+            .then(|| addresses::format_of(&answer))
+            .flatten();
+        let format = format.ok_or_else(|| KnowledgeError::NoDocument(content.name.clone()))?;
+        self.extract(content, format, answer.body.into()).await
+    }
+
+    async fn shelve(
+        &self,
+        chunks: Vec<Chunk>,
+        addresses: Vec<(usize, String)>,
+        fetched: bool,
+    ) -> Result<Arc<Shelf>, KnowledgeError> {
+        let chunks: Arc<[Chunk]> = chunks.into();
+        let index = self.tools.indexer.index(chunks.clone()).await.map_err(Arc::new)?;
+        let vectors = self.vectors(&chunks).await;
+        let floats: usize = vectors.iter().map(Vec::len).sum();
+        let text: usize = chunks.iter().map(|chunk| chunk.text.len()).sum();
+        Ok(Arc::new(Shelf {
+            bytes: text + floats * size_of::<f32>() + chunks.len() * size_of::<Chunk>(),
+            chunks,
+            addresses,
+            index,
+            vectors,
+            fetched,
+        }))
+    }
+
+    /// A vector per piece, or none at all: a half-known document would be answered from by halves.
+    async fn vectors(&self, chunks: &[Chunk]) -> Vec<Vec<f32>> {
+        let Some(embedder) = self.tools.embedder.as_ref() else {
+            return Vec::new();
+        };
+        if chunks.len() > EMBEDDED_AT_MOST {
+            return Vec::new();
+        }
+        let mut vectors = Vec::with_capacity(chunks.len());
+        for some in chunks.chunks(EMBEDDED_AT_ONCE) {
+            let texts = some.iter().map(|chunk| chunk.text.clone()).collect();
+            match embedder.embed(texts).await {
+                Ok(more) if more.len() == some.len() => vectors.extend(more),
+                Ok(_) | Err(_) => return Vec::new(),
+            }
+        }
+        vectors
+    }
+}
