@@ -228,6 +228,7 @@ fn imports(root: &Path) -> anyhow::Result<Vec<String>> {
                 "haithe_evm",
                 "haithe_llm_providers",
                 "haithe_egress",
+                "haithe_enclave",
                 "haithe_documents",
                 "haithe_enclave",
             ] {

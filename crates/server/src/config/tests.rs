@@ -229,19 +229,10 @@ fn the_faucet_is_off_and_opens_on_development_chains_only() {
     assert!(!Config::load(complete()).unwrap().chain.faucet);
     for (id, open) in [("133717", true), ("31337", true), ("1", false), ("8217", false)] {
         let mut sources = complete();
-        sources.environment = [("HAITHE__CHAIN__ID", id), ("HAITHE__CHAIN__FAUCET", "true")]
-            .into_iter()
-            .chain([
-                ("JWT_SECRET", "0123456789abcdef0123456789abcdef"),
-                ("API_KEY_SIGNING_KEY", &*"11".repeat(32)),
-                ("SERVER_PVT_KEY", &*"22".repeat(32)),
-                ("BLOCKCHAIN_PROVIDER_URL", "http://127.0.0.1:8545"),
-                (
-                    "HAITHE__CHAIN__ORCHESTRATOR",
-                    "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed",
-                ),
-            ])
-            .collect();
+        sources.environment.extend([
+            ("HAITHE__CHAIN__ID".to_owned(), id.to_owned()),
+            ("HAITHE__CHAIN__FAUCET".to_owned(), "true".to_owned()),
+        ]);
         let loaded = Config::load(sources);
         assert_eq!(loaded.is_ok(), open, "{id}");
         if let Err(refusal) = loaded {
