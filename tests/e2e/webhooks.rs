@@ -1,10 +1,14 @@
 //! Webhooks: signed messages ask an agent, once, and answers come inline or are delivered.
 
+mod delivered;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use haithe_kernel::{Clock, FixedClock, Usdt};
 use haithe_tests::{
-    app::{App, Setup, Tenant, User, models},
+    app::{App, Setup, Surroundings, Tenant, User, models},
     client::{Answer, Client},
+    eventually,
+    program::free_port,
     receiver::Receiver,
     signing::{now, signature},
     upstream::Script,
@@ -14,6 +18,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// A webhook and its secrets, as they were shown once.
+#[derive(Clone)]
 struct Hook {
     id: String,
     secret: String,
@@ -75,10 +80,14 @@ fn path(tenant: &Tenant, rest: &str) -> String {
 /// An organization with 10 USDT whose project answers with the model priced per call.
 async fn tenant(app: &App) -> Tenant {
     let tenant = app.funded("Acme", Usdt::whole(10)).await;
+    per_call(&tenant).await;
+    tenant
+}
+
+async fn per_call(tenant: &Tenant) {
     let model = json!({"default_model_id": models::PER_CALL.0});
     let project = format!("/v1/projects/{}", tenant.project_id);
     tenant.owner.client.patch(&project).json(&model).data().await;
-    tenant
 }
 
 async fn hook(tenant: &Tenant, body: Value) -> Hook {
@@ -215,9 +224,7 @@ async fn a_failed_call_costs_nothing_and_may_be_sent_again() {
 
     let poor = app.wallet(2).await;
     let poor = Tenant::found(&app.chain, poor, "Poor").await;
-    let model = json!({"default_model_id": models::PER_CALL.0});
-    let project = format!("/v1/projects/{}", poor.project_id);
-    poor.owner.client.patch(&project).json(&model).data().await;
+    per_call(&poor).await;
     let hook = self::hook(&poor, json!({"name": "orders"})).await;
     message(&hook, "msg_1")
         .send(&client)
@@ -398,154 +405,6 @@ async fn a_webhook_has_a_rate() {
     forged.refused(401, "webhook_refused");
 }
 
-/// A receiver, and a service that may call it, on a clock that the test moves.
-async fn delivering() -> (Receiver, App, Tenant, std::sync::Arc<FixedClock>) {
-    let receiver = Receiver::start().await;
-    let (mut setup, clock) = Setup::on_a_clock();
-    setup.receivers.push(receiver.address());
-    let app = App::with(setup).await;
-    let tenant = tenant(&app).await;
-    (receiver, app, tenant, clock)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_answer_is_delivered_signed_until_it_is_taken() {
-    let (receiver, app, tenant, clock) = delivering().await;
-    let hook = hook(&tenant, json!({"name": "orders", "delivery_url": receiver.url()})).await;
-    receiver.next([500, 503]);
-    let sent = Message {
-        time: clock.now().seconds(),
-        ..message(&hook, "msg_1")
-    };
-    let queued = sent.send(&app.anonymous()).await;
-    assert_eq!(queued.status, 202, "{}", queued.text());
-    assert_eq!(queued.json()["data"], json!({"status": "queued"}));
-    let first = receiver.delivered(0).await;
-    let mut bodies = vec![first.clone()];
-    // Not before its pause is over, and still there after a restart.
-    let app = app.restarted().await;
-    let tenant = tenant.at(&app.base);
-    assert_eq!(receiver.count(), 1);
-    clock.advance(Duration::from_secs(121));
-    bodies.push(receiver.delivered(1).await);
-    clock.advance(Duration::from_secs(121));
-    bodies.push(receiver.delivered(2).await);
-    for delivered in &bodies {
-        let time: i64 = delivered.header("webhook-timestamp").parse().unwrap();
-        let id = delivered.header("webhook-id");
-        let expected = signature(&hook.delivery_secret, id, time, &delivered.body);
-        assert_eq!(delivered.header("webhook-signature"), expected);
-        assert_eq!(id, first.header("webhook-id"), "each try has the same name");
-        assert_eq!(delivered.body, first.body);
-    }
-    let body = first.json();
-    assert_eq!(body["type"], "webhook.answered");
-    assert_eq!(body["data"]["event_id"], "msg_1");
-    assert_eq!(
-        body["data"]["answer"],
-        body["data"]["completion"]["choices"][0]["message"]["content"]
-    );
-    // The sender's further try asks nobody, and the receiver hears of it once.
-    let again = Message {
-        time: clock.now().seconds(),
-        ..message(&hook, "msg_1")
-    };
-    assert_eq!(again.send(&app.anonymous()).await.status, 202);
-    let other = Message {
-        time: clock.now().seconds(),
-        ..message(&hook, "msg_2")
-    };
-    assert_eq!(other.send(&app.anonymous()).await.status, 202);
-    assert_eq!(receiver.delivered(3).await.json()["data"]["event_id"], "msg_2");
-    assert_eq!(app.upstream.count(), 2);
-    assert_eq!(tenant.at_rest().await.len(), 2, "two calls, two charges");
-    // What is delivered cannot be handed back as a message.
-    let reflected = Message {
-        webhook: &hook.id,
-        secret: &hook.delivery_secret,
-        id: "msg_3",
-        time: clock.now().seconds(),
-        body: std::str::from_utf8(&first.body).unwrap(),
-    };
-    reflected
-        .send(&app.anonymous())
-        .await
-        .refused(401, "webhook_refused");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_failure_is_delivered_too() {
-    let (receiver, app, tenant, clock) = delivering().await;
-    let hook = hook(&tenant, json!({"name": "orders", "delivery_url": receiver.url()})).await;
-    app.upstream
-        .next([Script::status(400, "{\"error\": {\"message\": \"no\"}}")]);
-    let sent = Message {
-        time: clock.now().seconds(),
-        ..message(&hook, "msg_1")
-    };
-    assert_eq!(sent.send(&app.anonymous()).await.status, 202);
-    let body = receiver.delivered(0).await.json();
-    assert_eq!(body["type"], "webhook.failed");
-    assert_eq!(body["data"]["event_id"], "msg_1");
-    assert!(body["data"]["error"]["message"].is_string());
-    assert_eq!(tenant.expenditure().await, Usdt::ZERO);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn nothing_inside_our_network_is_called() {
-    // The provider's own address on loopback, which the service can reach and must not call for a user.
-    let (receiver, app, tenant, clock) = delivering().await;
-    let inside = app.upstream.base_url().replace("/v1", "/inside");
-    let numeric = receiver.url().replace(haithe_tests::app::RECEIVER, "127.0.0.1");
-    let good = hook(&tenant, json!({"name": "good", "delivery_url": receiver.url()})).await;
-    for (name, url) in [
-        ("one", inside.as_str()),
-        ("two", "http://169.254.169.254/latest/meta-data/"),
-        ("three", "http://localhost:8080/"),
-        ("four", &numeric),
-    ] {
-        let hook = hook(&tenant, json!({"name": name, "delivery_url": url})).await;
-        let sent = Message {
-            time: clock.now().seconds(),
-            ..message(&hook, "msg_1")
-        };
-        assert_eq!(sent.send(&app.anonymous()).await.status, 202);
-    }
-    // Deliveries of the good one pass the bad ones, which are given up.
-    let sent = Message {
-        time: clock.now().seconds(),
-        ..message(&good, "msg_1")
-    };
-    assert_eq!(sent.send(&app.anonymous()).await.status, 202);
-    receiver.delivered(0).await;
-    clock.advance(Duration::from_secs(86_400));
-    let later = Message {
-        time: clock.now().seconds(),
-        ..message(&good, "msg_2")
-    };
-    // Its session has a day more than the clock has moved.
-    assert_eq!(later.send(&app.anonymous()).await.status, 202);
-    receiver.delivered(1).await;
-    assert_eq!(receiver.count(), 2);
-    let asked = app.upstream.exchanges();
-    assert!(asked.iter().all(|asked| asked.json()["messages"].is_array()));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn without_the_tests_own_client_a_receiver_on_loopback_is_never_called() {
-    let receiver = Receiver::start().await;
-    let app = App::start().await;
-    let tenant = tenant(&app).await;
-    let url = receiver.url().replace(haithe_tests::app::RECEIVER, "127.0.0.1");
-    let hook = hook(&tenant, json!({"name": "orders", "delivery_url": url})).await;
-    assert_eq!(message(&hook, "msg_1").send(&app.anonymous()).await.status, 202);
-    app.upstream.exchange(0).await.until_finished().await;
-    tenant.at_rest().await;
-    let stopped = app.stop().await;
-    assert_eq!(receiver.count(), 0);
-    drop(stopped);
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_and_a_stranger_manage_nothing() {
     let app = App::start().await;
@@ -561,4 +420,32 @@ async fn a_viewer_and_a_stranger_manage_nothing() {
         .send()
         .await
         .rest_failure();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_crash_cuts_off_is_not_asked_again() {
+    let around = Surroundings::prepare(Setup::default()).await;
+    let server = around.serve(free_port()).await;
+    let owner = User::log_in(&server.anonymous(), Wallet::number(1)).await;
+    let tenant = Tenant::found(&around.chain, owner, "Acme").await;
+    tenant.deposit(&around.chain, Usdt::whole(10)).await;
+    per_call(&tenant).await;
+    let hook = hook(&tenant, json!({"name": "orders"})).await;
+    around.upstream.next([Script::hang()]);
+    let (sender, client) = (hook.clone(), server.anonymous());
+    let sending = tokio::spawn(async move { message(&sender, "msg_1").send(&client).await.status });
+    around.upstream.exchange(0).await;
+    server.kill().await;
+    assert!(sending.await.is_err(), "nobody answers");
+    let again = around.serve(free_port()).await;
+    let tenant = tenant.at(&again.base);
+    let client = again.anonymous();
+    message(&hook, "msg_1")
+        .send(&client)
+        .await
+        .refused(409, "webhook_answer_lost");
+    assert_eq!(around.upstream.count(), 1);
+    assert_eq!(tenant.expenditure().await, Usdt::ZERO);
+    message(&hook, "msg_2").send(&client).await.data();
+    assert_eq!(tenant.at_rest().await.len(), 1);
 }

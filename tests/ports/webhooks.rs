@@ -6,8 +6,8 @@ use crate::{
 };
 use bytes::Bytes;
 use haithe_inference::webhooks::{
-    Delivery, EventId, EventKey, NewEvent, NewWebhook, Outcome, Received, Webhook, WebhookChange, WebhookId,
-    WebhookSecret,
+    Delivery, EventId, EventKey, Message, MessageState, NewEvent, NewWebhook, Outcome, Received, Webhook,
+    WebhookChange, WebhookId, WebhookSecret,
 };
 use haithe_kernel::{Page, Timestamp};
 use haithe_orgs::{AuditAction, Organization, Project};
@@ -377,6 +377,47 @@ async fn what_a_restart_cuts_off_is_lost_or_delivered_otherwise(db: impl Databas
     );
 }
 
+async fn messages_are_listed_newest_first_with_what_has_become_of_them(db: impl Database) {
+    let (world, _, _, made) = prepared(db).await;
+    let inbox = world.db.webhook_inbox();
+    let deliver = || Some(Outcome::Deliver(body("{}")));
+    let mut expected = Vec::new();
+    for (id, outcome, state) in [
+        ("running", None, MessageState::Answering),
+        ("kept", Some(Outcome::Keep(None)), MessageState::Answered),
+        ("lost", Some(Outcome::Lost), MessageState::Lost),
+        ("waiting", deliver(), MessageState::Waiting),
+        ("delivered", deliver(), MessageState::Delivered),
+        ("given up", deliver(), MessageState::Undelivered),
+    ] {
+        let event = fresh(&world.db, &made, id).await;
+        if let Some(outcome) = outcome {
+            close(&world.db, event, outcome).await;
+        }
+        match state {
+            MessageState::Delivered => inbox.delivered(event).await.unwrap(),
+            MessageState::Undelivered => inbox.undelivered(event, None).await.unwrap(),
+            _ => {}
+        }
+        let tried = matches!(state, MessageState::Delivered | MessageState::Undelivered);
+        expected.push(Message {
+            id: event,
+            key: EventKey::of(id),
+            state,
+            attempts: u32::from(tried),
+            due_at: (state == MessageState::Waiting).then_some(NOON),
+            received_at: NOON,
+        });
+    }
+    expected.reverse();
+    let listed = inbox.list(made.id, Page::FIRST).await.unwrap();
+    assert_eq!((listed.items, listed.total), (expected.clone(), 6));
+    let page = inbox.list(made.id, Page::new(2, 1).unwrap()).await.unwrap();
+    assert_eq!(page.items, expected[1..3]);
+    let other = WebhookId(Uuid::from_u128(99));
+    assert_eq!(inbox.list(other, Page::FIRST).await.unwrap().total, 0);
+}
+
 async fn old_messages_are_forgotten_and_those_under_way_are_not(db: impl Database) {
     let (world, _, project, made) = prepared(db).await;
     let inbox = world.db.webhook_inbox();
@@ -411,5 +452,6 @@ on_every_database!(
     what_is_given_up_is_never_due,
     one_webhook_s_many_answers_leave_room_for_others,
     what_a_restart_cuts_off_is_lost_or_delivered_otherwise,
+    messages_are_listed_newest_first_with_what_has_become_of_them,
     old_messages_are_forgotten_and_those_under_way_are_not,
 );

@@ -98,6 +98,7 @@ pub async fn of(app: &App, tenant: &Tenant) -> Value {
             "PUT /api/v1/projects/{id}/discord": {"whole": [{"discord_token": null}]},
             "POST /api/v1/projects/{id}/webhooks": {"whole": [{"name": "One more"}]},
             "GET /api/v1/projects/{id}/webhooks/{webhook_id}": {"path": of_hooks(&hooks[..4])},
+            "GET /api/v1/projects/{id}/webhooks/{webhook_id}/messages": {"path": of_hooks(&hooks[..4])},
             "PATCH /api/v1/projects/{id}/webhooks/{webhook_id}": {"path": of_hooks(&hooks[1..4]), "whole": [{"name": "Changed"}]},
             "DELETE /api/v1/projects/{id}/webhooks/{webhook_id}": {"path": of_hooks(&hooks[4..])},
             "POST /api/v1/projects/{id}/webhooks/{webhook_id}/rotate": {"path": of_hooks(&hooks[1..4])},

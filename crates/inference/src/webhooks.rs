@@ -23,7 +23,10 @@ mod trigger;
 pub use deliver::{Attempted, Deliveries};
 pub use error::WebhookError;
 pub use manage::{ProjectWebhooks, Revealed, WebhookInput};
-pub use model::{DeliveryUrl, EventId, EventKey, NewWebhook, Webhook, WebhookChange, WebhookId, WebhookName};
+pub use model::{
+    DeliveryUrl, EventId, EventKey, Message, MessageState, NewWebhook, Webhook, WebhookChange, WebhookId,
+    WebhookName,
+};
 pub use ports::{Agent, Delivery, NewEvent, Outcome, Received, WebhookInbox, WebhookStore};
 #[cfg(any(test, feature = "mocks"))]
 pub use ports::{MockAgent, MockWebhookInbox, MockWebhookStore};

@@ -59,8 +59,13 @@ fn members() -> [Row; 4] {
     ]
 }
 
-fn webhooks() -> [Row; 6] {
+fn webhooks() -> [Row; 7] {
     [
+        of(
+            "GET /api/v1/projects/{id}/webhooks/{webhook_id}/messages",
+            ConfigureProject,
+        )
+        .given(async |stage| webhook(&stage).await),
         of("GET /api/v1/projects/{id}/webhooks", ConfigureProject),
         of("POST /api/v1/projects/{id}/webhooks", ConfigureProject).body(|_| json!({"name": "One"})),
         of(

@@ -1,8 +1,8 @@
 //! Use case: managing a project's webhooks.
 
 use super::{
-    DeliveryUrl, NewWebhook, Webhook, WebhookChange, WebhookError, WebhookId, WebhookName, WebhookSecret,
-    WebhookStore,
+    DeliveryUrl, Message, NewWebhook, Webhook, WebhookChange, WebhookError, WebhookId, WebhookInbox,
+    WebhookName, WebhookSecret, WebhookStore,
 };
 use haithe_kernel::{Clock, Listed, Page, ProjectId, Random, StoreError, WalletAddress};
 use haithe_orgs::{Action, Caller, Projects};
@@ -30,6 +30,7 @@ pub struct Revealed {
 pub struct ProjectWebhooks {
     projects: Arc<Projects>,
     store: Arc<dyn WebhookStore>,
+    inbox: Arc<dyn WebhookInbox>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     most: u32,
@@ -40,6 +41,7 @@ impl ProjectWebhooks {
     pub fn new(
         projects: Arc<Projects>,
         store: Arc<dyn WebhookStore>,
+        inbox: Arc<dyn WebhookInbox>,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
         most: u32,
@@ -47,6 +49,7 @@ impl ProjectWebhooks {
         Self {
             projects,
             store,
+            inbox,
             clock,
             random,
             most,
@@ -117,6 +120,21 @@ impl ProjectWebhooks {
         self.authorize(caller, project).await?;
         let found = self.store.find(project, id).await?;
         found.ok_or(WebhookError::NotFound)
+    }
+
+    /// Its messages of the last days, newest first, without what was said.
+    ///
+    /// # Errors
+    /// [`WebhookError::NotFound`] and the rule table's.
+    pub async fn messages(
+        &self,
+        caller: WalletAddress,
+        project: ProjectId,
+        id: WebhookId,
+        page: Page,
+    ) -> Result<Listed<Message>, WebhookError> {
+        let webhook = self.show(caller, project, id).await?;
+        Ok(self.inbox.list(webhook.id, page).await?)
     }
 
     /// Changes name, delivery address or whether it answers.

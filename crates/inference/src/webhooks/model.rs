@@ -32,6 +32,54 @@ impl EventKey {
     }
 }
 
+/// What has become of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MessageState {
+    /// It is being answered.
+    Answering,
+    /// It was answered inline.
+    Answered,
+    /// Its answer waits for delivery.
+    Waiting,
+    /// Its answer was delivered.
+    Delivered,
+    /// Its answer was given up.
+    Undelivered,
+    /// It was cut off before its answer was kept.
+    Lost,
+}
+
+impl MessageState {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Answering => "answering",
+            Self::Answered => "answered",
+            Self::Waiting => "waiting",
+            Self::Delivered => "delivered",
+            Self::Undelivered => "undelivered",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// A message as the webhook's managers see it: without what was said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its number.
+    pub id: EventId,
+    /// The sender's name for it, hashed.
+    pub key: EventKey,
+    /// What has become of it.
+    pub state: MessageState,
+    /// Tries to deliver its answer so far.
+    pub attempts: u32,
+    /// When it is delivered next.
+    pub due_at: Option<Timestamp>,
+    /// When it came.
+    pub received_at: Timestamp,
+}
+
 /// A name for people: 1 to 64 characters, none of them control characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookName(String);

@@ -1,6 +1,6 @@
 //! What webhooks need from outside. One method is one atomic operation.
 
-use super::{EventId, EventKey, NewWebhook, Webhook, WebhookChange, WebhookId, WebhookSecret};
+use super::{EventId, EventKey, Message, NewWebhook, Webhook, WebhookChange, WebhookId, WebhookSecret};
 use crate::{
     completions::{Answer, Caller, Completions},
     error::CompletionError,
@@ -109,6 +109,8 @@ pub struct Delivery {
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait WebhookInbox: Send + Sync {
+    /// Messages of a webhook that are remembered, newest first.
+    async fn list(&self, webhook: WebhookId, page: Page) -> Result<Listed<Message>, StoreError>;
     /// Takes a message: [`Received::New`] for exactly one of all that carry the same key.
     async fn receive(&self, event: NewEvent) -> Result<Received, StoreError>;
     /// Says how answering it ended. Does nothing to a message whose webhook is gone.

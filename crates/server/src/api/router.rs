@@ -138,6 +138,7 @@ fn rest() -> Routes<AppState> {
             projects::webhooks::delete
         ))
         .routes(routes!(projects::webhooks::rotate))
+        .routes(routes!(projects::webhooks::messages))
         .routes(routes!(receipts::show))
         .routes(routes!(chat::conversations::list, chat::conversations::create))
         .routes(routes!(

@@ -34,7 +34,10 @@ use haithe_inference::{
     conversations::{Conversations, MockConversationStore, Quota},
     ports::{ChatModel, MockTokenCounter, Unwatched},
     request::RequestLimits,
-    webhooks::{MockWebhookInbox, MockWebhookStore, ProjectWebhooks, Triggers, WebhookSecret, WebhookStore},
+    webhooks::{
+        MockWebhookInbox, MockWebhookStore, ProjectWebhooks, Triggers, WebhookInbox, WebhookSecret,
+        WebhookStore,
+    },
 };
 use haithe_kernel::{
     Clock, Decimals, FixedClock, MockRandom, ModelId, OrgId, ProjectId, Random, Timestamp, Usdt,
@@ -335,16 +338,24 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
     ));
     let contexts = Arc::new(Contexts::new(Arc::new(mocks.directory)));
     let webhook_store: Arc<dyn WebhookStore> = Arc::new(MockWebhookStore::new());
+    let inbox: Arc<dyn WebhookInbox> = Arc::new(MockWebhookInbox::new());
     let triggers = Triggers::new(
         webhook_store.clone(),
-        Arc::new(MockWebhookInbox::new()),
+        inbox.clone(),
         contexts.clone(),
         completions.clone(),
         Arc::new(TokioTasks::default()),
         clock.clone(),
         WebhookSecret::new(vec![1; 32]).unwrap(),
     );
-    let webhooks = ProjectWebhooks::new(projects.clone(), webhook_store, clock.clone(), random.clone(), 20);
+    let webhooks = ProjectWebhooks::new(
+        projects.clone(),
+        webhook_store,
+        inbox,
+        clock.clone(),
+        random.clone(),
+        20,
+    );
     let sign_in = Arc::new(SignIn {
         first: Site {
             domain: "app.example".into(),

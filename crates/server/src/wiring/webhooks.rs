@@ -53,6 +53,7 @@ pub(super) async fn webhooks(parts: Parts<'_>) -> Result<(Arc<ProjectWebhooks>, 
     let manage = ProjectWebhooks::new(
         parts.projects,
         store.clone(),
+        inbox.clone(),
         parts.clock.clone(),
         parts.random.clone(),
         parts.config.max_per_project,

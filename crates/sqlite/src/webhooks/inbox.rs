@@ -9,9 +9,9 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use haithe_inference::webhooks::{
-    Delivery, EventId, EventKey, NewEvent, Outcome, Received, WebhookId, WebhookInbox,
+    Delivery, EventId, EventKey, Message, MessageState, NewEvent, Outcome, Received, WebhookId, WebhookInbox,
 };
-use haithe_kernel::{StoreError, Timestamp};
+use haithe_kernel::{Listed, Page, StoreError, Timestamp};
 use sqlx::sqlite::SqliteRow;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -74,6 +74,30 @@ impl Content {
 
 fn context(webhook: WebhookId, key: EventKey) -> Vec<u8> {
     [webhook.0.as_bytes().as_slice(), key.0.as_slice()].concat()
+}
+
+fn message(row: &SqliteRow) -> Result<Message, StoreError> {
+    let mut columns = Columns::of(row);
+    let id = EventId(columns.read("webhook_events.id")?);
+    let key = EventKey(columns.read("webhook_events.event_key")?);
+    let state: String = columns.read("webhook_events.state")?;
+    let state = match state.as_str() {
+        "running" => MessageState::Answering,
+        "kept" => MessageState::Answered,
+        "waiting" => MessageState::Waiting,
+        "delivered" => MessageState::Delivered,
+        "undelivered" => MessageState::Undelivered,
+        "lost" => MessageState::Lost,
+        _ => return Err(StoreError::inconsistent("webhook_events.state")),
+    };
+    Ok(Message {
+        id,
+        key,
+        state,
+        attempts: columns.read("webhook_events.attempts")?,
+        due_at: columns.read("webhook_events.due_at")?,
+        received_at: columns.read("webhook_events.received_at")?,
+    })
 }
 
 async fn receive(write: &mut WriteTx<'_>, seal: &Content, event: NewEvent) -> Result<Received, StoreError> {
@@ -171,6 +195,18 @@ const GIVE_UP: &str = "
 
 #[async_trait]
 impl WebhookInbox for SqliteWebhookInbox {
+    async fn list(&self, webhook: WebhookId, page: Page) -> Result<Listed<Message>, StoreError> {
+        let count = sqlx::query("SELECT count(*) FROM webhook_events WHERE webhook_id = ?")
+            .bind(columns::uuid(webhook.0));
+        let find = "SELECT id, event_key, state, attempts, due_at, received_at FROM webhook_events
+                    WHERE webhook_id = ? ORDER BY id DESC LIMIT ? OFFSET ?";
+        let find = sqlx::query(find)
+            .bind(columns::uuid(webhook.0))
+            .bind(page.limit())
+            .bind(page.offset());
+        self.db.listed(count, find, message).await
+    }
+
     async fn receive(&self, event: NewEvent) -> Result<Received, StoreError> {
         let content = self.content.clone();
         self.db

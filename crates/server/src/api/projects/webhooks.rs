@@ -6,7 +6,7 @@ use crate::http::{
     wire::AddressText,
 };
 use axum::extract::State;
-use haithe_inference::webhooks::{ProjectWebhooks, Revealed, Webhook, WebhookId, WebhookInput};
+use haithe_inference::webhooks::{Message, ProjectWebhooks, Revealed, Webhook, WebhookId, WebhookInput};
 use haithe_kernel::{ProjectId, WalletAddress};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
@@ -72,6 +72,38 @@ impl From<Revealed> for RevealedView {
             webhook: revealed.webhook.into(),
             secret: revealed.secret.text().expose_secret().to_owned(),
             delivery_secret: delivery_secret.text().expose_secret().to_owned(),
+        }
+    }
+}
+
+/// A message on the wire, without what was said.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WebhookMessage)]
+pub struct MessageView {
+    id: i64,
+    /// SHA-256 of the sender's `webhook-id`, in hex.
+    event_hash: String,
+    /// `answering`; then `answered` inline or `lost`; or `waiting` for delivery, `delivered` and
+    /// `undelivered`.
+    state: &'static str,
+    /// Tries to deliver the answer so far.
+    attempts: u32,
+    /// When the answer is delivered next; RFC 3339.
+    #[schema(required = true)]
+    due_at: Option<String>,
+    /// RFC 3339.
+    received_at: String,
+}
+
+impl From<Message> for MessageView {
+    fn from(message: Message) -> Self {
+        Self {
+            id: message.id.0,
+            event_hash: hex::encode(message.key.0),
+            state: message.state.as_str(),
+            attempts: message.attempts,
+            due_at: message.due_at.map(haithe_kernel::Timestamp::rfc3339),
+            received_at: message.received_at.rfc3339(),
         }
     }
 }
@@ -194,4 +226,19 @@ pub async fn rotate(
 ) -> Answer<RevealedView> {
     let revealed = webhooks.rotate(caller, project, id).await?;
     Ok(Success::of("Webhook's secrets rotated", revealed.into()))
+}
+
+/// A webhook's messages of the last three days, newest first, and what has become of them.
+#[utoipa::path(get, path = "/api/v1/projects/{id}/webhooks/{webhook_id}/messages",
+    params(("id" = i64, Path, description = "The project's number"),
+        ("webhook_id" = uuid::Uuid, Path, description = "The webhook's id"), PageQuery),
+    responses((status = 200, body = Success<Vec<MessageView>>)))]
+pub async fn messages(
+    State(webhooks): State<Arc<ProjectWebhooks>>,
+    user: AuthUser,
+    Segments(project, id): Segments<ProjectId, WebhookId>,
+    Paging(page): Paging,
+) -> Answer<Vec<MessageView>> {
+    let messages = webhooks.messages(user.address, project, id, page).await?;
+    Ok(Success::listed("Messages", messages))
 }
