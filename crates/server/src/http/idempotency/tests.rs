@@ -405,7 +405,8 @@ async fn a_caller_who_leaves_finds_the_answer_when_it_comes_back() {
         })
     });
     let state = state(mocks);
-    let service = crate::api::router::service(state, std::time::Duration::from_secs(5), std::iter::empty(), None);
+    let service =
+        crate::api::router::service(state, std::time::Duration::from_secs(5), std::iter::empty(), None);
     let mut asking = Box::pin(service.oneshot(keyed(TALK, "{\"title\":\"Plans\"}")));
     // The work has begun, and gets no turn before nobody waits for it any more.
     for _ in 0..10 {
