@@ -52,12 +52,9 @@ fn line(names: &[String], record: &StringRecord) -> String {
         if !line.is_empty() {
             line.push_str("; ");
         }
-        match names.get(column).filter(|name| !name.is_empty()) {
-            Some(name) => {
-                line.push_str(name);
-                line.push_str(": ");
-            }
-            None => {}
+        if let Some(name) = names.get(column).filter(|name| !name.is_empty()) {
+            line.push_str(name);
+            line.push_str(": ");
         }
         line.push_str(&value);
     }

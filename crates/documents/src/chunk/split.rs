@@ -66,7 +66,7 @@ impl Splitter {
             window
                 .split_word_bound_indices()
                 .map(|(at, _)| at)
-                .last()
+                .next_back()
                 .filter(good)
         };
         paragraph()
