@@ -71,6 +71,7 @@ pub struct TxRation {
 }
 
 /// What a ration said.
+#[expect(clippy::large_enum_variant, reason = "one per request, moved once")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rationed {
     /// Within it, and written.

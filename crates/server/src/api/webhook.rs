@@ -63,6 +63,10 @@ struct QueuedView {
         ("webhook-signature" = String, Header, description = "`v1,` and base64 of HMAC-SHA256 over `id.timestamp.payload`; several are separated by spaces")),
     request_body(content = String, content_type = "text/plain"), security(()),
     responses((status = 200, body = Success<AnswerView>), (status = 202, body = Success<QueuedView>)))]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is something the request is made of"
+)]
 pub async fn trigger(
     State(triggers): State<Triggers>,
     State(limits): State<BodyLimits>,
