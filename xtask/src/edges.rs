@@ -75,7 +75,7 @@ fn owners() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("hyper", &["haithe-server", "haithe-devchain"][..]),
         ("pdf-extract", &["haithe-documents"][..]),
         ("dom_smoothie", &["haithe-documents"][..]),
-        ("csv", &["haithe-documents"][..]),
+        ("csv", &["haithe-documents", "haithe-server"][..]),
     ])
 }
 
