@@ -19,6 +19,7 @@ mod compose;
 mod gear;
 mod memory;
 mod output;
+mod products;
 mod run;
 mod search;
 mod speech;
@@ -31,6 +32,7 @@ pub use gear::{
 #[cfg(any(test, feature = "mocks"))]
 pub use gear::{MockGear, MockServerTool};
 pub use memory::Memory;
+pub use products::{ProductLoader, Products};
 #[cfg(any(test, feature = "mocks"))]
 pub use search::MockWebSearch;
 pub use search::{Search, SearchError, SearchHit, WebSearch};

@@ -22,7 +22,7 @@ use haithe_inference::{
     webhooks::{ProjectWebhooks, Triggers},
 };
 use haithe_kernel::{Decimals, Tasks};
-use haithe_marketplace::{Knowledge, Market, enclave::Enclave, hosting::Hosting, loading::ProductContents};
+use haithe_marketplace::{Market, enclave::Enclave, hosting::Hosting, loading::ProductContents};
 use haithe_orgs::{Audit, Bots, Contexts, Organizations, Ownership, Projects, Settings, ports::ChainSync};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -59,7 +59,6 @@ pub struct Services {
     pub document: Document,
     pub readiness: Arc<Readiness>,
     pub limiter: Limiter,
-    pub knowledge: Arc<Knowledge>,
     pub market: Arc<Market>,
     pub enclave: Arc<dyn Enclave>,
     pub hosting: Arc<Hosting>,
@@ -145,7 +144,6 @@ parts! {
     document: Document,
     readiness: Arc<Readiness>,
     limiter: Limiter,
-    knowledge: Arc<Knowledge>,
     market: Arc<Market>,
     enclave: Arc<dyn Enclave>,
     hosting: Arc<Hosting>,

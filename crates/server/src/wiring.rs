@@ -229,7 +229,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         },
         figures.clone(),
     ));
-    let gears = agent::gears(config, &db, memory)?;
+    let gears = agent::gears(config, &db, memory, (contents.clone(), fetcher.clone()))?;
     let places = Places::new(config.limits.concurrent_per_organization);
     let completions = Arc::new(Completions::new(
         offer.catalogue.clone(),
@@ -255,7 +255,6 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         },
     ));
     let contexts = Arc::new(Contexts::new(Arc::new(SqliteDirectory::new(&db))));
-    let knowledge = Arc::new(knowledge::knowledge(fetcher.clone())?);
     let (webhooks, triggers) = webhooks::webhooks(webhooks::Parts {
         config: &config.webhooks,
         db: &db,
@@ -376,7 +375,6 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             figures.clone(),
         ),
         figures: figures.clone(),
-        knowledge,
         market: Arc::new(Market::new(
             Arc::new(SqliteCreatorStore::new(&db)),
             Arc::new(SqliteProductStore::new(&db)),

@@ -50,10 +50,9 @@ use haithe_kernel::{
     WalletAddress,
 };
 use haithe_marketplace::{
-    Knowledge, Market,
+    Market,
     enclave::MockEnclave,
     hosting::{Hosting, HostingLimits, MockContentStore},
-    knowledge,
     loading::{CacheLimits, ContentPorts, ProductContents},
     ports::{MockCreatorRegistrar, MockCreatorStore, MockDocuments, MockKnowledgeIndexer, MockProductStore},
 };
@@ -385,17 +384,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         random.clone(),
         quota,
     );
-    let library = Knowledge::new(
-        knowledge::Tools {
-            documents: Arc::new(MockDocuments::new()),
-            indexer: Arc::new(MockKnowledgeIndexer::new()),
-            fetcher: Arc::new(haithe_kernel::MockFetcher::new()),
-            embedder: None,
-        },
-        knowledge::ReadLimits::default(),
-    );
     AppState::new(Services {
-        knowledge: Arc::new(library),
         challenges: Arc::new(Challenges::new(
             challenge_store.clone(),
             clock.clone(),

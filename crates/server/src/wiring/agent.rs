@@ -1,18 +1,27 @@
 //! What calls of projects can bring along.
 
-use super::WiringError;
+use super::{WiringError, knowledge::knowledge};
 use crate::{Config, config::SearchEngineName};
 use haithe_egress::{SearchDialect, SearchEngine, SearchSettings};
-use haithe_inference::agent::{Gear, Memory, Search, WebSearch};
+use haithe_inference::agent::{Gear, Memory, Products, Search, WebSearch};
+use haithe_kernel::Fetcher;
+use haithe_marketplace::loading::ProductContents;
 use haithe_sqlite::{Db, SqliteProductStore};
 use secrecy::ExposeSecret;
 use std::sync::Arc;
 
 /// Gears in the order in which they are put before the model.
-pub(super) fn gears(config: &Config, db: &Db, memory: Memory) -> Result<Vec<Arc<dyn Gear>>, WiringError> {
-    let products = Arc::new(SqliteProductStore::new(db));
-    let search = Search::new(engine(config)?, products);
-    Ok(vec![Arc::new(memory), Arc::new(search)])
+pub(super) fn gears(
+    config: &Config,
+    db: &Db,
+    memory: Memory,
+    (contents, fetcher): (Arc<ProductContents>, Arc<dyn Fetcher>),
+) -> Result<Vec<Arc<dyn Gear>>, WiringError> {
+    let store = Arc::new(SqliteProductStore::new(db));
+    let knowledge = Arc::new(knowledge(fetcher.clone())?);
+    let products = Products::new(store.clone(), contents, knowledge, fetcher);
+    let search = Search::new(engine(config)?, store);
+    Ok(vec![Arc::new(products), Arc::new(memory), Arc::new(search)])
 }
 
 /// The search engine for the web, if one is configured.
