@@ -24,6 +24,7 @@ mod organizations;
 mod outcome_matrix;
 mod outcomes;
 mod pass_through;
+mod products_in_calls;
 mod program;
 mod prompt_log;
 mod public_project;
