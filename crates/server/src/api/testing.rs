@@ -54,7 +54,7 @@ use haithe_marketplace::{
     enclave::MockEnclave,
     hosting::{Hosting, HostingLimits, MockContentStore},
     loading::{CacheLimits, ContentPorts, ProductContents},
-    ports::{MockCreatorRegistrar, MockCreatorStore, MockDocuments, MockKnowledgeIndexer, MockProductStore},
+    ports::{MockCreatorRegistrar, MockCreatorStore, MockProductStore},
 };
 use haithe_orgs::{
     Audit, Bots, Contexts, OrgSettings, Organization, Organizations, Ownership, Project, Projects, Settings,

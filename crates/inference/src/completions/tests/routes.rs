@@ -7,8 +7,8 @@ use haithe_billing::capture::CallOutcome;
 use haithe_kernel::{Failure, ModelId, Usdt};
 
 pub const SAID: &str = r#"{"choices":[{"message":{"content":"hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":5}}"#;
-pub const HEL: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hel\"}}]}\n\n";
-pub const STOP: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+pub const HEL: &str = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":7,\"model\":\"up\",\"choices\":[{\"delta\":{\"content\":\"hel\"}}]}\n\n";
+pub const STOP: &str = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":7,\"model\":\"up\",\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
 
 pub fn ask(model: &str, more: &str) -> String {
     format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"hi"}}]{more}}}"#)

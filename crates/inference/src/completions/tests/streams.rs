@@ -15,10 +15,10 @@ use std::sync::atomic::Ordering;
 
 const ASK: &str =
     r#"{"model":"tokens","messages":[{"role":"user","content":"hi"}],"max_tokens":10,"stream":true}"#;
-const ROLE: &str = "data: {\"id\":\"c\",\"created\":7,\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}],\"usage\":null}\n\n";
-const HEL: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hel\"},\"x\":1.0}]}\n\n";
-const LO: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"lo\"}}]}\n\n";
-const STOP: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+const ROLE: &str = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":7,\"model\":\"up\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}],\"usage\":null}\n\n";
+const HEL: &str = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":7,\"model\":\"up\",\"choices\":[{\"delta\":{\"content\":\"hel\"},\"x\":1.0}]}\n\n";
+const LO: &str = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":7,\"model\":\"up\",\"choices\":[{\"delta\":{\"content\":\"lo\"}}]}\n\n";
+const STOP: &str = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":7,\"model\":\"up\",\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
 const USAGE: &str =
     "data: {\"id\":\"c\",\"choices\":[],\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":5}}\n\n";
 const DONE: &str = "data: [DONE]\n\n";

@@ -77,6 +77,7 @@ fn settings() -> Vec<String> {
         ("settlement", fields::<config::Settlement>()),
         ("inference", fields::<config::Inference>()),
         ("agent", fields::<config::Agent>()),
+        ("search", fields::<config::Search>()),
         ("conversations", fields::<config::Conversations>()),
         ("webhooks", fields::<config::Webhooks>()),
         ("content", fields::<config::Content>()),
