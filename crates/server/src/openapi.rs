@@ -9,6 +9,7 @@ mod finish;
 mod names;
 pub mod page;
 mod routes;
+mod unused;
 
 pub use page::Document;
 pub use routes::Routes;
@@ -75,6 +76,7 @@ pub fn complete(collected: &utoipa::openapi::OpenApi) -> Result<Value, DocumentE
     let mut document = serde_json::to_value(collected)?;
     names::tidy(&mut document)?;
     finish::finish(&mut document);
+    unused::remove(&mut document);
     Ok(document)
 }
 
