@@ -230,7 +230,6 @@ fn imports(root: &Path) -> anyhow::Result<Vec<String>> {
                 "haithe_egress",
                 "haithe_enclave",
                 "haithe_documents",
-                "haithe_enclave",
             ] {
                 if code.contains(adapter) {
                     let place = inside.display();
