@@ -4,6 +4,7 @@
 //! is `whole`. `bytes` are bodies in hexadecimal digits. Operations that destroy get things made to be destroyed.
 
 use alloy::primitives::U256;
+use haithe_kernel::Usdt;
 use haithe_tests::{
     app::{App, Tenant, User, models, question},
     sealed::Sealed,
@@ -35,6 +36,9 @@ pub async fn of(app: &App, tenant: &Tenant) -> Value {
     let spare_org = Tenant::found(&app.chain, tenant.owner.clone(), "Spare")
         .await
         .org_id;
+    let leaving = app.funded("Leaving", Usdt::whole(1)).await;
+    leaving.announce_withdrawal(&app.chain).await;
+    let leaving = json!({"path": {"id": [leaving.org_id]}});
     let product = publish(app, tenant).await;
     let vectors = models::VECTORS.0.to_string();
     let enable = owner.post(&format!("/v1/orgs/{org}/models"));
@@ -111,6 +115,8 @@ pub async fn of(app: &App, tenant: &Tenant) -> Value {
             "POST /api/v1/projects/{id}/webhooks/{webhook_id}/rotate": {"path": of_hooks(&hooks[1..4])},
             "POST /api/v1beta/webhook/{id}": {"path": {"id": [hooks[0]["id"]]}, "signed": hooks[0]["secret"]},
             "POST /api/v1/orgs/{id}/withdrawals": {"whole": [{"amount": 1}]},
+            "POST /api/v1/orgs/{id}/withdrawals/execute": leaving.clone(),
+            "POST /api/v1/orgs/{id}/withdrawals/cancel": leaving,
             "POST /api/v1/orgs/{id}/daily-cap": {"whole": [{"daily_cap": 1}, {"daily_cap": null}]},
             "GET /api/v1/receipts/{id}": {"path": {"id": [call]}},
             "GET /api/v1beta/openai/models/{id}": {"path": {"id": ["free", "per-call"]}},

@@ -4,7 +4,7 @@ use crate::{
     row::{Given, NO_NUMBER, Row, Stage, of},
     table::{Action::*, Object, Principal, Rule},
 };
-use haithe_tests::app::{App, Tenant, models};
+use haithe_tests::app::models;
 use serde_json::{Value, json};
 use tokio::{runtime::Handle, task::block_in_place};
 
@@ -76,27 +76,10 @@ fn announced(stage: &Stage) -> Given {
     };
     if stage.who == Principal::Owner && stage.object == Object::Own {
         // Its borrows are no `Send` that the row's future could show.
-        let announcing = announce(&stage.world.app, tenant);
+        let announcing = tenant.announce_withdrawal(&stage.world.app.chain);
         block_in_place(|| Handle::current().block_on(announcing));
     }
     Given::id(tenant.org_id)
-}
-
-async fn announce(app: &App, tenant: &Tenant) {
-    let path = format!("/v1/orgs/{}/withdrawals", tenant.org_id);
-    let owner = &tenant.owner;
-    let asked = owner.client.post(&path).json(&json!({"amount": 1})).send().await;
-    // The row before may have announced it.
-    if asked.status.is_success() {
-        app.chain.sign(&owner.wallet, &asked.data()["transaction"]).await;
-        app.chain.dev.advance_time(86_400);
-        app.chain.dev.mine(1);
-    }
-    haithe_tests::eventually("the withdrawal can be executed", async || {
-        let all = owner.client.get(&path).data().await;
-        (all[0]["state"] == "executable").then_some(())
-    })
-    .await;
 }
 
 fn members() -> [Row; 7] {

@@ -1,7 +1,7 @@
 //! Those who call the service: wallets with sessions, and organizations with money.
 
 use super::models;
-use crate::{chain::Chain, client::Client, wallets::Wallet};
+use crate::{chain::Chain, client::Client, eventually, wallets::Wallet};
 use alloy::primitives::Address;
 use haithe_kernel::Usdt;
 use serde_json::{Value, json};
@@ -89,6 +89,23 @@ impl Tenant {
             contract,
             project_uid,
         }
+    }
+
+    /// The owner announces a withdrawal of one base unit, unless one is open, and its delay passes.
+    pub async fn announce_withdrawal(&self, chain: &Chain) {
+        let path = format!("/v1/orgs/{}/withdrawals", self.org_id);
+        let owner = &self.owner;
+        let asked = owner.client.post(&path).json(&json!({"amount": 1})).send().await;
+        if asked.status.is_success() {
+            chain.sign(&owner.wallet, &asked.data()["transaction"]).await;
+            chain.dev.advance_time(86_400);
+            chain.dev.mine(1);
+        }
+        eventually("the withdrawal can be executed", async || {
+            let all = owner.client.get(&path).data().await;
+            (all[0]["state"] == "executable").then_some(())
+        })
+        .await;
     }
 
     /// Enables one more model.
