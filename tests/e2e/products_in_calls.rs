@@ -1,5 +1,4 @@
-//! A project of another organization uses what creators sell: prompts and a tool in one call.
-//! Knowledge is read by a child of the program itself, which this suite is not.
+//! A project of another organization uses what creators sell: prompts, knowledge and a tool in one call.
 
 use crate::market::{creator, whole};
 use haithe_kernel::{Usdt, WalletAddress};
@@ -16,6 +15,8 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
+
+const FACT: &str = "The gatehouse of Arlen was built in 1743 by the mason Odo Brack.";
 
 /// A tool's server: says "sunny" and remembers the first line of every request.
 async fn weather() -> (SocketAddr, std::sync::Arc<std::sync::Mutex<Vec<String>>>) {
@@ -101,7 +102,7 @@ fn texts<'a>(request: &'a Value, role: &str) -> Vec<&'a str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_uses_prompts_and_a_tool_and_pays_their_creator() {
+async fn a_call_uses_prompts_knowledge_and_a_tool_and_pays_their_creator() {
     let (site, asked) = weather().await;
     let setup = Setup {
         receivers: vec![site],
@@ -116,6 +117,8 @@ async fn a_call_uses_prompts_and_a_tool_and_pays_their_creator() {
         "parameters": [{"name": "city", "in": "query", "type": "string", "required": true}]})
     .to_string();
     let latin = sell(&app, &maker, &tenant, ("latin", "promptset"), prompts.as_bytes()).await;
+    let knowledge = ("arlen", "knowledge:text");
+    let arlen = sell(&app, &maker, &tenant, knowledge, FACT.as_bytes()).await;
     let sky = sell(&app, &maker, &tenant, ("sky", "tool:rpc"), tool.as_bytes()).await;
 
     let call = json!({"id": "c1", "type": "function",
@@ -133,6 +136,8 @@ async fn a_call_uses_prompts_and_a_tool_and_pays_their_creator() {
 
     let first = app.upstream.exchange(0).await.json();
     assert!(texts(&first, "system")[0].starts_with("Speak Latin."));
+    let data = texts(&first, "user")[0];
+    assert!(data.starts_with("<data>") && data.contains("Odo Brack"), "{data}");
     assert!(!first.to_string().contains("a-secret-of-the-creator"));
     assert_eq!(first["tools"][0]["function"]["name"], format!("p{sky}_weather"));
     let second = app.upstream.exchange(1).await.json();
@@ -141,10 +146,11 @@ async fn a_call_uses_prompts_and_a_tool_and_pays_their_creator() {
 
     let about = &answer.json()["haithe"];
     assert_eq!((&about["steps"], &about["stopped"]), (&json!(2), &Value::Null));
+    assert_eq!(about["sources"][0]["product_id"], arlen);
     let call = answer.header("x-haithe-call").expect("a call").to_owned();
     let receipt = tenant.receipt(&call).await;
     let text = receipt.to_string();
-    for product in [latin, sky] {
+    for product in [latin, arlen, sky] {
         let line = format!(
             "{{\"amount_nano\":\"1000000000\",\"item\":\"product/{product}\",\"payee\":\"creator/{}\"}}",
             maker.address()

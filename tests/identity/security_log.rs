@@ -3,49 +3,18 @@
 use haithe_kernel::Usdt;
 use haithe_tests::{
     app::{App, User, models, question},
+    logs::Lines,
     wallets::Wallet,
 };
 use serde_json::{Value, json};
-use std::{
-    io::Write,
-    sync::{Arc, Mutex},
-};
-use tracing_subscriber::fmt::MakeWriter;
 
-/// Keeps every line.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'w> MakeWriter<'w> for Lines {
-    type Writer = Self;
-    fn make_writer(&'w self) -> Self {
-        self.clone()
-    }
-}
-
-impl Lines {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-
-    /// The security events: name and outcome, and all of each.
-    fn events(&self) -> Vec<Value> {
-        let text = self.text();
-        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
-        lines
-            .filter(|line: &Value| line["target"] == "haithe::security")
-            .collect()
-    }
+/// The security events: name and outcome, and all of each.
+fn events(lines: &Lines) -> Vec<Value> {
+    let text = lines.text();
+    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    lines
+        .filter(|line: &Value| line["target"] == "haithe::security")
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,7 +92,7 @@ async fn every_event_is_told_with_who_and_where_from_and_no_secret_is_in_any_lin
         .await;
     client.post("/v1/auth/logout").data().await;
 
-    let events = lines.events();
+    let events = events(&lines);
     let find = |event: &str, outcome: &str| {
         let mut all = events.iter();
         let found = all.find(|line| line["event"] == event && line["outcome"] == outcome);

@@ -252,6 +252,7 @@ impl App {
             clock: around.clock.clone().map(|clock| clock as Arc<dyn Clock>),
             node: None,
             fetcher: around.fetcher(),
+            program: Some(crate::program::program()),
         };
         let server = haithe_server::App::start_with(config, overrides)
             .await

@@ -9,6 +9,7 @@ pub mod agent;
 pub mod app;
 pub mod chain;
 pub mod client;
+pub mod logs;
 pub mod packages;
 pub mod program;
 pub mod receiver;

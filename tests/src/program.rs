@@ -13,7 +13,7 @@ use tokio::{
 };
 
 /// The program, which cargo builds together with the suites: it lies beside their folder.
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     let suite = std::env::current_exe().expect("a test knows its own file");
     let folder = suite
         .parent()

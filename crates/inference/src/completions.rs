@@ -327,6 +327,7 @@ async fn answer(
             let identity = Identity {
                 form,
                 call: id,
+                id: "",
                 created,
                 model: &model.name,
             };

@@ -193,7 +193,9 @@ impl MeteredStream {
                     let document = Document::placed(owned(block, data), place);
                     self.push(block.bytes.slice(from..range.start));
                     from = range.end;
-                    self.push(self.own.named(&document));
+                    self.own.follow(&self.meter);
+                    let named = self.own.named(&document);
+                    self.push(named);
                     continue;
                 }
                 Chunk::Part => continue,

@@ -8,7 +8,7 @@ use crate::{
 };
 use axum::extract::FromRef as _;
 use haithe_kernel::{Clock, Fetcher};
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 
 /// After streams were told to end, this long until connections are cut.
@@ -25,6 +25,8 @@ pub struct Overrides {
     pub node: Option<Node>,
     /// What calls addresses that users name. No setting reaches it: a server calls public ones only.
     pub fetcher: Option<Arc<dyn Fetcher>>,
+    /// This program, where the process is another: a child of it reads documents.
+    pub program: Option<PathBuf>,
 }
 
 /// Why the service does not start. The text says what to do.

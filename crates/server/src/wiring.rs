@@ -229,7 +229,13 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         },
         figures.clone(),
     ));
-    let gears = agent::gears(config, &db, memory, (contents.clone(), fetcher.clone()))?;
+    let gears = agent::gears(
+        config,
+        &db,
+        memory,
+        (contents.clone(), fetcher.clone()),
+        overrides.program,
+    )?;
     let places = Places::new(config.limits.concurrent_per_organization);
     let completions = Arc::new(Completions::new(
         offer.catalogue.clone(),

@@ -169,7 +169,7 @@ impl Products {
         let contents: Vec<Content> = library.iter().map(|(_, content)| content.clone()).collect();
         let passages = self.knowledge.passages(&contents, question, PASSAGES).await;
         let passages = passages.map_err(|error| GearError::Product {
-            name: "of knowledge".to_owned(),
+            name: "knowledge".to_owned(),
             reason: error.to_string(),
         })?;
         let (text, count) = quote::quote(&passages, 2 * PASSAGES);

@@ -83,19 +83,29 @@ impl Form {
 pub(crate) struct Identity<'a> {
     pub form: Form,
     pub call: CallId,
+    /// The id of what came before in the same answer; empty where nothing did.
+    pub id: &'a str,
     /// Unix seconds.
     pub created: i64,
     pub model: &'a str,
 }
 
 impl Identity<'_> {
+    /// The id as JSON.
+    pub fn quoted_id(&self) -> String {
+        match self.id {
+            "" => format!("\"chatcmpl-{}\"", self.call),
+            id => serde_json::to_string(id).unwrap_or_default(),
+        }
+    }
+
     /// The fields that lack, each with a comma behind it.
     fn lacking(&self, given: Given) -> String {
         let mut front = String::new();
         // Writing to a String cannot fail.
         let chat = self.form != Form::Vectors;
         if !given.id && chat {
-            let _ = write!(front, "\"id\":\"chatcmpl-{}\",", self.call);
+            let _ = write!(front, "\"id\":{},", self.quoted_id());
         }
         if !given.object {
             let _ = write!(front, "\"object\":\"{}\",", self.form.object());

@@ -62,22 +62,24 @@ impl Own {
         Identity {
             form: Form::Chunk,
             call: self.call,
-            created: self.started_at,
+            id: &self.head.id,
+            created: self.created(),
             model: &self.model,
+        }
+    }
+
+    /// When the provider says that the answer was made, or when the call began.
+    fn created(&self) -> i64 {
+        match i64::try_from(self.head.created) {
+            Ok(created @ 1..) => created,
+            _ => self.started_at,
         }
     }
 
     /// The usage chunk that the provider did not send.
     fn usage_chunk(&self, charged: Charged) -> Bytes {
-        let id = match self.head.id.as_str() {
-            "" => format!("chatcmpl-{}", self.call),
-            id => id.to_owned(),
-        };
-        let id = serde_json::to_string(&id).unwrap_or_default();
-        let created = match i64::try_from(self.head.created) {
-            Ok(created @ 1..) => created,
-            _ => self.started_at,
-        };
+        let identity = self.identity();
+        let (id, created) = (identity.quoted_id(), identity.created);
         let mut chunk = String::with_capacity(320);
         // Writing to a String cannot fail.
         let _ = write!(

@@ -8,7 +8,7 @@ use haithe_kernel::Fetcher;
 use haithe_marketplace::loading::ProductContents;
 use haithe_sqlite::{Db, SqliteProductStore};
 use secrecy::ExposeSecret;
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 /// Gears in the order in which they are put before the model.
 pub(super) fn gears(
@@ -16,9 +16,10 @@ pub(super) fn gears(
     db: &Db,
     memory: Memory,
     (contents, fetcher): (Arc<ProductContents>, Arc<dyn Fetcher>),
+    program: Option<PathBuf>,
 ) -> Result<Vec<Arc<dyn Gear>>, WiringError> {
     let store = Arc::new(SqliteProductStore::new(db));
-    let knowledge = Arc::new(knowledge(fetcher.clone())?);
+    let knowledge = Arc::new(knowledge(fetcher.clone(), program)?);
     let products = Products::new(store.clone(), contents, knowledge, fetcher);
     let search = Search::new(engine(config)?, store);
     Ok(vec![Arc::new(products), Arc::new(memory), Arc::new(search)])

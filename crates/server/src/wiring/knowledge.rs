@@ -9,12 +9,20 @@ use haithe_marketplace::{
     knowledge::{ReadLimits, Tools},
 };
 use haithe_sqlite::SqliteKnowledgeIndexer;
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 /// Knowledge to answer from. Words alone decide: no embedder is configured yet.
-pub(super) fn knowledge(fetcher: Arc<dyn Fetcher>) -> Result<Knowledge, WiringError> {
+pub(super) fn knowledge(
+    fetcher: Arc<dyn Fetcher>,
+    program: Option<PathBuf>,
+) -> Result<Knowledge, WiringError> {
+    let reader = [READ_DOCUMENT];
+    let documents = match program {
+        Some(program) => ChildDocuments::of_program(program, &reader),
+        None => ChildDocuments::of_this_program(&reader)?,
+    };
     let tools = Tools {
-        documents: Arc::new(ChildDocuments::of_this_program(&[READ_DOCUMENT])?),
+        documents: Arc::new(documents),
         indexer: Arc::new(SqliteKnowledgeIndexer),
         fetcher,
         embedder: None,

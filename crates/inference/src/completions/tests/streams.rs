@@ -447,3 +447,26 @@ proptest! {
         prop_assert_eq!(charge.cost(), Usdt::from_nano(30));
     }
 }
+
+#[tokio::test]
+async fn chunks_that_say_nothing_of_themselves_bear_the_id_of_the_first() {
+    let first = "data: {\"id\":\"c\",\"created\":7,\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
+    let next = "data: {\"choices\":[{\"delta\":{\"content\":\"b\"},\"finish_reason\":\"stop\"}]}\n\n";
+    let stage = stage(reads(&[first, next, DONE]));
+    let said = stage.streamed(&ask_usage()).await;
+    let chunks = said
+        .split("\n\n")
+        .filter_map(|event| event.strip_prefix("data: {"));
+    let chunks: Vec<serde_json::Value> = chunks
+        .map(|rest| serde_json::from_str(&format!("{{{rest}")).unwrap())
+        .collect();
+    assert_eq!(chunks.len(), 3);
+    for chunk in chunks {
+        let of = ["id", "object", "created", "model"].map(|name| chunk[name].to_string());
+        assert_eq!(
+            of,
+            ["\"c\"", "\"chat.completion.chunk\"", "7", "\"tokens\""],
+            "{chunk}"
+        );
+    }
+}

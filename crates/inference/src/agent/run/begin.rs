@@ -1,0 +1,143 @@
+//! Before the loop: what comes along, what it costs at most, and the money for it.
+
+use super::{Loop, lookout::Lookout, request_of};
+use crate::{
+    agent::{
+        ProductFee,
+        compose::Draft,
+        gear::{Equipment, Gear, Wish},
+        output::{Output, Receiving, events, stays},
+        speech::{Identity, Names},
+        tools::Toolbox,
+    },
+    call::Bill,
+    completions::{Answer, Caller, Completions, account, quote},
+    conversations::ConversationId,
+    error::CompletionError,
+    ports::Endpoint,
+    price::Quote,
+    request::ChatRequest,
+};
+use futures::{FutureExt, channel::oneshot, future::try_join_all};
+use haithe_billing::capture::PriceLine;
+use haithe_kernel::Usdt;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+impl Completions {
+    /// Answers as an agent whose project brings something along.
+    pub(crate) async fn run_agent(
+        &self,
+        caller: Caller,
+        request: ChatRequest,
+        conversation: Option<ConversationId>,
+        gears: Vec<Arc<dyn Gear>>,
+    ) -> Result<Answer, CompletionError> {
+        let (model, route) = self.chosen(&caller, request.model(), Endpoint::Chat)?;
+        if request.choices() != 1 {
+            let why = "n must be 1 for a project with products, search or memory";
+            return Err(CompletionError::invalid("n", why));
+        }
+        let draft = Draft::open(&request)?;
+        let wish = Wish {
+            caller,
+            conversation,
+            question: draft.question.clone(),
+            tools: model.capabilities.tools && draft.tools_allowed(),
+        };
+        let mut equipment = Equipment::default();
+        for part in try_join_all(gears.iter().map(|gear| gear.equip(&wish))).await? {
+            equipment.extend(part);
+        }
+        let toolbox = Toolbox::new(std::mem::take(&mut equipment.tools));
+        draft.expect_other_names(&toolbox.definitions)?;
+
+        let limits = self.agent_limits();
+        let asked = request_of(&draft, &equipment, &toolbox, &[], (1, limits.steps))?;
+        let (id, started_at) = self.begin_call(&wish.caller);
+        let products = Usdt::checked_sum(equipment.fees.iter().map(|fee| fee.amount)).unwrap_or(Usdt::MAX);
+        let whole = Quote {
+            products,
+            ..quote(&wish.caller, &model)
+        };
+        let allowed = self.take_tokens(&wish.caller, &asked)?;
+        let most = |bound| whole.fixed().saturating_add(limits.cost).max(whole.least(bound));
+        let set_aside = self
+            .set_aside((id, started_at), &wish.caller, &asked, &model, &whole, most)
+            .await?;
+        let fees: Vec<PriceLine> = whole
+            .fee_line()
+            .into_iter()
+            .chain(equipment.fees.iter().map(ProductFee::line))
+            .collect();
+        let due: Usdt = fees.iter().map(|line| line.amount).sum();
+        let granted = set_aside.hold.amount();
+        let bill = Bill {
+            id,
+            hold: set_aside.hold,
+            allowed,
+            account: account(&wish.caller),
+            model: Arc::clone(&model),
+            streamed: request.stream(),
+            request_hash: Sha256::digest(request.body()).into(),
+            started_at,
+            hold_took: set_aside.took,
+            tools: self.tools().clone(),
+        };
+        let names = Names {
+            ours: toolbox.definitions.iter().map(|tool| tool.name.clone()).collect(),
+            callers: !draft.own_tools.is_empty(),
+        };
+        let (output, gone, waiting) = if request.stream() {
+            let (sending, gone, receiving) = events();
+            (Output::Events(sending), gone, Waiting::Stream(receiving))
+        } else {
+            let (tell, answered) = oneshot::channel();
+            (Output::Document(tell), stays(), Waiting::Document(answered))
+        };
+        let looping = Loop {
+            completions: self.clone(),
+            limits,
+            gears,
+            wish,
+            quote: Quote {
+                project: None,
+                products: Usdt::ZERO,
+                ..whole
+            },
+            model,
+            route,
+            draft,
+            equipment,
+            toolbox,
+            names,
+            lookout: Lookout {
+                gone,
+                deadline: self.ports().timer.sleep(limits.time).boxed().fuse(),
+            },
+            fees,
+            left: granted.saturating_sub(due),
+            wants_usage: request.include_usage(),
+            id,
+            used: Vec::new(),
+            thread: Vec::new(),
+            identity: Identity::default(),
+            delivered: false,
+            ran: Vec::new(),
+            started_at,
+            first_token: None,
+        };
+        // In a task of its own: a caller who leaves cannot lose the charge.
+        let work = looping.run(asked, bill, output);
+        self.ports().tasks.spawn("agent", Box::pin(work));
+        match waiting {
+            Waiting::Document(answered) => answered.await.map_err(|_| CompletionError::Interrupted)?,
+            Waiting::Stream(receiving) => receiving.answer(id, granted).await,
+        }
+    }
+}
+
+enum Waiting {
+    Document(oneshot::Receiver<Result<Answer, CompletionError>>),
+    Stream(Receiving),
+}
