@@ -4,14 +4,18 @@ mod deliveries;
 mod signatures;
 
 use super::*;
-use crate::{completions::Answer, error::CompletionError, ports::UpstreamError};
+use crate::{
+    completions::{Answer, tests::stage},
+    error::CompletionError,
+    ports::UpstreamError,
+};
 use bytes::Bytes;
 use haithe_kernel::{
-    CallId, Clock, Failure, FetchError, Fetched, FixedClock, MockFetcher, ModelId, OrgId, ProjectId, Random,
+    CallId, Clock, Failure, FetchError, Fetched, FixedClock, MockFetcher, OrgId, ProjectId, Random,
     StoreError, Tasks, Timestamp, Usdt, WalletAddress,
 };
 use haithe_orgs::{
-    BotTokens, Contexts, OrgSettings, Organization, Project, Standing,
+    Contexts, Standing,
     ports::{CallContext, MockDirectory},
 };
 use proptest::prelude::*;
@@ -57,39 +61,11 @@ fn webhook(delivery_url: Option<&str>) -> Webhook {
 
 fn context(owner: bool) -> CallContext {
     CallContext {
-        payer: Organization {
-            id: OrgId(7),
-            uid: "0190a0b0c0d0e0f00102030405060708".parse().unwrap(),
-            address: WalletAddress::new([9; 20]),
-            orchestrator_index: 1,
-            name: "acme".into(),
-            owner: WALLET,
-            created_at: NOW,
-            deleted_at: None,
-        },
-        project: Project {
-            id: ProjectId(8),
-            uid: "1190a0b0c0d0e0f00102030405060708".parse().unwrap(),
-            org: OrgId(7),
-            name: "agent".into(),
-            search_enabled: false,
-            memory_enabled: false,
-            memory_window: 30,
-            memory_retention_days: None,
-            default_model: ModelId(1),
-            price_per_call: Usdt::ZERO,
-            public: false,
-            skip_unavailable_products: false,
-            bots: BotTokens::default(),
-            created_at: NOW,
-        },
         standing: Standing {
             owner,
             ..Standing::default()
         },
-        models: vec![ModelId(1)],
-        products: Vec::new(),
-        settings: OrgSettings::default(),
+        ..stage::context()
     }
 }
 

@@ -321,7 +321,8 @@ pub fn stage_with(
     }
 }
 
-fn context() -> CallContext {
+/// A project of its payer, whose owner calls.
+pub fn context() -> CallContext {
     CallContext {
         payer: Organization {
             id: OrgId(7),
