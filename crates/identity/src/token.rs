@@ -8,6 +8,7 @@ use std::{fmt, time::Duration};
 
 /// How long a token is valid.
 pub const TOKEN_LIFE: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+const LIFE_SECONDS: i64 = TOKEN_LIFE.as_secs().cast_signed();
 
 const ISSUER: &str = "haithe";
 const AUDIENCE: &str = "haithe-api";
@@ -108,8 +109,10 @@ impl Tokens {
     /// What the token says, if it is ours and valid at `now`.
     pub fn verify(&self, token: &str, now: Timestamp) -> Option<TokenFacts> {
         let claims = self.decode(token).ok()?;
-        let valid = claims.nbf <= now.seconds() && now.seconds() < claims.exp && claims.iat <= now.seconds();
-        valid.then(|| TokenFacts {
+        let timely = claims.nbf <= now.seconds() && now.seconds() < claims.exp && claims.iat <= now.seconds();
+        // Longer than any that was signed here; also keeps `exp` within what a `Timestamp` holds.
+        let ours = claims.exp.saturating_sub(claims.iat) <= LIFE_SECONDS;
+        (timely && ours).then(|| TokenFacts {
             address: claims.sub,
             jti: claims.jti,
             expires_at: Timestamp::from_seconds(claims.exp),
@@ -196,6 +199,10 @@ mod tests {
             ("exp", json!(1.5)),
             ("nbf", json!(null)),
             ("iat", json!(1_700_000_001)),
+            ("exp", json!(1_700_000_000 + 259_201)),
+            ("exp", json!(170_025_920_259_200_i64)),
+            ("exp", json!(i64::MAX)),
+            ("iat", json!(i64::MIN)),
             ("admin", json!(true)),
         ] {
             let mut claims = good_claims();
