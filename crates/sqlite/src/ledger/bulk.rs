@@ -2,7 +2,8 @@
 //!
 //! A statement's way to SQLite's thread and back costs more than the rows it carries. A bulk
 //! statement therefore exists in a few fixed sizes; places that stay empty are NULL and filtered
-//! out, so that a handful of prepared statements serves groups of every size.
+//! out, so that a handful of prepared statements serves groups of every size. A script takes several
+//! of them along at once.
 
 use sqlx::{
     Arguments, AssertSqlSafe, Encode, Sqlite, SqliteConnection, Type, error::BoxDynError,
@@ -40,31 +41,87 @@ impl Bulk {
         Self { columns, sizes }
     }
 
+    /// Executes this alone.
     pub(crate) async fn run<T>(
         &self,
         connection: &mut SqliteConnection,
         rows: &[T],
         bind: impl Fn(&mut Bound, &T) -> Result<(), BoxDynError>,
     ) -> sqlx::Result<()> {
+        let mut script = Script::default();
+        self.write(&mut script, rows, bind)?;
+        script.run(connection).await
+    }
+
+    /// Adds this to what a script does.
+    pub(crate) fn write<T>(
+        &self,
+        script: &mut Script,
+        rows: &[T],
+        bind: impl Fn(&mut Bound, &T) -> Result<(), BoxDynError>,
+    ) -> sqlx::Result<()> {
         let [.., (largest, _)] = &self.sizes;
         for chunk in rows.chunks(*largest) {
-            let Some((_, sql)) = self.sizes.iter().find(|(size, _)| *size >= chunk.len()) else {
+            let Some((size, sql)) = self.sizes.iter().find(|(size, _)| *size >= chunk.len()) else {
                 continue;
             };
-            let mut bound = Bound(SqliteArguments::default());
-            bound.0.reserve(chunk.len() * self.columns, 0);
+            script.text(sql);
+            let bound = &mut script.bound;
+            let end = bound.0.len() + size * self.columns;
+            bound.0.reserve(size * self.columns, 0);
             for row in chunk {
-                bind(&mut bound, row).map_err(sqlx::Error::Encode)?;
+                bind(bound, row).map_err(sqlx::Error::Encode)?;
             }
-            sqlx::query_with(AssertSqlSafe(Arc::clone(sql)), bound.0)
-                .execute(&mut *connection)
-                .await?;
+            // The next statement's values must not fill this one's empty places.
+            while bound.0.len() < end {
+                bound.add(None::<i64>).map_err(sqlx::Error::Encode)?;
+            }
         }
         Ok(())
     }
 }
 
+/// Statements that make their way to SQLite's thread and back together.
+#[derive(Default)]
+pub(crate) struct Script {
+    sql: String,
+    bound: Bound,
+}
+
+impl Script {
+    /// One that begins a transaction, which is to be ended within it.
+    pub(crate) fn transaction() -> Self {
+        let mut script = Self::default();
+        script.text("BEGIN IMMEDIATE");
+        script
+    }
+
+    fn text(&mut self, sql: &str) {
+        self.sql.push_str(sql);
+        self.sql.push(';');
+    }
+
+    async fn run(self, connection: &mut SqliteConnection) -> sqlx::Result<()> {
+        sqlx::query_with(AssertSqlSafe(self.sql), self.bound.0)
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+
+    /// Executes everything and commits, or changes nothing.
+    pub(crate) async fn commit(mut self, connection: &mut SqliteConnection) -> sqlx::Result<()> {
+        self.text("COMMIT");
+        let done = self.run(connection).await;
+        if done.is_err() {
+            // It fails when SQLite has rolled back by itself, or nothing began: then that is done.
+            let _ = sqlx::query("ROLLBACK").execute(connection).await;
+        }
+        done
+    }
+}
+
 /// The values of a statement, in order.
+#[derive(Default)]
 pub(crate) struct Bound(SqliteArguments);
 
 impl Bound {

@@ -1,14 +1,14 @@
 //! Storing captures: a group of them in one durable transaction.
 
 use super::{
-    bulk::{Bound, Bulk},
+    bulk::{Bound, Bulk, Script},
     capture::{SealedCapture, first_answer, stored},
     post::{PLATFORM, PLATFORM_LOSS},
 };
 use crate::{columns, writer::breaks_a_constraint};
 use haithe_billing::capture::{CallOutcome, LineItem, PriceLine};
 use haithe_kernel::StoreError;
-use sqlx::{Connection, SqliteConnection, error::BoxDynError};
+use sqlx::{SqliteConnection, error::BoxDynError};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// The prepared statements of a group.
@@ -149,39 +149,32 @@ impl CaptureStatements {
         }
         let balances: Vec<(i64, i64)> = balances.into_iter().collect();
 
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        self.transactions
-            .run(&mut transaction, &numbered, bind_transaction)
-            .await?;
-        self.transfers
-            .run(
-                &mut transaction,
-                &transfers,
-                |bound, (id, position, source, target, amount)| {
-                    bound.add(id)?;
-                    bound.add(position)?;
-                    bound.add(source)?;
-                    bound.add(target)?;
-                    bound.add(amount)
-                },
-            )
-            .await?;
-        self.usage.run(&mut transaction, &numbered, bind_usage).await?;
-        self.receipts
-            .run(&mut transaction, &numbered, |bound, (id, capture)| {
+        let mut script = Script::transaction();
+        self.transactions.write(&mut script, &numbered, bind_transaction)?;
+        self.transfers.write(
+            &mut script,
+            &transfers,
+            |bound, (id, position, source, target, amount)| {
                 bound.add(id)?;
-                bound.add(&capture.receipt_hash[..])?;
-                bound.add(Arc::clone(&capture.receipt_json))
-            })
-            .await?;
-        self.lines.run(&mut transaction, &lines, bind_line).await?;
+                bound.add(position)?;
+                bound.add(source)?;
+                bound.add(target)?;
+                bound.add(amount)
+            },
+        )?;
+        self.usage.write(&mut script, &numbered, bind_usage)?;
+        self.receipts.write(&mut script, &numbered, |bound, (id, capture)| {
+            bound.add(id)?;
+            bound.add(&capture.receipt_hash[..])?;
+            bound.add(Arc::clone(&capture.receipt_json))
+        })?;
+        self.lines.write(&mut script, &lines, bind_line)?;
         self.balances
-            .run(&mut transaction, &balances, |bound, (account, change)| {
+            .write(&mut script, &balances, |bound, (account, change)| {
                 bound.add(account)?;
                 bound.add(change)
-            })
-            .await?;
-        transaction.commit().await
+            })?;
+        script.commit(connection).await
     }
 }
 
