@@ -1,5 +1,6 @@
 //! A closed loop of callers: each waits for its answer before it calls again.
 
+use crate::mock;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use http::{Request, header};
@@ -48,7 +49,7 @@ impl Run {
     }
 }
 
-/// Calls `target` from `callers` connections for `span`, after `warm_up`.
+/// Calls `target` from `callers` connections for `span`, after `warm_up`, and once at least each.
 pub async fn run(target: &Target, callers: usize, warm_up: Duration, span: Duration) -> anyhow::Result<Run> {
     let begin = Instant::now() + warm_up;
     let workers = (0..callers).map(|_| tokio::spawn(caller(target.clone(), begin, begin + span)));
@@ -64,14 +65,16 @@ pub async fn run(target: &Target, callers: usize, warm_up: Duration, span: Durat
 async fn caller(target: Target, begin: Instant, end: Instant) -> anyhow::Result<Vec<Duration>> {
     let mut connection = connect(target.address).await?;
     let mut latencies = Vec::with_capacity(4096);
-    while Instant::now() < end {
+    loop {
         let started = Instant::now();
         let latency = call(&mut connection, &target, started).await?;
         if started >= begin {
             latencies.push(latency);
         }
+        if Instant::now() >= end {
+            return Ok(latencies);
+        }
     }
-    Ok(latencies)
 }
 
 async fn connect(address: SocketAddr) -> anyhow::Result<SendRequest<Full<Bytes>>> {
@@ -105,14 +108,23 @@ async fn call(
     let mut body = response.into_body();
     let mut first = None;
     let mut tail = Bytes::new();
+    // What every stream has to begin with; lost or reordered events show at once.
+    let mut words = if streamed { mock::words() } else { Bytes::new() };
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame?.into_data() {
             first.get_or_insert_with(|| started.elapsed());
+            let length = data.len().min(words.len());
+            if words.split_to(length) != data.slice(..length) {
+                bail!("events of a stream were lost or reordered");
+            }
             tail = data;
         }
     }
     if !status.is_success() {
         bail!("the call answered {status}: {}", String::from_utf8_lossy(&tail));
+    }
+    if !words.is_empty() {
+        bail!("a stream lacks events");
     }
     if streamed && !tail.ends_with(b"data: [DONE]\n\n") {
         bail!(

@@ -3,12 +3,14 @@
 //! `cargo xtask bench` builds everything in release and starts this program. Authentication, hold and
 //! fsynced capture are on. Each figure is the median of the rounds.
 
+mod bars;
 mod load;
 mod mock;
 mod process;
 mod stage;
 
 use crate::{
+    bars::Bars,
     load::{Run, Target, run},
     stage::{Stage, direct},
 };
@@ -27,20 +29,23 @@ struct Arguments {
     /// Rounds, of which the median is printed.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// Seconds of the soak, which shows whether memory grows; 0 leaves it out.
+    #[arg(long, default_value_t = 600)]
+    soak: u64,
     /// The core for the server; without it, it runs anywhere.
     #[arg(long)]
     server_core: Option<usize>,
 }
 
 /// One measured figure of both ways to the upstream.
-struct Row {
+pub struct Row {
     direct: Figures,
     through: Figures,
     cpu_micros: f64,
 }
 
 #[derive(Clone, Copy)]
-struct Figures {
+pub struct Figures {
     rate: f64,
     p50: f64,
     p99: f64,
@@ -69,13 +74,15 @@ async fn main() -> anyhow::Result<()> {
     );
     println!(
         "idle memory of the server: {:.1} MB",
-        stage.idle_kib as f64 / 1024.0
+        mb(stage.idle_kib)
     );
     println!(
         "median of {} rounds, {} s each; times in µs\n",
         arguments.rounds, arguments.seconds
     );
     println!("{HEADER}");
+    let mut bars = Bars::new(fsync);
+    bars.idle(stage.idle_kib);
     for (name, streamed) in [("json", false), ("stream, first event", true)] {
         for callers in [1, 32, 128] {
             let row = measure(
@@ -87,13 +94,43 @@ async fn main() -> anyhow::Result<()> {
             )
             .await?;
             print_row(name, callers, &row);
+            bars.row(streamed, callers, &row);
         }
     }
-    println!(
-        "\nmemory of the server after the load: {:.1} MB",
-        process::resident_kib(stage.pid)? as f64 / 1024.0
-    );
+    bars.streams(many_streams(&stage).await?);
+    if arguments.soak > 0 {
+        bars.soak(&soak(&stage, Duration::from_secs(arguments.soak)).await?);
+    }
+    println!("\n{bars}");
     stage.strike()
+}
+
+/// One stream of each of so many callers, all at once; any lost or reordered event is an error.
+async fn many_streams(stage: &Stage) -> anyhow::Result<usize> {
+    const STREAMS: usize = 1_000;
+    // A closed loop of no length: each caller calls once.
+    let run = run(&stage.target(true), STREAMS, Duration::ZERO, Duration::ZERO).await?;
+    Ok(run.latencies.len())
+}
+
+/// Resident memory in KiB, every tenth of a load of JSON and streams that lasts `span`.
+async fn soak(stage: &Stage, span: Duration) -> anyhow::Result<Vec<u64>> {
+    println!("\nsoak of {} s, 24 callers of JSON and 8 of streams", span.as_secs());
+    let mut memory = Vec::new();
+    for _ in 0..10 {
+        let (json, streams) = (stage.target(false), stage.target(true));
+        tokio::try_join!(
+            run(&json, 24, Duration::ZERO, span / 10),
+            run(&streams, 8, Duration::ZERO, span / 10)
+        )?;
+        memory.push(process::resident_kib(stage.pid)?);
+        println!("  memory {:>6.1} MB", mb(memory.last().copied().unwrap_or(0)));
+    }
+    Ok(memory)
+}
+
+fn mb(kib: u64) -> f64 {
+    kib as f64 / 1024.0
 }
 
 const HEADER: &str = "\

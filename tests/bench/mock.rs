@@ -35,7 +35,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<BoxBody<Bytes, In
     let body = request.into_body().collect().await?.to_bytes();
     let streamed = contains(&body, br#""stream":true"#);
     let (kind, body) = if streamed {
-        ("text/event-stream", BodyExt::boxed(StreamBody::new(events())))
+        ("text/event-stream", BodyExt::boxed(StreamBody::new(stream_of_events())))
     } else {
         ("application/json", http_body_util::Full::new(json()).boxed())
     };
@@ -70,20 +70,38 @@ fn usage() -> serde_json::Value {
     })
 }
 
-fn events() -> impl futures::Stream<Item = Result<Frame<Bytes>, Infallible>> {
-    let chunk = |delta: serde_json::Value, usage: serde_json::Value| {
-        let event = serde_json::json!({
-            "id": "chatcmpl-bench", "object": "chat.completion.chunk", "created": 1_700_000_000, "model": "bench",
-            "choices": if usage.is_null() { serde_json::json!([{ "index": 0, "delta": delta, "finish_reason": null }]) } else { serde_json::json!([]) },
-            "usage": usage,
-        });
-        Bytes::from(format!("data: {event}\n\n"))
-    };
-    let words = (0..OUTPUT_TOKENS)
-        .map(move |_| chunk(serde_json::json!({ "content": "word " }), serde_json::Value::Null));
-    let tail = [
-        chunk(serde_json::json!({}), usage()),
-        Bytes::from_static(b"data: [DONE]\n\n"),
-    ];
-    stream::iter(words.chain(tail).collect::<Vec<_>>()).map(|bytes| Ok(Frame::data(bytes)))
+/// The events of every stream, in order: each word bears its number.
+pub fn events() -> &'static [Bytes] {
+    static EVENTS: std::sync::LazyLock<Vec<Bytes>> = std::sync::LazyLock::new(|| {
+        let chunk = |choices: serde_json::Value, usage: serde_json::Value| {
+            let event = serde_json::json!({
+                "id": "chatcmpl-bench", "object": "chat.completion.chunk", "created": 1_700_000_000,
+                "model": "bench", "choices": choices, "usage": usage,
+            });
+            Bytes::from(format!("data: {event}\n\n"))
+        };
+        let word = |number| {
+            serde_json::json!([{ "index": 0, "delta": { "content": format!("word{number} ") }, "finish_reason": null }])
+        };
+        let words = (0..OUTPUT_TOKENS).map(|number| chunk(word(number), serde_json::Value::Null));
+        let tail = [
+            chunk(serde_json::json!([]), usage()),
+            Bytes::from_static(b"data: [DONE]\n\n"),
+        ];
+        words.chain(tail).collect()
+    });
+    &EVENTS
+}
+
+fn stream_of_events() -> impl futures::Stream<Item = Result<Frame<Bytes>, Infallible>> {
+    stream::iter(events()).map(|event| Ok(Frame::data(event.clone())))
+}
+
+/// What of a stream every caller gets, byte by byte: the events with words.
+pub fn words() -> Bytes {
+    static WORDS: std::sync::LazyLock<Bytes> = std::sync::LazyLock::new(|| {
+        let words = events().iter().take(OUTPUT_TOKENS as usize);
+        Bytes::from(words.flat_map(|event| event.iter().copied()).collect::<Vec<u8>>())
+    });
+    WORDS.clone()
 }
