@@ -30,6 +30,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("haithe-egress", DOMAINS),
         ("haithe-documents", DOMAINS),
         ("haithe-enclave", DOMAINS),
+        ("haithe-mcp", DOMAINS),
         ("haithe-devchain", &[][..]),
         (
             "haithe-fuzz",
@@ -75,6 +76,7 @@ fn owners() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("hyper", &["haithe-server", "haithe-devchain"][..]),
         ("pdf-extract", &["haithe-documents"][..]),
         ("dom_smoothie", &["haithe-documents"][..]),
+        ("rmcp", &["haithe-mcp"][..]),
         ("csv", &["haithe-documents", "haithe-server"][..]),
     ])
 }
@@ -230,6 +232,7 @@ fn imports(root: &Path) -> anyhow::Result<Vec<String>> {
                 "haithe_egress",
                 "haithe_enclave",
                 "haithe_documents",
+                "haithe_mcp",
             ] {
                 if code.contains(adapter) {
                     let place = inside.display();

@@ -1,10 +1,14 @@
 //! What the marketplace needs from outside. One method is one atomic operation.
 
 mod knowledge;
+mod tool_servers;
 
 pub use knowledge::{Documents, Embedder, ExtractError, Hit, KnowledgeIndex, KnowledgeIndexer};
 #[cfg(any(test, feature = "mocks"))]
 pub use knowledge::{MockDocuments, MockEmbedder, MockKnowledgeIndex, MockKnowledgeIndexer};
+#[cfg(any(test, feature = "mocks"))]
+pub use tool_servers::{MockToolServers, MockToolSession};
+pub use tool_servers::{OpenServer, ServedTool, ToolAnswer, ToolServerError, ToolServers, ToolSession};
 
 use crate::{
     catalog::{Creator, NewCreator, PageChange, ProductFilter, ProductPage},

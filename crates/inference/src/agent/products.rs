@@ -1,21 +1,28 @@
-//! Products: prompts for the system role, passages of knowledge as cited data, calls as tools.
+//! Products: prompts for the system role, passages of knowledge as cited data, calls as tools, and the
+//! tools of servers that speak the Model Context Protocol.
 //!
 //! Only what the contract of the project's organization accepts at today's price is used. A product
 //! is paid for when its content was loaded, a tool when it was offered; one that cannot be loaded
 //! refuses the call, unless the project goes on without.
 
-use super::{Equipment, Exchange, Gear, GearError, ProductFee, ServerTool, Source, ToolDefinition, Wish};
+mod rpc;
+mod served;
+#[cfg(test)]
+mod tests;
+
+use super::{Equipment, Exchange, Gear, GearError, ProductFee, ServerTool, Source, Wish};
 use crate::{completions::Caller, conversations::ConversationId};
 use async_trait::async_trait;
+use futures::{StreamExt, stream};
 use haithe_kernel::{Fetcher, ProductId};
 use haithe_marketplace::{
     Knowledge,
-    content::{ProductContent, RpcTool},
+    content::ProductContent,
     knowledge::{Content, Passage, quote},
     loading::{LoadError, ProductContents},
-    ports::{CallProduct, ProductStore},
+    ports::{CallProduct, ProductStore, ToolServers},
 };
-use serde_json::Value;
+use rpc::RpcCall;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
@@ -23,8 +30,8 @@ use std::sync::Arc;
 const PASSAGES: usize = 12 * 1024;
 /// Longest name of a tool in OpenAI's dialect.
 const MOST_NAME: usize = 64;
-/// Characters of a tool's answer; the loop cuts further.
-const MOST_ANSWER: usize = 256 * 1024;
+/// Products of a call that are opened at once.
+const AT_ONCE: usize = 4;
 
 /// Opens products.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
@@ -41,28 +48,29 @@ impl ProductLoader for ProductContents {
     }
 }
 
+/// What products are used with.
+pub struct ProductPorts {
+    /// Which products a project has enabled.
+    pub store: Arc<dyn ProductStore>,
+    /// Opens them.
+    pub loader: Arc<dyn ProductLoader>,
+    /// Finds passages.
+    pub knowledge: Arc<Knowledge>,
+    /// Calls the addresses of tools.
+    pub fetcher: Arc<dyn Fetcher>,
+    /// Calls servers of tools.
+    pub servers: Arc<dyn ToolServers>,
+}
+
 /// Brings what the project has enabled.
 pub struct Products {
-    store: Arc<dyn ProductStore>,
-    loader: Arc<dyn ProductLoader>,
-    knowledge: Arc<Knowledge>,
-    fetcher: Arc<dyn Fetcher>,
+    ports: ProductPorts,
 }
 
 impl Products {
-    /// Products of `store`, opened by `loader`; pages and tools are called through `fetcher`.
-    pub fn new(
-        store: Arc<dyn ProductStore>,
-        loader: Arc<dyn ProductLoader>,
-        knowledge: Arc<Knowledge>,
-        fetcher: Arc<dyn Fetcher>,
-    ) -> Self {
-        Self {
-            store,
-            loader,
-            knowledge,
-            fetcher,
-        }
+    /// Products of the ports' store.
+    pub const fn new(ports: ProductPorts) -> Self {
+        Self { ports }
     }
 
     /// What one product brings, or why it cannot.
@@ -74,17 +82,18 @@ impl Products {
         if !found.accepted || product.price_per_call.is_none() {
             return Err("its price is above what the organization's contract accepts".to_owned());
         }
-        let content = self
-            .loader
-            .load(product.id)
-            .await
-            .map_err(|error| error.to_string())?;
-        match content {
+        let content = self.ports.loader.load(product.id).await;
+        match content.map_err(|error| error.to_string())? {
             ProductContent::Prompts(prompts) => Ok(Opened::Prompts(prompts.texts().to_vec())),
-            ProductContent::Tool(tool) if tools => Ok(Opened::Tool(tool)),
-            ProductContent::Tool(_) => Ok(Opened::Nothing),
-            ProductContent::Mcp(_) => {
-                Err("servers of the Model Context Protocol are not called yet".to_owned())
+            ProductContent::Tool(_) | ProductContent::Mcp(_) if !tools => Ok(Opened::Nothing),
+            ProductContent::Tool(tool) => Ok(Opened::Tools(vec![Arc::new(RpcCall {
+                product: product.id,
+                tool,
+                fetcher: Arc::clone(&self.ports.fetcher),
+            })])),
+            ProductContent::Mcp(endpoint) => {
+                let offered = served::offered(self.ports.servers.as_ref(), product.id, &endpoint).await;
+                offered.map(Opened::Tools).map_err(|error| error.to_string())
             }
             ProductContent::Knowledge { form, bytes } => {
                 let content = Content {
@@ -93,7 +102,7 @@ impl Products {
                     digest: Sha256::digest(&**bytes).into(),
                     bytes: Arc::from(&**bytes),
                 };
-                let read = self.knowledge.load(&content).await;
+                let read = self.ports.knowledge.load(&content).await;
                 read.map_err(|error| error.to_string())?;
                 Ok(Opened::Knowledge(content))
             }
@@ -104,9 +113,9 @@ impl Products {
 /// What a product turned out to be.
 enum Opened {
     Prompts(Vec<String>),
-    Tool(RpcTool),
+    Tools(Vec<Arc<dyn ServerTool>>),
     Knowledge(Content),
-    /// A tool that cannot be offered in this call: it costs nothing.
+    /// Tools that cannot be offered in this call: they cost nothing.
     Nothing,
 }
 
@@ -120,9 +129,12 @@ impl Gear for Products {
         let project = &wish.caller.context.project;
         let mut equipment = Equipment::default();
         let mut library: Vec<(ProductId, Content)> = Vec::new();
-        for found in self.store.for_call(project.id).await? {
+        let listed = self.ports.store.for_call(project.id).await?;
+        let opening: Vec<_> = listed.iter().map(|found| self.open(found, wish.tools)).collect();
+        let all: Vec<_> = stream::iter(opening).buffered(AT_ONCE).collect().await;
+        for (found, opened) in listed.iter().zip(all) {
             let product = &found.product;
-            let opened = match self.open(&found, wish.tools).await {
+            let opened = match opened {
                 Ok(opened) => opened,
                 Err(reason) if project.skip_unavailable_products => {
                     tracing::warn!(product = product.id.0, reason, "a call goes on without a product");
@@ -137,11 +149,7 @@ impl Gear for Products {
                 Opened::Nothing => continue,
                 Opened::Prompts(texts) => equipment.instructions.extend(texts),
                 Opened::Knowledge(content) => library.push((product.id, content)),
-                Opened::Tool(tool) => equipment.tools.push(Arc::new(RpcCall {
-                    product: product.id,
-                    tool,
-                    fetcher: Arc::clone(&self.fetcher),
-                })),
+                Opened::Tools(tools) => equipment.tools.extend(tools),
             }
             equipment.fees.push(ProductFee {
                 product: product.id,
@@ -167,7 +175,7 @@ impl Products {
         equipment: &mut Equipment,
     ) -> Result<(), GearError> {
         let contents: Vec<Content> = library.iter().map(|(_, content)| content.clone()).collect();
-        let passages = self.knowledge.passages(&contents, question, PASSAGES).await;
+        let passages = self.ports.knowledge.passages(&contents, question, PASSAGES).await;
         let passages = passages.map_err(|error| GearError::Product {
             name: "knowledge".to_owned(),
             reason: error.to_string(),
@@ -197,198 +205,11 @@ fn source(library: &[(ProductId, Content)], passage: &Passage, number: u32) -> S
     }
 }
 
-/// A creator's call: the model fills in arguments, everything else is the creator's.
-struct RpcCall {
-    product: ProductId,
-    tool: RpcTool,
-    fetcher: Arc<dyn Fetcher>,
-}
-
-#[async_trait]
-impl ServerTool for RpcCall {
-    fn definition(&self) -> ToolDefinition {
-        // Two products may name their tools alike.
-        let mut name = format!("p{}_{}", self.product.0, self.tool.name());
-        name.truncate(MOST_NAME);
-        ToolDefinition {
-            name,
-            description: self.tool.description().to_owned(),
-            parameters: self.tool.schema(),
-        }
-    }
-
-    async fn call(&self, arguments: Value) -> String {
-        let request = match self.tool.request(&arguments.to_string()) {
-            Ok(request) => request,
-            Err(error) => return format!("error: {error}"),
-        };
-        match self.fetcher.fetch(request).await {
-            Ok(answer) => {
-                let body = String::from_utf8_lossy(&answer.body);
-                let body: String = body.chars().take(MOST_ANSWER).collect();
-                format!("status {}\n{body}", answer.status)
-            }
-            Err(error) => format!("error: {error}"),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::completions::tests::stage::{document, stage};
-    use haithe_kernel::{FetchError, Fetched, MockFetcher, Timestamp, Usdt, WalletAddress};
-    use haithe_marketplace::{
-        Category, Product,
-        content::PromptSet,
-        knowledge::{ReadLimits, Tools},
-        ports::{MockDocuments, MockKnowledgeIndexer, MockProductStore},
-    };
-    use serde_json::json;
-
-    const CREATOR: WalletAddress = WalletAddress::new([5; 20]);
-
-    fn wish(skip: bool) -> Wish {
-        let mut stage = stage(|_| document("{}"));
-        stage.context.products = vec![ProductId(1)];
-        stage.context.project.skip_unavailable_products = skip;
-        Wish {
-            caller: stage.caller(),
-            conversation: None,
-            question: "What is new?".into(),
-            tools: true,
-        }
-    }
-
-    fn found(id: i64, accepted: bool) -> CallProduct {
-        CallProduct {
-            product: Product {
-                id: ProductId(id),
-                address: WalletAddress::new([1; 20]),
-                creator: CREATOR,
-                name: format!("product {id}"),
-                category: Some(Category::PromptSet),
-                price_per_call: Some(Usdt::from_nano(40)),
-                created_at: Timestamp::from_seconds(0),
-                retired: false,
-            },
-            accepted,
-        }
-    }
-
-    fn prompts() -> ProductContent {
-        ProductContent::Prompts(PromptSet::parse(br#"["Speak Latin."]"#).unwrap())
-    }
-
-    fn tool() -> RpcTool {
-        let written = json!({"name": "weather", "description": "Tells the weather", "method": "GET",
-            "url": "https://api.example/{city}", "headers": {"x-key": "secret"},
-            "parameters": [{"name": "city", "in": "path", "type": "string", "required": true}]});
-        RpcTool::parse(written.to_string().as_bytes()).unwrap()
-    }
-
-    fn products(listed: Vec<CallProduct>, loader: MockProductLoader, fetcher: MockFetcher) -> Products {
-        let mut store = MockProductStore::new();
-        store.expect_for_call().returning(move |_| Ok(listed.clone()));
-        let fetcher: Arc<dyn Fetcher> = Arc::new(fetcher);
-        let tools = Tools {
-            documents: Arc::new(MockDocuments::new()),
-            indexer: Arc::new(MockKnowledgeIndexer::new()),
-            fetcher: Arc::clone(&fetcher),
-            embedder: None,
-        };
-        let knowledge = Arc::new(Knowledge::new(tools, ReadLimits::default()));
-        Products::new(Arc::new(store), Arc::new(loader), knowledge, fetcher)
-    }
-
-    #[tokio::test]
-    async fn prompts_and_tools_come_along_at_their_price() {
-        let mut loader = MockProductLoader::new();
-        loader.expect_load().returning(|id| match id.0 {
-            1 => Ok(prompts()),
-            _ => Ok(ProductContent::Tool(tool())),
-        });
-        let mut fetcher = MockFetcher::new();
-        fetcher
-            .expect_fetch()
-            .withf(|request| request.url == "https://api.example/Rome")
-            .returning(|_| {
-                let (headers, url) = (Vec::new(), String::new());
-                Ok(Fetched {
-                    status: 200,
-                    headers,
-                    body: b"sunny".to_vec(),
-                    url,
-                })
-            });
-        let gear = products(vec![found(1, true), found(2, true)], loader, fetcher);
-        assert!(gear.wanted(&wish(false).caller, None));
-        let equipment = gear.equip(&wish(false)).await.unwrap();
-        assert_eq!(equipment.instructions, ["Speak Latin."]);
-        let fees: Vec<_> = equipment
-            .fees
-            .iter()
-            .map(|fee| (fee.product.0, fee.amount.nano()))
-            .collect();
-        assert_eq!(fees, [(1, 40), (2, 40)]);
-        let tool = &equipment.tools[0];
-        assert_eq!(tool.definition().name, "p2_weather");
-        assert!(!format!("{:?}", tool.definition()).contains("secret"));
-        assert_eq!(tool.call(json!({"city": "Rome"})).await, "status 200\nsunny");
-        assert!(tool.call(json!({"town": "Rome"})).await.starts_with("error: "));
-    }
-
-    #[tokio::test]
-    async fn a_tool_that_is_not_offered_costs_nothing() {
-        let mut loader = MockProductLoader::new();
-        loader
-            .expect_load()
-            .returning(|_| Ok(ProductContent::Tool(tool())));
-        let gear = products(vec![found(2, true)], loader, MockFetcher::new());
-        let without = Wish {
-            tools: false,
-            ..wish(false)
-        };
-        let equipment = gear.equip(&without).await.unwrap();
-        assert_eq!((equipment.tools.len(), equipment.fees.len()), (0, 0));
-    }
-
-    #[tokio::test]
-    async fn what_cannot_be_loaded_refuses_the_call_or_is_left_out_as_the_project_says() {
-        for (listed, fails) in [(found(1, false), false), (found(1, true), true)] {
-            let gear = |listed: CallProduct| {
-                let mut loader = MockProductLoader::new();
-                loader.expect_load().returning(move |_| {
-                    if fails {
-                        Err(LoadError::Gone)
-                    } else {
-                        Ok(prompts())
-                    }
-                });
-                products(vec![listed], loader, MockFetcher::new())
-            };
-            let refused = gear(listed.clone()).equip(&wish(false)).await.err().unwrap();
-            assert!(
-                matches!(&refused, GearError::Product { name, .. } if name == "product 1"),
-                "{refused}"
-            );
-            let equipment = gear(listed).equip(&wish(true)).await.unwrap();
-            assert_eq!((equipment.instructions.len(), equipment.fees.len()), (0, 0));
-        }
-    }
-
-    #[tokio::test]
-    async fn a_tool_that_cannot_be_reached_says_so_and_no_more() {
-        let mut fetcher = MockFetcher::new();
-        fetcher
-            .expect_fetch()
-            .returning(|_| Err(FetchError::Unreachable("10.0.0.1 refused".into())));
-        let call = RpcCall {
-            product: ProductId(2),
-            tool: tool(),
-            fetcher: Arc::new(fetcher),
-        };
-        let answer = call.call(json!({"city": "Rome"})).await;
-        assert_eq!(answer, "error: the address cannot be reached");
-    }
+/// What the model calls a product's tool: two products may name theirs alike, and servers allow
+/// names that the dialect does not.
+fn function_name(product: ProductId, tool: &str) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    let tool = tool.chars().map(|c| if fits(c) { c } else { '_' });
+    let name = format!("p{}_", product.0);
+    name.chars().chain(tool).take(MOST_NAME).collect()
 }

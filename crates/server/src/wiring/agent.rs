@@ -3,9 +3,10 @@
 use super::{WiringError, knowledge::knowledge};
 use crate::{Config, config::SearchEngineName};
 use haithe_egress::{SearchDialect, SearchEngine, SearchSettings};
-use haithe_inference::agent::{Gear, Memory, Products, Search, WebSearch};
+use haithe_inference::agent::{Gear, Memory, ProductPorts, Products, Search, WebSearch};
 use haithe_kernel::Fetcher;
 use haithe_marketplace::loading::ProductContents;
+use haithe_mcp::McpServers;
 use haithe_sqlite::{Db, SqliteProductStore};
 use secrecy::ExposeSecret;
 use std::{path::PathBuf, sync::Arc};
@@ -19,8 +20,13 @@ pub(super) fn gears(
     program: Option<PathBuf>,
 ) -> Result<Vec<Arc<dyn Gear>>, WiringError> {
     let store = Arc::new(SqliteProductStore::new(db));
-    let knowledge = Arc::new(knowledge(fetcher.clone(), program)?);
-    let products = Products::new(store.clone(), contents, knowledge, fetcher);
+    let products = Products::new(ProductPorts {
+        store: store.clone(),
+        loader: contents,
+        knowledge: Arc::new(knowledge(fetcher.clone(), program)?),
+        servers: Arc::new(McpServers::new(fetcher.clone())),
+        fetcher,
+    });
     let search = Search::new(engine(config)?, store);
     Ok(vec![Arc::new(products), Arc::new(memory), Arc::new(search)])
 }

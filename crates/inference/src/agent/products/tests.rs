@@ -1,0 +1,241 @@
+//! What products bring to a call.
+
+use super::*;
+use crate::completions::tests::stage::{document, stage};
+use haithe_kernel::{FetchError, Fetched, MockFetcher, Timestamp, Usdt, WalletAddress};
+use haithe_marketplace::{
+    Category, Product,
+    content::{McpEndpoint, PromptSet, RpcTool},
+    knowledge::{ReadLimits, Tools},
+    ports::{
+        MockDocuments, MockKnowledgeIndexer, MockProductStore, MockToolServers, MockToolSession, OpenServer,
+        ServedTool, ToolServerError,
+    },
+};
+use serde_json::json;
+
+const CREATOR: WalletAddress = WalletAddress::new([5; 20]);
+
+fn wish(skip: bool) -> Wish {
+    let mut stage = stage(|_| document("{}"));
+    stage.context.products = vec![ProductId(1)];
+    stage.context.project.skip_unavailable_products = skip;
+    Wish {
+        caller: stage.caller(),
+        conversation: None,
+        question: "What is new?".into(),
+        tools: true,
+    }
+}
+
+fn found(id: i64, accepted: bool) -> CallProduct {
+    CallProduct {
+        product: Product {
+            id: ProductId(id),
+            address: WalletAddress::new([1; 20]),
+            creator: CREATOR,
+            name: format!("product {id}"),
+            category: Some(Category::PromptSet),
+            price_per_call: Some(Usdt::from_nano(40)),
+            created_at: Timestamp::from_seconds(0),
+            retired: false,
+        },
+        accepted,
+    }
+}
+
+fn prompts() -> ProductContent {
+    ProductContent::Prompts(PromptSet::parse(br#"["Speak Latin."]"#).unwrap())
+}
+
+fn tool() -> RpcTool {
+    let written = json!({"name": "weather", "description": "Tells the weather", "method": "GET",
+        "url": "https://api.example/{city}", "headers": {"x-key": "secret"},
+        "parameters": [{"name": "city", "in": "path", "type": "string", "required": true}]});
+    RpcTool::parse(written.to_string().as_bytes()).unwrap()
+}
+
+fn products(listed: Vec<CallProduct>, loader: MockProductLoader, fetcher: MockFetcher) -> Products {
+    products_with(listed, loader, fetcher, MockToolServers::new())
+}
+
+fn products_with(
+    listed: Vec<CallProduct>,
+    loader: MockProductLoader,
+    fetcher: MockFetcher,
+    servers: MockToolServers,
+) -> Products {
+    let mut store = MockProductStore::new();
+    store.expect_for_call().returning(move |_| Ok(listed.clone()));
+    let fetcher: Arc<dyn Fetcher> = Arc::new(fetcher);
+    let tools = Tools {
+        documents: Arc::new(MockDocuments::new()),
+        indexer: Arc::new(MockKnowledgeIndexer::new()),
+        fetcher: Arc::clone(&fetcher),
+        embedder: None,
+    };
+    Products::new(ProductPorts {
+        store: Arc::new(store),
+        loader: Arc::new(loader),
+        knowledge: Arc::new(Knowledge::new(tools, ReadLimits::default())),
+        fetcher,
+        servers: Arc::new(servers),
+    })
+}
+
+#[tokio::test]
+async fn prompts_and_tools_come_along_at_their_price() {
+    let mut loader = MockProductLoader::new();
+    loader.expect_load().returning(|id| match id.0 {
+        1 => Ok(prompts()),
+        _ => Ok(ProductContent::Tool(tool())),
+    });
+    let mut fetcher = MockFetcher::new();
+    fetcher
+        .expect_fetch()
+        .withf(|request| request.url == "https://api.example/Rome")
+        .returning(|_| {
+            let (headers, url) = (Vec::new(), String::new());
+            Ok(Fetched {
+                status: 200,
+                headers,
+                body: b"sunny".to_vec(),
+                url,
+            })
+        });
+    let gear = products(vec![found(1, true), found(2, true)], loader, fetcher);
+    assert!(gear.wanted(&wish(false).caller, None));
+    let equipment = gear.equip(&wish(false)).await.unwrap();
+    assert_eq!(equipment.instructions, ["Speak Latin."]);
+    let fees: Vec<_> = equipment
+        .fees
+        .iter()
+        .map(|fee| (fee.product.0, fee.amount.nano()))
+        .collect();
+    assert_eq!(fees, [(1, 40), (2, 40)]);
+    let tool = &equipment.tools[0];
+    assert_eq!(tool.definition().name, "p2_weather");
+    assert!(!format!("{:?}", tool.definition()).contains("secret"));
+    assert_eq!(tool.call(json!({"city": "Rome"})).await, "status 200\nsunny");
+    assert!(tool.call(json!({"town": "Rome"})).await.starts_with("error: "));
+}
+
+#[tokio::test]
+async fn a_tool_that_is_not_offered_costs_nothing() {
+    let mut loader = MockProductLoader::new();
+    loader
+        .expect_load()
+        .returning(|_| Ok(ProductContent::Tool(tool())));
+    let gear = products(vec![found(2, true)], loader, MockFetcher::new());
+    let without = Wish {
+        tools: false,
+        ..wish(false)
+    };
+    let equipment = gear.equip(&without).await.unwrap();
+    assert_eq!((equipment.tools.len(), equipment.fees.len()), (0, 0));
+}
+
+#[tokio::test]
+async fn what_cannot_be_loaded_refuses_the_call_or_is_left_out_as_the_project_says() {
+    for (listed, fails) in [(found(1, false), false), (found(1, true), true)] {
+        let gear = |listed: CallProduct| {
+            let mut loader = MockProductLoader::new();
+            loader.expect_load().returning(move |_| {
+                if fails {
+                    Err(LoadError::Gone)
+                } else {
+                    Ok(prompts())
+                }
+            });
+            products(vec![listed], loader, MockFetcher::new())
+        };
+        let refused = gear(listed.clone()).equip(&wish(false)).await.err().unwrap();
+        assert!(
+            matches!(&refused, GearError::Product { name, .. } if name == "product 1"),
+            "{refused}"
+        );
+        let equipment = gear(listed).equip(&wish(true)).await.unwrap();
+        assert_eq!((equipment.instructions.len(), equipment.fees.len()), (0, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_tool_that_cannot_be_reached_says_so_and_no_more() {
+    let mut fetcher = MockFetcher::new();
+    fetcher
+        .expect_fetch()
+        .returning(|_| Err(FetchError::Unreachable("10.0.0.1 refused".into())));
+    let call = RpcCall {
+        product: ProductId(2),
+        tool: tool(),
+        fetcher: Arc::new(fetcher),
+    };
+    let answer = call.call(json!({"city": "Rome"})).await;
+    assert_eq!(answer, "error: the address cannot be reached");
+}
+
+fn server_of_tools() -> MockProductLoader {
+    let mut loader = MockProductLoader::new();
+    loader.expect_load().returning(|_| {
+        let endpoint = McpEndpoint::parse(br#"{"url": "https://mcp.example/"}"#).unwrap();
+        Ok(ProductContent::Mcp(endpoint))
+    });
+    loader
+}
+
+#[tokio::test]
+async fn the_tools_of_a_server_come_along_at_the_price_of_one_product() {
+    let mut servers = MockToolServers::new();
+    servers.expect_open().times(1).returning(|_| {
+        let tools = ["tide", "wind"].map(|name| ServedTool {
+            name: name.into(),
+            description: String::new(),
+            schema: serde_json::Map::new(),
+        });
+        Ok(OpenServer {
+            tools: tools.into(),
+            session: Arc::new(MockToolSession::new()),
+        })
+    });
+    let listed = vec![found(3, true)];
+    let gear = products_with(listed, server_of_tools(), MockFetcher::new(), servers);
+    let equipment = gear.equip(&wish(false)).await.unwrap();
+    let names: Vec<_> = equipment
+        .tools
+        .iter()
+        .map(|tool| tool.definition().name)
+        .collect();
+    assert_eq!(names, ["p3_tide", "p3_wind"]);
+    assert_eq!(equipment.fees.len(), 1);
+    // Where no tool can be offered, the server is not even called.
+    let without = Wish {
+        tools: false,
+        ..wish(false)
+    };
+    let equipment = gear.equip(&without).await.unwrap();
+    assert_eq!((equipment.tools.len(), equipment.fees.len()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_reached_refuses_the_call_or_is_left_out() {
+    let gear = || {
+        let mut servers = MockToolServers::new();
+        servers
+            .expect_open()
+            .returning(|_| Err(ToolServerError::Unreachable));
+        products_with(
+            vec![found(3, true)],
+            server_of_tools(),
+            MockFetcher::new(),
+            servers,
+        )
+    };
+    let refused = gear().equip(&wish(false)).await.err().unwrap();
+    assert_eq!(
+        refused.to_string(),
+        "the product product 3 cannot be loaded at the moment: the tools' server cannot be reached; \
+         disable it or try again later"
+    );
+    let equipment = gear().equip(&wish(true)).await.unwrap();
+    assert_eq!((equipment.tools.len(), equipment.fees.len()), (0, 0));
+}
