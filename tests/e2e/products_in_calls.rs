@@ -1,111 +1,25 @@
 //! A project of another organization uses what creators sell: prompts, knowledge and a tool in one call.
 
-use crate::market::{creator, whole};
-use haithe_kernel::{Usdt, WalletAddress};
-use haithe_marketplace::sealing::EnclavePublicKey;
+use crate::{
+    market::{creator, whole},
+    selling::{sell, texts},
+};
+use haithe_kernel::Usdt;
 use haithe_tests::{
-    app::{App, RECEIVER, Setup, Tenant, User, question},
+    app::{App, Setup, question},
     eventually,
-    sealed::Sealed,
+    site::Site,
     upstream::Script,
 };
 use serde_json::{Value, json};
-use std::net::SocketAddr;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
-};
 
 const FACT: &str = "The gatehouse of Arlen was built in 1743 by the mason Odo Brack.";
 
-/// A tool's server: says "sunny" and remembers the first line of every request.
-async fn weather() -> (SocketAddr, std::sync::Arc<std::sync::Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let asked = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-    let heard = asked.clone();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut request = vec![0; 4_096];
-            let read = stream.read(&mut request).await.unwrap_or(0);
-            let text = String::from_utf8_lossy(&request[..read]).into_owned();
-            heard
-                .lock()
-                .expect("a lock")
-                .push(text.lines().next().unwrap_or_default().to_owned());
-            let answer = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nsunny";
-            let _ = stream.write_all(answer.as_bytes()).await;
-        }
-    });
-    (address, asked)
-}
-
-/// Seals, hosts, publishes at one USDT, and enables for the tenant's project; gives the product's number.
-async fn sell(
-    app: &App,
-    maker: &User,
-    tenant: &Tenant,
-    (name, category): (&str, &str),
-    content: &[u8],
-) -> i64 {
-    let shown = app.anonymous().get("/v1/tee/pub-key").data().await;
-    let enclave: EnclavePublicKey = shown["tee_pubkey"]
-        .as_str()
-        .expect("a key")
-        .parse()
-        .expect("a key");
-    let address: WalletAddress = maker.address().parse().expect("an address");
-    let sealed = Sealed::for_creator(&enclave, address, content);
-    let put = maker.client.put("/v1/content").body(sealed.bytes.clone());
-    put.header("content-type", "application/octet-stream")
-        .data()
-        .await;
-    let uri = format!("haithe:sha256:{}", sealed.digest);
-    let contract = app
-        .chain
-        .add_product_at(
-            &maker.wallet,
-            (name, category),
-            (&uri, &sealed.wrapped_key),
-            whole(1),
-        )
-        .await;
-    let id = eventually("the product is indexed", async || {
-        let synced = maker.client.post("/v1/products").data().await;
-        let product = &synced["product"];
-        (product["name"] == name).then(|| product["id"].as_i64().expect("a number"))
-    })
-    .await;
-    app.chain
-        .enable_product(&tenant.owner.wallet, tenant.contract, contract, whole(1))
-        .await;
-    let project = tenant.project_id.to_string();
-    let enable = format!("/v1/products/{id}/enable");
-    eventually("the contract's acceptance is indexed", async || {
-        let asked = tenant
-            .owner
-            .client
-            .post(&enable)
-            .query(&[("project_id", project.as_str())]);
-        asked.send().await.status.is_success().then_some(())
-    })
-    .await;
-    id
-}
-
-fn texts<'a>(request: &'a Value, role: &str) -> Vec<&'a str> {
-    let messages = request["messages"].as_array().expect("a list").iter();
-    let of_role = messages.filter(|message| message["role"] == role);
-    of_role
-        .filter_map(|message| message["content"].as_str())
-        .collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_uses_prompts_knowledge_and_a_tool_and_pays_their_creator() {
-    let (site, asked) = weather().await;
+    let site = Site::start([("/now", "text/plain", "sunny")]).await;
     let setup = Setup {
-        receivers: vec![site],
+        receivers: vec![site.address()],
         ..Setup::default()
     };
     let app = App::with(setup).await;
@@ -113,13 +27,16 @@ async fn a_call_uses_prompts_knowledge_and_a_tool_and_pays_their_creator() {
     let tenant = app.funded("Acme", Usdt::whole(20)).await;
     let prompts = json!(["Speak Latin."]).to_string();
     let tool = json!({"name": "weather", "description": "Tells the weather of a city.", "method": "GET",
-        "url": format!("http://{RECEIVER}:{}/now", site.port()), "headers": {"x-key": "a-secret-of-the-creator"},
+        "url": site.url("/now"), "headers": {"x-key": "a-secret-of-the-creator"},
         "parameters": [{"name": "city", "in": "query", "type": "string", "required": true}]})
     .to_string();
-    let latin = sell(&app, &maker, &tenant, ("latin", "promptset"), prompts.as_bytes()).await;
-    let knowledge = ("arlen", "knowledge:text");
-    let arlen = sell(&app, &maker, &tenant, knowledge, FACT.as_bytes()).await;
-    let sky = sell(&app, &maker, &tenant, ("sky", "tool:rpc"), tool.as_bytes()).await;
+    let sell = async |name, category, content: &str| {
+        let product = (name, category, whole(1));
+        sell(&app, &maker, &tenant, product, content.as_bytes()).await
+    };
+    let latin = sell("latin", "promptset", &prompts).await;
+    let arlen = sell("arlen", "knowledge:text", FACT).await;
+    let sky = sell("sky", "tool:rpc", &tool).await;
 
     let call = json!({"id": "c1", "type": "function",
         "function": {"name": format!("p{sky}_weather"), "arguments": "{\"city\":\"Arlen\"}"}});
@@ -142,7 +59,7 @@ async fn a_call_uses_prompts_knowledge_and_a_tool_and_pays_their_creator() {
     assert_eq!(first["tools"][0]["function"]["name"], format!("p{sky}_weather"));
     let second = app.upstream.exchange(1).await.json();
     assert_eq!(texts(&second, "tool"), ["status 200\nsunny"]);
-    assert_eq!(*asked.lock().expect("a lock"), ["GET /now?city=Arlen HTTP/1.1"]);
+    assert_eq!(site.asked(), ["GET /now?city=Arlen"]);
 
     let about = &answer.json()["haithe"];
     assert_eq!((&about["steps"], &about["stopped"]), (&json!(2), &Value::Null));
@@ -175,7 +92,8 @@ async fn a_product_that_cannot_be_loaded_refuses_the_call_or_is_left_out_as_the_
     let app = App::start().await;
     let maker = creator(&app, 7).await;
     let tenant = app.funded("Acme", Usdt::whole(5)).await;
-    sell(&app, &maker, &tenant, ("broken", "promptset"), b"not JSON").await;
+    let broken = ("broken", "promptset", whole(1));
+    sell(&app, &maker, &tenant, broken, b"not JSON").await;
     let ask = question("per-call");
     tenant
         .caller

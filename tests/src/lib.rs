@@ -1,20 +1,24 @@
 //! Fixtures for the suites of this crate: everything around the service that a test needs.
 //!
-//! [`upstream`] is a model provider that obeys the test, [`agent`] an attestation agent, [`chain`] a node with the contracts on
-//! it, [`wallets`] are people with keys. [`app`] puts the service in the middle, [`program`] does
-//! so in a process that can be killed, and [`client`] speaks to it. [`sealed`] is what creators make. The suites are the test
-//! targets of this package, one binary per area, so that a suite links once.
+//! [`upstream`] is a model provider that obeys the test, [`agent`] an attestation agent, [`chain`] a node with the contracts
+//! on it, [`wallets`] are people with keys. [`app`] puts the service in the middle, [`program`] does so in a process that
+//! can be killed, and [`client`] speaks to it. [`sealed`] and [`made`] are what creators make, [`site`] and
+//! [`tool_server`] what they run. The suites are the test targets of this package, one binary per area, so that a suite
+//! links once.
 
 pub mod agent;
 pub mod app;
 pub mod chain;
 pub mod client;
 pub mod logs;
+pub mod made;
 pub mod packages;
 pub mod program;
 pub mod receiver;
 pub mod sealed;
 pub mod signing;
+pub mod site;
+pub mod tool_server;
 pub mod upstream;
 pub mod wallets;
 
