@@ -9,8 +9,8 @@ use std::sync::Arc;
 /// Why a server's tools cannot be had. The texts name no address and repeat nothing of the server's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ToolServerError {
-    /// Its address is not one that we call.
-    #[error("the address of the tools' server is not allowed")]
+    /// Its address, where it leads, or a header for it is not one that we call or send.
+    #[error("the address of the tools' server, or a header for it, is not allowed")]
     Refused,
     /// Nobody answers there, or the connection broke.
     #[error("the tools' server cannot be reached")]
