@@ -14,7 +14,7 @@ use haithe_kernel::{FetchError, FetchMethod, FetchRequest, Fetched, Fetcher};
 use haithe_marketplace::content::McpEndpoint;
 use http::{HeaderName, HeaderValue};
 use rmcp::{
-    model::{ClientJsonRpcMessage, JsonRpcMessage, ServerJsonRpcMessage},
+    model::{ClientJsonRpcMessage, ClientRequest, JsonRpcMessage, ServerJsonRpcMessage},
     transport::streamable_http_client::{
         HttpStatusError, SseError, StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse,
     },
@@ -32,8 +32,9 @@ use std::{
 
 /// Most bytes of one answer.
 const MOST_BYTES: usize = 1 << 20;
-/// Longest time for one request.
-const WITHIN: Duration = Duration::from_secs(60);
+/// Longest time for a tool's answer, and for that to any other message.
+const CALL: Duration = Duration::from_secs(60);
+const WORD: Duration = Duration::from_secs(15);
 /// Longest time for the word that a session is over.
 const GOODBYE: Duration = Duration::from_secs(5);
 /// Most messages of a session: a server can make us answer it.
@@ -116,7 +117,7 @@ impl StreamableHttpClient for FetchingClient {
             headers,
             body: serde_json::to_vec(&message)?,
             most_bytes: MOST_BYTES,
-            within: WITHIN,
+            within: if calls(&message) { CALL } else { WORD },
         };
         let answer = self.fetcher.fetch(request).await;
         let waits = matches!(message, JsonRpcMessage::Request(_));
@@ -156,6 +157,13 @@ impl StreamableHttpClient for FetchingClient {
     ) -> Outcome<BoxStream<'static, Result<Sse, SseError>>> {
         Err(StreamableHttpError::ServerDoesNotSupportSse)
     }
+}
+
+fn calls(message: &ClientJsonRpcMessage) -> bool {
+    let JsonRpcMessage::Request(request) = message else {
+        return false;
+    };
+    matches!(request.request, ClientRequest::CallToolRequest(_))
 }
 
 /// What an answer to a message says. `waits`: the message wants an answer; `inside`: it named a session.

@@ -150,5 +150,8 @@ async fn a_server_that_never_answers_is_given_up() {
     for method in ["initialize", "notifications/initialized", "tools/list"] {
         let server = Scripted::at(method, || Reply::Hangs);
         assert_eq!(server.open().await.err(), Some(Late), "{method}");
+        if method == "tools/list" {
+            server.ended().await;
+        }
     }
 }
