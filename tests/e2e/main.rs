@@ -42,6 +42,7 @@ mod stopping;
 mod story;
 mod streams;
 mod tee;
+mod tool_servers;
 mod upstream_trouble;
 mod usage;
 mod webhooks;
