@@ -1,5 +1,8 @@
 //! Nothing that a user names reaches an address inside: real sockets, and a corpus as data.
 
+mod by_name;
+mod dns;
+
 use crate::{Address, Egress, Host, Policy, Resolver, is_public};
 use haithe_kernel::{FetchError, FetchRequest, Fetcher};
 use proptest::prelude::*;
