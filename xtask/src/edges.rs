@@ -34,7 +34,12 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("haithe-devchain", &[][..]),
         (
             "haithe-fuzz",
-            &["haithe-kernel", "haithe-identity", "haithe-inference"][..],
+            &[
+                "haithe-kernel",
+                "haithe-identity",
+                "haithe-marketplace",
+                "haithe-inference",
+            ][..],
         ),
         ("xtask", &[][..]),
     ])

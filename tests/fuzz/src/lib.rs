@@ -1,5 +1,5 @@
-//! What is fuzzed: everything that strangers' bytes reach before anybody knows who they are, and what
-//! providers answer.
+//! What is fuzzed: everything that strangers' bytes reach before anybody knows who they are, what
+//! providers answer, and what a model fills into a creator's tool.
 //!
 //! A target is a function that panics when a promise is broken. `cargo xtask fuzz` runs each under
 //! libFuzzer, guided by coverage; the ordinary tests run them over the seeds in `corpus/`.
@@ -10,6 +10,7 @@ mod requests;
 mod sign_in;
 mod streams;
 mod tokens;
+mod tools;
 
 /// A target.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +22,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     Target {
         name: "sse",
         run: streams::run,
@@ -45,6 +46,10 @@ pub const TARGETS: [Target; 6] = [
     Target {
         name: "siwe",
         run: sign_in::run,
+    },
+    Target {
+        name: "rpc-tool",
+        run: tools::run,
     },
 ];
 
