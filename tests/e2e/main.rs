@@ -15,6 +15,7 @@ mod faucet;
 mod funds;
 mod governance;
 mod idempotency;
+mod injection;
 mod limits;
 mod login;
 mod many_streams;

@@ -3,7 +3,7 @@
 //! [`upstream`] is a model provider that obeys the test, [`agent`] an attestation agent, [`chain`] a node with the contracts
 //! on it, [`wallets`] are people with keys. [`app`] puts the service in the middle, [`program`] does so in a process that
 //! can be killed, and [`client`] speaks to it. [`sealed`] and [`made`] are what creators make, [`site`] and
-//! [`tool_server`] what they run. The suites are the test targets of this package, one binary per area, so that a suite
+//! [`tool_server`] what they run, [`recorder`] what their tools call, or nobody should. The suites are the test targets of this package, one binary per area, so that a suite
 //! links once.
 
 pub mod agent;
@@ -15,6 +15,7 @@ pub mod made;
 pub mod packages;
 pub mod program;
 pub mod receiver;
+pub mod recorder;
 pub mod sealed;
 pub mod signing;
 pub mod site;

@@ -51,7 +51,10 @@ impl Plan {
         let asked = request
             .stream_options
             .is_some_and(|options| options.include_usage);
-        let (mut saying, mut finish_reason) = Saying::to(whole, script.output);
+        let (mut saying, mut finish_reason) = match &script.says {
+            Some(says) => Saying::of(says),
+            None => Saying::to(whole, script.output),
+        };
         let wanted = saying.tokens();
         saying.cut(bound);
         if saying.tokens() < wanted {

@@ -14,7 +14,7 @@ mod script;
 mod tests;
 
 pub use exchange::{Exchange, Metered, Stage};
-pub use script::{Answer, Ending, Script, UsageReport};
+pub use script::{Answer, Ending, Says, Script, UsageReport};
 
 use crate::DEADLINE;
 use bytes::Bytes;
@@ -42,15 +42,17 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::sleep};
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// The provider. Dropping it closes its port.
-#[derive(Debug)]
 pub struct Upstream {
     address: SocketAddr,
     shared: Arc<Shared>,
     server: JoinHandle<()>,
 }
 
-#[derive(Debug)]
+/// Decides from the request what is done with it.
+type Decide = dyn Fn(&Exchange) -> Script + Send + Sync;
+
 struct Shared {
+    decide: Mutex<Option<Arc<Decide>>>,
     default: Mutex<Script>,
     queue: Mutex<VecDeque<Script>>,
     seen: watch::Sender<Vec<Arc<Exchange>>>,
@@ -68,6 +70,7 @@ impl Upstream {
     pub async fn listen(address: SocketAddr, recording: bool) -> Self {
         let listener = TcpListener::bind(address).await.expect("a free loopback port");
         let shared = Arc::new(Shared {
+            decide: Mutex::default(),
             default: Mutex::new(Script::default()),
             queue: Mutex::default(),
             seen: watch::Sender::new(Vec::new()),
@@ -91,6 +94,11 @@ impl Upstream {
     /// What every request gets that nothing else was said about.
     pub fn always(&self, script: Script) {
         *self.shared.default.lock().unwrap() = script;
+    }
+
+    /// From now on the request itself decides what it gets.
+    pub fn decide(&self, decide: impl Fn(&Exchange) -> Script + Send + Sync + 'static) {
+        *self.shared.decide.lock().unwrap() = Some(Arc::new(decide));
     }
 
     /// What the next requests get, in the order of their arrival.
@@ -177,7 +185,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> io::Result<R
     let exchange = Arc::new(Exchange::new(head.method, path, head.headers, body));
     let watched = Watched(Arc::clone(&exchange));
     let request: ChatRequest = serde_json::from_slice(&exchange.body).unwrap_or_default();
-    let script = shared.script_for(&request);
+    let script = shared.script_for(&request, &exchange);
     if shared.recording {
         shared.seen.send_modify(|seen| seen.push(Arc::clone(&exchange)));
     }
@@ -232,9 +240,13 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> io::Result<R
 }
 
 impl Shared {
-    fn script_for(&self, request: &ChatRequest) -> Script {
+    fn script_for(&self, request: &ChatRequest, exchange: &Exchange) -> Script {
         if let Some(script) = &request.x_script {
             return script.clone();
+        }
+        let decide = self.decide.lock().unwrap().clone();
+        if let Some(decide) = decide {
+            return decide(exchange);
         }
         let queued = self.queue.lock().unwrap().pop_front();
         queued.unwrap_or_else(|| self.default.lock().unwrap().clone())

@@ -3,10 +3,13 @@
 //! It decides as a reader of a test would: a tool is called when the request forces it, or when the
 //! last message is a user's that names it; a schema is answered by the smallest document that fits.
 
+use super::script::Says;
 use serde_json::{Map, Value, json};
 
 /// Characters of a tool's arguments, or of a document, that count as one token.
 const TOKEN: usize = 6;
+/// Tokens at most that a text or arguments of a script are cut into: theirs grow with them.
+const MOST_TOKENS: usize = 100;
 
 /// What one choice says.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +46,20 @@ impl Saying {
         match document {
             Some(document) => (Self::Text(tokens(&document.to_string())), "stop"),
             None => (Self::Words(words.min(stops_at(&request["stop"]))), "stop"),
+        }
+    }
+
+    /// What a script says, and why it ends.
+    pub fn of(says: &Says) -> (Self, &'static str) {
+        match says {
+            Says::Text(text) => (Self::Text(tokens(text)), "stop"),
+            Says::Calls(calls) => {
+                let call = |(name, arguments): &(String, String)| Call {
+                    name: name.clone(),
+                    arguments: tokens(arguments),
+                };
+                (Self::Calls(calls.iter().map(call).collect()), "tool_calls")
+            }
         }
     }
 
@@ -205,7 +222,7 @@ fn example(schema: &Value, root: &Value) -> Value {
 fn tokens(text: &str) -> Vec<String> {
     let characters: Vec<char> = text.chars().collect();
     characters
-        .chunks(TOKEN)
+        .chunks(TOKEN.max(characters.len() / MOST_TOKENS))
         .map(|token| token.iter().collect())
         .collect()
 }

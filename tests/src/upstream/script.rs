@@ -29,6 +29,18 @@ pub struct Script {
     pub pace_ms: u64,
     /// How a stream ends.
     pub ending: Ending,
+    /// What the model says, in place of words. Its tokens are metered as they are made.
+    pub says: Option<Says>,
+}
+
+/// What a model says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Says {
+    /// This text.
+    Text(String),
+    /// Calls of tools, side by side: names, and arguments as they are written.
+    Calls(Vec<(String, String)>),
 }
 
 /// The kinds of answer.
@@ -98,6 +110,7 @@ impl Default for Script {
             tokens_per_event: 1,
             pace_ms: 0,
             ending: Ending::Done,
+            says: None,
         }
     }
 }
@@ -108,6 +121,25 @@ impl Script {
         Self {
             input,
             output,
+            ..Self::default()
+        }
+    }
+
+    /// A completion that says this text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self {
+            says: Some(Says::Text(text.into())),
+            ..Self::default()
+        }
+    }
+
+    /// A completion that calls these tools with these arguments.
+    pub fn calls<N: Into<String>, A: Into<String>>(calls: impl IntoIterator<Item = (N, A)>) -> Self {
+        let calls = calls
+            .into_iter()
+            .map(|(name, arguments)| (name.into(), arguments.into()));
+        Self {
+            says: Some(Says::Calls(calls.collect())),
             ..Self::default()
         }
     }
@@ -158,6 +190,13 @@ impl Script {
     #[must_use]
     pub fn ending(mut self, ending: Ending) -> Self {
         self.ending = ending;
+        self
+    }
+
+    /// With so many tokens of input, some of them from the cache.
+    #[must_use]
+    pub fn of_input(mut self, input: u64, cached: u64) -> Self {
+        (self.input, self.cached) = (input, cached);
         self
     }
 
