@@ -26,6 +26,7 @@ mod organizations;
 mod outcome_matrix;
 mod outcomes;
 mod pass_through;
+mod plaintext;
 mod products_in_calls;
 mod program;
 mod prompt_log;

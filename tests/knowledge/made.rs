@@ -2,6 +2,8 @@
 
 pub use haithe_tests::made::{page, pdf};
 
+pub use haithe_tests::pdf::{page, pdf};
+
 use haithe_documents::ChildDocuments;
 use haithe_marketplace::{
     knowledge::{Chunk, Format, ReadLimits},

@@ -45,6 +45,8 @@ impl Surroundings {
             .args(args)
             .env_clear()
             .envs(self.variables())
+            // What it puts aside lies where a test can look for it.
+            .env("TMPDIR", self.dir())
             .kill_on_drop(true);
         command
     }
