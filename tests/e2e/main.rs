@@ -24,6 +24,7 @@ mod memory;
 mod observing;
 mod organizations;
 mod outcome_matrix;
+mod outcome_matrix_loops;
 mod outcomes;
 mod pass_through;
 mod plaintext;

@@ -31,11 +31,11 @@ enum Due {
 }
 
 /// Price of these tokens of the model per-token, in nano-USDT.
-fn price(input: u64, cached: u64, output: u64) -> i64 {
+pub fn price(input: u64, cached: u64, output: u64) -> i64 {
     i64::try_from((input - cached) * 1_000 + cached * 500 + output * 3_000).unwrap()
 }
 
-fn metered_price(metered: Metered) -> i64 {
+pub fn metered_price(metered: Metered) -> i64 {
     price(metered.input, metered.cached, metered.output)
 }
 

@@ -203,7 +203,7 @@ provider = "patient"
 price = {{ input = "1", cached = "0.5", output = "3" }}
 context = 100000
 max_output = 1000
-capabilities = ["streaming"]
+capabilities = ["streaming", "tools"]
 "#
     )
 }

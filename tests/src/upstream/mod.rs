@@ -106,6 +106,11 @@ impl Upstream {
         self.shared.queue.lock().unwrap().extend(scripts);
     }
 
+    /// Forgets what the next requests were to get.
+    pub fn forget_next(&self) {
+        self.shared.queue.lock().unwrap().clear();
+    }
+
     /// Every request so far.
     pub fn exchanges(&self) -> Vec<Arc<Exchange>> {
         self.shared.seen.borrow().clone()

@@ -1,0 +1,437 @@
+//! Every way a loop with tools can end, at each of its steps, against what the provider metered over all
+//! of them: as a document and as a stream, left by its caller, and cut by each limit.
+//!
+//! Where usage is known the difference is zero. A product's creator is paid iff its content was loaded
+//! (a tool's iff it was offered) and the caller heard anything of the answer.
+
+use crate::{
+    market::creator,
+    outcome_matrix::{metered_price, price},
+    products_in_calls::sell_at,
+};
+use alloy::primitives::U256;
+use haithe_kernel::Usdt;
+use haithe_tests::{
+    app::{App, RECEIVER, Setup, Tenant, models, usdt},
+    client::Answer,
+    eventually,
+    site::Site,
+    upstream::{Answer as Upstreams, Ending, Exchange, Script, Stage, UsageReport},
+};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, sync::Arc};
+
+const SEED: u64 = 20_261_126;
+/// Prices per call of the products, in nano-USDT.
+const PROMPTS: i64 = 3_000_000;
+const TOOL: i64 = 5_000_000;
+
+/// What a step costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    Nothing,
+    AsMetered,
+    Counted,
+}
+
+fn due(script: &Script, streamed: bool) -> Due {
+    let known = script.usage == UsageReport::OnEveryEvent;
+    match (&script.answer, script.ending, streamed) {
+        (Upstreams::Completion, Ending::CloseAfter(after), true)
+        | (Upstreams::Completion, Ending::GarbageAfter(after), true)
+        | (Upstreams::Completion, Ending::ErrorAfter(after), true)
+        | (Upstreams::Completion, Ending::PauseAfter(after), true) => match (after, known) {
+            (0, _) => Due::Nothing,
+            (_, true) => Due::AsMetered,
+            (_, false) => Due::Counted,
+        },
+        (Upstreams::Completion, ..) if script.usage == UsageReport::Never => Due::Counted,
+        (Upstreams::Completion, ..) => Due::AsMetered,
+        _ => Due::Nothing,
+    }
+}
+
+/// A project with a prompt set and a tool.
+struct Project {
+    app: App,
+    tenant: Tenant,
+    site: Site,
+    prompts: i64,
+    tool: i64,
+    /// Receipts that were looked at.
+    known: BTreeSet<String>,
+}
+
+impl Project {
+    async fn set(setup: Setup) -> Self {
+        let site = Site::start(|_| "sunny".to_owned()).await;
+        let setup = Setup {
+            receivers: vec![site.address()],
+            ..setup
+        };
+        let app = App::with(setup).await;
+        let maker = creator(&app, 7).await;
+        let tenant = app.funded("Acme", Usdt::whole(5)).await;
+        tenant.enable(models::PATIENT).await;
+        let units = |nano: i64| U256::from(app.chain.units(Usdt::from_nano(nano)).get());
+        let prompts = (("prompts", "promptset"), units(PROMPTS));
+        let prompts = sell_at(&app, &maker, &tenant, prompts, br#"["Be brief."]"#).await;
+        let tool = json!({"name": "weather", "description": "Tells the weather.", "method": "GET",
+            "url": format!("http://{RECEIVER}:{}/", site.address().port()),
+            "parameters": [{"name": "city", "in": "query", "type": "string"}]});
+        let content = tool.to_string();
+        let tool = (("tool", "tool:rpc"), units(TOOL));
+        let tool = sell_at(&app, &maker, &tenant, tool, content.as_bytes()).await;
+        Self {
+            app,
+            tenant,
+            site,
+            prompts,
+            tool,
+            known: BTreeSet::new(),
+        }
+    }
+
+    /// A turn that calls the tool.
+    fn call(&self) -> Script {
+        Script::calls([(format!("p{}_weather", self.tool), "{\"city\":\"Rome\"}")]).of_input(17, 4)
+    }
+
+    /// What was charged since the last time, once nothing is held: nano-USDT, and the receipt's document.
+    async fn charged(&mut self) -> Option<(i64, Value)> {
+        let receipts = self.tenant.at_rest().await;
+        let mut new = receipts
+            .into_iter()
+            .filter(|(call, _)| !self.known.contains(call));
+        let (call, nano) = new.next()?;
+        assert_eq!(new.next(), None, "one call has one receipt");
+        let receipt = self.tenant.receipt(&call).await;
+        assert_eq!(usdt(&receipt["charged_usdt"]).nano(), nano);
+        let document: Value = match &receipt["document"] {
+            Value::String(text) => serde_json::from_str(text).expect("JSON"),
+            document => document.clone(),
+        };
+        self.known.insert(call);
+        Some((nano, document))
+    }
+
+    /// What the receipt says is due to the creator of each product.
+    fn fees(&self, document: &Value) -> (i64, i64) {
+        let text = document.to_string();
+        let fee = |product: i64, amount: i64| {
+            let line = format!("{{\"amount_nano\":\"{amount}\",\"item\":\"product/{product}\",");
+            let named = text.matches(&format!("\"product/{product}\"")).count();
+            assert_eq!(named, text.matches(&line).count(), "{line} in {text}");
+            assert!(named <= 1, "{text}");
+            amount * i64::try_from(named).expect("one or none")
+        };
+        (fee(self.prompts, PROMPTS), fee(self.tool, TOOL))
+    }
+
+    /// No hold is left, and the books say what all calls said.
+    async fn even(self, spent: i64) {
+        self.tenant.at_rest().await;
+        assert_eq!(self.tenant.expenditure().await, Usdt::from_nano(spent));
+        let balance = self.tenant.balance().await;
+        assert_eq!(balance.held, Usdt::ZERO);
+        assert_eq!(balance.available.nano(), Usdt::whole(5).nano() - spent);
+        let around = self.app.stop().await;
+        assert!(around.run(&["ledger", "check"], None).await.success());
+    }
+
+    async fn ask(&self, model: &str, streamed: bool) -> Answer {
+        self.tenant.caller.chat(&question(model, streamed)).send().await
+    }
+}
+
+fn question(model: &str, streamed: bool) -> Value {
+    json!({"model": model, "stream": streamed, "messages": [{"role": "user", "content": "Is it sunny?"}]})
+}
+
+/// What the caller heard of the answer.
+fn heard(answer: &Answer, streamed: bool) -> String {
+    if !streamed {
+        let body = answer.json();
+        return body["choices"][0]["message"]["content"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+    }
+    let text = answer.text();
+    let chunks = text.lines().filter_map(|line| line.strip_prefix("data: "));
+    let chunks = chunks.filter_map(|chunk| serde_json::from_str::<Value>(chunk).ok());
+    chunks
+        .filter_map(|chunk| Some(chunk.pointer("/choices/0/delta/content")?.as_str()?.to_owned()))
+        .collect()
+}
+
+/// Least and most that the steps cost together, by what the provider metered.
+fn cost(steps: &[(Arc<Exchange>, Due)]) -> (i64, i64) {
+    steps.iter().fold((0, 0), |(least, most), (exchange, due)| {
+        let metered = exchange.metered();
+        match due {
+            Due::Nothing => (least, most),
+            Due::AsMetered => (least + metered_price(metered), most + metered_price(metered)),
+            Due::Counted => {
+                // No tokenizer makes more tokens than there are bytes.
+                let bytes = u64::try_from(exchange.body.len()).expect("a small body");
+                (least + 1, most + price(bytes, 0, metered.output * 8 + 8))
+            }
+        }
+    })
+}
+
+/// How a step can end badly, or oddly.
+fn ends() -> Vec<(&'static str, Script)> {
+    let words = || Script::tokens(19, 9).of_input(19, 4);
+    let refusal = r#"{"error":{"message":"no","code":"odd"}}"#;
+    vec![
+        ("complete", words()),
+        ("refused", Script::status(400, refusal)),
+        ("too many", Script::status(429, refusal)),
+        ("failed", Script::status(500, refusal)),
+        ("closed", Script::reset()),
+        ("silent", Script::hang()),
+        ("a page", Script::verbatim(200, "text/html", "<html>")),
+        ("empty", Script::verbatim(200, "application/json", "{}")),
+        ("no usage", words().usage(UsageReport::Never)),
+        ("usage on the last event", words().usage(UsageReport::OnLastEvent)),
+        ("no [DONE]", words().ending(Ending::WithoutDone)),
+        ("breaks at once", words().ending(Ending::CloseAfter(0))),
+        ("breaks", words().ending(Ending::CloseAfter(3))),
+        ("garbled", words().ending(Ending::GarbageAfter(3))),
+        ("an error event", words().ending(Ending::ErrorAfter(3))),
+        ("stalls", words().ending(Ending::PauseAfter(3))),
+        (
+            "breaks, usage known",
+            words()
+                .usage(UsageReport::OnEveryEvent)
+                .ending(Ending::CloseAfter(4)),
+        ),
+        (
+            "an error event, usage known",
+            words()
+                .usage(UsageReport::OnEveryEvent)
+                .ending(Ending::ErrorAfter(5)),
+        ),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_end_at_every_step_costs_what_the_provider_metered_over_all_of_them() {
+    let mut stage = Project::set(Setup::default()).await;
+    let (mut spent, mut seen, mut calls) = (0, 0, 0);
+    for place in 1..=3 {
+        for (name, end) in ends() {
+            // The same end, of a turn that speaks and of one that calls the tool.
+            for calls_tool in [false, true] {
+                let end = Script {
+                    says: calls_tool.then(|| stage.call().says).flatten(),
+                    ..end.clone()
+                };
+                for streamed in [false, true] {
+                    let what = format!("{name} at step {place}, tool: {calls_tool}, streamed: {streamed}");
+                    let mut scripts: Vec<Script> = (1..place).map(|_| stage.call()).collect();
+                    scripts.extend([end.clone(), Script::tokens(23, 5), Script::reset()]);
+                    stage.app.upstream.always(Script::reset());
+                    stage.app.upstream.next(scripts.clone());
+                    let answer = stage.ask("per-token", streamed).await;
+                    let exchanges = stage.app.upstream.exchanges()[seen..].to_vec();
+                    seen += exchanges.len();
+                    // Scripts that were not reached are not for the next call.
+                    stage.app.upstream.forget_next();
+                    let steps: Vec<(Arc<Exchange>, Due)> = exchanges
+                        .into_iter()
+                        .zip(&scripts)
+                        .map(|(exchange, script)| (exchange, due(script, streamed)))
+                        .collect();
+                    assert!(steps.len() >= place, "{what}: {}", answer.text());
+                    let (least, most) = cost(&steps);
+                    let spoke = answer.status == 200 && !heard(&answer, streamed).is_empty();
+                    let charge = stage.charged().await;
+                    let counted = steps.iter().any(|(_, due)| *due == Due::Counted);
+                    if let Some((nano, document)) = &charge {
+                        let (prompts, tool) = stage.fees(document);
+                        let paid = if spoke { (PROMPTS, TOOL) } else { (0, 0) };
+                        assert_eq!((prompts, tool), paid, "{what}: {document}");
+                        let model = nano - prompts - tool;
+                        assert!(
+                            (least..=most).contains(&model),
+                            "{what}: {model} of {least} to {most}"
+                        );
+                        let flagged = document.to_string().contains("\"estimated\":true");
+                        assert_eq!(flagged, counted, "{what}: {document}");
+                        spent += nano;
+                        calls += 1;
+                    }
+                    assert_eq!(charge.is_some(), most > 0, "{what}");
+                    assert!(charge.is_some() || !spoke, "{what}");
+                }
+            }
+        }
+    }
+    assert!(calls > 100, "{calls}");
+    assert!(!stage.site.asked().is_empty());
+    stage.even(spent).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_leaves_a_loop_at_any_step_pays_exactly_what_was_generated() {
+    let mut stage = Project::set(Setup::default()).await;
+    let mut random = StdRng::seed_from_u64(SEED);
+    let mut spent = 0;
+    for number in 0..30 {
+        let place = number % 3;
+        let known = |script: Script| script.usage(UsageReport::OnEveryEvent);
+        // A turn that is left either speaks to the caller, or calls the tool and is heard by nobody.
+        let (generated, last, heard) = if random.random_bool(0.7) {
+            let generated = random.random_range(1..40);
+            (generated, Script::tokens(29, 60), generated)
+        } else {
+            (random.random_range(1..=3), stage.call(), 0)
+        };
+        let mut scripts: Vec<Script> = (0..place).map(|_| known(stage.call())).collect();
+        scripts.push(known(last).ending(Ending::PauseAfter(generated)));
+        let seen = stage.app.upstream.count();
+        stage.app.upstream.next(scripts);
+        let body = question("patient", true);
+        let mut stream = stage.tenant.caller.chat(&body).stream().await;
+        let paused = stage.app.upstream.exchange(seen + place).await;
+        paused
+            .until("it pauses", |metered| metered.events == generated)
+            .await;
+        for _ in 0..heard {
+            stream.next_json().await;
+        }
+        drop(stream);
+        let metered = paused.until_client_left().await;
+        assert_eq!(metered.stage, Stage::ClientLeft);
+        let model: i64 = stage.app.upstream.exchanges()[seen..]
+            .iter()
+            .map(|exchange| metered_price(exchange.metered()))
+            .sum();
+        let charge = eventually("the loop is charged", async || stage.charged().await).await;
+        let (nano, document) = charge;
+        let (prompts, tool) = stage.fees(&document);
+        let paid = if heard > 0 { (PROMPTS, TOOL) } else { (0, 0) };
+        assert_eq!((prompts, tool), paid, "{number}: {document}");
+        // Of a turn that nobody hears, nobody knows how much had arrived when the caller left.
+        let unheard = if heard > 0 { 0 } else { metered_price(metered) };
+        assert!(
+            (model - unheard..=model).contains(&(nano - prompts - tool)),
+            "{number}: {model}, {unheard}: {document}"
+        );
+        let text = document.to_string();
+        assert!(
+            text.contains("\"aborted\"") && text.contains("\"estimated\":false"),
+            "{text}"
+        );
+        spent += nano;
+    }
+    stage.even(spent).await;
+}
+
+/// Runs endless loops under a limit; each ends by it, and costs what was metered.
+async fn limited(setup: Setup, stopped: &str, last: Option<Script>) {
+    let mut stage = Project::set(setup).await;
+    let mut spent = 0;
+    for streamed in [false, true] {
+        let seen = stage.app.upstream.count();
+        let call = stage.call();
+        if let Some(last) = &last {
+            stage
+                .app
+                .upstream
+                .next([call.clone(), call.clone(), last.clone()]);
+        }
+        stage.app.upstream.always(call);
+        let answer = stage.ask("patient", streamed).await;
+        let text = answer.text();
+        assert!(
+            text.contains(&format!("\"stopped\":\"{stopped}\"")),
+            "{streamed}: {text}"
+        );
+        stage.app.upstream.forget_next();
+        stage.tenant.at_rest().await;
+        let exchanges = stage.app.upstream.exchanges()[seen..].to_vec();
+        assert!(exchanges.len() > 1, "{streamed}: {text}");
+        // One that never answered a document generated nothing that anybody heard of.
+        let heard = exchanges
+            .iter()
+            .filter(|exchange| exchange.metered().stage == Stage::Finished);
+        let model: i64 = heard.map(|exchange| metered_price(exchange.metered())).sum();
+        let (nano, document) = stage.charged().await.expect("finished steps are charged");
+        assert_eq!(stage.fees(&document), (0, 0), "nothing was heard: {document}");
+        assert_eq!(nano, model, "{streamed}: {document}");
+        spent += nano;
+    }
+    stage.even(spent).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loop_that_a_limit_ends_costs_its_finished_steps() {
+    limited(Setup::default().set("agent.max_steps", 4), "step_limit", None).await;
+    limited(
+        Setup::default().set("agent.max_cost_usdt", "0.0004"),
+        "cost_limit",
+        None,
+    )
+    .await;
+    limited(
+        Setup::default().set("agent.max_seconds", 2),
+        "time_limit",
+        Some(Script::hang()),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_product_that_was_not_loaded_and_a_tool_that_was_not_offered_cost_nothing() {
+    let mut stage = Project::set(Setup::default()).await;
+    let mut spent = 0;
+    let mut paid_for = async |stage: &mut Project, body: &Value, streamed: bool| {
+        let seen = stage.app.upstream.count();
+        let answer = stage.tenant.caller.chat(body).send().await;
+        assert!(!heard(&answer, streamed).is_empty(), "{}", answer.text());
+        let model = metered_price(stage.app.upstream.exchange(seen).await.metered());
+        let (nano, document) = stage.charged().await.expect("a charge");
+        let fees = stage.fees(&document);
+        assert_eq!(nano, model + fees.0 + fees.1, "{document}");
+        spent += nano;
+        fees
+    };
+    for streamed in [false, true] {
+        let mut body = question("per-token", streamed);
+        assert_eq!(paid_for(&mut stage, &body, streamed).await, (PROMPTS, TOOL));
+        body["tool_choice"] = json!("none");
+        assert_eq!(
+            paid_for(&mut stage, &body, streamed).await,
+            (PROMPTS, 0),
+            "not offered"
+        );
+    }
+    let maker = stage.app.wallet(7).await;
+    let broken = (("broken", "promptset"), U256::from(1_000_000_000_000u64));
+    sell_at(&stage.app, &maker, &stage.tenant, broken, b"not JSON").await;
+    let asked = stage.app.upstream.count();
+    for streamed in [false, true] {
+        let body = question("per-token", streamed);
+        let refused = stage.tenant.caller.chat(&body);
+        refused.openai_refused(503, "product_unavailable").await;
+        assert_eq!(stage.charged().await, None);
+    }
+    assert_eq!(stage.app.upstream.count(), asked, "no byte has left");
+    let project = format!("/v1/projects/{}", stage.tenant.project_id);
+    let skip = json!({"skip_unavailable_products": true});
+    stage.tenant.owner.client.patch(&project).json(&skip).data().await;
+    for streamed in [false, true] {
+        let body = question("per-token", streamed);
+        assert_eq!(
+            paid_for(&mut stage, &body, streamed).await,
+            (PROMPTS, TOOL),
+            "without it"
+        );
+    }
+    stage.even(spent).await;
+}
