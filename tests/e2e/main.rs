@@ -28,6 +28,7 @@ mod outcome_matrix_loops;
 mod outcomes;
 mod pass_through;
 mod plaintext;
+mod product_figures;
 mod products_in_calls;
 mod program;
 mod prompt_log;

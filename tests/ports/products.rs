@@ -2,9 +2,10 @@
 
 use crate::{
     database::{Database, NOON, on_every_database},
-    world::{World, wallet},
+    figures::Used,
+    world::{World, nano, wallet},
 };
-use haithe_billing::chain::EventBody;
+use haithe_billing::{capture::PriceLine, chain::EventBody};
 use haithe_kernel::{OrgId, Page, ProductId, ProjectId, Usdt, WalletAddress};
 use haithe_marketplace::{Category, PageChange, ProductFilter, ProductOrder, ProductPage, ports::Enabling};
 use std::time::Duration;
@@ -267,7 +268,88 @@ async fn a_projects_products_come_in_the_order_they_were_enabled(db: impl Databa
     assert_eq!(products.of_project(other.id).await.unwrap(), []);
 }
 
+/// Uses of every product: calls and projects, by its number.
+async fn uses(db: &impl Database, order: ProductOrder) -> Vec<(u8, u64, u64)> {
+    let filter = ProductFilter {
+        order,
+        ..ProductFilter::default()
+    };
+    let listed = db.products().list(filter, Page::FIRST).await.unwrap();
+    let row = |page: &ProductPage| (number(page), page.uses.calls, page.uses.projects);
+    listed.items.iter().map(row).collect()
+}
+
+async fn calls_and_projects_are_counted_and_sorted_by(db: impl Database) {
+    let mut world = market(db).await;
+    for number in 1..=2 {
+        let registered = EventBody::CreatorRegistered {
+            creator: wallet(number),
+            id: u64::from(number),
+            uri: "https://creator.example".into(),
+            pub_key: "04ab".into(),
+        };
+        world.mine_one(registered).await;
+    }
+    let (org, project) = world.funded("Acme", nano(1_000)).await;
+    let other = world.project(&org).await;
+    let mut ids = Vec::new();
+    for number in 1..=4 {
+        accept(&mut world, &org, number, None).await;
+        ids.push(page_of(&world.db, number).await.product.id);
+    }
+    for (project, number) in [(&project, 0), (&project, 1), (&other, 1), (&other, 2)] {
+        let products = world.db.products();
+        products
+            .enable(org.id, project.id, ids[number], NOON)
+            .await
+            .unwrap();
+    }
+    assert_eq!(
+        uses(&world.db, ProductOrder::Calls).await,
+        [(4, 0, 0), (3, 0, 1), (2, 0, 2), (1, 0, 1)]
+    );
+    let free = |number: usize| PriceLine::product(ids[number], wallet(1), nano(0));
+    for lines in [
+        vec![free(0)],
+        vec![free(0), free(2)],
+        vec![free(0), free(1)],
+        vec![free(1)],
+    ] {
+        let used = Used {
+            project: &project,
+            key: None,
+            model: 1,
+            day: 0,
+            lines,
+        };
+        world.used(org.id, used).await;
+    }
+    let world = world.reopened().await;
+    let called = [(1, 3, 1), (2, 2, 2), (3, 1, 1), (4, 0, 0)];
+    assert_eq!(uses(&world.db, ProductOrder::Calls).await, called);
+    let mut newest = called;
+    newest.reverse();
+    assert_eq!(uses(&world.db, ProductOrder::Newest).await, newest);
+
+    let creators = world.db.creators();
+    let of = async |creator| {
+        let statistics = creators.statistics(wallet(creator)).await.unwrap()?;
+        Some((
+            statistics.products,
+            statistics.uses.calls,
+            statistics.uses.projects,
+        ))
+    };
+    assert_eq!(of(1).await, Some((2, 5, 2)), "a project counts once");
+    assert_eq!(of(2).await, Some((2, 1, 1)));
+    assert_eq!(of(9).await, None, "no creator");
+    world.db.products().disable(project.id, ids[0]).await.unwrap();
+    world.db.products().disable(project.id, ids[1]).await.unwrap();
+    assert_eq!(of(1).await, Some((2, 5, 1)));
+}
+
 on_every_database!(
+    calls_and_projects_are_counted_and_sorted_by,
     what_the_chain_says_reads_back,
     lists_filter_order_and_page,
     a_creators_newest_comes_with_the_count_of_all,

@@ -25,6 +25,25 @@ pub struct NewCreator {
     pub pub_key: String,
 }
 
+/// How much something is used. Everybody may know; what it earned is its creator's alone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Uses {
+    /// Calls that were charged for it, of all time.
+    pub calls: u64,
+    /// Projects that have it enabled now.
+    pub projects: u64,
+}
+
+/// What a creator sells, retired products too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CreatorStatistics {
+    /// How many products.
+    pub products: u64,
+    /// How much they are used together. A project that uses several counts once, a call that paid for
+    /// several counts once for each.
+    pub uses: Uses,
+}
+
 /// A product and what its creator says about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProductPage {
@@ -36,6 +55,8 @@ pub struct ProductPage {
     pub description: Option<String>,
     /// A picture.
     pub photo_url: Option<String>,
+    /// How much it is used.
+    pub uses: Uses,
 }
 
 impl ProductPage {
@@ -61,6 +82,8 @@ pub enum ProductOrder {
     Newest,
     /// Cheapest first.
     Price,
+    /// Most called first.
+    Calls,
 }
 
 /// Which products.

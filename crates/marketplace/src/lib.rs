@@ -16,7 +16,9 @@ pub mod ports;
 pub mod product;
 pub mod sealing;
 
-pub use catalog::{Creator, NewCreator, PageChange, ProductFilter, ProductOrder, ProductPage};
+pub use catalog::{
+    Creator, CreatorStatistics, NewCreator, PageChange, ProductFilter, ProductOrder, ProductPage, Uses,
+};
 pub use knowledge::{Knowledge, KnowledgeError};
 pub use market::{Market, MarketError};
 pub use product::{Category, CategoryError, Product};

@@ -1,7 +1,7 @@
 //! Use case: browse products, say something about one's own, and use them in projects.
 
 use crate::{
-    catalog::{Creator, NewCreator, PageChange, ProductFilter, ProductPage},
+    catalog::{Creator, CreatorStatistics, NewCreator, PageChange, ProductFilter, ProductPage},
     ports::{CreatorRegistrar, CreatorStore, Enabling, ProductStore, RegisterError},
 };
 use haithe_kernel::{
@@ -153,6 +153,15 @@ impl Market {
         found.ok_or(MarketError::NotFound("creator"))
     }
 
+    /// What a creator sells, and how much that is used.
+    ///
+    /// # Errors
+    /// [`MarketError::NotFound`].
+    pub async fn statistics(&self, address: WalletAddress) -> Result<CreatorStatistics, MarketError> {
+        let found = self.creators.statistics(address).await?;
+        found.ok_or(MarketError::NotFound("creator"))
+    }
+
     /// Products that fit the filter.
     ///
     /// # Errors
@@ -277,6 +286,7 @@ fn pictured(text: String) -> Result<String, MarketError> {
 mod tests {
     use super::*;
     use crate::{
+        catalog::Uses,
         ports::{MockCreatorRegistrar, MockCreatorStore, MockProductStore},
         product::{Category, Product},
     };
@@ -299,6 +309,7 @@ mod tests {
             category: "knowledge:text".into(),
             description: None,
             photo_url: None,
+            uses: Uses::default(),
         }
     }
 

@@ -11,7 +11,7 @@ pub use tool_servers::{MockToolServers, MockToolSession};
 pub use tool_servers::{OpenServer, ServedTool, ToolAnswer, ToolServerError, ToolServers, ToolSession};
 
 use crate::{
-    catalog::{Creator, NewCreator, PageChange, ProductFilter, ProductPage},
+    catalog::{Creator, CreatorStatistics, NewCreator, PageChange, ProductFilter, ProductPage},
     loading::ProductSource,
     product::Product,
 };
@@ -28,6 +28,8 @@ pub trait CreatorStore: Send + Sync {
     async fn list(&self, page: Page) -> Result<Listed<Creator>, StoreError>;
     /// By wallet.
     async fn find(&self, address: WalletAddress) -> Result<Option<Creator>, StoreError>;
+    /// What it sells and how much that is used, all of one moment; `None` for a wallet that is no creator.
+    async fn statistics(&self, address: WalletAddress) -> Result<Option<CreatorStatistics>, StoreError>;
 }
 
 /// Why a product is not a project's.

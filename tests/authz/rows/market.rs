@@ -18,6 +18,8 @@ pub fn rows() -> Vec<Row> {
             .given(async |stage| Given::id(creator(&stage))),
         Row::new("GET /api/v1/creator/{address}/products", Rule::PublicThing)
             .given(async |stage| Given::id(creator(&stage))),
+        Row::new("GET /api/v1/creator/{address}/statistics", Rule::PublicThing)
+            .given(async |stage| Given::id(creator(&stage))),
         Row::new("GET /api/v1/creator/{address}/earnings", Rule::Mine)
             .given(async |stage| Given::id(mine(&stage))),
         Row::new("POST /api/v1/creator", Rule::Session)

@@ -180,7 +180,7 @@ mod tests {
     use super::*;
     use crate::completions::tests::stage::{document, stage};
     use haithe_kernel::{Listed, ProductId, Timestamp, Usdt, WalletAddress};
-    use haithe_marketplace::{Category, Product, ProductPage, ports::MockProductStore};
+    use haithe_marketplace::{Category, Product, ProductPage, Uses, ports::MockProductStore};
 
     fn wish(tools: bool) -> Wish {
         let mut stage = stage(|_| document("{}"));
@@ -252,6 +252,7 @@ mod tests {
             category: "tool:rpc".into(),
             description: None,
             photo_url: None,
+            uses: Uses::default(),
         };
         let mut store = MockProductStore::new();
         store

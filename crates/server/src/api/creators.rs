@@ -69,6 +69,40 @@ pub async fn show(
     Ok(Success::of("Creator", OneCreatorView { creator }))
 }
 
+/// What a creator sells and how much it is used.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CreatorStatistics)]
+pub struct StatisticsView {
+    #[schema(value_type = AddressText)]
+    wallet_address: WalletAddress,
+    /// Retired ones too.
+    products: u64,
+    /// Calls that were charged for its products, once for each product.
+    calls: u64,
+    /// Projects that have any of its products enabled.
+    projects: u64,
+}
+
+/// How much a creator's products are used.
+///
+/// For everybody to see, as the same figures of each product are. What they earned is at `earnings`, for
+/// the creator alone.
+#[utoipa::path(get, path = "/api/v1/creator/{address}/statistics", security(()),
+    params(("address" = AddressText, Path)), responses((status = 200, body = Success<StatisticsView>)))]
+pub async fn statistics(
+    State(market): State<Arc<Market>>,
+    Segment(wallet_address): Segment<WalletAddress>,
+) -> Answer<StatisticsView> {
+    let statistics = market.statistics(wallet_address).await?;
+    let view = StatisticsView {
+        wallet_address,
+        products: statistics.products,
+        calls: statistics.uses.calls,
+        projects: statistics.uses.projects,
+    };
+    Ok(Success::of("Statistics", view))
+}
+
 /// A creator's products, newest first.
 #[utoipa::path(get, path = "/api/v1/creator/{address}/products", security(()),
     params(("address" = AddressText, Path), PageQuery), responses((status = 200, body = Success<ProductsView>)))]

@@ -36,6 +36,10 @@ pub struct ProductView {
     created_at: String,
     /// Whether projects can use it.
     usable: bool,
+    /// Calls that were charged for it, of all time.
+    calls: u64,
+    /// Projects that have it enabled.
+    projects: u64,
 }
 
 impl ProductView {
@@ -54,6 +58,8 @@ impl ProductView {
             description: page.description,
             photo_url: page.photo_url,
             created_at: page.product.created_at.legacy(),
+            calls: page.uses.calls,
+            projects: page.uses.projects,
         }
     }
 }
@@ -96,6 +102,8 @@ enum Sort {
     Newest,
     /// Cheapest first.
     Price,
+    /// Most called first.
+    Calls,
 }
 
 /// Products, newest first.
@@ -114,6 +122,7 @@ pub async fn list(
         order: match query.sort {
             None | Some(Sort::Newest) => ProductOrder::Newest,
             Some(Sort::Price) => ProductOrder::Price,
+            Some(Sort::Calls) => ProductOrder::Calls,
         },
     };
     let listed = market.products(filter, page).await?;

@@ -84,6 +84,7 @@ fn rest() -> Routes<AppState> {
         .routes(routes!(creators::list, creators::register))
         .routes(routes!(creators::show))
         .routes(routes!(creators::products))
+        .routes(routes!(creators::statistics))
         .routes(routes!(creators::earnings::show))
         .routes(routes!(products::list, products::sync))
         .routes(routes!(products::show, products::describe))

@@ -6,7 +6,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use haithe_kernel::{Listed, Page, StoreError, WalletAddress};
-use haithe_marketplace::{Creator, ports::CreatorStore};
+use haithe_marketplace::{Creator, CreatorStatistics, Uses, ports::CreatorStore};
 use sqlx::sqlite::SqliteRow;
 
 /// [`CreatorStore`] on SQLite.
@@ -21,6 +21,17 @@ impl SqliteCreatorStore {
         Self { db: db.clone() }
     }
 }
+
+const STATISTICS: &str = "
+    SELECT (SELECT count(*) FROM products WHERE creator = ?1 AND on_chain = 1),
+           (SELECT coalesce(sum(calls), 0) FROM products
+            JOIN product_totals ON product_totals.product_id = products.id
+            WHERE creator = ?1 AND on_chain = 1),
+           (SELECT count(DISTINCT project_id) FROM products
+            JOIN project_products ON project_products.product_id = products.id
+            JOIN projects ON projects.id = project_products.project_id
+            WHERE creator = ?1 AND on_chain = 1 AND projects.deleted = 0)
+    FROM creators WHERE wallet_address = ?1";
 
 fn creator(row: &SqliteRow) -> Result<Creator, StoreError> {
     let mut columns = Columns::of(row);
@@ -54,5 +65,23 @@ impl CreatorStore for SqliteCreatorStore {
             .optional(sqlx::query(find).bind(columns::address(address)))
             .await?;
         row.as_ref().map(creator).transpose()
+    }
+
+    async fn statistics(&self, address: WalletAddress) -> Result<Option<CreatorStatistics>, StoreError> {
+        let row = self
+            .db
+            .optional(sqlx::query(STATISTICS).bind(columns::address(address)))
+            .await?;
+        let statistics = |row: &SqliteRow| {
+            let mut columns = Columns::of(row);
+            Ok(CreatorStatistics {
+                products: columns.read("products.id")?,
+                uses: Uses {
+                    calls: columns.read("product_totals.calls")?,
+                    projects: columns.read("project_products.project_id")?,
+                },
+            })
+        };
+        row.as_ref().map(statistics).transpose()
     }
 }

@@ -7,7 +7,7 @@ use crate::{
 use async_trait::async_trait;
 use haithe_kernel::{Listed, OrgId, Page, ProductId, ProjectId, StoreError, Timestamp, WalletAddress};
 use haithe_marketplace::{
-    PageChange, Product, ProductFilter, ProductOrder, ProductPage,
+    PageChange, Product, ProductFilter, ProductOrder, ProductPage, Uses,
     loading::ProductSource,
     ports::{CallProduct, Enabling, ProductStore},
 };
@@ -32,8 +32,11 @@ macro_rules! select {
         concat!(
             "SELECT products.id, products.address, products.creator, products.name, products.category,
                     products.price_per_call, products.created_at, products.retired,
-                    product_pages.description, product_pages.photo_url
-             FROM products LEFT JOIN product_pages ON product_pages.product_id = products.id ",
+                    product_pages.description, product_pages.photo_url, coalesce(product_totals.calls, 0),
+                    (SELECT count(*) FROM project_products AS uses JOIN projects ON projects.id = uses.project_id
+                     WHERE uses.product_id = products.id AND projects.deleted = 0)
+             FROM products LEFT JOIN product_pages ON product_pages.product_id = products.id
+             LEFT JOIN product_totals ON product_totals.product_id = products.id ",
             $($rest),+
         )
     };
@@ -54,28 +57,39 @@ fn product(row: &SqliteRow) -> Result<ProductPage, StoreError> {
     page(&mut Columns::of(row))
 }
 
-/// Reads a product and its page from the next ten columns.
+/// Reads a product, its page and its uses from the next twelve columns.
 fn page(columns: &mut Columns<'_>) -> Result<ProductPage, StoreError> {
+    let (product, category) = bare(columns)?;
+    Ok(ProductPage {
+        product,
+        category,
+        description: columns.read("product_pages.description")?,
+        photo_url: columns.read("product_pages.photo_url")?,
+        uses: Uses {
+            calls: columns.read("product_totals.calls")?,
+            projects: columns.read("project_products.project_id")?,
+        },
+    })
+}
+
+/// Reads a product, and the chain's word for its category, from the next eight columns.
+fn bare(columns: &mut Columns<'_>) -> Result<(Product, String), StoreError> {
     let id = columns.read("products.id")?;
     let address = columns.read("products.address")?;
     let creator = columns.read("products.creator")?;
     let name = columns.read("products.name")?;
     let category: String = columns.read("products.category")?;
-    Ok(ProductPage {
-        product: Product {
-            id,
-            address,
-            creator,
-            name,
-            category: category.parse().ok(),
-            price_per_call: columns.read("products.price_per_call")?,
-            created_at: columns.read("products.created_at")?,
-            retired: columns.read("products.retired")?,
-        },
-        category,
-        description: columns.read("product_pages.description")?,
-        photo_url: columns.read("product_pages.photo_url")?,
-    })
+    let product = Product {
+        id,
+        address,
+        creator,
+        name,
+        category: category.parse().ok(),
+        price_per_call: columns.read("products.price_per_call")?,
+        created_at: columns.read("products.created_at")?,
+        retired: columns.read("products.retired")?,
+    };
+    Ok((product, category))
 }
 
 /// A pattern that finds `text` anywhere: its own wildcards mean themselves.
@@ -130,13 +144,11 @@ fn within_limit(columns: &mut Columns<'_>) -> Result<bool, StoreError> {
 const FOR_CALL: &str = "
     SELECT products.id, products.address, products.creator, products.name, products.category,
            products.price_per_call, products.created_at, products.retired,
-           product_pages.description, product_pages.photo_url,
            products.on_chain AND org_products.org_id IS NOT NULL,
            org_products.max_price_units, products.price_units
     FROM project_products
     JOIN projects ON projects.id = project_products.project_id
     JOIN products ON products.id = project_products.product_id
-    LEFT JOIN product_pages ON product_pages.product_id = products.id
     LEFT JOIN org_products ON org_products.product_id = products.id AND org_products.org_id = projects.org_id
     WHERE project_products.project_id = ?
     ORDER BY project_products.enabled_at, products.id";
@@ -175,6 +187,10 @@ impl ProductStore for SqliteProductStore {
                 filtered!(),
                 "ORDER BY products.price_per_call IS NULL, products.price_per_call, products.id
                  LIMIT ?4 OFFSET ?5"
+            ),
+            ProductOrder::Calls => select!(
+                filtered!(),
+                "ORDER BY coalesce(product_totals.calls, 0) DESC, products.id DESC LIMIT ?4 OFFSET ?5"
             ),
         };
         let count = concat!(
@@ -255,10 +271,10 @@ impl ProductStore for SqliteProductStore {
         let rows = self.db.all(sqlx::query(FOR_CALL).bind(project.0)).await?;
         let call_product = |row: &SqliteRow| {
             let mut columns = Columns::of(row);
-            let page = page(&mut columns)?;
+            let (product, _) = bare(&mut columns)?;
             let enabled: bool = columns.read("org_products.org_id")?;
             Ok(CallProduct {
-                product: page.product,
+                product,
                 accepted: enabled && within_limit(&mut columns)?,
             })
         };
