@@ -49,7 +49,7 @@ impl Marker {
                 } else {
                     text.len() - 1
                 };
-                forms.push(text[(before * 8).div_ceil(6)..whole].as_bytes().to_vec());
+                forms.push(text.as_bytes()[(before * 8).div_ceil(6)..whole].to_vec());
             }
         }
         Self {
