@@ -61,7 +61,11 @@ impl Bars {
                 self.most("JSON, 1 caller: added p99, µs", p99, 1_000.0 + fsync);
             }
             (false, 32) => {
-                self.least("JSON, 32 callers: charged requests a second", row.through.rate, 8_000.0);
+                self.least(
+                    "JSON, 32 callers: charged requests a second",
+                    row.through.rate,
+                    8_000.0,
+                );
                 self.most("JSON, 32 callers: CPU a request, µs", row.cpu_micros, 120.0);
             }
             (true, 1) => self.most("stream, 1 caller: first token, added p99, µs", p99, 400.0),

@@ -72,10 +72,7 @@ async fn main() -> anyhow::Result<()> {
         "fsync of 4 KiB here: {:.0} µs (median of 200)",
         fsync.as_secs_f64() * 1e6
     );
-    println!(
-        "idle memory of the server: {:.1} MB",
-        mb(stage.idle_kib)
-    );
+    println!("idle memory of the server: {:.1} MB", mb(stage.idle_kib));
     println!(
         "median of {} rounds, {} s each; times in µs\n",
         arguments.rounds, arguments.seconds
@@ -115,7 +112,10 @@ async fn many_streams(stage: &Stage) -> anyhow::Result<usize> {
 
 /// Resident memory in KiB, every tenth of a load of JSON and streams that lasts `span`.
 async fn soak(stage: &Stage, span: Duration) -> anyhow::Result<Vec<u64>> {
-    println!("\nsoak of {} s, 24 callers of JSON and 8 of streams", span.as_secs());
+    println!(
+        "\nsoak of {} s, 24 callers of JSON and 8 of streams",
+        span.as_secs()
+    );
     let mut memory = Vec::new();
     for _ in 0..10 {
         let (json, streams) = (stage.target(false), stage.target(true));

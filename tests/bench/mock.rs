@@ -35,7 +35,10 @@ async fn answer(request: Request<Incoming>) -> Result<Response<BoxBody<Bytes, In
     let body = request.into_body().collect().await?.to_bytes();
     let streamed = contains(&body, br#""stream":true"#);
     let (kind, body) = if streamed {
-        ("text/event-stream", BodyExt::boxed(StreamBody::new(stream_of_events())))
+        (
+            "text/event-stream",
+            BodyExt::boxed(StreamBody::new(stream_of_events())),
+        )
     } else {
         ("application/json", http_body_util::Full::new(json()).boxed())
     };
@@ -80,9 +83,7 @@ pub fn events() -> &'static [Bytes] {
             });
             Bytes::from(format!("data: {event}\n\n"))
         };
-        let word = |number| {
-            serde_json::json!([{ "index": 0, "delta": { "content": format!("word{number} ") }, "finish_reason": null }])
-        };
+        let word = |number| serde_json::json!([{ "index": 0, "delta": { "content": format!("word{number} ") }, "finish_reason": null }]);
         let words = (0..OUTPUT_TOKENS).map(|number| chunk(word(number), serde_json::Value::Null));
         let tail = [
             chunk(serde_json::json!([]), usage()),

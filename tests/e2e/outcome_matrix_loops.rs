@@ -8,7 +8,7 @@ mod project;
 
 use crate::{
     outcome_matrix::{metered_price, price},
-    products_in_calls::sell_at,
+    selling::sell,
 };
 use alloy::primitives::U256;
 use haithe_tests::{
@@ -294,8 +294,8 @@ async fn a_product_that_was_not_loaded_and_a_tool_that_was_not_offered_cost_noth
         );
     }
     let maker = stage.app.wallet(7).await;
-    let broken = (("broken", "promptset"), U256::from(1_000_000_000_000u64));
-    sell_at(&stage.app, &maker, &stage.tenant, broken, b"not JSON").await;
+    let broken = ("broken", "promptset", U256::from(1_000_000_000_000u64));
+    sell(&stage.app, &maker, &stage.tenant, broken, b"not JSON").await;
     let asked = stage.app.upstream.count();
     for streamed in [false, true] {
         let body = question("per-token", streamed);

@@ -3,16 +3,16 @@
 
 mod traces;
 
-use crate::{market::creator, products_in_calls::sell_at};
+use crate::{market::creator, selling::sell};
 use alloy::primitives::U256;
 use haithe_kernel::Usdt;
 use haithe_tests::{
     app::{App, RECEIVER, Setup, Surroundings, Tenant},
     client::Answer,
     logs::Lines,
-    pdf::{page, pdf},
+    made::{page, pdf},
     program::free_port,
-    site::Site,
+    recorder::Recorder,
     upstream::{Ending, Exchange, Script},
 };
 use serde_json::{Value, json};
@@ -57,7 +57,7 @@ fn ask(tenant: &Tenant, order: &str, streamed: bool) -> haithe_tests::client::As
 }
 
 /// Sells one product of each category, each with a marker; gives the markers that calls use.
-async fn sell_all(app: &App, tenant: &Tenant, site: &Site) -> Vec<Marker> {
+async fn sell_all(app: &App, tenant: &Tenant, site: &Recorder) -> Vec<Marker> {
     let maker = creator(app, 7).await;
     let [prompt, text, html, csv, print, query, key, about] = [
         "a prompt",
@@ -97,7 +97,7 @@ async fn sell_all(app: &App, tenant: &Tenant, site: &Site) -> Vec<Marker> {
         ("weather", "tool:rpc", tool.to_string().into()),
     ];
     for (name, category, content) in contents {
-        sell_at(app, &maker, tenant, ((name, category), U256::ZERO), &content).await;
+        sell(app, &maker, tenant, (name, category, U256::ZERO), &content).await;
     }
     vec![prompt, text, html, csv, print, query, key, about]
 }
@@ -151,7 +151,7 @@ async fn what_is_sealed_is_in_the_clear_nowhere_but_before_the_model_and_its_cal
     let fetched = Marker::new("a fetched page");
     let broken = Marker::new("a broken prompt set");
     let (said, shown) = (told.word.clone(), fetched.word.clone());
-    let site = Site::start(move |asked| match asked.target.starts_with("/page") {
+    let site = Recorder::start(move |asked| match asked.target.starts_with("/page") {
         true => format!("<html><body><main><p>More herons: {shown}. They wade, and they fish, all day long.</p></main></body></html>"),
         false => format!("sunny {said}"),
     })
@@ -194,11 +194,11 @@ async fn what_is_sealed_is_in_the_clear_nowhere_but_before_the_model_and_its_cal
     // One that cannot be read refuses the call, or is left out.
     let maker = app.wallet(7).await;
     let content = format!("[\"{}\", not JSON", broken.word);
-    sell_at(
+    sell(
         &app,
         &maker,
         &tenant,
-        (("broken", "promptset"), U256::ZERO),
+        ("broken", "promptset", U256::ZERO),
         content.as_bytes(),
     )
     .await;

@@ -2,7 +2,7 @@
 
 use crate::{
     market::{creator, publish, whole},
-    products_in_calls::sell_at,
+    selling::sell,
 };
 use alloy::primitives::U256;
 use haithe_kernel::Usdt;
@@ -30,13 +30,13 @@ async fn calls_and_projects_are_counted_and_sorted_by_and_revenue_is_the_creator
     let app = App::start().await;
     let maker = creator(&app, 7).await;
     let tenant = app.funded("Acme", Usdt::whole(20)).await;
-    let at = |name, price| ((name, "promptset"), price);
+    let at = |name, price| (name, "promptset", price);
     let (busy, busy_price) = (at("busy", whole(1)), Usdt::whole(1));
-    let busy = sell_at(&app, &maker, &tenant, busy, br#"["Be brief."]"#).await;
+    let busy = sell(&app, &maker, &tenant, busy, br#"["Be brief."]"#).await;
     for _ in 0..2 {
         assert_eq!(tenant.caller.chat(&question("per-call")).send().await.status, 200);
     }
-    let free = sell_at(&app, &maker, &tenant, at("free", U256::ZERO), br#"["Rhyme."]"#).await;
+    let free = sell(&app, &maker, &tenant, at("free", U256::ZERO), br#"["Rhyme."]"#).await;
     assert_eq!(tenant.caller.chat(&question("per-call")).send().await.status, 200);
     publish(&app, &maker, ("idle", "promptset"), whole(2)).await;
     tenant.at_rest().await;

@@ -2,8 +2,6 @@
 
 pub use haithe_tests::made::{page, pdf};
 
-pub use haithe_tests::pdf::{page, pdf};
-
 use haithe_documents::ChildDocuments;
 use haithe_marketplace::{
     knowledge::{Chunk, Format, ReadLimits},

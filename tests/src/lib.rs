@@ -13,7 +13,6 @@ pub mod client;
 pub mod logs;
 pub mod made;
 pub mod packages;
-pub mod pdf;
 pub mod program;
 pub mod receiver;
 pub mod recorder;

@@ -46,9 +46,7 @@ impl Node {
             "https" => builder,
             _ => builder.tls_certs_only([]),
         };
-        let client = builder
-            .build()
-            .map_err(|_| ConnectError::Url)?;
+        let client = builder.build().map_err(|_| ConnectError::Url)?;
         let local = url
             .host_str()
             .is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));

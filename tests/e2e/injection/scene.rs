@@ -4,7 +4,7 @@ use super::{
     demands::DEMANDS,
     model::{Carrier, line, obedient},
 };
-use crate::{market::creator, products_in_calls::sell_at};
+use crate::{market::creator, selling::sell};
 use alloy::primitives::U256;
 use haithe_kernel::Usdt;
 use haithe_tests::{
@@ -68,9 +68,9 @@ impl Scene {
         let maker = creator(&app, 7).await;
         let tenant = app.funded("Acme", Usdt::whole(50)).await;
         let rival = Tenant::found(&app.chain, app.wallet(2).await, "Rival").await;
-        let free = |name, category| ((name, category), U256::ZERO);
+        let free = |name, category| (name, category, U256::ZERO);
         let prompts = json!([MARKERS[3]]).to_string();
-        sell_at(
+        sell(
             &app,
             &maker,
             &rival,
@@ -81,7 +81,7 @@ impl Scene {
         let tool = json!({"name": "steal", "description": MARKERS[4], "method": "GET",
             "url": format!("http://{RECEIVER}:{}/", canaries[0].address().port()),
             "parameters": [{"name": "city", "in": "query", "type": "string"}]});
-        let stolen = sell_at(
+        let stolen = sell(
             &app,
             &maker,
             &rival,
@@ -90,7 +90,7 @@ impl Scene {
         )
         .await;
 
-        let look = sell_at(
+        let look = sell(
             &app,
             &maker,
             &tenant,
@@ -98,7 +98,7 @@ impl Scene {
             look(&site).to_string().as_bytes(),
         )
         .await;
-        let note = sell_at(
+        let note = sell(
             &app,
             &maker,
             &tenant,
@@ -137,7 +137,7 @@ impl Scene {
             (free("orders", "promptset"), prompts),
             (free("lore", "knowledge:text"), knowledge),
         ] {
-            sell_at(&scene.app, &maker, &scene.tenant, product, content.as_bytes()).await;
+            sell(&scene.app, &maker, &scene.tenant, product, content.as_bytes()).await;
         }
         scene
     }

@@ -1,12 +1,12 @@
 //! A project whose calls are loops, and what they cost it.
 
-use crate::{market::creator, products_in_calls::sell_at};
+use crate::{market::creator, selling::sell};
 use alloy::primitives::U256;
 use haithe_kernel::Usdt;
 use haithe_tests::{
     app::{App, RECEIVER, Setup, Tenant, models, usdt},
     client::Answer,
-    site::Site,
+    recorder::Recorder,
     upstream::Script,
 };
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ pub const TOOL: i64 = 5_000_000;
 pub struct Project {
     pub app: App,
     pub tenant: Tenant,
-    pub site: Site,
+    pub site: Recorder,
     prompts: i64,
     tool: i64,
     /// Receipts that were looked at.
@@ -29,7 +29,7 @@ pub struct Project {
 
 impl Project {
     pub async fn set(setup: Setup) -> Self {
-        let site = Site::start(|_| "sunny".to_owned()).await;
+        let site = Recorder::start(|_| "sunny".to_owned()).await;
         let setup = Setup {
             receivers: vec![site.address()],
             ..setup
@@ -39,14 +39,14 @@ impl Project {
         let tenant = app.funded("Acme", Usdt::whole(5)).await;
         tenant.enable(models::PATIENT).await;
         let units = |nano: i64| U256::from(app.chain.units(Usdt::from_nano(nano)).get());
-        let prompts = (("prompts", "promptset"), units(PROMPTS));
-        let prompts = sell_at(&app, &maker, &tenant, prompts, br#"["Be brief."]"#).await;
+        let prompts = ("prompts", "promptset", units(PROMPTS));
+        let prompts = sell(&app, &maker, &tenant, prompts, br#"["Be brief."]"#).await;
         let tool = json!({"name": "weather", "description": "Tells the weather.", "method": "GET",
             "url": format!("http://{RECEIVER}:{}/", site.address().port()),
             "parameters": [{"name": "city", "in": "query", "type": "string"}]});
         let content = tool.to_string();
-        let tool = (("tool", "tool:rpc"), units(TOOL));
-        let tool = sell_at(&app, &maker, &tenant, tool, content.as_bytes()).await;
+        let tool = ("tool", "tool:rpc", units(TOOL));
+        let tool = sell(&app, &maker, &tenant, tool, content.as_bytes()).await;
         Self {
             app,
             tenant,

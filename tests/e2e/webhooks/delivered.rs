@@ -24,6 +24,16 @@ async fn states(tenant: &Tenant, hook: &Hook, expected: &[&str]) {
     .await;
 }
 
+/// Waits until so many failed tries of the newest message are written down: only then is the next one due.
+async fn failed(tenant: &Tenant, hook: &Hook, tries: u64) {
+    let messages = path(tenant, &format!("/{}/messages", hook.id));
+    eventually(&format!("{tries} tries have failed"), async || {
+        let listed = tenant.owner.client.get(&messages).data().await;
+        (listed[0]["attempts"] == tries).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_is_delivered_signed_until_it_is_taken() {
     let (receiver, app, tenant, clock) = delivering().await;
@@ -39,12 +49,14 @@ async fn an_answer_is_delivered_signed_until_it_is_taken() {
     let first = receiver.delivered(0).await;
     let mut bodies = vec![first.clone()];
     states(&tenant, &hook, &["waiting"]).await;
+    failed(&tenant, &hook, 1).await;
     // Not before its pause is over, and still there after a restart.
     let app = app.restarted().await;
     let tenant = tenant.at(&app.base);
     assert_eq!(receiver.count(), 1);
     clock.advance(Duration::from_secs(121));
     bodies.push(receiver.delivered(1).await);
+    failed(&tenant, &hook, 2).await;
     clock.advance(Duration::from_secs(121));
     bodies.push(receiver.delivered(2).await);
     for delivered in &bodies {

@@ -150,7 +150,8 @@ impl CaptureStatements {
         let balances: Vec<(i64, i64)> = balances.into_iter().collect();
 
         let mut script = Script::transaction();
-        self.transactions.write(&mut script, &numbered, bind_transaction)?;
+        self.transactions
+            .write(&mut script, &numbered, bind_transaction)?;
         self.transfers.write(
             &mut script,
             &transfers,
@@ -163,11 +164,12 @@ impl CaptureStatements {
             },
         )?;
         self.usage.write(&mut script, &numbered, bind_usage)?;
-        self.receipts.write(&mut script, &numbered, |bound, (id, capture)| {
-            bound.add(id)?;
-            bound.add(&capture.receipt_hash[..])?;
-            bound.add(Arc::clone(&capture.receipt_json))
-        })?;
+        self.receipts
+            .write(&mut script, &numbered, |bound, (id, capture)| {
+                bound.add(id)?;
+                bound.add(&capture.receipt_hash[..])?;
+                bound.add(Arc::clone(&capture.receipt_json))
+            })?;
         self.lines.write(&mut script, &lines, bind_line)?;
         self.balances
             .write(&mut script, &balances, |bound, (account, change)| {
