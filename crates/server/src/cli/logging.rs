@@ -77,7 +77,7 @@ mod tests {
                 .finish();
             tracing::subscriber::with_default(subscriber, || {
                 tracing::error!(target: "rmcp::transport::worker", "a stranger's words");
-                tracing::error!(target: "haithe_server", "ours");
+                tracing::error!("ours");
             });
             let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
             assert!(
