@@ -39,16 +39,7 @@ pub type Occupied = (OwnedSemaphorePermit, Place);
 pub struct Events {
     /// `None` once ended. Dropping them is what stops the provider, and gives the places back.
     open: Option<(BoxStream<'static, Bytes>, Occupied, Open)>,
-    /// How far the first event is: what follows at once must not keep it from being written.
-    first: First,
     drained: Pin<Box<WaitForCancellationFutureOwned>>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum First {
-    Awaited,
-    HandedOn,
-    Written,
 }
 
 impl Events {
@@ -56,7 +47,6 @@ impl Events {
     pub fn new(events: BoxStream<'static, Bytes>, drain: Drain, place: Occupied, open: Open) -> Self {
         Self {
             open: Some((events, place, open)),
-            first: First::Awaited,
             drained: Box::pin(drain.0.cancelled_owned()),
         }
     }
@@ -70,16 +60,7 @@ impl Stream for Events {
         let Some((events, ..)) = &mut this.open else {
             return Poll::Ready(None);
         };
-        if this.first == First::HandedOn {
-            // The connection writes what it has when nothing more is ready.
-            this.first = First::Written;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
         if let Poll::Ready(next) = events.poll_next_unpin(cx) {
-            if this.first == First::Awaited {
-                this.first = First::HandedOn;
-            }
             if next.is_none() {
                 this.open = None;
             }
