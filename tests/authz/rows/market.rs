@@ -54,8 +54,13 @@ pub fn rows() -> Vec<Row> {
         }),
         Row::new("DELETE /api/v1/content/{sha256}", Rule::Mine)
             .given(async |stage| Given::id(hosted(holder(&stage).await).await)),
-        of("POST /api/v1/products/{id}/enable", ConfigureProject).given(async |stage| in_project(&stage)),
-        of("DELETE /api/v1/products/{id}/disable", ConfigureProject).given(async |stage| in_project(&stage)),
+        // While it is enabled, the project's calls want its content, which nobody published.
+        of("POST /api/v1/products/{id}/enable", ConfigureProject)
+            .given(async |stage| in_project(&stage))
+            .alone(),
+        of("DELETE /api/v1/products/{id}/disable", ConfigureProject)
+            .given(async |stage| in_project(&stage))
+            .alone(),
         of("GET /api/v1/projects/{id}/products", ReadProject),
         of("GET /api/v1/projects/{id}/price-per-call", ReadProject),
     ]
