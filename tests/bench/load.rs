@@ -25,6 +25,8 @@ pub struct Target {
     pub key: Option<Arc<str>>,
     /// The body of every call.
     pub body: Bytes,
+    /// Whether that asks for a stream, which the answer then has to be.
+    pub streamed: bool,
 }
 
 /// What one run saw.
@@ -104,7 +106,10 @@ async fn call(
     let streamed = response
         .headers()
         .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind == "text/event-stream");
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    if status.is_success() && streamed != target.streamed {
+        bail!("asked for a stream: {}, got one: {streamed}", target.streamed);
+    }
     let mut body = response.into_body();
     let mut first = None;
     let mut tail = Bytes::new();

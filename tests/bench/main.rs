@@ -32,6 +32,9 @@ struct Arguments {
     /// Seconds of the soak, which shows whether memory grows; 0 leaves it out.
     #[arg(long, default_value_t = 600)]
     soak: u64,
+    /// Only the load of this kind and this many callers, `stream:1` say, and no more: for a profiler.
+    #[arg(long, value_parser = one_load)]
+    only: Option<(bool, usize)>,
     /// The core for the server; without it, it runs anywhere.
     #[arg(long)]
     server_core: Option<usize>,
@@ -82,6 +85,9 @@ async fn main() -> anyhow::Result<()> {
     bars.idle(stage.idle_kib);
     for (name, streamed) in [("json", false), ("stream, first event", true)] {
         for callers in [1, 32, 128] {
+            if arguments.only.is_some_and(|only| only != (streamed, callers)) {
+                continue;
+            }
             let row = measure(
                 &arguments,
                 &stage,
@@ -94,12 +100,31 @@ async fn main() -> anyhow::Result<()> {
             bars.row(streamed, callers, &row);
         }
     }
+    if arguments.only.is_some() {
+        return stage.strike();
+    }
     bars.streams(many_streams(&stage).await?);
     if arguments.soak > 0 {
         bars.soak(&soak(&stage, Duration::from_secs(arguments.soak)).await?);
     }
     println!("\n{bars}");
     stage.strike()
+}
+
+/// `json:32` or `stream:1`.
+fn one_load(text: &str) -> Result<(bool, usize), String> {
+    let (kind, callers) = text
+        .split_once(':')
+        .ok_or("a kind and a number of callers: json:32")?;
+    let streamed = match kind {
+        "json" => false,
+        "stream" => true,
+        _ => return Err("the kind is json or stream".to_owned()),
+    };
+    match callers.parse() {
+        Ok(callers @ (1 | 32 | 128)) => Ok((streamed, callers)),
+        _ => Err("callers are 1, 32 or 128".to_owned()),
+    }
 }
 
 /// One stream of each of so many callers, all at once; any lost or reordered event is an error.

@@ -73,6 +73,8 @@ impl Stage {
             server,
         };
         stage.healthy().await?;
+        // Idle is what is left when the allocator has given back what starting took.
+        tokio::time::sleep(Duration::from_secs(3)).await;
         stage.idle_kib = crate::process::resident_kib(pid)?;
         stage.key = stage.fund().await.into();
         Ok(stage)
@@ -113,6 +115,7 @@ impl Stage {
             path: CHAT,
             key: Some(Arc::clone(&self.key)),
             body: body(streamed),
+            streamed,
         }
     }
 
@@ -134,6 +137,7 @@ pub fn direct(upstream: SocketAddr, streamed: bool) -> Target {
         path: "/v1/chat/completions",
         key: None,
         body: body(streamed),
+        streamed,
     }
 }
 
