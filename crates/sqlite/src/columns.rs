@@ -1,5 +1,7 @@
 //! Between rows and the domain's types. A value that breaks an invariant names its column and never panics.
 
+use crate::db::Statement;
+use futures::TryStreamExt;
 use haithe_billing::{capture::Payee, ledger::Account};
 use haithe_identity::api_key::{ApiKeyId, KeyHash};
 use haithe_identity::session::SessionId;
@@ -7,7 +9,7 @@ use haithe_kernel::{
     CallId, ModelId, OrgId, OrgUid, ProductId, ProjectId, ProjectUid, StoreError, Timestamp, TokenUnits,
     Usdt, WalletAddress,
 };
-use sqlx::{Decode, Row, Sqlite, Type, sqlite::SqliteRow};
+use sqlx::{Decode, Row, Sqlite, SqliteConnection, Type, sqlite::SqliteRow};
 use std::net::IpAddr;
 use uuid::Uuid;
 
@@ -31,6 +33,21 @@ impl<'r> Columns<'r> {
         self.next += 1;
         T::from_raw(raw).ok_or_else(|| StoreError::inconsistent(place))
     }
+}
+
+/// Reads each row as it comes, so that a batch's rows, of which each takes many times what is read of
+/// it, are never in memory together.
+pub(crate) async fn read_each<T>(
+    connection: &mut SqliteConnection,
+    statement: Statement,
+    mut read: impl FnMut(&mut Columns<'_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut rows = statement.fetch(connection);
+    let mut all = Vec::new();
+    while let Some(row) = rows.try_next().await.map_err(StoreError::new)? {
+        all.push(read(&mut Columns::of(&row))?);
+    }
+    Ok(all)
 }
 
 /// A value that a column can hold.

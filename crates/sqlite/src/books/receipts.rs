@@ -2,7 +2,7 @@
 
 use super::SqliteBooks;
 use crate::{
-    columns::{self, Columns},
+    columns::{self, Columns, read_each},
     settlement::read::state,
 };
 use haithe_billing::{
@@ -165,12 +165,11 @@ impl SqliteBooks {
             return Ok(tree);
         }
         let leaves = "SELECT leaf FROM batch_items WHERE seq = ? ORDER BY position";
-        let rows = self.db.all(sqlx::query(leaves).bind(seq)).await?;
-        let leaves: Result<Vec<Hash32>, StoreError> = rows
-            .iter()
-            .map(|row| Columns::of(row).read("batch_items.leaf"))
-            .collect();
-        let tree = Arc::new(Tree::new(leaves?));
+        let mut moment = self.db.snapshot().await?;
+        let leaves = read_each(&mut *moment, sqlx::query(leaves).bind(seq), |columns| {
+            columns.read("batch_items.leaf")
+        });
+        let tree = Arc::new(Tree::new(leaves.await?));
         self.keep_tree(seq, &tree);
         Ok(tree)
     }

@@ -41,16 +41,21 @@ impl Bulk {
         Self { columns, sizes }
     }
 
-    /// Executes this alone.
+    /// Executes this alone, within a transaction of the caller's. Each of the largest size goes by
+    /// itself: a script is prepared and kept as a whole, and one of thousands of rows takes megabytes.
     pub(crate) async fn run<T>(
         &self,
         connection: &mut SqliteConnection,
         rows: &[T],
         bind: impl Fn(&mut Bound, &T) -> Result<(), BoxDynError>,
     ) -> sqlx::Result<()> {
-        let mut script = Script::default();
-        self.write(&mut script, rows, bind)?;
-        script.run(connection).await
+        let [.., (largest, _)] = &self.sizes;
+        for some in rows.chunks(*largest) {
+            let mut script = Script::default();
+            self.write(&mut script, some, &bind)?;
+            script.run(connection).await?;
+        }
+        Ok(())
     }
 
     /// Adds this to what a script does.

@@ -1,6 +1,9 @@
 //! What goes into the next batch.
 
-use crate::{columns::Columns, db::Statement};
+use crate::{
+    columns::{Columns, read_each},
+    db::Statement,
+};
 use haithe_billing::{
     batch::{BatchItem, CarryKey, SealPolicy},
     capture::Payee,
@@ -28,7 +31,9 @@ pub(super) async fn gather(
 ) -> Result<Option<Gathered>, StoreError> {
     let chosen = choose(connection, policy, suspended).await?;
     let mut selection = Selection::new(policy);
-    selection.add(items(connection, &chosen.usage).await?);
+    for some in chosen.usage.chunks(PAGE) {
+        selection.add(items(connection, some).await?);
+    }
     if selection.items.is_empty() {
         return Ok(None);
     }
@@ -95,13 +100,15 @@ async fn choose(
         let page = "SELECT id, org_id FROM usage_records
                     WHERE batch_seq IS NULL AND charged > 0 AND id > ? ORDER BY id LIMIT ?";
         let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
-        let rows = all(connection, sqlx::query(page).bind(after).bind(limit)).await?;
-        for row in &rows {
-            let mut columns = Columns::of(row);
-            let (id, org) = (
+        let statement = sqlx::query(page).bind(after).bind(limit);
+        let rows = read_each(connection, statement, |columns| {
+            Ok((
                 columns.read("usage_records.id")?,
                 columns.read("usage_records.org_id")?,
-            );
+            ))
+        })
+        .await?;
+        for &(id, org) in &rows {
             after = id;
             if !suspended.contains(&org) {
                 chosen.offer(id, org);
@@ -143,10 +150,8 @@ async fn items(
                   CROSS JOIN usage_records ON usage_records.id = chosen.value
                   JOIN organizations ON organizations.id = org_id
                   JOIN receipts ON receipts.id = usage_records.id";
-    let rows = all(connection, sqlx::query(chosen).bind(list(usage.iter().copied()))).await?;
-    let mut items = Vec::with_capacity(rows.len());
-    for row in rows {
-        let mut columns = Columns::of(&row);
+    let statement = sqlx::query(chosen).bind(list(usage.iter().copied()));
+    let mut items = read_each(connection, statement, |columns| {
         let id: i64 = columns.read("usage_records.id")?;
         let item = BatchItem {
             call: columns.read("usage_records.call")?,
@@ -155,8 +160,9 @@ async fn items(
             credits: Vec::new(),
             receipt_hash: columns.read("receipts.hash")?,
         };
-        items.push((id, item));
-    }
+        Ok((id, item))
+    })
+    .await?;
     let mut credits = credits(connection, usage).await?;
     for (id, item) in &mut items {
         item.credits = credits.remove(id).unwrap_or_default().into_iter().collect();
@@ -172,9 +178,9 @@ async fn credits(
     let lines = "SELECT usage_id, payee, amount
                  FROM json_each(?) AS chosen CROSS JOIN charge_lines ON usage_id = chosen.value
                  WHERE amount > 0";
-    let mut credits: HashMap<i64, BTreeMap<Payee, Usdt>> = HashMap::new();
-    for row in all(connection, sqlx::query(lines).bind(list(usage.iter().copied()))).await? {
-        let mut columns = Columns::of(&row);
+    let mut credits: HashMap<i64, BTreeMap<Payee, Usdt>> = HashMap::with_capacity(usage.len());
+    let statement = sqlx::query(lines).bind(list(usage.iter().copied()));
+    read_each(connection, statement, |columns| {
         let id: i64 = columns.read("charge_lines.usage_id")?;
         let payee: Payee = columns.read("charge_lines.payee")?;
         let amount: Usdt = columns.read("charge_lines.amount")?;
@@ -182,7 +188,9 @@ async fn credits(
         *sum = sum
             .checked_add(amount)
             .ok_or(StoreError::inconsistent("charge_lines.amount"))?;
-    }
+        Ok(())
+    })
+    .await?;
     Ok(credits)
 }
 

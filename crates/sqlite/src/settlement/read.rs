@@ -1,8 +1,11 @@
 //! Reading batches back.
 
-use crate::columns::Columns;
-use haithe_billing::batch::{Batch, BatchCredit, BatchLine, BatchState, CarryKey, SealedItem};
-use haithe_kernel::{StoreError, Usdt};
+use crate::columns::{Columns, read_each};
+use haithe_billing::{
+    batch::{Batch, BatchCredit, BatchLine, BatchState, CarryKey, SealedItem},
+    chain::Hash32,
+};
+use haithe_kernel::{StoreError, Timestamp, Usdt};
 use sqlx::SqliteConnection;
 
 /// The first batch that is not final.
@@ -34,32 +37,62 @@ pub(crate) const fn state(seen: bool, is_final: bool) -> BatchState {
     }
 }
 
+/// What of a batch is one row.
+pub(super) struct Head {
+    pub(super) root: Hash32,
+    pub(super) state: BatchState,
+    sealed_at: Timestamp,
+}
+
+pub(super) async fn head(connection: &mut SqliteConnection, seq: i64) -> Result<Option<Head>, StoreError> {
+    let head = "SELECT root, sealed_at, settled_block IS NOT NULL, final FROM batches WHERE seq = ?";
+    let row = sqlx::query(head)
+        .bind(seq)
+        .fetch_optional(connection)
+        .await
+        .map_err(StoreError::new)?;
+    row.map(|row| {
+        let mut columns = Columns::of(&row);
+        Ok(Head {
+            root: columns.read("batches.root")?,
+            sealed_at: columns.read("batches.sealed_at")?,
+            state: state(
+                columns.read("batches.settled_block")?,
+                columns.read("batches.final")?,
+            ),
+        })
+    })
+    .transpose()
+}
+
+/// The batch of this head.
+pub(super) async fn whole(
+    connection: &mut SqliteConnection,
+    seq: i64,
+    head: Head,
+) -> Result<Batch, StoreError> {
+    Ok(Batch {
+        seq: seq
+            .try_into()
+            .map_err(|_| StoreError::inconsistent("batches.seq"))?,
+        root: head.root,
+        sealed_at: head.sealed_at,
+        lines: lines(connection, seq).await?,
+        items: items(connection, seq).await?,
+        carry: carry(connection, seq).await?,
+    })
+}
+
 /// A batch by number.
 pub(super) async fn batch(
     connection: &mut SqliteConnection,
     seq: i64,
 ) -> Result<Option<(Batch, BatchState)>, StoreError> {
-    let head = "SELECT seq, root, sealed_at, settled_block IS NOT NULL, final FROM batches WHERE seq = ?";
-    let row = sqlx::query(head)
-        .bind(seq)
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(StoreError::new)?;
-    let Some(row) = row else { return Ok(None) };
-    let mut columns = Columns::of(&row);
-    let batch = Batch {
-        seq: columns.read("batches.seq")?,
-        root: columns.read("batches.root")?,
-        sealed_at: columns.read("batches.sealed_at")?,
-        lines: lines(connection, seq).await?,
-        items: items(connection, seq).await?,
-        carry: carry(connection, seq).await?,
+    let Some(head) = head(connection, seq).await? else {
+        return Ok(None);
     };
-    let state = state(
-        columns.read("batches.settled_block")?,
-        columns.read("batches.final")?,
-    );
-    Ok(Some((batch, state)))
+    let state = head.state;
+    Ok(Some((whole(connection, seq, head).await?, state)))
 }
 
 async fn lines(connection: &mut SqliteConnection, seq: i64) -> Result<Vec<BatchLine>, StoreError> {
@@ -105,21 +138,14 @@ async fn lines(connection: &mut SqliteConnection, seq: i64) -> Result<Vec<BatchL
 async fn items(connection: &mut SqliteConnection, seq: i64) -> Result<Vec<SealedItem>, StoreError> {
     let items = "SELECT call, line, leaf FROM batch_items JOIN usage_records ON usage_records.id = usage_id
                  WHERE seq = ? ORDER BY position";
-    let rows = sqlx::query(items)
-        .bind(seq)
-        .fetch_all(connection)
-        .await
-        .map_err(StoreError::new)?;
-    rows.iter()
-        .map(|row| {
-            let mut columns = Columns::of(row);
-            Ok(SealedItem {
-                call: columns.read("usage_records.call")?,
-                line: columns.read("batch_items.line")?,
-                leaf: columns.read("batch_items.leaf")?,
-            })
+    read_each(connection, sqlx::query(items).bind(seq), |columns| {
+        Ok(SealedItem {
+            call: columns.read("usage_records.call")?,
+            line: columns.read("batch_items.line")?,
+            leaf: columns.read("batch_items.leaf")?,
         })
-        .collect()
+    })
+    .await
 }
 
 async fn carry(connection: &mut SqliteConnection, seq: i64) -> Result<Vec<(CarryKey, Usdt)>, StoreError> {
