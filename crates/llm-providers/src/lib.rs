@@ -10,6 +10,7 @@
 //! body or a key. Of async-openai it uses the types, in tests: its client drops what it does not know.
 
 mod client;
+mod gather;
 mod guard;
 mod openai;
 mod registry;
