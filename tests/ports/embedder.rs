@@ -8,7 +8,11 @@ use haithe_inference::{
 use haithe_kernel::{Failure, Kind};
 use haithe_llm_providers::{EmbedderSettings, OpenAiCompatible, OpenAiEmbedder};
 use haithe_marketplace::ports::{EmbedError, Embedder};
-use haithe_tests::upstream::{Script, Upstream};
+use haithe_server::service::{WatchedEmbedder, metrics::Figures};
+use haithe_tests::{
+    logs::Lines,
+    upstream::{Script, Upstream},
+};
 use secrecy::SecretString;
 use serde_json::json;
 use std::{
@@ -220,4 +224,36 @@ async fn vectors_of_another_length_than_was_asked_for_are_refused() {
     let error = embedder.embed(texts(&[TEXT])).await.unwrap_err();
     assert_eq!(error.code(), "embeddings_malformed");
     told_nothing(&error);
+}
+
+#[tokio::test]
+async fn the_log_is_told_why_once_and_without_a_text_or_the_key() {
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(lines.clone())
+        .finish();
+    let _logged = tracing::subscriber::set_default(subscriber);
+    let upstream = Upstream::start().await;
+    let quoting = json!({"error": {"message": format!("{TEXT} {KEY} is too long")}}).to_string();
+    upstream.next([Script::status(400, &quoting), Script::status(500, &quoting)]);
+    let embedder = over_http(&upstream.base_url(), None);
+    let watched = WatchedEmbedder::new(Arc::new(embedder), Arc::new(Figures::new()));
+    for code in ["embeddings_refused", "embeddings_unavailable"] {
+        let error = watched.embed(texts(&[TEXT])).await.unwrap_err();
+        assert_eq!(error.code(), code);
+    }
+    assert_eq!(watched.embed(texts(&[TEXT])).await.unwrap().len(), 1);
+    let told = lines.take();
+    let mut warnings = told.lines().filter(|line| line.contains("WARN"));
+    let warning = warnings.next().expect("a warning");
+    for part in [
+        "embeddings_refused",
+        "status 400",
+        "the embedder of knowledge failed",
+    ] {
+        assert!(warning.contains(part), "{warning}");
+    }
+    assert_eq!(warnings.next(), None, "at most once a minute");
+    assert!(!told.contains(TEXT) && !told.contains(KEY), "{told}");
 }
