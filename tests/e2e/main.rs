@@ -15,6 +15,7 @@ mod faucet;
 mod funds;
 mod governance;
 mod idempotency;
+mod in_other_words;
 mod injection;
 mod limits;
 mod login;

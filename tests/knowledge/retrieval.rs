@@ -1,14 +1,26 @@
 //! How often the passage that answers a question is among the first five.
 
 use crate::made::{limits, reader};
+use haithe_inference::{
+    catalogue::{ProviderKind, ProviderSettings, Timeouts},
+    routing::{CircuitPolicy, RetryPolicy},
+};
 use haithe_kernel::{FetchError, FetchRequest, Fetched, Fetcher};
+use haithe_llm_providers::{EmbedderSettings, OpenAiCompatible, OpenAiEmbedder};
 use haithe_marketplace::{
     Category,
-    knowledge::{Content, Knowledge, Place, Tools},
+    knowledge::{Content, Format, Knowledge, Place, Tools},
+    ports::{Documents, EmbedError, Embedder},
 };
 use haithe_sqlite::SqliteKnowledgeIndexer;
 use sha2::{Digest, Sha256};
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 const TEXT: &str = include_str!("jargon.md");
 const QUESTIONS: &str = include_str!("questions.tsv");
@@ -37,12 +49,12 @@ fn content(text: &str) -> Content {
     }
 }
 
-fn knowledge() -> Knowledge {
+fn knowledge(embedder: Option<Arc<dyn Embedder>>) -> Knowledge {
     let tools = Tools {
         documents: Arc::new(reader()),
         indexer: Arc::new(SqliteKnowledgeIndexer),
         fetcher: Arc::new(Nowhere),
-        embedder: None,
+        embedder,
     };
     Knowledge::new(tools, limits())
 }
@@ -56,17 +68,86 @@ fn the_set_is_frozen() {
 
 #[tokio::test]
 async fn recall_at_five() {
-    let knowledge = knowledge();
-    let content = [content(TEXT)];
+    let knowledge = knowledge(None);
+    let content = content(TEXT);
     let began = Instant::now();
-    knowledge.load(&content[0]).await.unwrap();
-    let loaded = began.elapsed();
+    knowledge.load(&content).await.unwrap();
+    println!("load {:.1?}", began.elapsed());
+    let recall = measured(&knowledge, &[content]).await;
+    assert!(recall >= 0.85, "recall@5 is {recall:.3}");
+}
+
+/// An embedder that counts the texts it was sent.
+struct Counted(OpenAiEmbedder, AtomicUsize);
+
+#[async_trait::async_trait]
+impl Embedder for Counted {
+    async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let count = texts.len();
+        let answer = self.0.embed(texts).await;
+        self.1
+            .fetch_add(if answer.is_ok() { count } else { 0 }, Ordering::SeqCst);
+        answer
+    }
+}
+
+/// With vectors of a real model, which no test downloads: README.md says how.
+#[tokio::test]
+#[ignore = "wants a model behind HAITHE_TEST_EMBEDDINGS, such as http://127.0.0.1:8089/v1"]
+async fn recall_with_vectors() {
+    let base_url = std::env::var("HAITHE_TEST_EMBEDDINGS").expect("HAITHE_TEST_EMBEDDINGS");
+    let patience = Duration::from_secs(600);
+    let settings = ProviderSettings {
+        name: "test".into(),
+        kind: ProviderKind::OpenAi,
+        base_url,
+        api_key_env: None,
+        active: true,
+        timeouts: Timeouts {
+            connect: patience,
+            first_byte: patience,
+            idle: patience,
+            answer: patience,
+        },
+        retry: RetryPolicy::default(),
+        circuit: CircuitPolicy::default(),
+    };
+    let embedder = OpenAiEmbedder::new(
+        Arc::new(OpenAiCompatible::new(&settings, None).expect("a provider")),
+        EmbedderSettings {
+            provider: "test".into(),
+            model: "all-MiniLM-L6-v2".into(),
+            dimensions: None,
+            timeout: patience,
+            text_bytes: 8_000,
+        },
+    );
+    let counted = Arc::new(Counted(embedder, AtomicUsize::new(0)));
+    let content = [content(TEXT)];
+    let pieces = pieces().await;
+    // A question waits for so long only; the model's server remembers what it has made, and sooner or
+    // later all of it is there in time.
+    let knowledge = loop {
+        let knowledge = knowledge(Some(counted.clone()));
+        counted.1.store(0, Ordering::SeqCst);
+        knowledge.passages(&content, "warm up", BUDGET).await.unwrap();
+        let made = counted.1.load(Ordering::SeqCst);
+        println!("{made} of {pieces} pieces");
+        if made > pieces {
+            break knowledge;
+        }
+    };
+    measured(&knowledge, &content).await;
+}
+
+/// Asks every question and prints the figures; gives recall@5.
+async fn measured(knowledge: &Knowledge, content: &[Content]) -> f64 {
     let mut ranks = Vec::new();
     let mut times = Vec::new();
     for line in QUESTIONS.lines() {
         let (heading, question) = line.split_once('\t').unwrap();
         let began = Instant::now();
-        let passages = knowledge.passages(&content, question, BUDGET).await.unwrap();
+        let passages = knowledge.passages(content, question, BUDGET).await.unwrap();
         times.push(began.elapsed());
         let wanted = Place::Heading(heading.to_owned());
         let rank = passages.iter().position(|passage| passage.place == wanted);
@@ -81,7 +162,7 @@ async fn recall_at_five() {
     times.sort_unstable();
     let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
     println!(
-        "{} questions: recall@1 {:.3}, recall@5 {:.3}, recall@20 {:.3}; load {loaded:.1?}, search p50 {:.1?} p99 {:.1?}",
+        "{} questions: recall@1 {:.3}, recall@5 {:.3}, recall@20 {:.3}; search p50 {:.1?} p99 {:.1?}",
         ranks.len(),
         share(within(1)),
         share(within(5)),
@@ -89,15 +170,19 @@ async fn recall_at_five() {
         at(0.5),
         at(0.99),
     );
-    assert!(share(within(5)) >= 0.85, "recall@5 is {:.3}", share(within(5)));
+    share(within(5))
+}
+
+/// How many pieces the text has.
+async fn pieces() -> usize {
+    let chunks = reader()
+        .extract(Format::Text, TEXT.as_bytes().into(), limits())
+        .await;
+    chunks.unwrap().len()
 }
 
 #[tokio::test]
 async fn the_text_has_a_thousand_pieces() {
-    use haithe_marketplace::{knowledge::Format, ports::Documents};
-    let chunks = reader()
-        .extract(Format::Text, TEXT.as_bytes().into(), limits())
-        .await
-        .unwrap();
-    assert!(chunks.len() >= 1_000, "{}", chunks.len());
+    let pieces = pieces().await;
+    assert!(pieces >= 1_000, "{pieces}");
 }

@@ -17,6 +17,7 @@ mod creators;
 mod database;
 mod directory;
 mod earnings;
+mod embedder;
 mod enclave;
 mod figures;
 mod governance;

@@ -9,6 +9,7 @@ mod document;
 pub mod fuse;
 mod library;
 pub mod quote;
+mod sense;
 mod terms;
 mod vectors;
 
@@ -74,30 +75,23 @@ impl Knowledge {
         if terms.is_empty() {
             return Ok(Vec::new());
         }
-        let mut asked = None;
-        let mut rankings = Vec::with_capacity(contents.len());
-        let mut shelves: Vec<(&Content, Arc<Shelf>)> = Vec::with_capacity(contents.len());
+        let mut shelves: Vec<Arc<Shelf>> = Vec::with_capacity(contents.len());
         for content in contents {
-            let shelf = self.library.shelf(content).await?;
-            if asked.is_none() && shelf.has_vectors() {
-                asked = self.library.vector_of(question).await;
-            }
-            let ranking = shelf.rank(&terms, asked.as_deref(), CANDIDATES).await?;
-            let product = shelves.len();
-            rankings.push(
-                ranking
-                    .into_iter()
-                    .map(|chunk| (product, chunk))
-                    .collect::<Vec<_>>(),
-            );
-            shelves.push((content, shelf));
+            shelves.push(self.library.shelf(content).await?);
+        }
+        let sensed = self.library.sense(&shelves, question).await;
+        let mut rankings = Vec::with_capacity(shelves.len());
+        for (product, shelf) in shelves.iter().enumerate() {
+            let sense = sensed.as_ref().and_then(|sensed| sensed.of_shelf(product));
+            let ranking = shelf.rank(&terms, sense, CANDIDATES).await?;
+            let ranking = ranking.into_iter().map(|chunk| (product, chunk));
+            rankings.push(ranking.collect::<Vec<_>>());
         }
         let mut passages = Vec::new();
         let mut left = budget;
         for ((product, chunk), score) in fuse::fuse(&rankings) {
-            let found = shelves
-                .get(product)
-                .and_then(|(content, shelf)| Some((content, shelf.piece(chunk)?)));
+            let found = contents.get(product).zip(shelves.get(product));
+            let found = found.and_then(|(content, shelf)| Some((content, shelf.piece(chunk)?)));
             let Some((content, piece)) = found else { continue };
             let Some(rest) = left.checked_sub(piece.chunk.text.len()) else {
                 break;

@@ -3,7 +3,7 @@
 mod knowledge;
 mod tool_servers;
 
-pub use knowledge::{Documents, Embedder, ExtractError, Hit, KnowledgeIndex, KnowledgeIndexer};
+pub use knowledge::{Documents, EmbedError, Embedder, ExtractError, Hit, KnowledgeIndex, KnowledgeIndexer};
 #[cfg(any(test, feature = "mocks"))]
 pub use knowledge::{MockDocuments, MockEmbedder, MockKnowledgeIndex, MockKnowledgeIndexer};
 #[cfg(any(test, feature = "mocks"))]

@@ -10,8 +10,8 @@ mod values;
 
 pub use layers::{ConfigError, Environment, Sources};
 pub use sections::{
-    Agent, Auth, Chain, Content, Conversations, Database, Enclave, Inference, Limits, Log, LogFormat,
-    Metrics, Search, SearchEngineName, Server, Settlement, SiteEntry, Webhooks,
+    Agent, Auth, Chain, Content, Conversations, Database, Embeddings, Enclave, Inference, Limits, Log,
+    LogFormat, Metrics, Search, SearchEngineName, Server, Settlement, SiteEntry, Webhooks,
 };
 
 use serde::Deserialize;
@@ -44,6 +44,8 @@ pub struct Config {
     pub agent: Agent,
     /// The search engine that agents are offered.
     pub search: Search,
+    /// The embedder of knowledge.
+    pub embeddings: Embeddings,
     /// What a wallet may keep of its conversations.
     pub conversations: Conversations,
     /// Webhooks of projects.
@@ -101,6 +103,18 @@ impl Config {
                 "chain.faucet",
                 "must be false: the faucet is for development chains (133717, 31337, 1337), which chain.id is not",
             ));
+        }
+        let (provider, model) = (&config.embeddings.provider, &config.embeddings.model);
+        for (path, missing, other) in [
+            ("embeddings.model", model, provider),
+            ("embeddings.provider", provider, model),
+        ] {
+            if missing.is_empty() && !other.is_empty() {
+                return Err(ConfigError::setting(
+                    path,
+                    "must not be empty: embeddings need a provider and a model",
+                ));
+            }
         }
         config.environment = sources.environment;
         config.dir = sources.dir;

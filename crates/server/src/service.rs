@@ -1,5 +1,6 @@
 //! The process around the routes: time, chance, rates, figures, background work and its health.
 
+mod embedder;
 pub mod health;
 pub mod metrics;
 mod prompts;
@@ -8,6 +9,7 @@ pub mod supervisor;
 pub mod system;
 pub mod watch;
 
+pub use embedder::WatchedEmbedder;
 pub use health::Readiness;
 pub use supervisor::Supervisor;
 

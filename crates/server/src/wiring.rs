@@ -14,6 +14,7 @@ mod webhooks;
 pub use catalogue::CatalogueLoadError;
 /// A node that tests bring along.
 pub use haithe_evm::Node;
+pub use knowledge::EmbeddingsError;
 pub(crate) use tools::{check_catalogue, ledger_check, open_database, receipt_audit, receipt_verifier};
 
 use crate::{
@@ -122,6 +123,9 @@ pub enum WiringError {
     /// The search engine.
     #[error("setting `search`: {0}")]
     Search(&'static str),
+    /// The embedder of knowledge.
+    #[error("setting `embeddings.provider`: {0}")]
+    Embeddings(#[from] EmbeddingsError),
     /// The reader of documents.
     #[error(transparent)]
     Documents(#[from] haithe_documents::SetupError),
@@ -164,6 +168,8 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
     let signer = MessageSigner::from_hex(&config.auth.api_key_signing_key)?;
     let tokens = Arc::new(Tokens::new(&config.auth.jwt_secret)?);
     let offer = catalogue::load(config, &clock)?;
+    let figures = Arc::new(Figures::new());
+    let embedder = knowledge::watched_embedder(&config.embeddings, &offer, &figures)?;
     let enclave = enclave::enclave(&config.enclave)?;
     let db = open_database(config, clock.clone()).await?;
     let fetcher: Arc<dyn Fetcher> = match overrides.fetcher {
@@ -219,7 +225,6 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
     let opening = (fetcher.clone(), enclave.clone());
     let (hosting, contents) = content::contents(&config.content, &db, opening, &clock, &supervisor);
     let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::new(&db));
-    let figures = Arc::new(Figures::new());
     let rates = Arc::new(Rates::new(clock.clone()));
     let token_rates = Arc::new(TokenRates::new(
         clock.clone(),
@@ -234,7 +239,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         &db,
         memory,
         (contents.clone(), fetcher.clone()),
-        overrides.program,
+        (embedder, overrides.program),
     )?;
     let places = Places::new(config.limits.concurrent_per_organization);
     let completions = Arc::new(Completions::new(

@@ -1,6 +1,7 @@
 //! What a scripted upstream does with a request.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 /// One request's fate. A request chooses it with an unknown field `x_script` in its body (which
 /// the gateway must pass on untouched); otherwise the test queued it, or it is the default.
@@ -163,6 +164,19 @@ impl Script {
     /// This status and JSON body.
     pub fn status(status: u16, body: &str) -> Self {
         Self::verbatim(status, "application/json", body)
+    }
+
+    /// Vectors for the texts of an embeddings request, by this rule.
+    pub fn vectors(request: &Value, of: impl Fn(&str) -> Vec<f32>) -> Self {
+        let texts = request["input"].as_array().expect("a list of texts").iter();
+        let texts = texts.map(|text| of(text.as_str().expect("a text")));
+        let data: Vec<Value> = (0..)
+            .zip(texts)
+            .map(|(index, vector): (u32, _)| json!({"object": "embedding", "index": index, "embedding": vector}))
+            .collect();
+        let usage = json!({"prompt_tokens": 1, "total_tokens": 1});
+        let answer = json!({"object": "list", "model": request["model"], "data": data, "usage": usage});
+        Self::status(200, &answer.to_string())
     }
 
     /// This status, content type and body.

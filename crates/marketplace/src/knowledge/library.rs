@@ -4,6 +4,7 @@ use super::{
     Chunk, Format, ReadLimits, Terms,
     addresses::{self, AddressesError},
     fuse::fuse,
+    sense::{self, Sense, Vectors},
     vectors::nearest,
 };
 use crate::{
@@ -24,9 +25,6 @@ const KEPT_BYTES: u64 = 128 << 20;
 const FETCHED_FOR: Duration = Duration::from_secs(15 * 60);
 /// Pages fetched at a time.
 const FETCHES: usize = 4;
-/// Pieces per call of the embedder, and the most that get vectors.
-const EMBEDDED_AT_ONCE: usize = 64;
-const EMBEDDED_AT_MOST: usize = 2_000;
 
 /// The content of a product, decrypted.
 #[derive(Clone)]
@@ -120,9 +118,25 @@ pub(super) struct Shelf {
     /// Where the pieces from each page begin, and its address; in order. Empty unless fetched.
     addresses: Vec<(usize, String)>,
     index: Arc<dyn KnowledgeIndex>,
-    vectors: Vec<Vec<f32>>,
+    /// What the pieces' vectors are kept by.
+    texts: [u8; 32],
     bytes: usize,
     fetched: bool,
+}
+
+/// A question and what it is asked of, as vectors.
+pub(super) struct Sensed {
+    /// One per shelf.
+    vectors: Vec<Option<Vectors>>,
+    asked: Vec<f32>,
+}
+
+impl Sensed {
+    /// What [`Shelf::rank`] takes for shelf number `at`.
+    pub(super) fn of_shelf(&self, at: usize) -> Option<(&[Vec<f32>], &[f32])> {
+        let vectors = self.vectors.get(at)?.as_ref()?;
+        Some((vectors, &self.asked))
+    }
 }
 
 /// A piece on a shelf.
@@ -132,10 +146,6 @@ pub(super) struct Piece<'a> {
 }
 
 impl Shelf {
-    pub(super) fn has_vectors(&self) -> bool {
-        !self.vectors.is_empty()
-    }
-
     pub(super) fn piece(&self, at: usize) -> Option<Piece<'_>> {
         let pages = self.addresses.partition_point(|(first, _)| *first <= at);
         let address = pages.checked_sub(1).and_then(|page| self.addresses.get(page));
@@ -145,18 +155,19 @@ impl Shelf {
         })
     }
 
-    /// Positions of the pieces that fit best, by their words and, where vectors are, by their sense.
+    /// Positions of the pieces that fit best, by their words and, where there are vectors of them and
+    /// of the question, by their sense.
     pub(super) async fn rank(
         &self,
         terms: &Terms,
-        asked: Option<&[f32]>,
+        sense: Option<(&[Vec<f32>], &[f32])>,
         limit: u32,
     ) -> Result<Vec<usize>, KnowledgeError> {
         let hits = self.index.search(terms.clone(), limit).await.map_err(Arc::new)?;
         let mut rankings = vec![hits.into_iter().map(|hit| hit.chunk).collect()];
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        if let Some(asked) = asked {
-            rankings.push(nearest(&self.vectors, asked, limit));
+        if let Some((vectors, asked)) = sense {
+            rankings.push(nearest(vectors, asked, limit));
         }
         Ok(fuse(&rankings)
             .into_iter()
@@ -182,7 +193,10 @@ impl Expiry<([u8; 32], Category), Arc<Shelf>> for Ageing {
 
 /// All shelves.
 pub(super) struct Library {
-    tools: Tools,
+    documents: Arc<dyn Documents>,
+    indexer: Arc<dyn KnowledgeIndexer>,
+    fetcher: Arc<dyn Fetcher>,
+    sense: Option<Sense>,
     limits: ReadLimits,
     shelves: Cache<([u8; 32], Category), Arc<Shelf>>,
 }
@@ -195,7 +209,10 @@ impl Library {
             .expire_after(Ageing)
             .build();
         Self {
-            tools,
+            documents: tools.documents,
+            indexer: tools.indexer,
+            fetcher: tools.fetcher,
+            sense: tools.embedder.map(Sense::new),
             limits,
             shelves,
         }
@@ -209,10 +226,20 @@ impl Library {
             .map_err(|error: Arc<KnowledgeError>| (*error).clone())
     }
 
-    /// The question's vector. An embedder that fails costs quality, not the answer.
-    pub(super) async fn vector_of(&self, question: &str) -> Option<Vec<f32>> {
-        let embedder = self.tools.embedder.as_ref()?;
-        embedder.embed(vec![question.to_owned()]).await.ok()?.pop()
+    /// The vectors of each shelf's pieces and of the question, for those shelves that have any. An
+    /// embedder that fails costs quality, not the answer.
+    pub(super) async fn sense(&self, shelves: &[Arc<Shelf>], question: &str) -> Option<Sensed> {
+        let sense = self.sense.as_ref()?;
+        let until = Instant::now() + sense::WITHIN;
+        let mut vectors = Vec::with_capacity(shelves.len());
+        for shelf in shelves {
+            vectors.push(sense.of_pieces(&shelf.chunks, shelf.texts, until).await);
+        }
+        if vectors.iter().all(Option::is_none) {
+            return None;
+        }
+        let asked = sense.of_question(question).await?;
+        Some(Sensed { vectors, asked })
     }
 
     async fn read(&self, content: &Content) -> Result<Arc<Shelf>, KnowledgeError> {
@@ -236,7 +263,7 @@ impl Library {
         format: Format,
         bytes: Arc<[u8]>,
     ) -> Result<Vec<Chunk>, KnowledgeError> {
-        let read = self.tools.documents.extract(format, bytes, self.limits).await;
+        let read = self.documents.extract(format, bytes, self.limits).await;
         read.map_err(|error| KnowledgeError::Extract(content.name.clone(), error))
     }
 
@@ -274,7 +301,7 @@ impl Library {
     }
 
     async fn page(&self, content: &Content, address: &str) -> Result<Vec<Chunk>, KnowledgeError> {
-        let answer = self.tools.fetcher.fetch(FetchRequest::get(address)).await;
+        let answer = self.fetcher.fetch(FetchRequest::get(address)).await;
         let answer = answer.map_err(|error| KnowledgeError::Fetch(content.name.clone(), Arc::new(error)))?;
         let format = (answer.status == 200)
             .then(|| addresses::format_of(&answer))
@@ -290,36 +317,15 @@ impl Library {
         fetched: bool,
     ) -> Result<Arc<Shelf>, KnowledgeError> {
         let chunks: Arc<[Chunk]> = chunks.into();
-        let index = self.tools.indexer.index(chunks.clone()).await.map_err(Arc::new)?;
-        let vectors = self.vectors(&chunks).await;
-        let floats: usize = vectors.iter().map(Vec::len).sum();
+        let index = self.indexer.index(chunks.clone()).await.map_err(Arc::new)?;
         let text: usize = chunks.iter().map(|chunk| chunk.text.len()).sum();
         Ok(Arc::new(Shelf {
-            bytes: text + floats * size_of::<f32>() + chunks.len() * size_of::<Chunk>(),
+            bytes: text + chunks.len() * size_of::<Chunk>(),
+            texts: self.sense.as_ref().map_or([0; 32], |_| sense::digest(&chunks)),
             chunks,
             addresses,
             index,
-            vectors,
             fetched,
         }))
-    }
-
-    /// A vector per piece, or none at all: a half-known document would be answered from by halves.
-    async fn vectors(&self, chunks: &[Chunk]) -> Vec<Vec<f32>> {
-        let Some(embedder) = self.tools.embedder.as_ref() else {
-            return Vec::new();
-        };
-        if chunks.len() > EMBEDDED_AT_MOST {
-            return Vec::new();
-        }
-        let mut vectors = Vec::with_capacity(chunks.len());
-        for some in chunks.chunks(EMBEDDED_AT_ONCE) {
-            let texts = some.iter().map(|chunk| chunk.text.clone()).collect();
-            match embedder.embed(texts).await {
-                Ok(more) if more.len() == some.len() => vectors.extend(more),
-                Ok(_) | Err(_) => return Vec::new(),
-            }
-        }
-        vectors
     }
 }

@@ -3,9 +3,11 @@
 use super::*;
 use crate::{
     Category,
-    ports::{ExtractError, Hit, MockDocuments, MockEmbedder, MockKnowledgeIndex, MockKnowledgeIndexer},
+    ports::{
+        EmbedError, ExtractError, Hit, MockDocuments, MockEmbedder, MockKnowledgeIndex, MockKnowledgeIndexer,
+    },
 };
-use haithe_kernel::{Failure, FetchError, Fetched, Kind, MockFetcher, StoreError};
+use haithe_kernel::{Failure, FetchError, Fetched, Kind, MockFetcher};
 
 fn content(name: &str, category: Category, bytes: &[u8]) -> Content {
     let mut digest = [0; 32];
@@ -284,9 +286,38 @@ async fn vectors_find_what_is_said_in_other_words() {
 }
 
 #[tokio::test]
+async fn a_question_is_embedded_once_however_many_products_it_is_asked_of() {
+    let mut counted = MockEmbedder::new();
+    let documents = |texts: &Vec<String>| texts.iter().any(|text| text.contains("pump"));
+    counted
+        .expect_embed()
+        .withf(move |texts| documents(texts))
+        .times(2)
+        .returning(|texts| Ok(vec![vec![1.0]; texts.len()]));
+    counted
+        .expect_embed()
+        .withf(|texts| *texts == ["water"])
+        .times(1)
+        .returning(|_| Err(EmbedError::Refused("status 400".into())));
+    let tools = Tools {
+        embedder: Some(Arc::new(counted)),
+        ..tools(line_reader())
+    };
+    let knowledge = Knowledge::new(tools, ReadLimits::default());
+    let contents = [
+        content("A", Category::KnowledgeText, b"a pump"),
+        content("B", Category::KnowledgeText, b"pump and water"),
+    ];
+    let found = knowledge.passages(&contents, "water", 100).await.unwrap();
+    assert_eq!(texts(&found), ["pump and water"]);
+}
+
+#[tokio::test]
 async fn an_embedder_that_fails_leaves_the_words() {
     let mut failing = MockEmbedder::new();
-    failing.expect_embed().returning(|_| Err(StoreError::new("down")));
+    failing
+        .expect_embed()
+        .returning(|_| Err(EmbedError::Unavailable("down".into())));
     let tools = Tools {
         embedder: Some(Arc::new(failing)),
         ..tools(line_reader())

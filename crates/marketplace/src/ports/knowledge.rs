@@ -93,10 +93,45 @@ pub trait KnowledgeIndexer: Send + Sync {
     async fn index(&self, chunks: Arc<[Chunk]>) -> Result<Arc<dyn KnowledgeIndex>, StoreError>;
 }
 
+/// Why texts have no vectors. The texts quote nothing of them, of the embedder's answer or of its key.
+#[derive(Debug, thiserror::Error)]
+pub enum EmbedError {
+    /// It does not take these texts, or this model. Others may fare better.
+    #[error("the embedder refuses the texts")]
+    Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It answered with something else than a vector for each text.
+    #[error("the embedder's answer {0}")]
+    Malformed(&'static str),
+    /// It limits us, does not know us, is late or is not there: so it would be with every text.
+    #[error("the embedder cannot be used now")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Failure for EmbedError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Refused(_) => Kind::Unprocessable,
+            Self::Malformed(_) => Kind::Upstream,
+            Self::Unavailable(_) => Kind::Unavailable,
+        }
+    }
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Refused(_) => "embeddings_refused",
+            Self::Malformed(_) => "embeddings_malformed",
+            Self::Unavailable(_) => "embeddings_unavailable",
+        }
+    }
+}
+
 /// Turns text into vectors whose angles tell likeness.
+///
+/// Contract: no texts are no vectors, and ask nobody; any text has a vector, an empty one and one
+/// that is longer than a model takes too, of which the beginning counts; a call ends within the
+/// adapter's time, and is not tried again by itself.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait Embedder: Send + Sync {
-    /// One vector per text, in their order, all of one length.
-    async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, StoreError>;
+    /// One vector per text, in their order, all of one length above zero, all numbers finite.
+    async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError>;
 }

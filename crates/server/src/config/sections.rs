@@ -367,6 +367,21 @@ pub enum SearchEngineName {
     Tavily,
 }
 
+/// `[embeddings]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every setting")]
+pub struct Embeddings {
+    pub provider: String,
+    pub model: String,
+    #[serde(deserialize_with = "values::within::<0, 4_096, _, _>")]
+    pub dimensions: u32,
+    #[serde(rename = "timeout_seconds", deserialize_with = "values::seconds")]
+    pub timeout: Duration,
+    #[serde(deserialize_with = "values::within::<256, 1_048_576, _, _>")]
+    pub max_text_bytes: usize,
+}
+
 /// `[conversations]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

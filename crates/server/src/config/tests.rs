@@ -225,6 +225,21 @@ fn broken_toml_is_refused_with_its_line() {
 }
 
 #[test]
+fn embeddings_are_off_and_need_a_provider_and_a_model() {
+    let off = Config::load(complete()).unwrap().embeddings;
+    assert!(off.provider.is_empty() && off.model.is_empty());
+    let provider = ("embeddings.provider", "embeddings.model");
+    for (set, missing) in [provider, (provider.1, provider.0)] {
+        let refusal = refusal(complete().set(set, "x"));
+        assert!(refusal.contains(missing), "{refusal}");
+    }
+    let both = complete()
+        .set("embeddings.provider", "x")
+        .set("embeddings.model", "y");
+    assert!(Config::load(both).is_ok());
+}
+
+#[test]
 fn the_faucet_is_off_and_opens_on_development_chains_only() {
     assert!(!Config::load(complete()).unwrap().chain.faucet);
     for (id, open) in [("133717", true), ("31337", true), ("1", false), ("8217", false)] {

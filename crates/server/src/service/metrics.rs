@@ -9,7 +9,7 @@ mod process;
 mod scrape;
 mod serve;
 
-pub use figures::{CallFigures, Figures, Open, Refused};
+pub use figures::{CallFigures, Embedded, Figures, Open, Refused};
 pub use scrape::{Scrape, SenderFigures, Sources};
 pub use serve::serve_metrics;
 
@@ -61,6 +61,16 @@ pub const CATALOGUE: &[(&str, &str, &str)] = &[
         "haithe_upstream_seconds",
         "histogram",
         "Until a provider begins its answer, by provider",
+    ),
+    (
+        "haithe_embedder_total",
+        "counter",
+        "Requests to the embedder of knowledge, by outcome (answered, refused, malformed, unavailable)",
+    ),
+    (
+        "haithe_embedder_texts_total",
+        "counter",
+        "Texts sent to it: pieces of documents, and questions",
     ),
     (
         "haithe_tokens_total",

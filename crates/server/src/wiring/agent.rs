@@ -5,7 +5,7 @@ use crate::{Config, config::SearchEngineName};
 use haithe_egress::{SearchDialect, SearchEngine, SearchSettings};
 use haithe_inference::agent::{Gear, Memory, ProductPorts, Products, Search, WebSearch};
 use haithe_kernel::Fetcher;
-use haithe_marketplace::loading::ProductContents;
+use haithe_marketplace::{loading::ProductContents, ports::Embedder};
 use haithe_mcp::McpServers;
 use haithe_sqlite::{Db, SqliteProductStore};
 use secrecy::ExposeSecret;
@@ -17,13 +17,13 @@ pub(super) fn gears(
     db: &Db,
     memory: Memory,
     (contents, fetcher): (Arc<ProductContents>, Arc<dyn Fetcher>),
-    program: Option<PathBuf>,
+    (embedder, program): (Option<Arc<dyn Embedder>>, Option<PathBuf>),
 ) -> Result<Vec<Arc<dyn Gear>>, WiringError> {
     let store = Arc::new(SqliteProductStore::new(db));
     let products = Products::new(ProductPorts {
         store: store.clone(),
         loader: contents,
-        knowledge: Arc::new(knowledge(fetcher.clone(), program)?),
+        knowledge: Arc::new(knowledge(fetcher.clone(), embedder, program)?),
         servers: Arc::new(McpServers::new(fetcher.clone())),
         fetcher,
     });

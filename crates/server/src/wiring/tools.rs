@@ -1,6 +1,6 @@
 //! Parts for commands that do not serve.
 
-use super::{WiringError, catalogue, chain::evm_config};
+use super::{WiringError, catalogue, chain::evm_config, knowledge};
 use crate::{Config, service::system::SystemClock};
 use haithe_billing::{
     audit::{AuditReport, ReceiptAudit},
@@ -45,10 +45,11 @@ pub(crate) async fn open_database(config: &Config, clock: Arc<dyn Clock>) -> Res
     .await
 }
 
-/// Reads the catalogue and sets its providers up, as a start would.
+/// Reads the catalogue and sets its providers up, the embedder among them, as a start would.
 pub(crate) fn check_catalogue(config: &Config) -> Result<ModelCounts, WiringError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let offer = catalogue::load(config, &clock)?;
+    knowledge::embedder(&config.embeddings, &offer)?;
     let models = offer.catalogue.models();
     Ok(ModelCounts {
         all: models.len(),

@@ -78,6 +78,7 @@ fn settings() -> Vec<String> {
         ("inference", fields::<config::Inference>()),
         ("agent", fields::<config::Agent>()),
         ("search", fields::<config::Search>()),
+        ("embeddings", fields::<config::Embeddings>()),
         ("conversations", fields::<config::Conversations>()),
         ("webhooks", fields::<config::Webhooks>()),
         ("content", fields::<config::Content>()),

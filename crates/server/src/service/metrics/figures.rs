@@ -48,6 +48,7 @@ pub struct Figures {
     tokens: Handles<String, [Counter; 4]>,
     upstream: Handles<(String, &'static str), (Counter, Histogram)>,
     first_tokens: Handles<String, Histogram>,
+    embedder: Embedder,
     spans: Spans,
     charged: Counter,
     lost: Counter,
@@ -69,6 +70,24 @@ impl Drop for Open {
     fn drop(&mut self) {
         self.0.decrement(1.0);
     }
+}
+
+struct Embedder {
+    answered: Counter,
+    refused: Counter,
+    malformed: Counter,
+    unavailable: Counter,
+    texts: Counter,
+}
+
+/// How a request to the embedder of knowledge went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "as in marketplace's EmbedError")]
+pub enum Embedded {
+    Answered,
+    Refused,
+    Malformed,
+    Unavailable,
 }
 
 struct Spans {
@@ -151,6 +170,10 @@ impl Figures {
         let streamed = |value: &'static str| vec![Label::from_static_parts("streamed", value)];
         let gauge = |name: &'static str| recorder.register_gauge(&Key::from_static_name(name), &METADATA);
         let counter = |name: &'static str| recorder.register_counter(&Key::from_static_name(name), &METADATA);
+        let embedder = |outcome: &'static str| {
+            let outcome = vec![Label::from_static_parts("outcome", outcome)];
+            recorder.register_counter(&Key::from_parts("haithe_embedder_total", outcome), &METADATA)
+        };
         Self {
             spans: Spans {
                 json: histogram("haithe_call_seconds", streamed("false")),
@@ -158,6 +181,13 @@ impl Figures {
                 gateway: histogram("haithe_gateway_seconds", Vec::new()),
                 hold: histogram("haithe_hold_seconds", Vec::new()),
                 capture: histogram("haithe_capture_seconds", Vec::new()),
+            },
+            embedder: Embedder {
+                answered: embedder("answered"),
+                refused: embedder("refused"),
+                malformed: embedder("malformed"),
+                unavailable: embedder("unavailable"),
+                texts: counter("haithe_embedder_texts_total"),
             },
             charged: counter("haithe_charged_nano_usdt_total"),
             lost: counter("haithe_lost_nano_usdt_total"),
@@ -257,6 +287,18 @@ impl Figures {
                 });
         counter.increment(1);
         histogram.record(took);
+    }
+
+    /// The embedder of knowledge was sent so many texts.
+    pub fn embedded(&self, outcome: Embedded, texts: u64) {
+        let counter = match outcome {
+            Embedded::Answered => &self.embedder.answered,
+            Embedded::Refused => &self.embedder.refused,
+            Embedded::Malformed => &self.embedder.malformed,
+            Embedded::Unavailable => &self.embedder.unavailable,
+        };
+        counter.increment(1);
+        self.embedder.texts.increment(texts);
     }
 
     /// A call was charged.
