@@ -16,6 +16,7 @@ mod funds;
 mod governance;
 mod idempotency;
 mod injection;
+mod led_elsewhere;
 mod limits;
 mod login;
 mod many_streams;
