@@ -227,9 +227,7 @@ async fn what_is_sealed_is_in_the_clear_nowhere_but_before_the_model_and_its_cal
     let mut markers = sell_all(&app, &tenant, &site, &server).await;
     markers.extend([told, fetched]);
     markers.extend(server.markers());
-    let project = format!("/v1/projects/{}", tenant.project_id);
-    let settings = json!({"memory_enabled": true});
-    tenant.owner.client.patch(&project).json(&settings).data().await;
+    tenant.change_project(json!({"memory_enabled": true})).await;
     let talk = tenant.caller.post("/v1beta/chat/conversations");
     let talk = talk.header("content-type", "application/json").data().await;
     let talk = talk["id"].to_string();
@@ -272,8 +270,9 @@ async fn what_is_sealed_is_in_the_clear_nowhere_but_before_the_model_and_its_cal
         others.push(ask(&tenant, "tell all", streamed).send().await);
     }
     assert!(others.iter().all(|answer| answer.status == 503), "{others:?}");
-    let settings = json!({"skip_unavailable_products": true});
-    tenant.owner.client.patch(&project).json(&settings).data().await;
+    tenant
+        .change_project(json!({"skip_unavailable_products": true}))
+        .await;
     assert_eq!(ask(&tenant, "be quiet", false).send().await.status, 200);
 
     // What anybody else is told.
