@@ -6,7 +6,7 @@ use crate::{
     selling::{sell, texts},
 };
 use alloy::primitives::U256;
-use haithe_kernel::Usdt;
+use haithe_kernel::{FixedClock, Usdt};
 use haithe_tests::{
     app::{App, Setup, Tenant, User, question},
     recorder::{Asked, Recorder, moved},
@@ -15,7 +15,10 @@ use haithe_tests::{
 };
 use http::Response;
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 const KEY: &str = "a-key-of-the-creator";
 const STATUSES: [u16; 5] = [301, 302, 303, 307, 308];
@@ -91,6 +94,7 @@ fn model(exchange: &Exchange) -> Script {
 /// A project, and who sells to it.
 struct Market {
     app: App,
+    clock: Arc<FixedClock>,
     tenant: Tenant,
     maker: User,
 }
@@ -98,15 +102,21 @@ struct Market {
 impl Market {
     async fn open(receivers: &[&Recorder], server: Option<&ToolServer>) -> Self {
         let receivers = receivers.iter().map(|receiver| receiver.address());
+        let (setup, clock) = Setup::on_a_clock();
         let setup = Setup {
             receivers: receivers.chain(server.map(ToolServer::address)).collect(),
-            ..Setup::default()
+            ..setup
         };
         let app = App::with(setup).await;
         app.upstream.decide(model);
         let maker = creator(&app, 7).await;
         let tenant = app.funded("Acme", Usdt::whole(20)).await;
-        Self { app, tenant, maker }
+        Self {
+            app,
+            clock,
+            tenant,
+            maker,
+        }
     }
 
     async fn sell(&self, name: &str, category: &str, content: &str) {
@@ -228,7 +238,9 @@ async fn a_server_of_tools_that_redirects_before_its_tools_are_known_is_a_produc
                 assert!(text.contains(&format!("the tools' server {why}")), "{text}");
                 assert!(!text.contains(&place), "{text}");
                 let targets: Vec<_> = server.take().into_iter().map(|heard| heard.target).collect();
-                assert!(targets.iter().all(|target| target == "/mcp"), "{targets:?}");
+                assert!(!targets.is_empty() && targets.iter().all(|target| target == "/mcp"));
+                // A failure is remembered for a few seconds.
+                market.clock.advance(Duration::from_secs(5));
             }
         }
     }

@@ -35,6 +35,8 @@ pub enum Act {
     Declines(&'static str),
     /// Answers with this status, and leads there.
     Moved(u16, String),
+    /// Answers with this status, content type and body.
+    Raw(u16, &'static str, String),
 }
 
 impl Act {
@@ -106,6 +108,11 @@ impl ToolServer {
             (name.to_owned(), params["arguments"].clone())
         };
         calls.map(called).collect()
+    }
+
+    /// Closes its port, now and not when it is dropped. Connections end with their answers.
+    pub fn stop(&self) {
+        self.server.abort();
     }
 
     /// Waits until so many sessions were ended by their clients.
@@ -188,6 +195,11 @@ fn answer(message: &Value, sessions: usize, headers: &HeaderMap, act: Option<Act
     let answer = match (act, result(message)) {
         (Some(Act::Moved(status, place)), _) => {
             return moved(status, &place).map(|_| Full::default());
+        }
+        (Some(Act::Raw(status, form, body)), _) => {
+            let response = Response::builder().status(status).header("content-type", form);
+            let response = response.body(Full::new(Bytes::from(body)));
+            return response.expect("a status and a header are valid");
         }
         (Some(Act::Declines(why)), _) => said("error", json!({"code": -32_602, "message": why})),
         (Some(Act::Result(result)), _) | (None, Some(result)) => said("result", result),

@@ -77,8 +77,8 @@ pub struct ToolAnswer {
 
 /// A server that let us in.
 pub struct OpenServer {
-    /// Its tools, in its order.
-    pub tools: Vec<ServedTool>,
+    /// Its tools, in its order; those that its creator does not offer may be left out.
+    pub tools: Arc<[ServedTool]>,
     /// For calling them.
     pub session: Arc<dyn ToolSession>,
 }
@@ -98,8 +98,10 @@ impl std::fmt::Debug for OpenServer {
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait ToolServers: Send + Sync {
-    /// Opens a session and asks for all tools.
+    /// The tools, asked for now or at most a minute ago, and a session for calling them.
     async fn open(&self, endpoint: &McpEndpoint) -> Result<OpenServer, ToolServerError>;
+    /// Opens a session for calling tools that are known already, and asks for nothing.
+    async fn session(&self, endpoint: &McpEndpoint) -> Result<Arc<dyn ToolSession>, ToolServerError>;
 }
 
 /// A session with a server. The server is told of its end when the last handle is dropped.
