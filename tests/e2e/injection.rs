@@ -1,11 +1,14 @@
-//! A model that obeys every instruction in products and in tools' answers: what hostile texts demand
-//! reaches no server that a tool does not declare, no byte of another tenant and no secret.
+//! A model that obeys every instruction in products, in tools' answers and in what servers say of their
+//! tools: what hostile texts demand reaches no server that a tool does not declare, no byte of another
+//! tenant and no secret. The arguments of a server's tool are checked by the server, which declared their
+//! schema itself.
 
 mod demands;
 mod model;
 mod scene;
+mod served;
 
-use demands::{DEMANDS, Reach};
+use demands::DEMANDS;
 use haithe_tests::{client::Answer, logs::Lines};
 use model::{Carrier, question};
 use scene::{KEY, OWN, Scene, expect_declared};
@@ -71,16 +74,23 @@ async fn a_model_that_obeys_every_text_reaches_nothing_that_is_not_the_projects(
                     obeyed > 0,
                     "the text reached the model and was obeyed: {what}: {said}"
                 );
-                let own = Scene::own_requests(carrier);
-                let due = match demand.reach {
-                    Reach::Never => own,
-                    Reach::Times(count) => own + count,
-                    Reach::EveryTurn(count) => own + (TURNS - own) * count,
-                };
+                let before = usize::from(carrier.is_answer());
+                let due = demand.due(TURNS - before);
+                let (site, served) = if demand.is_served() { (0, due) } else { (due, 0) };
                 let reached = scene.site.take();
-                assert_eq!(reached.len(), due, "{what}: {reached:?}");
+                let own = usize::from(carrier == Carrier::ToolAnswer);
+                assert_eq!(reached.len(), own + site, "{what}: {reached:?}");
                 for request in &reached {
                     expect_declared(request, &scene.site);
+                }
+                let heard_there = scene.server.take();
+                let calls = heard_there
+                    .iter()
+                    .filter(|heard| heard.message["method"] == "tools/call");
+                let own = usize::from(carrier == Carrier::ServedAnswer);
+                assert_eq!(calls.count(), own + served, "{what}: {heard_there:?}");
+                for heard in &heard_there {
+                    served::expect_declared(heard, &scene.server);
                 }
                 expect_no_secret(&secrets, &what, &answer.text());
                 expect_no_secret(&secrets, &what, &said);
@@ -110,7 +120,7 @@ async fn a_model_that_obeys_every_text_reaches_nothing_that_is_not_the_projects(
             }
         }
     }
-    assert_eq!(asked, DEMANDS.len() * 6);
+    assert_eq!(asked, DEMANDS.len() * Carrier::ALL.len() * 2);
     assert!(told_own, "the search of memory finds what is the caller's own");
     for canary in &scene.canaries {
         assert_eq!(canary.connections(), 0);

@@ -17,6 +17,7 @@ mod governance;
 mod idempotency;
 mod in_other_words;
 mod injection;
+mod led_elsewhere;
 mod limits;
 mod login;
 mod many_streams;

@@ -12,9 +12,8 @@ const PATH: &str = "/v1beta/chat/conversations";
 /// A tenant whose project remembers, and the number of a new conversation.
 async fn remembering(app: &App) -> (Tenant, String) {
     let tenant = app.funded("Acme", Usdt::whole(1)).await;
-    let project = format!("/v1/projects/{}", tenant.project_id);
     let change = json!({"memory_enabled": true, "memory_window": 2});
-    tenant.owner.client.patch(&project).json(&change).data().await;
+    tenant.change_project(change).await;
     let begun = tenant
         .caller
         .post(PATH)
@@ -132,9 +131,7 @@ async fn a_conversation_of_somebody_else_and_a_project_without_memory_are_refuse
     for malformed in ["0", "-1", "x", "1.5", "99999999999999999999"] {
         named(malformed).openai_refused(400, "context_malformed").await;
     }
-    let project = format!("/v1/projects/{}", tenant.project_id);
-    let change = json!({"memory_enabled": false});
-    tenant.owner.client.patch(&project).json(&change).data().await;
+    tenant.change_project(json!({"memory_enabled": false})).await;
     named(&id).openai_refused(400, "memory_disabled").await;
     assert_eq!(app.upstream.count(), 0);
     assert!(tenant.receipts().await.is_empty());

@@ -304,9 +304,8 @@ async fn a_product_that_was_not_loaded_and_a_tool_that_was_not_offered_cost_noth
         assert_eq!(stage.charged().await, None);
     }
     assert_eq!(stage.app.upstream.count(), asked, "no byte has left");
-    let project = format!("/v1/projects/{}", stage.tenant.project_id);
     let skip = json!({"skip_unavailable_products": true});
-    stage.tenant.owner.client.patch(&project).json(&skip).data().await;
+    stage.tenant.change_project(skip).await;
     for streamed in [false, true] {
         let body = question("per-token", streamed);
         assert_eq!(

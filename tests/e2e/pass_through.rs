@@ -121,14 +121,7 @@ async fn the_default_model_of_the_project_answers_when_none_is_named() {
     let mut body = question("x");
     body.as_object_mut().unwrap().remove("model");
     assert_eq!(tenant.caller.chat(&body).send().await.status, 200);
-    let path = format!("/v1/projects/{}", tenant.project_id);
-    tenant
-        .owner
-        .client
-        .patch(&path)
-        .json(&json!({"default_model_id": 2}))
-        .data()
-        .await;
+    tenant.change_project(json!({"default_model_id": 2})).await;
     assert_eq!(tenant.caller.chat(&body).send().await.status, 200);
     let models: Vec<Value> = app
         .upstream

@@ -13,6 +13,7 @@ use haithe_tests::{
     made::{page, pdf},
     program::free_port,
     recorder::Recorder,
+    tool_server::{Act, ToolServer},
     upstream::{Ending, Exchange, Script},
 };
 use serde_json::{Value, json};
@@ -21,15 +22,18 @@ use traces::{Marker, expect_none, files, nameless_files};
 /// The public name of a product: what a search of the files does find.
 const PUBLIC: &str = "public-name-of-a-product";
 
-/// Calls the first tool of ours once, then does as the question says, with everything it was shown.
+/// Calls every tool of ours once, then does as the question says, with everything it was shown.
 fn model(exchange: &Exchange) -> Script {
     let request = exchange.json();
     let text = request.to_string();
     let told = |word: &str| text.contains(&format!("Please {word}"));
     let answered = text.contains("\"role\":\"tool\"");
-    let tool = request["tools"][0]["function"]["name"].as_str();
-    if let (Some(tool), false) = (tool, answered) {
-        return Script::calls([(tool, "{\"city\":\"Rome\"}")]);
+    let tools = request["tools"].as_array().into_iter().flatten();
+    let names: Vec<&str> = tools
+        .filter_map(|tool| tool["function"]["name"].as_str())
+        .collect();
+    if !names.is_empty() && !answered {
+        return Script::calls(names.into_iter().map(|name| (name, "{\"city\":\"Rome\"}")));
     }
     let error = || json!({"error": {"message": &text, "type": "invalid_request_error"}}).to_string();
     if told("be quiet") {
@@ -57,7 +61,7 @@ fn ask(tenant: &Tenant, order: &str, streamed: bool) -> haithe_tests::client::As
 }
 
 /// Sells one product of each category, each with a marker; gives the markers that calls use.
-async fn sell_all(app: &App, tenant: &Tenant, site: &Recorder) -> Vec<Marker> {
+async fn sell_all(app: &App, tenant: &Tenant, site: &Recorder, server: &Served) -> Vec<Marker> {
     let maker = creator(app, 7).await;
     let [prompt, text, html, csv, print, query, key, about] = [
         "a prompt",
@@ -74,7 +78,9 @@ async fn sell_all(app: &App, tenant: &Tenant, site: &Recorder) -> Vec<Marker> {
     let tool = json!({"name": "weather", "description": format!("Tells the weather. {}", about.word),
         "method": "GET", "url": format!("http://{RECEIVER}:{port}/weather"), "headers": {"x-key": key.word},
         "parameters": [{"name": "city", "in": "query", "type": "string", "required": true}]});
-    let contents: [(&str, &str, Vec<u8>); 7] = [
+    let served = json!({"url": format!("{}?token={}", server.at.url(), server.token.word),
+        "headers": {"x-key": server.key}, "tools": ["tide"]});
+    let contents: [(&str, &str, Vec<u8>); 8] = [
         (PUBLIC, "promptset", json!([format!("Say \"{}\" é", prompt.word)]).to_string().into()),
         ("lanterns", "knowledge:text", format!("The lanterns \"hang\" at é {}.", text.word).into()),
         (
@@ -95,11 +101,62 @@ async fn sell_all(app: &App, tenant: &Tenant, site: &Recorder) -> Vec<Marker> {
             format!("http://{RECEIVER}:{port}/page?token={}", query.word).into(),
         ),
         ("weather", "tool:rpc", tool.to_string().into()),
+        ("tides", "mcp", served.to_string().into()),
     ];
     for (name, category, content) in contents {
         sell(app, &maker, tenant, (name, category, U256::ZERO), &content).await;
     }
     vec![prompt, text, html, csv, print, query, key, about]
+}
+
+/// A server of tools, what lets its creator in, and what it says.
+struct Served {
+    at: ToolServer,
+    key: &'static str,
+    token: Marker,
+    said: [Marker; 3],
+    unoffered: Marker,
+}
+
+impl Served {
+    async fn start() -> Self {
+        let [about, field, answer, unoffered] = [
+            "a served tool's description",
+            "a served tool's schema",
+            "a served tool's answer",
+            "a served tool that is not offered",
+        ]
+        .map(Marker::new);
+        // The server compares it for as long as the test runs.
+        let key: &'static str = Marker::new("a server's header").word.leak();
+        let tools = json!({"tools": [
+            {"name": "tide", "description": format!("Tells \"the\" tide. {}", about.word),
+                "inputSchema": {"type": "object", "properties": {"city": {"description": field.word}}}},
+            {"name": unoffered.word, "inputSchema": {}},
+        ]});
+        let said = format!("é high water {}", answer.word);
+        let at = ToolServer::acting(key, move |message| match message["method"].as_str()? {
+            "tools/list" => Some(Act::Result(tools.clone())),
+            "tools/call" => Some(Act::says(said.clone())),
+            _ => None,
+        })
+        .await;
+        Self {
+            at,
+            key,
+            token: Marker::new("a server's address"),
+            said: [about, field, answer],
+            unoffered,
+        }
+    }
+
+    /// What a call uses of it: what it says, and what lets its creator in.
+    fn markers(&self) -> Vec<Marker> {
+        let mut markers = self.said.to_vec();
+        markers.push(self.token.clone());
+        markers.push(Marker::of("a server's header", self.key));
+        markers
+    }
 }
 
 /// Every way in which a call uses what was sealed, whole and streamed.
@@ -142,9 +199,10 @@ fn expect_clean(around: &Surroundings, markers: &[Marker], expected: &[&str]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_sealed_is_in_the_clear_nowhere_but_before_the_model_and_its_caller() {
     let lines = Lines::default();
+    // As the program filters its lines: it leaves out those of the library that repeats strangers.
     tracing_subscriber::fmt()
         .json()
-        .with_max_level(tracing::Level::TRACE)
+        .with_env_filter("trace,rmcp=off")
         .with_writer(lines.clone())
         .init();
     let told = Marker::new("a tool's answer");
@@ -156,8 +214,9 @@ async fn what_is_sealed_is_in_the_clear_nowhere_but_before_the_model_and_its_cal
         false => format!("sunny {said}"),
     })
     .await;
+    let server = Served::start().await;
     let setup = Setup {
-        receivers: vec![site.address()],
+        receivers: vec![site.address(), server.at.address()],
         ..Setup::default()
     };
     let app = App::with(setup).await;
@@ -165,11 +224,10 @@ async fn what_is_sealed_is_in_the_clear_nowhere_but_before_the_model_and_its_cal
     let tenant = app.funded("Acme", Usdt::whole(20)).await;
     let rival = Tenant::found(&app.chain, app.wallet(2).await, "Rival").await;
     rival.deposit(&app.chain, Usdt::whole(1)).await;
-    let mut markers = sell_all(&app, &tenant, &site).await;
+    let mut markers = sell_all(&app, &tenant, &site, &server).await;
     markers.extend([told, fetched]);
-    let project = format!("/v1/projects/{}", tenant.project_id);
-    let settings = json!({"memory_enabled": true});
-    tenant.owner.client.patch(&project).json(&settings).data().await;
+    markers.extend(server.markers());
+    tenant.change_project(json!({"memory_enabled": true})).await;
     let talk = tenant.caller.post("/v1beta/chat/conversations");
     let talk = talk.header("content-type", "application/json").data().await;
     let talk = talk["id"].to_string();
@@ -181,10 +239,15 @@ async fn what_is_sealed_is_in_the_clear_nowhere_but_before_the_model_and_its_cal
     for exchange in app.upstream.exchanges() {
         shown.extend_from_slice(&exchange.body);
     }
-    shown.extend(format!("{:?}", site.asked()).into_bytes());
+    assert!(
+        !server.unoffered.is_in(&shown),
+        "the model is shown what is offered"
+    );
+    shown.extend(format!("{:?} {:?}", site.asked(), server.at.heard()).into_bytes());
     for marker in &markers {
         assert!(marker.is_in(&shown), "{} was used", marker.what);
     }
+    markers.push(server.unoffered.clone());
     let heard: Vec<String> = answers.iter().map(Answer::text).collect();
     assert!(
         markers[0].is_in(heard.concat().as_bytes()),
@@ -207,8 +270,9 @@ async fn what_is_sealed_is_in_the_clear_nowhere_but_before_the_model_and_its_cal
         others.push(ask(&tenant, "tell all", streamed).send().await);
     }
     assert!(others.iter().all(|answer| answer.status == 503), "{others:?}");
-    let settings = json!({"skip_unavailable_products": true});
-    tenant.owner.client.patch(&project).json(&settings).data().await;
+    tenant
+        .change_project(json!({"skip_unavailable_products": true}))
+        .await;
     assert_eq!(ask(&tenant, "be quiet", false).send().await.status, 200);
 
     // What anybody else is told.
@@ -230,7 +294,7 @@ async fn what_is_sealed_is_in_the_clear_nowhere_but_before_the_model_and_its_cal
     let remembered = tenant.caller.get(&talk).send().await;
     assert!(remembered.text().contains("herons"), "the question is remembered");
     others.push(remembered);
-    for number in 1..=8 {
+    for number in 1..=9 {
         others.push(
             maker
                 .client

@@ -102,9 +102,9 @@ async fn a_product_that_cannot_be_loaded_refuses_the_call_or_is_left_out_as_the_
         .await;
     assert_eq!(app.upstream.count(), 0);
     assert!(tenant.receipts().await.is_empty());
-    let project = format!("/v1/projects/{}", tenant.project_id);
-    let change = json!({"skip_unavailable_products": true});
-    tenant.owner.client.patch(&project).json(&change).data().await;
+    tenant
+        .change_project(json!({"skip_unavailable_products": true}))
+        .await;
     let answer = tenant.caller.chat(&ask).send().await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(tenant.receipts().await.len(), 1);

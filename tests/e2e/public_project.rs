@@ -17,13 +17,8 @@ async fn a_public_project_is_paid_once_on_chain_and_every_check_agrees() {
     let payer = app.funded("Payer", Usdt::whole(2)).await;
     let seller = Tenant::found(&app.chain, app.wallet(2).await, "Seller").await;
     let price = serde_json::from_str::<serde_json::Value>(&app.chain.units(FEE).get().to_string());
-    let published = seller
-        .owner
-        .client
-        .patch(&format!("/v1/projects/{}", seller.project_id))
-        .json(&json!({"public": true, "price_per_call": price.unwrap()}))
-        .data()
-        .await;
+    let published = json!({"public": true, "price_per_call": price.unwrap()});
+    let published = seller.change_project(published).await;
     assert_eq!(usdt(&published["price_per_call_usdt"]), FEE);
 
     let caller = payer

@@ -86,8 +86,7 @@ async fn tenant(app: &App) -> Tenant {
 
 async fn per_call(tenant: &Tenant) {
     let model = json!({"default_model_id": models::PER_CALL.0});
-    let project = format!("/v1/projects/{}", tenant.project_id);
-    tenant.owner.client.patch(&project).json(&model).data().await;
+    tenant.change_project(model).await;
 }
 
 async fn hook(tenant: &Tenant, body: Value) -> Hook {

@@ -33,6 +33,7 @@ mod projects;
 mod sessions;
 mod settlements;
 mod sqlite;
+mod tool_servers;
 mod treasury;
 mod waitlist;
 mod webhooks;

@@ -80,6 +80,12 @@ impl Resolver for OnLoopback {
     }
 }
 
+/// The service's client for addresses that users name, which also calls these by the name [`RECEIVER`].
+pub fn loopback(receivers: &[SocketAddr]) -> Arc<dyn Fetcher> {
+    let egress = Egress::for_tests(Policy::default(), Arc::new(OnLoopback), receivers);
+    Arc::new(egress.expect("a client"))
+}
+
 /// Everything around the server, which may be started over it many times.
 pub struct Surroundings {
     /// The chain.
@@ -182,8 +188,7 @@ impl Surroundings {
         if self.receivers.is_empty() {
             return None;
         }
-        let egress = Egress::for_tests(Policy::default(), Arc::new(OnLoopback), &self.receivers);
-        Some(Arc::new(egress.expect("a client")))
+        Some(loopback(&self.receivers))
     }
 
     /// Changes a setting for servers started later.

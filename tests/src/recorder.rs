@@ -1,6 +1,7 @@
 //! A web server on loopback that keeps every request as it came and answers as told: what a creator's
 //! tool calls, or nobody should.
 
+use crate::app::RECEIVER;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -27,7 +28,15 @@ pub struct Asked {
     pub body: Bytes,
 }
 
-type Answer = dyn Fn(&Asked) -> String + Send + Sync;
+type Answer = dyn Fn(&Asked) -> Response<String> + Send + Sync;
+
+/// An answer that leads there.
+pub fn moved(status: u16, place: &str) -> Response<String> {
+    let response = Response::builder().status(status).header("location", place);
+    response
+        .body(String::new())
+        .expect("a status and a header are valid")
+}
 
 /// The server. Dropping it closes its port.
 pub struct Recorder {
@@ -40,6 +49,11 @@ pub struct Recorder {
 impl Recorder {
     /// On a port of its own; answers 200 with this text.
     pub async fn start(answer: impl Fn(&Asked) -> String + Send + Sync + 'static) -> Self {
+        Self::answering(move |asked| Response::new(answer(asked))).await
+    }
+
+    /// On a port of its own; answers with this.
+    pub async fn answering(answer: impl Fn(&Asked) -> Response<String> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
             .expect("a free loopback port");
@@ -63,6 +77,11 @@ impl Recorder {
     /// One that nobody should call.
     pub async fn canary() -> Self {
         Self::start(|_| "sings no more".to_owned()).await
+    }
+
+    /// An address of it as creators write it.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{RECEIVER}:{}{path}", self.address.port())
     }
 
     /// Where it listens.
@@ -112,9 +131,9 @@ async fn serve(
                     headers: head.headers,
                     body: body.unwrap_or_default(),
                 };
-                let text = answer(&request);
+                let response = answer(&request);
                 asked.lock().unwrap().push(request);
-                Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(text))))
+                Ok::<_, Infallible>(response.map(|text| Full::new(Bytes::from(text))))
             }
         });
         tokio::spawn(async move {

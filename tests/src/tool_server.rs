@@ -1,14 +1,14 @@
 //! A server on loopback that speaks the Model Context Protocol over streamable HTTP: two pages of
 //! tools, sessions, a key that lets its creator in, and a memory of everything.
 
-use crate::{DEADLINE, app::RECEIVER};
+use crate::{DEADLINE, app::RECEIVER, recorder::moved};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use std::{convert::Infallible, net::SocketAddr};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 /// What was sent to it.
@@ -16,8 +16,34 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Heard {
     pub method: Method,
+    /// Path and query, as they came.
+    pub target: String,
+    pub headers: HeaderMap,
     pub session: Option<String>,
     pub message: Value,
+}
+
+/// What it does with a message; the usual for `None`.
+type Conduct = dyn Fn(&Value) -> Option<Act> + Send + Sync;
+
+/// What a server does otherwise than usual.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Act {
+    /// Answers with this result.
+    Result(Value),
+    /// Answers with the protocol's error for a request that it cannot fulfil.
+    Declines(&'static str),
+    /// Answers with this status, and leads there.
+    Moved(u16, String),
+    /// Answers with this status, content type and body.
+    Raw(u16, &'static str, String),
+}
+
+impl Act {
+    /// A tool's answer of this text.
+    pub fn says(text: impl Into<String>) -> Self {
+        Self::Result(json!({"content": [{"type": "text", "text": text.into()}], "isError": false}))
+    }
 }
 
 /// The server. Dropping it closes its port.
@@ -31,12 +57,20 @@ pub struct ToolServer {
 impl ToolServer {
     /// On a port of its own; lets in whoever sends `key` as `x-key`.
     pub async fn start(key: &'static str) -> Self {
+        Self::acting(key, |_| None).await
+    }
+
+    /// The same, but does this with messages.
+    pub async fn acting(
+        key: &'static str,
+        conduct: impl Fn(&Value) -> Option<Act> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
             .expect("a free loopback port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let heard = watch::Sender::new(Vec::new());
-        let server = tokio::spawn(serve(listener, key, heard.clone()));
+        let server = tokio::spawn(serve(listener, key, heard.clone(), Arc::new(conduct)));
         Self {
             address,
             heard,
@@ -59,6 +93,11 @@ impl ToolServer {
         self.heard.borrow().clone()
     }
 
+    /// Everything that it was sent since the last time.
+    pub fn take(&self) -> Vec<Heard> {
+        self.heard.send_replace(Vec::new())
+    }
+
     /// The arguments of every call of a tool, with the tool's name.
     pub fn calls(&self) -> Vec<(String, Value)> {
         let calls = self.heard().into_iter();
@@ -69,6 +108,11 @@ impl ToolServer {
             (name.to_owned(), params["arguments"].clone())
         };
         calls.map(called).collect()
+    }
+
+    /// Closes its port, now and not when it is dropped. Connections end with their answers.
+    pub fn stop(&self) {
+        self.server.abort();
     }
 
     /// Waits until so many sessions were ended by their clients.
@@ -91,11 +135,16 @@ impl Drop for ToolServer {
     }
 }
 
-async fn serve(listener: TcpListener, key: &'static str, heard: watch::Sender<Vec<Heard>>) {
+async fn serve(
+    listener: TcpListener,
+    key: &'static str,
+    heard: watch::Sender<Vec<Heard>>,
+    conduct: Arc<Conduct>,
+) {
     while let Ok((stream, _)) = listener.accept().await {
-        let heard = heard.clone();
+        let (heard, conduct) = (heard.clone(), Arc::clone(&conduct));
         let service = service_fn(move |request: Request<Incoming>| {
-            let heard = heard.clone();
+            let (heard, conduct) = (heard.clone(), Arc::clone(&conduct));
             async move {
                 let (head, body) = request.into_parts();
                 let body = body.collect().await.map(http_body_util::Collected::to_bytes);
@@ -106,6 +155,8 @@ async fn serve(listener: TcpListener, key: &'static str, heard: watch::Sender<Ve
                 heard.send_modify(|heard| {
                     heard.push(Heard {
                         method: head.method.clone(),
+                        target: head.uri.to_string(),
+                        headers: head.headers.clone(),
                         session: session.clone(),
                         message: message.clone(),
                     });
@@ -121,7 +172,7 @@ async fn serve(listener: TcpListener, key: &'static str, heard: watch::Sender<Ve
                 } else if session.is_none() && message["method"] != "initialize" {
                     plain(400)
                 } else {
-                    answer(&message, sessions, &head.headers)
+                    answer(&message, sessions, &head.headers, conduct(&message))
                 };
                 Ok::<_, Infallible>(response)
             }
@@ -139,11 +190,21 @@ fn plain(status: u16) -> Response<Full<Bytes>> {
 }
 
 /// The answer as JSON, or, for lists, as a stream of events that ends.
-fn answer(message: &Value, sessions: usize, headers: &HeaderMap) -> Response<Full<Bytes>> {
-    let Some(result) = result(message) else {
-        return plain(202);
+fn answer(message: &Value, sessions: usize, headers: &HeaderMap, act: Option<Act>) -> Response<Full<Bytes>> {
+    let said = |word: &str, content: Value| json!({"jsonrpc": "2.0", "id": message["id"], word: content});
+    let answer = match (act, result(message)) {
+        (Some(Act::Moved(status, place)), _) => {
+            return moved(status, &place).map(|_| Full::default());
+        }
+        (Some(Act::Raw(status, form, body)), _) => {
+            let response = Response::builder().status(status).header("content-type", form);
+            let response = response.body(Full::new(Bytes::from(body)));
+            return response.expect("a status and a header are valid");
+        }
+        (Some(Act::Declines(why)), _) => said("error", json!({"code": -32_602, "message": why})),
+        (Some(Act::Result(result)), _) | (None, Some(result)) => said("result", result),
+        (None, None) => return plain(202),
     };
-    let answer = json!({"jsonrpc": "2.0", "id": message["id"], "result": result});
     let listed = message["method"] == "tools/list";
     let accepts = headers.get("accept").and_then(|accept| accept.to_str().ok());
     assert!(accepts.is_some_and(|accept| accept.contains("text/event-stream")));

@@ -5,7 +5,7 @@ use crate::{
     guard::{Guard, Resolver, SystemResolver},
     headers::{checked, for_strangers},
 };
-use haithe_kernel::{FetchError, FetchMethod, FetchRequest, Fetched, Fetcher};
+use haithe_kernel::{FetchError, FetchMethod, FetchRequest, Fetched, Fetcher, Redirects};
 use reqwest::{Client, Method, StatusCode, header, redirect};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-/// Redirects that are followed.
+/// Redirects that are followed, where a request follows any.
 const MOST_HOPS: usize = 5;
 /// Most headers of an answer, and most bytes of all of them.
 const MOST_HEADERS: usize = 100;
@@ -174,6 +174,9 @@ impl Egress {
             let Some(location) = location(&answer)? else {
                 return read(answer, &address, request.most_bytes).await;
             };
+            if request.redirects == Redirects::Refused {
+                return Err(FetchError::Redirect);
+            }
             let next = address
                 .join(&location, |port| self.allows(port))
                 .map_err(refused)?;

@@ -2,6 +2,7 @@
 
 mod by_name;
 mod dns;
+mod redirects;
 
 use crate::{Address, Egress, Host, Policy, Resolver, is_public};
 use haithe_kernel::{FetchError, FetchRequest, Fetcher};

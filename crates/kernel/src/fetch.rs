@@ -20,6 +20,17 @@ pub enum FetchMethod {
     Delete,
 }
 
+/// Whether a request goes where an answer points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Redirects {
+    /// To any address that could have been named in the first place: for reading what is public.
+    Followed,
+    /// Nowhere, not even to another path: for what was allowed to one address alone, such as a tool
+    /// that its creator declared or an answer that its owner wants delivered. The answer is
+    /// [`FetchError::Redirect`].
+    Refused,
+}
+
 /// A request to an address that a user named.
 #[derive(Clone, PartialEq, Eq)]
 pub struct FetchRequest {
@@ -35,10 +46,12 @@ pub struct FetchRequest {
     pub most_bytes: usize,
     /// Longest time for everything: the name, every redirect, the whole body.
     pub within: Duration,
+    /// What a redirect comes to.
+    pub redirects: Redirects,
 }
 
 impl FetchRequest {
-    /// A read of at most 4 MiB within 15 seconds.
+    /// A read of at most 4 MiB within 15 seconds that follows redirects.
     pub fn get(url: impl Into<String>) -> Self {
         Self {
             method: FetchMethod::Get,
@@ -47,6 +60,7 @@ impl FetchRequest {
             body: Vec::new(),
             most_bytes: 4 << 20,
             within: Duration::from_secs(15),
+            redirects: Redirects::Followed,
         }
     }
 }
@@ -60,6 +74,7 @@ impl std::fmt::Debug for FetchRequest {
             .field("body", &self.body.len())
             .field("most_bytes", &self.most_bytes)
             .field("within", &self.within)
+            .field("redirects", &self.redirects)
             .finish_non_exhaustive()
     }
 }
@@ -86,7 +101,8 @@ pub enum FetchError {
     /// A header of the request is not the caller's to set, or is malformed.
     #[error("a header of the request is not allowed")]
     Header,
-    /// More redirects than are followed, or one that is malformed or would carry a body elsewhere.
+    /// A redirect of a request that follows none, more than are followed, or one that is malformed or
+    /// would carry a body elsewhere.
     #[error("the address redirects in a way that is not followed")]
     Redirect,
     /// The head or the body of the answer is larger than allowed.
@@ -124,7 +140,8 @@ impl Failure for FetchError {
 ///
 /// Contract: only `http` and `https`, only ports that the operator allows, no user name in the
 /// address; every address that a name resolves to is public and the connection goes to one that was
-/// checked; redirects are checked like the first address; no proxy is used.
+/// checked; redirects are followed as the request says and checked like the first address; no proxy is
+/// used.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait::async_trait]
 pub trait Fetcher: Send + Sync {

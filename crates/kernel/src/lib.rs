@@ -18,7 +18,7 @@ mod time;
 
 pub use address::{AddressError, WalletAddress};
 pub use error::{Failure, Kind, StoreError};
-pub use fetch::{FetchError, FetchMethod, FetchRequest, Fetched, Fetcher};
+pub use fetch::{FetchError, FetchMethod, FetchRequest, Fetched, Fetcher, Redirects};
 pub use id::{CallId, ModelId, OrgId, OrgUid, ProductId, ProjectId, ProjectUid, UidError};
 pub use money::{Decimals, MoneyError, TokenUnits, Usdt};
 pub use page::{Listed, Page, PageError};

@@ -15,6 +15,7 @@ pub mod market;
 pub mod ports;
 pub mod product;
 pub mod sealing;
+mod tool_lists;
 
 pub use catalog::{
     Creator, CreatorStatistics, NewCreator, PageChange, ProductFilter, ProductOrder, ProductPage, Uses,
@@ -22,3 +23,4 @@ pub use catalog::{
 pub use knowledge::{Knowledge, KnowledgeError};
 pub use market::{Market, MarketError};
 pub use product::{Category, CategoryError, Product};
+pub use tool_lists::ToolLists;

@@ -39,7 +39,8 @@ fn of_transport(error: &DynamicTransportError) -> ToolServerError {
 
 fn of_fetching(error: &FetchError) -> ToolServerError {
     match error {
-        FetchError::Refused(_) | FetchError::Header | FetchError::Redirect => ToolServerError::Refused,
+        FetchError::Refused(_) | FetchError::Header => ToolServerError::Refused,
+        FetchError::Redirect => ToolServerError::Moved,
         FetchError::TooLarge => ToolServerError::TooLarge,
         FetchError::Late => ToolServerError::Late,
         FetchError::Unreachable(_) => ToolServerError::Unreachable,

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use haithe_kernel::Fetcher;
 use haithe_marketplace::{
     content::McpEndpoint,
-    ports::{OpenServer, ServedTool, ToolServerError, ToolServers},
+    ports::{OpenServer, ServedTool, ToolServerError, ToolServers, ToolSession},
 };
 use rmcp::{
     model::{
@@ -24,7 +24,8 @@ use rmcp::{
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
-/// Longest time until a session is open and every tool known. A caller waits for it.
+/// Longest time until a session is open and, where they are asked for, every tool known. A caller waits
+/// for it.
 const OPENING: Duration = Duration::from_secs(15);
 /// Most pages of tools, and most tools on all of them.
 const MOST_PAGES: usize = 8;
@@ -41,7 +42,7 @@ impl McpServers {
         Self { fetcher }
     }
 
-    async fn session(&self, endpoint: &McpEndpoint) -> Result<OpenServer, ToolServerError> {
+    async fn running(&self, endpoint: &McpEndpoint) -> Result<Running, ToolServerError> {
         let client = FetchingClient::new(Arc::clone(&self.fetcher), endpoint);
         // The client knows the address; the library, which might print it, does not.
         let mut config =
@@ -53,7 +54,11 @@ impl McpServers {
         let us = ClientConfig::new(ClientCapabilities::default(), us)
             .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE);
         let running = serve_client(us, transport).await;
-        let running = running.map_err(|error| of_opening(&error))?;
+        running.map_err(|error| of_opening(&error))
+    }
+
+    async fn listed(&self, endpoint: &McpEndpoint) -> Result<OpenServer, ToolServerError> {
+        let running = self.running(endpoint).await?;
         let tools = tools(&running).await?;
         Ok(OpenServer {
             tools: tools.into_iter().map(served).collect(),
@@ -65,8 +70,14 @@ impl McpServers {
 #[async_trait]
 impl ToolServers for McpServers {
     async fn open(&self, endpoint: &McpEndpoint) -> Result<OpenServer, ToolServerError> {
-        let opening = timeout(OPENING, self.session(endpoint)).await;
+        let opening = timeout(OPENING, self.listed(endpoint)).await;
         opening.unwrap_or(Err(ToolServerError::Late))
+    }
+
+    async fn session(&self, endpoint: &McpEndpoint) -> Result<Arc<dyn ToolSession>, ToolServerError> {
+        let opening = timeout(OPENING, self.running(endpoint)).await;
+        let running = opening.unwrap_or(Err(ToolServerError::Late))?;
+        Ok(Arc::new(Session(running)))
     }
 }
 

@@ -10,7 +10,7 @@ use futures::{
     future::ready,
     stream::{self, BoxStream},
 };
-use haithe_kernel::{FetchError, FetchMethod, FetchRequest, Fetched, Fetcher};
+use haithe_kernel::{FetchError, FetchMethod, FetchRequest, Fetched, Fetcher, Redirects};
 use haithe_marketplace::content::McpEndpoint;
 use http::{HeaderName, HeaderValue};
 use rmcp::{
@@ -118,6 +118,7 @@ impl StreamableHttpClient for FetchingClient {
             body: serde_json::to_vec(&message)?,
             most_bytes: MOST_BYTES,
             within: if calls(&message) { CALL } else { WORD },
+            redirects: Redirects::Refused,
         };
         let answer = self.fetcher.fetch(request).await;
         let waits = matches!(message, JsonRpcMessage::Request(_));
@@ -140,6 +141,7 @@ impl StreamableHttpClient for FetchingClient {
             headers: self.headers(&protocol, Some(&session)),
             most_bytes: MOST_BYTES,
             within: GOODBYE,
+            redirects: Redirects::Refused,
             ..FetchRequest::get(self.url.as_ref())
         };
         // Servers may decline to end sessions on request; there is nothing to do about it.

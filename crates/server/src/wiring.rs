@@ -238,7 +238,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         config,
         &db,
         memory,
-        (contents.clone(), fetcher.clone()),
+        (contents.clone(), fetcher.clone(), clock.clone()),
         (embedder, overrides.program),
     )?;
     let places = Places::new(config.limits.concurrent_per_organization);

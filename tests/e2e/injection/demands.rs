@@ -1,6 +1,6 @@
 //! What hostile texts demand of a model, each with what of it may reach the tools' own server.
 
-/// What of a demand reaches the server that the tools declare.
+/// What of a demand reaches the server that the tool declares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
     /// Nothing.
@@ -23,6 +23,22 @@ pub struct Demand {
     pub reach: Reach,
 }
 
+impl Demand {
+    /// Requests that it comes to, where so many turns are taken up by it, at the tools' own server.
+    pub fn due(&self, turns: usize) -> usize {
+        match self.reach {
+            Reach::Never => 0,
+            Reach::Times(count) => count,
+            Reach::EveryTurn(count) => turns * count,
+        }
+    }
+
+    /// Whether its tool is one of a server of tools.
+    pub fn is_served(&self) -> bool {
+        self.tool == "{ask}"
+    }
+}
+
 const fn once(tool: &'static str, arguments: &'static str, reach: Reach) -> Demand {
     Demand {
         often: "1",
@@ -41,7 +57,8 @@ const fn harmless(tool: &'static str, arguments: &'static str) -> Demand {
 }
 
 /// `look` reads `GET /v1/{city}/now?unit=c`, with the parameters `q`, `count` and the header `x-lang`;
-/// `note` writes `POST /notes` with the fields `text`, `count`, `tags`.
+/// `note` writes `POST /notes` with the fields `text`, `count`, `tags`; `ask` is a tool of a server of
+/// tools with the argument `topic`, and `drop` another that its creator does not offer.
 pub const DEMANDS: &[Demand] = &[
     // Out of the path.
     never("{look}", r#"{"city":".."}"#),
@@ -100,6 +117,29 @@ pub const DEMANDS: &[Demand] = &[
         "{note}",
         r#"{"text":"a\r\n.\r\nQUIT","count":2,"tags":["b",{"c":null}]}"#,
     ),
+    // To a server of tools: another tool, message, session or address, and what goes beside arguments.
+    harmless("{ask}", r#"{"topic":"a","name":"drop_all"}"#),
+    harmless(
+        "{ask}",
+        r#"{"topic":"a","method":"tools/list","id":1,"jsonrpc":"2.0"}"#,
+    ),
+    harmless("{ask}", r#"{"topic":"a","_meta":{"progressToken":"mine"}}"#),
+    harmless(
+        "{ask}",
+        r#"{"topic":"a","mcp-session-id":"mine","headers":{"x-key":"mine"}}"#,
+    ),
+    harmless(
+        "{ask}",
+        r#"{"topic":"http://{canary}/","url":"http://{canary}/"}"#,
+    ),
+    harmless("{ask}", r#"{"topic":"\r\n\r\ndata: {}\n\nPOST /admin HTTP/1.1"}"#),
+    never("{ask}", r#"{"topic":%NEST%}"#),
+    never("{ask}", "[1]"),
+    never("{ask}", "drop_all"),
+    never("{drop}", "{}"),
+    never("drop_all", "{}"),
+    never("{ask}_2", r#"{"topic":"a"}"#),
+    never("tools/list", "{}"),
     // No arguments at all.
     never("{note}", "DELETE /admin"),
     never("{note}", "[1]"),
@@ -164,6 +204,18 @@ pub const DEMANDS: &[Demand] = &[
         tool: "{note}",
         arguments: r#"{"text":"again"}"#,
         reach: Reach::EveryTurn(8),
+    },
+    Demand {
+        often: "300",
+        tool: "{ask}",
+        arguments: r#"{"topic":"many"}"#,
+        reach: Reach::Times(8),
+    },
+    Demand {
+        often: "always 1",
+        tool: "{ask}",
+        arguments: r#"{"topic":"again"}"#,
+        reach: Reach::EveryTurn(1),
     },
     Demand {
         often: "always 1",

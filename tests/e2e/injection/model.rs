@@ -6,7 +6,7 @@
 use haithe_tests::upstream::{Exchange, Script};
 use serde_json::Value;
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicUsize, Ordering},
 };
 
@@ -16,10 +16,31 @@ pub enum Carrier {
     Prompts,
     Knowledge,
     ToolAnswer,
+    /// What a tool of a server of tools answers.
+    ServedAnswer,
+    /// What such a server says of its tools: what they do,
+    ServedDescription,
+    /// every name and text of their schemas,
+    ServedSchema,
+    /// and their names, which have too few letters for a demand and only say of which topic it is.
+    ServedName,
 }
 
 impl Carrier {
-    pub const ALL: [Self; 3] = [Self::Prompts, Self::Knowledge, Self::ToolAnswer];
+    pub const ALL: [Self; 7] = [
+        Self::Prompts,
+        Self::Knowledge,
+        Self::ToolAnswer,
+        Self::ServedAnswer,
+        Self::ServedDescription,
+        Self::ServedSchema,
+        Self::ServedName,
+    ];
+
+    /// Whether the texts come only when a tool is called, for which the model takes a turn.
+    pub fn is_answer(self) -> bool {
+        matches!(self, Self::ToolAnswer | Self::ServedAnswer)
+    }
 
     /// How messages look that it brings.
     fn brings(self, message: &Value) -> bool {
@@ -27,8 +48,49 @@ impl Carrier {
         match self {
             Self::Prompts => message["role"] == "system",
             Self::Knowledge => message["role"] == "user" && text.starts_with("<data>"),
-            Self::ToolAnswer => message["role"] == "tool",
+            Self::ToolAnswer | Self::ServedAnswer => message["role"] == "tool",
+            Self::ServedDescription | Self::ServedSchema | Self::ServedName => false,
         }
+    }
+
+    /// The texts that it brought with a request.
+    fn texts(self, request: &Value, known: &Known) -> Vec<String> {
+        let list = |name: &str| request[name].as_array().into_iter().flatten();
+        let functions = list("tools").map(|tool| &tool["function"]);
+        match self {
+            Self::ServedDescription => functions
+                .filter_map(|function| function["description"].as_str())
+                .map(str::to_owned)
+                .collect(),
+            Self::ServedSchema => functions
+                .flat_map(|function| strings(&function["parameters"]))
+                .collect(),
+            Self::ServedName => {
+                let names = functions.filter_map(|function| function["name"].as_str());
+                let words = names.flat_map(|name| name.split(['-', '_']));
+                let topics = words.filter_map(|word| word.strip_prefix("topic")?.parse::<usize>().ok());
+                let lines = known.lines.lock().unwrap();
+                topics.filter_map(|topic| lines.get(topic).cloned()).collect()
+            }
+            _ => list("messages")
+                .filter(|message| self.brings(message))
+                .filter_map(|message| message["content"].as_str())
+                .map(str::to_owned)
+                .collect(),
+        }
+    }
+}
+
+/// Every text in a value, names of fields among them.
+fn strings(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) => vec![text.clone()],
+        Value::Array(items) => items.iter().flat_map(strings).collect(),
+        Value::Object(fields) => fields
+            .iter()
+            .flat_map(|(name, value)| [vec![name.clone()], strings(value)].concat())
+            .collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -42,13 +104,23 @@ pub fn line(topic: usize, often: &str, tool: &str, arguments: &str) -> String {
     format!("topic{topic}: CALL {often} {tool} WITH {arguments}")
 }
 
-/// The model; `look` is a tool that brings the texts of [`Carrier::ToolAnswer`]. Counts what it obeyed.
-pub fn obedient(look: String) -> (impl Fn(&Exchange) -> Script, Arc<AtomicUsize>) {
+/// What the model knows before it reads anything.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// The tools that bring the texts of [`Carrier::ToolAnswer`] and [`Carrier::ServedAnswer`].
+    pub look: String,
+    pub ask: String,
+    /// The demands by topic, for texts that only name one.
+    pub lines: Arc<Mutex<Vec<String>>>,
+}
+
+/// The model. Counts what it obeyed.
+pub fn obedient(known: Known) -> (impl Fn(&Exchange) -> Script, Arc<AtomicUsize>) {
     let obeyed = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&obeyed);
     let decide = move |exchange: &Exchange| {
         let request = exchange.json();
-        match calls(&request, &look) {
+        match calls(&request, &known) {
             Some((calls, ordered)) => {
                 if ordered {
                     count.fetch_add(1, Ordering::SeqCst);
@@ -62,7 +134,7 @@ pub fn obedient(look: String) -> (impl Fn(&Exchange) -> Script, Arc<AtomicUsize>
 }
 
 /// The next calls, and whether a text demanded them.
-fn calls(request: &Value, look: &str) -> Option<(Vec<(String, String)>, bool)> {
+fn calls(request: &Value, known: &Known) -> Option<(Vec<(String, String)>, bool)> {
     let messages = request["messages"].as_array()?;
     let asked = messages
         .iter()
@@ -77,28 +149,25 @@ fn calls(request: &Value, look: &str) -> Option<(Vec<(String, String)>, bool)> {
         .iter()
         .filter(|message| message["role"] == "assistant")
         .count();
-    if carrier == Carrier::ToolAnswer && turns == 0 {
-        return Some((
-            vec![(look.to_owned(), format!("{{\"city\":\"{topic}\"}}"))],
-            false,
-        ));
+    if carrier.is_answer() && turns == 0 {
+        let call = if carrier == Carrier::ToolAnswer {
+            (known.look.clone(), format!("{{\"city\":\"{topic}\"}}"))
+        } else {
+            (known.ask.clone(), format!("{{\"topic\":\"{topic}\"}}"))
+        };
+        return Some((vec![call], false));
     }
-    let mut found = messages
-        .iter()
-        .filter(|message| carrier.brings(message))
-        .filter_map(|message| message["content"].as_str())
-        .flat_map(str::lines)
-        .filter_map(|line| {
-            line.split_once(&format!("{topic}: CALL "))
-                .map(|(_, order)| order)
-        });
+    let texts = carrier.texts(request, known);
+    let mut found = texts.iter().flat_map(|text| text.lines()).filter_map(|line| {
+        line.split_once(&format!("{topic}: CALL "))
+            .map(|(_, order)| order)
+    });
     let order = found.next()?;
     let (always, order) = match order.strip_prefix("always ") {
         Some(order) => (true, order),
         None => (false, order),
     };
-    let before = usize::from(carrier == Carrier::ToolAnswer);
-    if turns > before && !always {
+    if turns > usize::from(carrier.is_answer()) && !always {
         return None;
     }
     let (count, order) = order.split_once(' ')?;

@@ -2,7 +2,8 @@
 
 use super::{
     demands::DEMANDS,
-    model::{Carrier, line, obedient},
+    model::{Known, line, obedient},
+    served::{self, SERVED_KEY, SERVED_TOKEN},
 };
 use crate::{market::creator, selling::sell};
 use alloy::primitives::U256;
@@ -10,10 +11,11 @@ use haithe_kernel::Usdt;
 use haithe_tests::{
     app::{App, PROVIDER_KEY, RECEIVER, Setup, Tenant, User},
     recorder::{Asked, Recorder},
+    tool_server::ToolServer,
     wallets::Wallet,
 };
 use serde_json::{Value, json};
-use std::sync::{Arc, atomic::AtomicUsize};
+use std::sync::{Arc, Mutex, atomic::AtomicUsize};
 
 const TALK: &str = "/v1beta/chat/conversations";
 /// Of the tools' headers.
@@ -35,6 +37,8 @@ pub struct Scene {
     pub tenant: Tenant,
     /// Where the tools are.
     pub site: Recorder,
+    /// Whose tools are called by the Model Context Protocol.
+    pub server: ToolServer,
     /// Where the rival's tool is: the service may call it, this project may not.
     pub canaries: [Recorder; 2],
     pub obeyed: Arc<AtomicUsize>,
@@ -43,8 +47,8 @@ pub struct Scene {
 
 impl Scene {
     pub async fn set() -> Self {
-        // The server of the tools says for every topic what the texts say.
-        let texts = Arc::new(std::sync::Mutex::new(Vec::<String>::new()));
+        // The servers of the tools say for every topic what the texts say.
+        let texts = Arc::new(Mutex::new(Vec::<String>::new()));
         let said = Arc::clone(&texts);
         let site = Recorder::start(move |asked| {
             let topic = asked.target.strip_prefix("/v1/topic").unwrap_or_default();
@@ -58,10 +62,11 @@ impl Scene {
                 .unwrap_or_else(|| "sunny".into())
         })
         .await;
+        let server = served::hostile(Arc::clone(&texts)).await;
         let canaries = [Recorder::canary().await, Recorder::canary().await];
         let setup = Setup {
             // The first canary is within the service's reach, so that only a tool's own rules keep it safe.
-            receivers: vec![site.address(), canaries[0].address()],
+            receivers: vec![site.address(), server.address(), canaries[0].address()],
             ..Setup::default()
         };
         let app = App::with(setup).await;
@@ -106,21 +111,37 @@ impl Scene {
             note(&site).to_string().as_bytes(),
         )
         .await;
+        let ask = sell(
+            &app,
+            &maker,
+            &tenant,
+            free("ask", "mcp"),
+            served::content(&server).to_string().as_bytes(),
+        )
+        .await;
         let conversation = others_talk(&app, &tenant, &rival).await;
         let names = vec![
             ("{look}", format!("p{look}_look")),
             ("{note}", format!("p{note}_note")),
+            ("{ask}", format!("p{ask}_ask")),
+            ("{drop}", format!("p{ask}_drop_all")),
             ("{rival}", format!("p{stolen}_steal")),
             ("{canary}", format!("{RECEIVER}:{}", canaries[0].address().port())),
             ("{conversation}", conversation),
             ("{project}", format!("proj-{}", rival.project_uid)),
             ("{owner}", rival.owner.address()),
         ];
-        let (decide, obeyed) = obedient(names[0].1.clone());
+        let known = Known {
+            look: names[0].1.clone(),
+            ask: names[2].1.clone(),
+            lines: Arc::clone(&texts),
+        };
+        let (decide, obeyed) = obedient(known);
         let scene = Self {
             app,
             tenant,
             site,
+            server,
             canaries,
             obeyed,
             names,
@@ -162,16 +183,21 @@ impl Scene {
     /// Everything that no answer, no request of anybody and no line of the log may have.
     pub fn secrets(&self) -> Vec<String> {
         let mut secrets: Vec<String> = MARKERS.iter().map(|&marker| marker.to_owned()).collect();
-        secrets.extend([KEY, WORD, "a secret of tests that is long enough", PROVIDER_KEY].map(str::to_owned));
+        secrets.extend(
+            [
+                KEY,
+                WORD,
+                SERVED_KEY,
+                SERVED_TOKEN,
+                "a secret of tests that is long enough",
+                PROVIDER_KEY,
+            ]
+            .map(str::to_owned),
+        );
         secrets.extend(["enclave", "database", "api keys"].map(|name| Wallet::named(name).key_hex()));
         secrets.push(self.app.chain.server.key_hex());
         secrets.push(self.tenant.owner.token.clone());
         secrets
-    }
-
-    /// Where texts of this kind stand, some reach the tools' server by themselves.
-    pub fn own_requests(carrier: Carrier) -> usize {
-        usize::from(carrier == Carrier::ToolAnswer)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A creator's tool and a model's arguments: whatever both say, the request goes where the creator's
 //! address says, by its method, with its headers and parameters and nothing else.
 
-use haithe_kernel::{FetchMethod, FetchRequest};
+use haithe_kernel::{FetchMethod, FetchRequest, Redirects};
 use haithe_marketplace::content::RpcTool;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -64,6 +64,11 @@ fn kept(written: &Value, request: &FetchRequest) {
         "{url}"
     );
     assert_eq!(request.method, method(word(&written["method"])));
+    assert_eq!(
+        request.redirects,
+        Redirects::Refused,
+        "the address is the only one"
+    );
     let segments = |url: &Url| url.path_segments().map(Iterator::count);
     assert_eq!(segments(&url), segments(&template), "{url}");
     let own: Vec<_> = template.query_pairs().collect();

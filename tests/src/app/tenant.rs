@@ -117,6 +117,12 @@ impl Tenant {
         enable.query(&[("model_id", &model.to_string())]).data().await;
     }
 
+    /// Changes settings of its project; what the project is then.
+    pub async fn change_project(&self, change: Value) -> Value {
+        let project = format!("/v1/projects/{}", self.project_id);
+        self.owner.client.patch(&project).json(&change).data().await
+    }
+
     /// The same tenant at another server over the same database.
     #[must_use]
     pub fn at(&self, base: &str) -> Self {

@@ -2,7 +2,9 @@
 
 use super::{Delivery, WebhookInbox, signature};
 use futures::future::join_all;
-use haithe_kernel::{Clock, FetchError, FetchMethod, FetchRequest, Fetcher, Random, StoreError, Timestamp};
+use haithe_kernel::{
+    Clock, FetchError, FetchMethod, FetchRequest, Fetcher, Random, Redirects, StoreError, Timestamp,
+};
 use std::{sync::Arc, time::Duration};
 
 /// Pauses before the second and every later try. After the last the answer is given up, a day after
@@ -131,6 +133,8 @@ impl Deliveries {
             body: delivery.body.to_vec(),
             most_bytes: MOST_BYTES,
             within: WITHIN,
+            // A redirect that turns the delivery into a read would be taken for one that was taken.
+            redirects: Redirects::Refused,
         };
         match self.fetcher.fetch(request).await {
             Ok(answer) if (200..300).contains(&answer.status) => Sent::Taken,

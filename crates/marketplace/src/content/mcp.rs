@@ -2,12 +2,14 @@
 
 use super::{ContentError, SecretHeaders, callable, json, rule};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use std::{collections::BTreeMap, fmt};
 use url::Url;
 
 /// A server that speaks MCP over streamable HTTP. Prints nothing of its address.
 #[derive(Clone, PartialEq, Eq)]
 pub struct McpEndpoint {
+    digest: [u8; 32],
     url: Url,
     headers: SecretHeaders,
     tools: Option<Vec<String>>,
@@ -41,10 +43,16 @@ impl McpEndpoint {
             "must be at most 128 names",
         )?;
         Ok(Self {
+            digest: Sha256::digest(bytes).into(),
             url,
             headers: SecretHeaders::checked(written.headers)?,
             tools: written.tools,
         })
+    }
+
+    /// SHA-256 of the content, by which what is known of the server is found again.
+    pub const fn digest(&self) -> [u8; 32] {
+        self.digest
     }
 
     /// Where it is.

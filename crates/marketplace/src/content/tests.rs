@@ -1,7 +1,7 @@
 //! Creators' content and models' arguments, good and hostile.
 
 use super::*;
-use haithe_kernel::FetchMethod;
+use haithe_kernel::{FetchMethod, Redirects};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -68,6 +68,7 @@ fn arguments_land_where_the_creator_says() {
     });
     let request = tool(&spec()).unwrap().request(&arguments.to_string()).unwrap();
     assert_eq!(request.method, FetchMethod::Post);
+    assert_eq!(request.redirects, Redirects::Refused);
     assert_eq!(
         request.url,
         "https://api.example/v1/DE/Bad%20Homburg%2FH%3Fx%3D%23%252e%26.json?units=metric&days=3"

@@ -9,9 +9,12 @@ use std::sync::Arc;
 /// Why a server's tools cannot be had. The texts name no address and repeat nothing of the server's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ToolServerError {
-    /// Its address, where it leads, or a header for it is not one that we call or send.
+    /// Its address or a header for it is not one that we call or send.
     #[error("the address of the tools' server, or a header for it, is not allowed")]
     Refused,
+    /// It redirects, and nothing follows: the creator named this address and no other.
+    #[error("the tools' server redirects to another address, which is not followed")]
+    Moved,
     /// Nobody answers there, or the connection broke.
     #[error("the tools' server cannot be reached")]
     Unreachable,
@@ -34,12 +37,15 @@ impl Failure for ToolServerError {
         match self {
             Self::Refused => Kind::Invalid,
             Self::Late => Kind::UpstreamTimeout,
-            Self::Unreachable | Self::Denied | Self::TooLarge | Self::Protocol => Kind::Upstream,
+            Self::Moved | Self::Unreachable | Self::Denied | Self::TooLarge | Self::Protocol => {
+                Kind::Upstream
+            }
         }
     }
     fn code(&self) -> &'static str {
         match self {
             Self::Refused => "tool_server_refused",
+            Self::Moved => "tool_server_moved",
             Self::Unreachable => "tool_server_unreachable",
             Self::Late => "tool_server_timeout",
             Self::Denied => "tool_server_denied",
@@ -71,8 +77,8 @@ pub struct ToolAnswer {
 
 /// A server that let us in.
 pub struct OpenServer {
-    /// Its tools, in its order.
-    pub tools: Vec<ServedTool>,
+    /// Its tools, in its order; those that its creator does not offer may be left out.
+    pub tools: Arc<[ServedTool]>,
     /// For calling them.
     pub session: Arc<dyn ToolSession>,
 }
@@ -87,13 +93,15 @@ impl std::fmt::Debug for OpenServer {
 
 /// Servers of tools that creators name.
 ///
-/// Contract: everything is sent to the endpoint's address alone, with the creator's headers, which no
-/// other origin sees; time, bytes, pages and messages are bounded; nothing is tried twice.
+/// Contract: everything is sent to the endpoint's address alone, with the creator's headers, and no
+/// redirect is followed; time, bytes, pages and messages are bounded; nothing is tried twice.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait ToolServers: Send + Sync {
-    /// Opens a session and asks for all tools.
+    /// The tools, asked for now or at most a minute ago, and a session for calling them.
     async fn open(&self, endpoint: &McpEndpoint) -> Result<OpenServer, ToolServerError>;
+    /// Opens a session for calling tools that are known already, and asks for nothing.
+    async fn session(&self, endpoint: &McpEndpoint) -> Result<Arc<dyn ToolSession>, ToolServerError>;
 }
 
 /// A session with a server. The server is told of its end when the last handle is dropped.

@@ -2,7 +2,9 @@
 
 use super::scripted::{Reply, SESSION, Scripted};
 use haithe_kernel::{FetchError, FetchMethod};
-use haithe_marketplace::ports::ToolServerError::{Denied, Late, Protocol, Refused, TooLarge, Unreachable};
+use haithe_marketplace::ports::ToolServerError::{
+    Denied, Late, Moved, Protocol, Refused, TooLarge, Unreachable,
+};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -62,7 +64,7 @@ async fn what_the_fetcher_refuses_or_cannot_reach_is_said_in_the_ports_words() {
         let cases = [
             (FetchError::Refused("10.0.0.1".into()), Refused),
             (FetchError::Header, Refused),
-            (FetchError::Redirect, Refused),
+            (FetchError::Redirect, Moved),
             (FetchError::TooLarge, TooLarge),
             (FetchError::Late, Late),
             (FetchError::Unreachable("10.0.0.1".into()), Unreachable),

@@ -2,7 +2,7 @@
 
 use crate::McpServers;
 use async_trait::async_trait;
-use haithe_kernel::{FetchError, FetchMethod, FetchRequest, Fetched, Fetcher};
+use haithe_kernel::{FetchError, FetchMethod, FetchRequest, Fetched, Fetcher, Redirects};
 use haithe_marketplace::{
     content::McpEndpoint,
     ports::{OpenServer, ToolServerError, ToolServers},
@@ -105,6 +105,7 @@ impl Scripted {
 impl Fetcher for Scripted {
     async fn fetch(&self, request: FetchRequest) -> Result<Fetched, FetchError> {
         assert_eq!(request.url, "https://mcp.example/v1?key=secret");
+        assert_eq!(request.redirects, Redirects::Refused);
         let message: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         let method = message["method"].as_str().unwrap_or_default().to_owned();
         let reply = (self.conduct)(&method, &message);

@@ -1,5 +1,9 @@
 //! The service over mocked ports, for the tests of this crate.
 
+mod given;
+
+pub(crate) use given::{ORG, PROJECT, SITE, context, now, token};
+
 use super::{config::PublicConfig, openai::Calls, router, stats::Stats, webhook::MostPayload};
 use crate::{
     http::{
@@ -18,6 +22,7 @@ use crate::{
 };
 use axum::body::Body;
 use bytes::Bytes;
+use given::{MODELS, SECRET, WALLET, chain, sessions};
 use haithe_billing::{
     earnings::CreatorEarnings,
     gate::SettlementGate,
@@ -32,8 +37,7 @@ use haithe_billing::{
 use haithe_identity::waitlist::WaitingList;
 use haithe_identity::{
     ApiKeys, Authenticator, Challenges, Idempotency, Logins, MessageSigner, Sessions, SignIn, Site, Tokens,
-    ports::{MockApiKeyStore, MockChallengeStore, MockIdempotencyStore, MockSessionStore, MockWaitlist},
-    session::Session,
+    ports::{MockApiKeyStore, MockChallengeStore, MockIdempotencyStore, MockWaitlist},
 };
 use haithe_inference::{
     Catalogue, CatalogueFile, CompletionPorts, CompletionSettings, Completions,
@@ -45,10 +49,7 @@ use haithe_inference::{
         WebhookStore,
     },
 };
-use haithe_kernel::{
-    Clock, Decimals, FixedClock, MockFetcher, MockRandom, ModelId, OrgId, ProjectId, Random, Timestamp, Usdt,
-    WalletAddress,
-};
+use haithe_kernel::{Clock, Decimals, FixedClock, MockFetcher, MockRandom, ModelId, Random};
 use haithe_marketplace::{
     Market,
     enclave::MockEnclave,
@@ -57,11 +58,10 @@ use haithe_marketplace::{
     ports::{MockCreatorRegistrar, MockCreatorStore, MockProductStore},
 };
 use haithe_orgs::{
-    Audit, Bots, Contexts, OrgSettings, Organization, Organizations, Ownership, Project, Projects, Settings,
-    Standing,
+    Audit, Bots, Contexts, Organizations, Ownership, Projects, Settings,
     ports::{
-        CallContext, MockAuditStore, MockBotStore, MockChainSync, MockDirectory, MockOrgDeployer,
-        MockOrgStore, MockOwnerTransactions, MockProjectStore,
+        MockAuditStore, MockBotStore, MockChainSync, MockDirectory, MockOrgDeployer, MockOrgStore,
+        MockOwnerTransactions, MockProjectStore,
     },
 };
 use http::{HeaderMap, Request, Response, StatusCode};
@@ -70,25 +70,6 @@ use secrecy::SecretString;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
-
-pub(crate) const WALLET: WalletAddress = WalletAddress::new([1; 20]);
-pub(crate) const ORG: &str = "0190a0b0c0d0e0f00102030405060708";
-pub(crate) const PROJECT: &str = "1190a0b0c0d0e0f00102030405060708";
-pub(crate) const SITE: &str = "https://app.example";
-const SECRET: &str = "0123456789abcdef0123456789abcdef";
-pub(crate) const MODELS: &str = r#"
-[providers.echo]
-kind = "sandbox"
-[[models]]
-id = 1
-name = "echo"
-display_name = "Echo"
-provider = "echo"
-price = { per_call = "0.01" }
-context = 1000
-max_output = 100
-capabilities = ["streaming"]
-"#;
 
 /// Mocks to set expectations on. Sessions of [`token`] are always found.
 pub(crate) struct Mocks {
@@ -130,111 +111,6 @@ impl Default for Mocks {
             quotas: RequestQuotas::default(),
         }
     }
-}
-
-pub(crate) fn org() -> Organization {
-    Organization {
-        id: OrgId(1),
-        uid: ORG.parse().unwrap(),
-        address: WalletAddress::new([9; 20]),
-        orchestrator_index: 1,
-        name: "acme".into(),
-        owner: WALLET,
-        created_at: now(),
-        deleted_at: None,
-    }
-}
-
-pub(crate) fn context() -> CallContext {
-    CallContext {
-        payer: org(),
-        project: Project {
-            id: ProjectId(1),
-            uid: PROJECT.parse().unwrap(),
-            org: OrgId(1),
-            name: "agent".into(),
-            search_enabled: false,
-            memory_enabled: false,
-            memory_window: 30,
-            memory_retention_days: None,
-            skip_unavailable_products: false,
-            default_model: ModelId(1),
-            price_per_call: Usdt::ZERO,
-            public: false,
-            bots: haithe_orgs::BotTokens::default(),
-            created_at: now(),
-        },
-        standing: owner(),
-        models: vec![ModelId(1)],
-        products: Vec::new(),
-        settings: OrgSettings::default(),
-    }
-}
-
-pub(crate) fn owner() -> Standing {
-    Standing {
-        owner: true,
-        ..Standing::default()
-    }
-}
-
-pub(crate) fn now() -> Timestamp {
-    Timestamp::from_seconds(1_700_000_000)
-}
-
-fn chain() -> crate::config::Chain {
-    toml::from_str(&format!(
-        r#"
-        rpc_url = "http://127.0.0.1:8545"
-        public_rpc_url = ""
-        id = 1
-        orchestrator = "0x{}"
-        start_block = 0
-        token_decimals = 18
-        server_key = "{}"
-        confirmations = 1
-        finality = 1
-        withdrawal_delay_seconds = 86400
-        poll_milliseconds = 1000
-        rpc_timeout_seconds = 10
-        max_fee_gwei = 1
-        deployments_per_wallet = 1
-        deployments_in_all = 1
-        registrations_in_all = 1
-        role_changes_per_wallet = 1
-        role_changes_in_all = 1
-        faucet = false
-        faucet_grants_per_wallet = 1
-        faucet_grants_in_all = 1
-        "#,
-        "0a".repeat(20),
-        "22".repeat(32)
-    ))
-    .unwrap()
-}
-
-/// A live session's token.
-pub(crate) fn token() -> String {
-    Tokens::new(&SecretString::from(SECRET))
-        .unwrap()
-        .sign(WALLET, "jti", now())
-        .unwrap()
-}
-
-fn sessions() -> MockSessionStore {
-    let mut sessions = MockSessionStore::new();
-    sessions.expect_find().returning(|id, _| {
-        Ok(Some(Session {
-            id,
-            address: WALLET,
-            ip: None,
-            user_agent: None,
-            created_at: now(),
-            last_seen_at: now(),
-            expires_at: now().plus(Duration::from_secs(60)),
-        }))
-    });
-    sessions
 }
 
 pub(crate) struct Answer {

@@ -4,8 +4,8 @@ use super::{WiringError, knowledge::knowledge};
 use crate::{Config, config::SearchEngineName};
 use haithe_egress::{SearchDialect, SearchEngine, SearchSettings};
 use haithe_inference::agent::{Gear, Memory, ProductPorts, Products, Search, WebSearch};
-use haithe_kernel::Fetcher;
-use haithe_marketplace::{loading::ProductContents, ports::Embedder};
+use haithe_kernel::{Clock, Fetcher};
+use haithe_marketplace::{ToolLists, loading::ProductContents, ports::Embedder};
 use haithe_mcp::McpServers;
 use haithe_sqlite::{Db, SqliteProductStore};
 use secrecy::ExposeSecret;
@@ -16,7 +16,7 @@ pub(super) fn gears(
     config: &Config,
     db: &Db,
     memory: Memory,
-    (contents, fetcher): (Arc<ProductContents>, Arc<dyn Fetcher>),
+    (contents, fetcher, clock): (Arc<ProductContents>, Arc<dyn Fetcher>, Arc<dyn Clock>),
     (embedder, program): (Option<Arc<dyn Embedder>>, Option<PathBuf>),
 ) -> Result<Vec<Arc<dyn Gear>>, WiringError> {
     let store = Arc::new(SqliteProductStore::new(db));
@@ -24,7 +24,7 @@ pub(super) fn gears(
         store: store.clone(),
         loader: contents,
         knowledge: Arc::new(knowledge(fetcher.clone(), embedder, program)?),
-        servers: Arc::new(McpServers::new(fetcher.clone())),
+        servers: Arc::new(ToolLists::new(Arc::new(McpServers::new(fetcher.clone())), clock)),
         fetcher,
     });
     let search = Search::new(engine(config)?, store);

@@ -53,21 +53,21 @@ pub(super) async fn offered(
     let mut taken = BTreeSet::new();
     let mut tools: Vec<Arc<dyn ServerTool>> = Vec::new();
     let mut schemas = 0;
-    for tool in server.tools {
+    for tool in server.tools.iter() {
         if !callable(&tool.name) || !endpoint.offers(&tool.name) {
             continue;
         }
         if tools.len() >= MOST_TOOLS {
             return Err(OfferError::TooMany);
         }
-        let definition = definition(product, &tool, &mut taken);
+        let definition = definition(product, tool, &mut taken);
         let bytes = definition.parameters.to_string().len();
         schemas += bytes;
         if bytes > MOST_SCHEMA || schemas > MOST_SCHEMAS {
             return Err(OfferError::TooLarge);
         }
         tools.push(Arc::new(ServedCall {
-            name: tool.name,
+            name: tool.name.clone(),
             definition,
             session: Arc::clone(&server.session),
         }));
@@ -128,7 +128,7 @@ fn plain(text: &str) -> String {
     text.chars().filter(shown).collect()
 }
 
-/// A call of a server's tool. The session ends with the last of its tools.
+/// A call of a server's tool. The session, if there is one, ends with the last of its tools.
 struct ServedCall {
     /// As the server calls it.
     name: String,
@@ -189,6 +189,7 @@ mod tests {
         session: MockToolSession,
     ) -> Result<Vec<Arc<dyn ServerTool>>, OfferError> {
         let session: Arc<dyn ToolSession> = Arc::new(session);
+        let tools = tools.into();
         let mut servers = MockToolServers::new();
         servers
             .expect_open()

@@ -1,5 +1,9 @@
 //! The stage: one organization, one project, one provider, and a ledger that can be watched.
 
+mod fakes;
+
+pub use fakes::{FakeLedger, FakeProvider, document, feed, reads, say};
+
 use crate::{
     agent::AgentLimits,
     catalogue::{Catalogue, CatalogueFile},
@@ -8,31 +12,16 @@ use crate::{
     ports::{ChatModel, MockTokenCounter, Unwatched, UpstreamAnswer, UpstreamError, UpstreamRequest},
     request::RequestLimits,
 };
-use async_trait::async_trait;
 use bytes::Bytes;
-use futures::{StreamExt, channel::mpsc, stream::BoxStream};
-use haithe_billing::{
-    capture::{Capture, Captured},
-    gate::SettlementGate,
-    hold::{HoldError, HoldRequest},
-    holds::Holds,
-    ledger::{Balance, LedgerTotals},
-    ports::Ledger,
-};
+use futures::{StreamExt, stream::BoxStream};
+use haithe_billing::{capture::Capture, gate::SettlementGate, holds::Holds};
 use haithe_identity::api_key::{ApiKey, ApiKeyId, KeyHash, KeyScope};
 use haithe_kernel::{
-    CallId, Decimals, FixedClock, MockRandom, ModelId, OrgId, ProjectId, StoreError, Tasks, Timestamp, Usdt,
-    WalletAddress,
+    Decimals, FixedClock, MockRandom, ModelId, OrgId, ProjectId, Timestamp, Usdt, WalletAddress,
 };
 use haithe_orgs::{Organization, Project, Standing, ports::CallContext};
 use std::{
-    collections::HashMap,
-    future::Future,
-    pin::Pin,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, atomic::AtomicBool},
     time::Duration,
 };
 use tokio::sync::Notify;
@@ -145,102 +134,6 @@ context = 100000
 max_output = 1000
 "#;
 
-/// A ledger of one organization, in memory.
-pub struct FakeLedger {
-    pub balance: Mutex<i64>,
-    pub held: Mutex<HashMap<CallId, i64>>,
-    pub asked: Mutex<Vec<HoldRequest>>,
-    pub captured: Mutex<Vec<Capture>>,
-    pub broken: AtomicBool,
-    /// The next capture fails.
-    pub hiccup: AtomicBool,
-    /// While set, captures wait for [`FakeLedger::gate`].
-    pub slow: AtomicBool,
-    pub gate: Notify,
-}
-
-#[async_trait]
-impl Ledger for FakeLedger {
-    async fn totals(&self) -> Result<LedgerTotals, StoreError> {
-        unreachable!("calls do not ask for totals")
-    }
-
-    async fn hold(&self, request: HoldRequest) -> Result<Usdt, HoldError> {
-        self.asked.lock().unwrap().push(request.clone());
-        let mut held = self.held.lock().unwrap();
-        let spendable = *self.balance.lock().unwrap() - held.values().sum::<i64>();
-        let granted = request.most.nano().min(spendable);
-        if granted < request.least.nano() {
-            let (spendable, least) = (Usdt::from_nano(spendable), request.least);
-            return Err(HoldError::Funds { spendable, least });
-        }
-        held.insert(request.call, granted);
-        Ok(Usdt::from_nano(granted))
-    }
-
-    fn release(&self, call: CallId) {
-        self.held.lock().unwrap().remove(&call);
-    }
-
-    async fn capture(&self, capture: Capture) -> Result<Captured, StoreError> {
-        if self.slow.load(Ordering::SeqCst) {
-            self.gate.notified().await;
-        }
-        if self.broken.load(Ordering::SeqCst) || self.hiccup.swap(false, Ordering::SeqCst) {
-            return Err(StoreError::new("disk full"));
-        }
-        let held = self.held.lock().unwrap().remove(&capture.call);
-        assert!(held.is_some(), "a capture needs a hold");
-        let spent_before: Usdt = self.captured.lock().unwrap().iter().map(Capture::cost).sum();
-        let charged = capture.cost();
-        *self.balance.lock().unwrap() -= charged.nano();
-        self.captured.lock().unwrap().push(capture);
-        Ok(Captured {
-            charged,
-            lost: Usdt::ZERO,
-            spent_before,
-        })
-    }
-
-    async fn balance(&self, _: OrgId) -> Result<Balance, StoreError> {
-        Ok(Balance::default())
-    }
-
-    async fn expenditure(&self, _: OrgId) -> Result<Usdt, StoreError> {
-        Ok(Usdt::ZERO)
-    }
-}
-
-type Script = Box<dyn FnMut(&UpstreamRequest) -> Result<UpstreamAnswer, UpstreamError> + Send>;
-
-/// A provider that does as it is told and remembers what it was asked.
-pub struct FakeProvider {
-    script: Mutex<Script>,
-    pub asked: Mutex<Vec<UpstreamRequest>>,
-    /// While set, answers wait for [`FakeProvider::gate`].
-    pub slow: AtomicBool,
-    pub gate: Notify,
-}
-
-#[async_trait]
-impl ChatModel for FakeProvider {
-    async fn send(&self, request: UpstreamRequest) -> Result<UpstreamAnswer, UpstreamError> {
-        self.asked.lock().unwrap().push(request.clone());
-        if self.slow.load(Ordering::SeqCst) {
-            self.gate.notified().await;
-        }
-        (self.script.lock().unwrap())(&request)
-    }
-}
-
-struct TokioTasks;
-
-impl Tasks for TokioTasks {
-    fn spawn(&self, _: &'static str, work: Pin<Box<dyn Future<Output = ()> + Send>>) {
-        tokio::spawn(work);
-    }
-}
-
 pub struct Stage {
     pub completions: Completions,
     pub ledger: Arc<FakeLedger>,
@@ -301,7 +194,7 @@ pub fn stage_with(
         observer: Arc::new(Unwatched),
         clock: clock.clone(),
         random: Arc::new(random),
-        tasks: Arc::new(TokioTasks),
+        tasks: Arc::new(fakes::TokioTasks),
         timer: clock.clone(),
         gears: Vec::new(),
     };
@@ -467,43 +360,5 @@ impl Stage {
             assert!(tokio::time::Instant::now() < deadline, "no charge came");
             tokio::task::yield_now().await;
         }
-    }
-}
-
-pub fn document(text: &str) -> Result<UpstreamAnswer, UpstreamError> {
-    Ok(UpstreamAnswer::Json(Bytes::copy_from_slice(text.as_bytes())))
-}
-
-/// A stream that the test feeds; its receiver's end shows when it was dropped.
-pub type Feed = mpsc::UnboundedSender<Result<Bytes, UpstreamError>>;
-
-/// A provider's stream and its feed.
-pub fn feed() -> (
-    Feed,
-    impl FnMut(&UpstreamRequest) -> Result<UpstreamAnswer, UpstreamError> + Send,
-) {
-    let (feed, stream) = mpsc::unbounded();
-    let mut stream = Some(stream);
-    (feed, move |_: &UpstreamRequest| {
-        Ok(UpstreamAnswer::Stream(stream.take().unwrap().boxed()))
-    })
-}
-
-pub fn say(feed: &Feed, text: &str) {
-    feed.unbounded_send(Ok(Bytes::copy_from_slice(text.as_bytes())))
-        .unwrap();
-}
-
-/// A provider that streams these reads and closes.
-pub fn reads(
-    reads: &[&str],
-) -> impl FnMut(&UpstreamRequest) -> Result<UpstreamAnswer, UpstreamError> + Send + 'static {
-    let reads: Vec<Bytes> = reads
-        .iter()
-        .map(|read| Bytes::copy_from_slice(read.as_bytes()))
-        .collect();
-    move |_: &UpstreamRequest| {
-        let reads: Vec<_> = reads.iter().cloned().map(Ok).collect();
-        Ok(UpstreamAnswer::Stream(futures::stream::iter(reads).boxed()))
     }
 }

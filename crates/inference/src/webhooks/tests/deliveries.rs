@@ -1,6 +1,7 @@
 //! Deliveries.
 
 use super::*;
+use haithe_kernel::Redirects;
 
 fn delivery(attempts: u32) -> Delivery {
     Delivery {
@@ -42,6 +43,7 @@ async fn tried(attempts: u32, answer: Result<u16, FetchError>) -> (Attempted, Op
             signed.verifies(&secret(1).for_deliveries(), &request.body)
                 && signed.is_fresh(NOW).is_ok()
                 && request.url == "https://a.example/hook"
+                && request.redirects == Redirects::Refused
                 && header("content-type") == Some("application/json")
         })
         .return_once(move |_| {

@@ -2,7 +2,7 @@
 
 use super::{ParameterType, Place, RpcParameter, RpcTool};
 use crate::content::is_header_value;
-use haithe_kernel::FetchRequest;
+use haithe_kernel::{FetchRequest, Redirects};
 use serde_json::{Map, Value};
 use std::time::Duration;
 
@@ -118,6 +118,8 @@ impl RpcTool {
             },
             most_bytes: MOST_ANSWER,
             within: WITHIN,
+            // The creator declared this address, and the model's arguments are for it alone.
+            redirects: Redirects::Refused,
         })
     }
 }
