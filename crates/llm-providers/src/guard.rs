@@ -1,6 +1,5 @@
 //! An upstream's stream that may not pause for longer than allowed.
 
-use crate::gather::{Gathered, gathered};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream::BoxStream};
 use haithe_inference::ports::UpstreamError;
@@ -12,7 +11,7 @@ use std::{
 };
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Gives `first`, then what follows, gathered; ends with [`UpstreamError::TimedOut`] after a pause of `idle`.
+/// Gives `first`, then what follows; ends with [`UpstreamError::TimedOut`] after a pause of `idle`.
 pub(crate) fn guarded(
     first: Bytes,
     rest: impl Stream<Item = Result<Bytes, reqwest::Error>> + Send + 'static,
@@ -21,7 +20,7 @@ pub(crate) fn guarded(
     let now = Instant::now();
     Guarded {
         first: Some(first),
-        rest: gathered(rest.boxed()),
+        rest: rest.boxed(),
         idle,
         last: now,
         alarm: Box::pin(sleep_until(now + idle)),
@@ -31,7 +30,7 @@ pub(crate) fn guarded(
 
 struct Guarded {
     first: Option<Bytes>,
-    rest: Gathered<BoxStream<'static, Result<Bytes, reqwest::Error>>, reqwest::Error>,
+    rest: BoxStream<'static, Result<Bytes, reqwest::Error>>,
     idle: Duration,
     /// When something last came. The alarm is moved only when it rings, not with every event.
     last: Instant,

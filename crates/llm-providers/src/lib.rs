@@ -12,7 +12,6 @@
 
 mod client;
 mod embedder;
-mod gather;
 mod guard;
 mod openai;
 mod registry;
