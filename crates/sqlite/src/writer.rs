@@ -11,6 +11,7 @@
 use crate::{
     db::{Db, ReadOnlyDb, WriteTx},
     ledger::{
+        bulk::MOST_ROWS,
         capture::SealedCapture,
         facts::OrgFacts,
         load::Loaded,
@@ -33,8 +34,8 @@ use std::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-/// Captures stored in one transaction at most.
-const GROUP: usize = 256;
+/// Captures stored in one transaction at most: one statement's.
+const GROUP: usize = MOST_ROWS;
 /// Waiting writes; beyond, callers wait for a place.
 const QUEUE: usize = 1024;
 /// How long to wait before writing is tried again after it has failed.

@@ -1,30 +1,27 @@
 //! Storing captures: a group of them in one durable transaction.
 
 use super::{
-    bulk::{Bound, Bulk, Script},
+    bulk::{Bound, Bulk},
     capture::{SealedCapture, first_answer, stored},
-    post::{PLATFORM, PLATFORM_LOSS},
 };
 use crate::{columns, writer::breaks_a_constraint};
 use haithe_billing::capture::{CallOutcome, LineItem, PriceLine};
 use haithe_kernel::StoreError;
 use sqlx::{SqliteConnection, error::BoxDynError};
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-/// The prepared statements of a group.
+/// The prepared statements of a group, one for each size.
 pub(crate) struct CaptureStatements {
-    transactions: Bulk,
-    transfers: Bulk,
-    usage: Bulk,
-    receipts: Bulk,
-    lines: Bulk,
-    balances: Bulk,
+    captures: Bulk,
 }
 
 impl CaptureStatements {
     pub(crate) fn new() -> Self {
-        let usage = [
+        let names = [
             "id",
+            "key",
+            "payer",
+            "owed",
             "call",
             "org_id",
             "project_id",
@@ -47,25 +44,12 @@ impl CaptureStatements {
             "charged",
             "lost",
             "spent_before",
+            "receipt_hash",
+            "receipt_json",
+            "lines",
         ];
         Self {
-            transactions: Bulk::insert("ledger_transactions", &["id", "key", "at"]),
-            transfers: Bulk::insert(
-                "ledger_transfers",
-                &["transaction_id", "position", "source", "target", "amount"],
-            ),
-            usage: Bulk::insert("usage_records", &usage),
-            receipts: Bulk::insert("receipts", &["id", "hash", "json"]),
-            lines: Bulk::insert(
-                "charge_lines",
-                &["usage_id", "position", "payee", "item", "item_id", "amount"],
-            ),
-            balances: Bulk::of(2, |rows| {
-                format!(
-                    "UPDATE ledger_accounts SET balance = balance + change.column2
-                     FROM (VALUES {rows}) AS change WHERE id = change.column1"
-                )
-            }),
+            captures: Bulk::insert("captures", &names),
         }
     }
 
@@ -113,6 +97,7 @@ impl CaptureStatements {
         None
     }
 
+    /// One statement, which is a transaction by itself. The view's trigger books what belongs to a row.
     async fn commit(
         &self,
         connection: &mut SqliteConnection,
@@ -120,78 +105,19 @@ impl CaptureStatements {
         group: &[SealedCapture],
     ) -> sqlx::Result<()> {
         let numbered: Vec<(i64, &SealedCapture)> = (first..).zip(group).collect();
-        let mut transfers = Vec::with_capacity(group.len());
-        let mut lines: Vec<(i64, i64, &PriceLine)> = Vec::with_capacity(group.len() * 2);
-        let mut balances: BTreeMap<i64, i64> = BTreeMap::new();
-        for (id, capture) in &numbered {
-            let accounts = capture.pending.accounts;
-            let captured = capture.pending.captured;
-            for (position, source, target, amount) in [
-                (
-                    0i64,
-                    accounts.available,
-                    accounts.unsettled,
-                    captured.charged.nano(),
-                ),
-                (1, PLATFORM_LOSS, PLATFORM, captured.lost.nano()),
-            ] {
-                if amount > 0 {
-                    transfers.push((*id, position, source, target, amount));
-                    *balances.entry(source).or_default() -= amount;
-                    *balances.entry(target).or_default() += amount;
-                }
-            }
-            lines.extend(
-                (0i64..)
-                    .zip(&capture.lines)
-                    .map(|(position, line)| (*id, position, line)),
-            );
-        }
-        let balances: Vec<(i64, i64)> = balances.into_iter().collect();
-
-        let mut script = Script::transaction();
-        self.transactions
-            .write(&mut script, &numbered, bind_transaction)?;
-        self.transfers.write(
-            &mut script,
-            &transfers,
-            |bound, (id, position, source, target, amount)| {
-                bound.add(id)?;
-                bound.add(position)?;
-                bound.add(source)?;
-                bound.add(target)?;
-                bound.add(amount)
-            },
-        )?;
-        self.usage.write(&mut script, &numbered, bind_usage)?;
-        self.receipts
-            .write(&mut script, &numbered, |bound, (id, capture)| {
-                bound.add(id)?;
-                bound.add(&capture.receipt_hash[..])?;
-                bound.add(Arc::clone(&capture.receipt_json))
-            })?;
-        self.lines.write(&mut script, &lines, bind_line)?;
-        self.balances
-            .write(&mut script, &balances, |bound, (account, change)| {
-                bound.add(account)?;
-                bound.add(change)
-            })?;
-        script.commit(connection).await
+        self.captures.one(connection, &numbered, bind_capture).await
     }
 }
 
-fn bind_transaction(bound: &mut Bound, (id, capture): &(i64, &SealedCapture)) -> Result<(), BoxDynError> {
-    bound.add(id)?;
-    bound.add(format!("call/{}", capture.capture.call))?;
-    bound.add(capture.capture.usage.finished_at.micros())
-}
-
-fn bind_usage(bound: &mut Bound, (id, sealed): &(i64, &SealedCapture)) -> Result<(), BoxDynError> {
+fn bind_capture(bound: &mut Bound, (id, sealed): &(i64, &SealedCapture)) -> Result<(), BoxDynError> {
     let (capture, captured) = (&sealed.capture, sealed.pending.captured);
     let usage = &capture.usage;
     // A provider may claim any number; one beyond 63 bits must not harm the group.
     let tokens = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     bound.add(id)?;
+    bound.add(format!("call/{}", capture.call))?;
+    bound.add(sealed.pending.accounts.available)?;
+    bound.add(sealed.pending.accounts.unsettled)?;
     bound.add(columns::uuid(capture.call.0))?;
     bound.add(capture.org.0)?;
     bound.add(usage.project.0)?;
@@ -217,22 +143,24 @@ fn bind_usage(bound: &mut Bound, (id, sealed): &(i64, &SealedCapture)) -> Result
     bound.add(usage.finished_at.micros())?;
     bound.add(captured.charged.nano())?;
     bound.add(captured.lost.nano())?;
-    bound.add(captured.spent_before.nano())
+    bound.add(captured.spent_before.nano())?;
+    bound.add(&sealed.receipt_hash[..])?;
+    bound.add(Arc::clone(&sealed.receipt_json))?;
+    bound.add(lines(&sealed.lines)?)
 }
 
-fn bind_line(bound: &mut Bound, (id, position, line): &(i64, i64, &PriceLine)) -> Result<(), BoxDynError> {
-    let (item, item_id) = match line.item {
-        LineItem::ModelCall => ("model_call", None),
-        LineItem::ModelTokens => ("model_tokens", None),
-        LineItem::Product(product) => ("product", Some(product.0)),
-        LineItem::Project(project) => ("project", Some(project.0)),
-    };
-    bound.add(id)?;
-    bound.add(position)?;
-    bound.add(columns::payee(line.payee))?;
-    bound.add(item)?;
-    bound.add(item_id)?;
-    bound.add(line.amount.nano())
+/// The lines of a charge as the view takes them.
+fn lines(lines: &[PriceLine]) -> Result<String, serde_json::Error> {
+    let lines = lines.iter().map(|line| {
+        let (item, item_id) = match line.item {
+            LineItem::ModelCall => ("model_call", None),
+            LineItem::ModelTokens => ("model_tokens", None),
+            LineItem::Product(product) => ("product", Some(product.0)),
+            LineItem::Project(project) => ("project", Some(project.0)),
+        };
+        (columns::payee(line.payee), item, item_id, line.amount.nano())
+    });
+    serde_json::to_string(&lines.collect::<Vec<_>>())
 }
 
 fn finish(next: &mut i64, group: Vec<SealedCapture>) {
