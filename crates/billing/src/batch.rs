@@ -10,6 +10,7 @@ pub use build::BatchError;
 
 use crate::{capture::Payee, chain::Hash32};
 use haithe_kernel::{CallId, Decimals, OrgId, Timestamp, TokenUnits, Usdt, WalletAddress};
+use std::sync::Arc;
 
 /// A captured call, as settlement sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,8 +79,8 @@ pub struct Batch {
     pub root: Hash32,
     /// One line per organization, sorted by organization.
     pub lines: Vec<BatchLine>,
-    /// The items, in the order given.
-    pub items: Vec<SealedItem>,
+    /// The items, in the order given. There may be tens of thousands, of which copies are not wanted.
+    pub items: Arc<[SealedItem]>,
     /// What stays below a base unit, for the next batch; replaces the carry of the same keys. It
     /// holds only if the line is settled: the items of a skipped line wait again in full, so its
     /// organization's carry goes back to what the batch was built from.

@@ -103,7 +103,7 @@ fn settle(batches: &Calls, digits: u8) -> World {
         };
         let batch = Batch::build(seq, input, &policy, NOW).unwrap();
         let tree = Tree::new(batch.items.iter().map(|item| item.leaf).collect());
-        for item in &batch.items {
+        for item in batch.items.iter() {
             let receipt = world
                 .receipts
                 .iter_mut()

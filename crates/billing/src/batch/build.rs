@@ -8,7 +8,10 @@ use crate::{
     receipt::{RECEIPT_VERSION, leaf, receipt_id32},
 };
 use haithe_kernel::{CallId, Decimals, Failure, Kind, MoneyError, OrgId, Timestamp, Usdt, WalletAddress};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
 
 /// Why items make no batch. Each is a defect of whoever gathered them: settlement stops loudly
 /// rather than moving a wrong amount.
@@ -102,12 +105,13 @@ impl Batch {
             .zip(&lines)
             .map(|(index, line)| (line.org, index))
             .collect();
+        // Each item goes as its place comes: together they would take more than all else.
         let items: Result<Vec<_>, _> = input
             .items
-            .iter()
-            .map(|item| seal(seq, item, positions.get(&item.org).copied()))
+            .into_iter()
+            .map(|item| seal(seq, &item, positions.get(&item.org).copied()))
             .collect();
-        let items = items?;
+        let items: Arc<[_]> = items?.into();
         let root = Tree::new(items.iter().map(|item| item.leaf).collect()).root();
         Ok(Self {
             seq,

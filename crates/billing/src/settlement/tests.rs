@@ -36,7 +36,8 @@ fn batch(seq: u64) -> Batch {
             call: CallId(Uuid::from_u128(1)),
             line: 0,
             leaf: [1; 32],
-        }],
+        }]
+        .into(),
         carry: Vec::new(),
         sealed_at: NOW,
     }

@@ -169,7 +169,7 @@ async fn a_batch_pays_everybody_and_skips_who_has_nothing(chain: Chain) {
 
     // The receipts.
     let tree = Tree::new(batch.items.iter().map(|item| item.leaf).collect());
-    for item in &batch.items {
+    for item in batch.items.iter() {
         let proof = tree.proof(&item.leaf).unwrap();
         let paid = item.line == 0;
         let verified = settler
@@ -256,7 +256,7 @@ async fn an_amount_beyond_the_contracts_range_is_refused_here(chain: Chain) {
             address: WalletAddress::new([1; 20]),
             credits: vec![credit],
         }],
-        items: Vec::new(),
+        items: [].into(),
         carry: Vec::new(),
         sealed_at: Timestamp::from_seconds(0),
     };

@@ -30,7 +30,7 @@ pub(super) async fn gather(
     suspended: &HashSet<OrgId>,
 ) -> Result<Option<Gathered>, StoreError> {
     let chosen = choose(connection, policy, suspended).await?;
-    let mut selection = Selection::new(policy);
+    let mut selection = Selection::new(policy, chosen.usage.len());
     for some in chosen.usage.chunks(PAGE) {
         selection.add(items(connection, some).await?);
     }
@@ -242,10 +242,10 @@ struct Selection {
 }
 
 impl Selection {
-    fn new(policy: &SealPolicy) -> Self {
+    fn new(policy: &SealPolicy, calls: usize) -> Self {
         Self {
-            items: Vec::new(),
-            usage: Vec::new(),
+            items: Vec::with_capacity(calls),
+            usage: Vec::with_capacity(calls),
             payees: HashMap::new(),
             max_payees: size(policy.max_credits_per_line),
         }

@@ -78,7 +78,7 @@ pub(super) async fn whole(
         root: head.root,
         sealed_at: head.sealed_at,
         lines: lines(connection, seq).await?,
-        items: items(connection, seq).await?,
+        items: items(connection, seq).await?.into(),
         carry: carry(connection, seq).await?,
     })
 }
