@@ -166,7 +166,7 @@ impl SqliteBooks {
         }
         let leaves = "SELECT leaf FROM batch_items WHERE seq = ? ORDER BY position";
         let mut moment = self.db.snapshot().await?;
-        let leaves = read_each(&mut *moment, sqlx::query(leaves).bind(seq), |columns| {
+        let leaves = read_each(&mut moment, sqlx::query(leaves).bind(seq), |columns| {
             columns.read("batch_items.leaf")
         });
         let tree = Arc::new(Tree::new(leaves.await?));
