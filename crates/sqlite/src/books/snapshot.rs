@@ -2,9 +2,12 @@
 
 use crate::{
     chain::{read_event, select_events},
-    columns::Columns,
+    columns::{Columns, read_each},
     db::ReadOnlyDb,
-    ledger::{facts::unconfirmed, load::drifted},
+    ledger::{
+        facts::unconfirmed,
+        load::{drifted, parts},
+    },
 };
 use haithe_billing::{
     chain::EventBody,
@@ -91,15 +94,18 @@ async fn orgs(connection: &mut SqliteConnection) -> Result<Vec<OrgPosition>, Sto
 /// file past this program can.
 async fn unbalanced(connection: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
     let unbalanced = "SELECT key FROM ledger_transactions
-                      WHERE id IN (SELECT transaction_id FROM postings GROUP BY transaction_id HAVING sum(amount) <> 0)
-                      ORDER BY key";
-    let rows = sqlx::query(unbalanced)
-        .fetch_all(connection)
-        .await
-        .map_err(StoreError::new)?;
-    rows.iter()
-        .map(|row| Columns::of(row).read("ledger_transactions.key"))
-        .collect()
+                      WHERE id IN (SELECT transaction_id FROM postings WHERE transaction_id > ?1 AND transaction_id <= ?2
+                                   GROUP BY transaction_id HAVING sum(amount) <> 0)";
+    let mut keys: Vec<String> = Vec::new();
+    for (after, to) in parts(connection).await? {
+        let some = sqlx::query(unbalanced).bind(after).bind(to);
+        let found = read_each(connection, some, |columns| {
+            columns.read("ledger_transactions.key")
+        });
+        keys.extend(found.await?);
+    }
+    keys.sort_unstable();
+    Ok(keys)
 }
 
 /// Base units seen on their way into the orchestrator, less those seen on their way out.

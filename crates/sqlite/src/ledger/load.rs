@@ -5,11 +5,14 @@ use super::{
     memory::{OrgAccounts, OrgMoney, State, day_of},
     scale::Scale,
 };
-use crate::columns::Columns;
+use crate::columns::{Columns, read_each};
 use haithe_billing::receipt::ReceiptContext;
 use haithe_kernel::{Decimals, OrgId, StoreError, Timestamp, WalletAddress};
 use sqlx::{Connection, SqliteConnection};
 use std::{collections::HashMap, sync::Arc};
+
+/// Transactions summed up by one statement.
+const SUMMED_AT_ONCE: i64 = 50_000;
 
 /// The ledger as it was left.
 pub(crate) struct Loaded {
@@ -89,28 +92,64 @@ pub(crate) async fn load(connection: &mut SqliteConnection, decimals: Decimals) 
 
 /// Accounts whose stored balance is not the sum of their postings, by name.
 pub(crate) async fn drifted(connection: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
-    // Sums of halves, because a sum of 64-bit amounts may pass 64 bits on its way.
-    let rows = sqlx::query(
-        "SELECT name, balance,
-                coalesce(sum(postings.amount >> 32), 0), coalesce(sum(postings.amount & 4294967295), 0)
-         FROM ledger_accounts LEFT JOIN postings ON postings.account_id = ledger_accounts.id
-         GROUP BY ledger_accounts.id ORDER BY name",
-    )
-    .fetch_all(connection)
-    .await
-    .map_err(StoreError::new)?;
-    let mut names = Vec::new();
-    for row in rows {
-        let mut columns = Columns::of(&row);
+    let moved = moved(connection).await?;
+    let accounts = sqlx::query("SELECT id, name, balance FROM ledger_accounts ORDER BY name");
+    let accounts = read_each(connection, accounts, |columns| {
+        let id: i64 = columns.read("ledger_accounts.id")?;
         let name: String = columns.read("ledger_accounts.name")?;
         let balance: i64 = columns.read("ledger_accounts.balance")?;
-        let high: i64 = columns.read("ledger_transfers.amount")?;
-        let low: i64 = columns.read("ledger_transfers.amount")?;
-        if i128::from(balance) != (i128::from(high) << 32) + i128::from(low) {
-            names.push(name);
-        }
+        Ok((id, name, balance))
+    });
+    let drifted = accounts.await?.into_iter().filter_map(|(id, name, balance)| {
+        let sum = moved.get(&id).copied().unwrap_or(0);
+        (i128::from(balance) != sum).then_some(name)
+    });
+    Ok(drifted.collect())
+}
+
+/// What all transfers together moved into each account, in nano-USDT.
+async fn moved(connection: &mut SqliteConnection) -> Result<HashMap<i64, i128>, StoreError> {
+    // Sums of halves, because a sum of 64-bit amounts may pass 64 bits on its way.
+    let sums = "SELECT source, target, sum(amount >> 32), sum(amount & 4294967295) FROM ledger_transfers
+                WHERE transaction_id > ?1 AND transaction_id <= ?2 GROUP BY source, target";
+    let mut moved = HashMap::<i64, i128>::new();
+    for (after, to) in parts(connection).await? {
+        let some = sqlx::query(sums).bind(after).bind(to);
+        read_each(connection, some, |columns| {
+            let source: i64 = columns.read("ledger_transfers.source")?;
+            let target: i64 = columns.read("ledger_transfers.target")?;
+            let high: i64 = columns.read("ledger_transfers.amount")?;
+            let low: i64 = columns.read("ledger_transfers.amount")?;
+            let sum = (i128::from(high) << 32) + i128::from(low);
+            *moved.entry(source).or_default() -= sum;
+            *moved.entry(target).or_default() += sum;
+            Ok(())
+        })
+        .await?;
     }
-    Ok(names)
+    Ok(moved)
+}
+
+/// All transactions in parts, each `(after, to]`, for sums: SQLite sorts what it groups, in memory, and
+/// millions of transfers at once took more than 100 MB.
+pub(crate) async fn parts(connection: &mut SqliteConnection) -> Result<Vec<(i64, i64)>, StoreError> {
+    let ends = "SELECT coalesce((SELECT min(transaction_id) FROM ledger_transfers), 1),
+                       coalesce((SELECT max(transaction_id) FROM ledger_transfers), 0)";
+    let row = sqlx::query(ends)
+        .fetch_one(connection)
+        .await
+        .map_err(StoreError::new)?;
+    let mut columns = Columns::of(&row);
+    let first: i64 = columns.read("ledger_transfers.transaction_id")?;
+    let last: i64 = columns.read("ledger_transfers.transaction_id")?;
+    let mut parts = Vec::new();
+    let mut after = first.saturating_sub(1);
+    while after < last {
+        let to = after.saturating_add(SUMMED_AT_ONCE).min(last);
+        parts.push((after, to));
+        after = to;
+    }
+    Ok(parts)
 }
 
 async fn orgs(connection: &mut SqliteConnection) -> Result<Vec<OrgId>, StoreError> {
