@@ -11,7 +11,7 @@ use haithe_kernel::{Decimals, OrgId, StoreError, Timestamp, WalletAddress};
 use sqlx::{Connection, SqliteConnection};
 use std::{collections::HashMap, sync::Arc};
 
-/// Transactions summed up by one statement.
+/// Transfers summed up by one statement, about.
 const SUMMED_AT_ONCE: i64 = 50_000;
 
 /// The ledger as it was left.
@@ -133,23 +133,24 @@ async fn moved(connection: &mut SqliteConnection) -> Result<HashMap<i64, i128>, 
 /// All transactions in parts, each `(after, to]`, for sums: SQLite sorts what it groups, in memory, and
 /// millions of transfers at once took more than 100 MB.
 pub(crate) async fn parts(connection: &mut SqliteConnection) -> Result<Vec<(i64, i64)>, StoreError> {
-    let ends = "SELECT coalesce((SELECT min(transaction_id) FROM ledger_transfers), 1),
-                       coalesce((SELECT max(transaction_id) FROM ledger_transfers), 0)";
-    let row = sqlx::query(ends)
-        .fetch_one(connection)
-        .await
-        .map_err(StoreError::new)?;
-    let mut columns = Columns::of(&row);
-    let first: i64 = columns.read("ledger_transfers.transaction_id")?;
-    let last: i64 = columns.read("ledger_transfers.transaction_id")?;
+    // By what is there and not by numbers: a damaged file may hold any, however far apart.
+    let end = "SELECT max(transaction_id)
+               FROM (SELECT transaction_id FROM ledger_transfers WHERE transaction_id > ? ORDER BY 1 LIMIT ?)";
     let mut parts = Vec::new();
-    let mut after = first.saturating_sub(1);
-    while after < last {
-        let to = after.saturating_add(SUMMED_AT_ONCE).min(last);
+    let mut after = i64::MIN;
+    loop {
+        let row = sqlx::query(end)
+            .bind(after)
+            .bind(SUMMED_AT_ONCE)
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(StoreError::new)?;
+        let Some(to) = Columns::of(&row).read("ledger_transfers.transaction_id")? else {
+            return Ok(parts);
+        };
         parts.push((after, to));
         after = to;
     }
-    Ok(parts)
 }
 
 async fn orgs(connection: &mut SqliteConnection) -> Result<Vec<OrgId>, StoreError> {
