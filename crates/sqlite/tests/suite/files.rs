@@ -114,6 +114,25 @@ async fn a_database_counts_one_token_for_ever() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_forged_transfer_is_seen_however_far_its_number_is_from_all_others() {
+    let (fixture, _) = Fixture::funded(nano(100)).await;
+    fixture.db.close().await.unwrap();
+    let mut thief = fixture.stranger().await;
+    for forged in [
+        "INSERT INTO ledger_transactions (id, key, at) VALUES (9223372036854775807, 'forged', 0)",
+        "INSERT INTO ledger_transfers VALUES (9223372036854775807, 0, 3, 2, 5)",
+    ] {
+        thief.execute(forged).await.unwrap();
+    }
+    thief.close().await.unwrap();
+    let beside = ReadOnlyDb::open(fixture.path(), fixture.clock.clone())
+        .await
+        .unwrap();
+    let drifted = SqliteBooks::new(&beside).snapshot().await.unwrap().drifted;
+    assert_eq!(drifted, ["platform", "platform/loss"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn books_that_do_not_add_up_keep_the_server_from_starting() {
     let (fixture, _) = Fixture::funded(nano(100)).await;
     fixture.db.close().await.unwrap();
