@@ -81,10 +81,12 @@ fn chore() -> anyhow::Result<()> {
     }
 }
 
-/// The folder that holds the workspace's manifest.
+/// The folder that holds the workspace's manifest. Cargo says at run time where this crate is; what it said
+/// when the crate was built is another checkout's folder for those who share a target folder.
 fn workspace_root() -> anyhow::Result<PathBuf> {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
+    let here = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    here.parent()
         .map(Path::to_path_buf)
         .context("the xtask crate has no parent folder")
 }

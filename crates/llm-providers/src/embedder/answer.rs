@@ -44,11 +44,14 @@ impl<'de> Deserialize<'de> for Numbers {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Numbers, A::Error> {
                 let mut numbers = Vec::new();
-                while let Some(number) = items.next_element::<f32>()? {
+                // Read as `f64`: what becomes of an `f32` out of range depends on the features that
+                // serde_json is built with.
+                while let Some(number) = items.next_element::<f64>()? {
                     if numbers.len() == MOST_DIMENSIONS {
                         return Err(A::Error::custom("too long"));
                     }
-                    numbers.push(number);
+                    #[expect(clippy::cast_possible_truncation, reason = "the infinite is refused below")]
+                    numbers.push(number as f32);
                 }
                 Ok(Numbers(numbers))
             }

@@ -100,7 +100,10 @@ fn what_is_not_a_vector_per_text_is_refused_with_its_reason() {
             vec![item(0, json!([])), item(1, json!([]))],
             "has vectors of no or of different lengths",
         ),
-        (vec![good(), item(1, json!([1.0, 1e39]))], "is no list of vectors"),
+        (
+            vec![good(), item(1, json!([1.0, 1e39]))],
+            "has a number that is not finite",
+        ),
         (
             vec![good(), item(1, base64(&[f32::NAN, 1.0]))],
             "has a number that is not finite",
