@@ -35,10 +35,16 @@ struct Arguments {
     /// Only the load of this kind and this many callers, `stream:1` say, and no more: for a profiler.
     #[arg(long, value_parser = one_load)]
     only: Option<(bool, usize)>,
+    /// Only puts the server under each load for a second, whose figures nobody wants: for its own counters.
+    #[arg(long)]
+    exercise: bool,
     /// The core for the server; without it, it runs anywhere.
     #[arg(long)]
     server_core: Option<usize>,
 }
+
+/// Callers at once, each of which calls again when it has its answer.
+const CALLERS: [usize; 3] = [1, 32, 128];
 
 /// One measured figure of both ways to the upstream.
 pub struct Row {
@@ -70,6 +76,9 @@ async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let upstream = mock::start().await?;
     let stage = Stage::set(&arguments.server, arguments.server_core, upstream).await?;
+    if arguments.exercise {
+        return exercise(stage).await;
+    }
     let fsync = process::fsync_time(&std::env::temp_dir())?;
     println!(
         "fsync of 4 KiB here: {:.0} µs (median of 200)",
@@ -84,7 +93,7 @@ async fn main() -> anyhow::Result<()> {
     let mut bars = Bars::new(fsync);
     bars.idle(stage.idle_kib);
     for (name, streamed) in [("json", false), ("stream, first event", true)] {
-        for callers in [1, 32, 128] {
+        for callers in CALLERS {
             if arguments.only.is_some_and(|only| only != (streamed, callers)) {
                 continue;
             }
@@ -108,6 +117,17 @@ async fn main() -> anyhow::Result<()> {
         bars.soak(&soak(&stage, Duration::from_secs(arguments.soak)).await?);
     }
     println!("\n{bars}");
+    stage.strike()
+}
+
+async fn exercise(stage: Stage) -> anyhow::Result<()> {
+    let target = [false, true].map(|streamed| stage.target(streamed));
+    for target in &target {
+        for callers in CALLERS {
+            run(target, callers, Duration::ZERO, Duration::from_secs(1)).await?;
+        }
+    }
+    many_streams(&stage).await?;
     stage.strike()
 }
 

@@ -9,6 +9,7 @@ mod dev;
 mod edges;
 mod fuzz;
 mod openapi;
+mod release;
 mod run;
 mod test;
 
@@ -41,8 +42,12 @@ enum Command {
     Check,
     /// Write docs/openapi.json, the copy of the document that the server makes of its routes.
     Openapi,
-    /// Measure the release server on one core over a mock upstream.
+    /// Build the program to run: in release, by the profile of a load.
+    Release(Build),
+    /// Measure that program on one core over a mock upstream.
     Bench {
+        #[command(flatten)]
+        build: Build,
         /// For the benchmark: `--seconds 4 --rounds 3`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
@@ -55,6 +60,13 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+}
+
+#[derive(clap::Args)]
+struct Build {
+    /// Without a profile: half the time to build.
+    #[arg(long)]
+    plain: bool,
 }
 
 fn main() -> ExitCode {
@@ -74,7 +86,8 @@ fn chore() -> anyhow::Result<()> {
         Command::Test { scope } => test::test(&root, scope),
         Command::Check => check::check(&root),
         Command::Openapi => openapi::generate(&root),
-        Command::Bench { arguments } => bench::bench(&root, &arguments),
+        Command::Release(build) => release::release(&root, build.plain).map(drop),
+        Command::Bench { build, arguments } => bench::bench(&root, build.plain, &arguments),
         Command::Fuzz(options) => fuzz::fuzz(&root, &options),
         Command::Abi { check: false } => abi::generate(&root),
         Command::Abi { check: true } => abi::check_recompile(&root),

@@ -1,6 +1,6 @@
 //! Verified credentials kept in memory, of which none outlives a change.
 
-use moka::sync::Cache;
+use quick_cache::{UnitWeighter, sync::Cache};
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
@@ -11,6 +11,9 @@ use std::{
 pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Counters of changes. A change makes what shares its counter be read again, nothing worse.
 const STRIPES: usize = 256;
+
+/// Values for which there is room without asking the allocator again.
+const ROOM_AT_FIRST: usize = 64;
 
 /// Values by the hash that names them.
 ///
@@ -25,7 +28,7 @@ impl<V: Clone + Send + Sync + 'static> Memory<V> {
     /// Room for this many.
     pub(crate) fn of(capacity: u64) -> Self {
         Self {
-            values: Cache::new(capacity),
+            values: Cache::with_weighter(ROOM_AT_FIRST, capacity, UnitWeighter),
             changes: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
         }
     }
@@ -56,7 +59,7 @@ impl<V: Clone + Send + Sync + 'static> Memory<V> {
         if let Some(count) = self.changes(hash) {
             count.fetch_add(1, Ordering::SeqCst);
         }
-        self.values.invalidate(&hash);
+        self.values.remove(&hash);
     }
 }
 

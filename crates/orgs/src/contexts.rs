@@ -7,11 +7,13 @@ use crate::{
 };
 use haithe_identity::{Credential, Principal, api_key::KeyScope};
 use haithe_kernel::{Failure, Kind, OrgUid, ProjectUid, StoreError, WalletAddress};
-use moka::sync::Cache;
+use quick_cache::{UnitWeighter, sync::Cache};
 use std::{net::IpAddr, sync::Arc};
 
 /// Resolved contexts kept in memory.
 const CACHED_CONTEXTS: u64 = 50_000;
+/// Those for which there is room without asking the allocator again.
+const ROOM_AT_FIRST: usize = 64;
 
 /// Why a call has no context.
 #[derive(Debug, thiserror::Error)]
@@ -84,8 +86,8 @@ impl Contexts {
     pub fn new(directory: Arc<dyn Directory>) -> Self {
         Self {
             directory,
-            cache: Cache::new(CACHED_CONTEXTS),
-            scopes: Cache::new(CACHED_CONTEXTS),
+            cache: Cache::with_weighter(ROOM_AT_FIRST, CACHED_CONTEXTS, UnitWeighter),
+            scopes: Cache::with_weighter(ROOM_AT_FIRST, CACHED_CONTEXTS, UnitWeighter),
         }
     }
 

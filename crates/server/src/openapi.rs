@@ -12,7 +12,8 @@ mod routes;
 mod unused;
 
 pub use page::Document;
-pub use routes::Routes;
+pub(crate) use routes::routes;
+pub use routes::{Endpoint, Routes};
 
 use crate::http::dialect::{OpenAiFailure, RestFailure};
 use serde_json::Value;

@@ -26,7 +26,7 @@ use crate::{
         extract::Proxies,
         limits::{Limiter, RequestQuotas},
     },
-    openapi::{Document, DocumentError},
+    openapi::Document,
     service::{
         Readiness, Supervisor,
         metrics::{Figures, Scrape, Sources, serve_metrics},
@@ -117,9 +117,6 @@ pub enum WiringError {
     /// The catalogue of models.
     #[error(transparent)]
     Catalogue(#[from] CatalogueLoadError),
-    /// The OpenAPI document, which is a defect.
-    #[error("the OpenAPI document cannot be written: {0}")]
-    Document(#[from] DocumentError),
     /// The search engine.
     #[error("setting `search`: {0}")]
     Search(&'static str),
@@ -364,7 +361,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         books: Arc::new(SqliteBooks::new(&db.read_only())),
         chain_sync: chain.sync,
         public_config: Arc::new(PublicConfig::new(&config.chain, chain.token, abis)),
-        document: Document::new(serde_json::to_vec(&router::document()?).map_err(DocumentError::from)?),
+        document: Document::new(router::document),
         readiness: Arc::new(Readiness {
             database: Box::new(move || healthy.is_healthy()),
             index: chain.index,

@@ -12,7 +12,7 @@ use sqlx::{
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, thread::available_parallelism, time::Duration};
 
 /// The schema's versions, in order, inside the program.
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
@@ -27,8 +27,10 @@ const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
 /// How long a statement waits for a lock that another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connections that read. With the writer's they share a page cache of 8 MB.
-const READERS: u32 = 4;
+/// Connections that read, one for each core within these bounds. With the writer's they share a page cache
+/// of 8 MB at most.
+const FEWEST_READERS: usize = 2;
+const MOST_READERS: usize = 4;
 const READER_CACHE_KIB: &str = "-1024";
 const WRITER_CACHE_KIB: &str = "-4096";
 
@@ -216,10 +218,15 @@ fn writing(path: &PathBuf) -> SqliteConnectOptions {
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
 }
 
+fn most_readers() -> u32 {
+    let cores = available_parallelism().map_or(1, |cores| cores.get());
+    u32::try_from(cores.clamp(FEWEST_READERS, MOST_READERS)).unwrap_or(u32::MAX)
+}
+
 async fn readers(path: &PathBuf) -> sqlx::Result<SqlitePool> {
     SqlitePoolOptions::new()
         .min_connections(1)
-        .max_connections(READERS)
+        .max_connections(most_readers())
         .acquire_timeout(BUSY_TIMEOUT)
         .test_before_acquire(false)
         .connect_with(

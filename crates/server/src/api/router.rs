@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     http::{ApiError, cors, edge::Edge, idempotency::OnceLayer, limits},
-    openapi::{self, DocumentError, Routes},
+    openapi::{self, DocumentError, Routes, routes},
     service::health,
     state::AppState,
 };
@@ -20,7 +20,6 @@ use http::StatusCode;
 use std::time::Duration;
 use tower::Layer;
 use tower_http::cors::Cors;
-use utoipa_axum::{router::UtoipaMethodRouterExt, routes};
 
 /// The whole service: the routes, the edge around them, and CORS for `origins` around that.
 pub fn service<'a>(
@@ -52,7 +51,7 @@ fn router(state: AppState, deadline: Duration) -> Router {
 /// # Errors
 /// [`DocumentError`], which is a defect.
 pub fn document() -> Result<serde_json::Value, DocumentError> {
-    let collected = rest().merge(models_of_others()).into_document(openapi::begin())?;
+    let collected = rest().merge(models_of_others()).document(openapi::begin())?;
     openapi::complete(&collected)
 }
 

@@ -335,7 +335,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
             Arc::default(),
             vec![("HaitheOrchestrator", "[]"), ("tUSDT", "[]")],
         )),
-        document: Document::new(b"{}".to_vec()),
+        document: Document::new(router::document),
         readiness: Arc::new(Readiness {
             database: Box::new(|| true),
             index: Arc::new(MockChainIndex::new()),

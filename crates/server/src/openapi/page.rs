@@ -1,5 +1,6 @@
 //! `/api/openapi.json`, and `/docs`: a page over it whose every file is in the program.
 
+use super::DocumentError;
 use crate::http::{ApiError, extract::Segment};
 use axum::{
     body::Body,
@@ -8,7 +9,9 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{HeaderValue, header};
+use serde_json::Value;
 use std::sync::Arc;
+use tokio::{sync::OnceCell, task::spawn_blocking};
 use utoipa_swagger_ui::{Config, serve};
 
 /// The page loads nothing from elsewhere, sends nothing elsewhere, and cannot be framed. Swagger UI
@@ -20,31 +23,44 @@ pub const DOCS_CSP: &str = "default-src 'none'; script-src 'self'; style-src 'se
 /// Where the document is.
 const DOCUMENT: &str = "/api/openapi.json";
 
-/// The document as it is sent, and the page's settings.
+/// The document as it is sent, made when it is first asked for, and the page's settings.
 #[derive(Clone)]
 pub struct Document {
-    json: Bytes,
+    make: fn() -> Result<Value, DocumentError>,
+    json: Arc<OnceCell<Bytes>>,
     page: Arc<Config<'static>>,
 }
 
 impl Document {
-    /// Over the document's JSON.
-    pub fn new(json: Vec<u8>) -> Self {
+    /// Over what `make` makes.
+    pub fn new(make: fn() -> Result<Value, DocumentError>) -> Self {
         let page = Config::from(DOCUMENT).deep_linking(true).validator_url("none");
         Self {
-            json: json.into(),
+            make,
+            json: Arc::default(),
             page: Arc::new(page.persist_authorization(false)),
         }
+    }
+
+    /// Its JSON. Making it is tens of milliseconds of work, for which no other request waits.
+    async fn json(&self) -> Result<Bytes, ApiError> {
+        let make = self.make;
+        let made = self.json.get_or_try_init(|| async move {
+            let made = spawn_blocking(move || Ok::<_, DocumentError>(serde_json::to_vec(&make()?)?));
+            let json = made.await.map_err(ApiError::internal)?;
+            Ok(json.map_err(ApiError::internal)?.into())
+        });
+        made.await.cloned()
     }
 }
 
 /// This document (OpenAPI 3.1).
 #[utoipa::path(get, path = "/api/openapi.json", security(()), responses((status = 200, body = Object)))]
-pub async fn show(State(document): State<Document>) -> Response {
-    let mut response = Response::new(Body::from(document.json));
+pub async fn show(State(document): State<Document>) -> Result<Response, ApiError> {
+    let mut response = Response::new(Body::from(document.json().await?));
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
-    response
+    Ok(response)
 }
 
 /// A page to read this document with.

@@ -1,65 +1,128 @@
 //! Routes and what they say of themselves, watched for names that mean two things.
 
 use super::DocumentError;
-use axum::Router;
+use axum::{Router, handler::Handler, routing::MethodRouter};
 use std::collections::BTreeMap;
 use utoipa::openapi::{OpenApi, RefOr, Schema};
-use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+use utoipa_axum::{
+    PathItemExt,
+    router::{OpenApiRouter, UtoipaMethodRouter},
+};
 
 /// Named schemas, in the order in which handlers bring them.
 type Schemas = Vec<(String, RefOr<Schema>)>;
 
-/// Collects routes, and the schemas that their documents name: of two schemas with one name utoipa
-/// keeps the later one and says nothing.
-pub struct Routes<S> {
-    router: OpenApiRouter<S>,
-    schemas: Schemas,
+/// What serves one path, and what says of it in the document. The latter is only composed when somebody
+/// asks for the document: for all routes it is much code and many small pieces of memory.
+pub struct Endpoint<S> {
+    path: String,
+    router: MethodRouter<S>,
+    described: fn() -> UtoipaMethodRouter<S>,
 }
 
-impl<S: Send + Sync + Clone + 'static> Default for Routes<S> {
-    fn default() -> Self {
+impl<S: Send + Sync + Clone + 'static> Endpoint<S> {
+    /// Nothing yet, and how all that will be there describes itself.
+    pub fn new(described: fn() -> UtoipaMethodRouter<S>) -> Self {
         Self {
-            router: OpenApiRouter::default(),
-            schemas: Schemas::new(),
+            path: String::new(),
+            router: MethodRouter::new(),
+            described,
+        }
+    }
+
+    /// Adds a handler, for the methods and at the path that `P` says.
+    ///
+    /// # Panics
+    /// In a build with debug assertions, if an earlier handler said another path.
+    #[must_use]
+    pub fn on<P: utoipa::Path, H: Handler<T, S>, T: 'static>(self, handler: H) -> Self {
+        let path = P::path();
+        debug_assert!(
+            self.path.is_empty() || self.path == path,
+            "{path} is not {}",
+            self.path
+        );
+        let router = P::methods().into_iter().fold(self.router, |router, method| {
+            router.on(method.to_method_filter(), handler.clone())
+        });
+        Self { path, router, ..self }
+    }
+
+    /// Changes what serves the path; the document does not know.
+    #[must_use]
+    pub fn map(self, change: impl FnOnce(MethodRouter<S>) -> MethodRouter<S>) -> Self {
+        Self {
+            router: change(self.router),
+            ..self
         }
     }
 }
 
-impl<S: Send + Sync + Clone + 'static> Routes<S> {
-    /// Adds the routes of one path, which `routes!` collects.
-    #[must_use]
-    pub fn routes(mut self, routes: UtoipaMethodRouter<S>) -> Self {
-        self.schemas.extend(routes.0.iter().cloned());
-        Self {
-            router: self.router.routes(routes),
-            ..self
+/// The [`Endpoint`] of handlers of one path, each of which is a `#[utoipa::path]`.
+macro_rules! routes {
+    (@on $endpoint:ident [$($module:tt)*] $next:ident :: $($rest:tt)+) => {
+        routes!(@on $endpoint [$($module)* $next ::] $($rest)+)
+    };
+    (@on $endpoint:ident [$($module:tt)*] $handler:ident) => {
+        utoipa_axum::paste! {
+            $endpoint.on::<$($module)* [<__path_ $handler>], _, _>($($module)* $handler)
         }
+    };
+    ($($($segment:ident)::+),+ $(,)?) => {{
+        let endpoint = $crate::openapi::Endpoint::new(|| utoipa_axum::routes!($($($segment)::+),+));
+        $(let endpoint = routes!(@on endpoint [] $($segment)::+);)+
+        endpoint
+    }};
+}
+pub(crate) use routes;
+
+/// Collects routes, and the schemas that their documents name: of two schemas with one name utoipa
+/// keeps the later one and says nothing.
+pub struct Routes<S>(Vec<Endpoint<S>>);
+
+impl<S> Default for Routes<S> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<S: Send + Sync + Clone + 'static> Routes<S> {
+    /// Adds an endpoint, from `routes!`.
+    #[must_use]
+    pub fn routes(mut self, endpoint: Endpoint<S>) -> Self {
+        self.0.push(endpoint);
+        self
     }
 
     /// Adds other routes.
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
-        self.schemas.extend(other.schemas);
-        Self {
-            router: self.router.merge(other.router),
-            ..self
-        }
+        self.0.extend(other.0);
+        self
     }
 
     /// The routes alone.
     pub fn into_router(self) -> Router<S> {
-        self.router.split_for_parts().0
+        self.0.into_iter().fold(Router::new(), |router, endpoint| {
+            router.route(&endpoint.path, endpoint.router)
+        })
     }
 
     /// What they say of themselves, on top of what `begun` says.
     ///
     /// # Errors
     /// [`DocumentError::Name`] when a name means two things.
-    pub fn into_document(self, begun: OpenApi) -> Result<OpenApi, DocumentError> {
+    pub fn document(&self, begun: OpenApi) -> Result<OpenApi, DocumentError> {
         let shared = begun.components.iter().flat_map(|shared| shared.schemas.clone());
-        unequivocal(shared.chain(self.schemas))?;
-        let begun = OpenApiRouter::<S>::with_openapi(begun);
-        Ok(begun.merge(self.router).split_for_parts().1)
+        let mut schemas: Schemas = shared.collect();
+        let mut all = OpenApiRouter::<S>::with_openapi(begun);
+        for endpoint in &self.0 {
+            let described = (endpoint.described)();
+            schemas.extend(described.0.iter().cloned());
+            all = all.routes(described);
+        }
+        unequivocal(schemas)?;
+        Ok(all.into_openapi())
     }
 }
 
@@ -78,7 +141,6 @@ fn unequivocal(schemas: impl IntoIterator<Item = (String, RefOr<Schema>)>) -> Re
 mod tests {
     use super::*;
     use utoipa::{PartialSchema, ToSchema};
-    use utoipa_axum::routes;
 
     #[derive(ToSchema)]
     #[schema(as = Thing)]
@@ -108,11 +170,11 @@ mod tests {
         let good = Routes::<()>::default()
             .routes(routes!(counted))
             .merge(Routes::default().routes(routes!(again)));
-        assert!(good.into_document(OpenApi::default()).is_ok());
+        assert!(good.document(OpenApi::default()).is_ok());
         let bad = Routes::<()>::default()
             .routes(routes!(counted))
             .merge(Routes::default().routes(routes!(named)));
-        let refused = bad.into_document(OpenApi::default());
+        let refused = bad.document(OpenApi::default());
         assert!(matches!(refused, Err(DocumentError::Name(name)) if name == "Thing"));
     }
 
@@ -122,6 +184,6 @@ mod tests {
         let shared = begun.components.get_or_insert_default();
         shared.schemas.insert("Thing".into(), Named::schema());
         let routes = Routes::<()>::default().routes(routes!(counted));
-        assert!(matches!(routes.into_document(begun), Err(DocumentError::Name(_))));
+        assert!(matches!(routes.document(begun), Err(DocumentError::Name(_))));
     }
 }
