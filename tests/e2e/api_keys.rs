@@ -6,6 +6,7 @@ use haithe_tests::{
     client::Client,
 };
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const MODELS: &str = "/v1beta/openai/models";
 
@@ -352,6 +353,8 @@ async fn a_rotated_key_has_the_same_authority_and_the_budget_it_had_left() {
     assert_eq!(ask(&old).await.status, 200);
     let before = owner.get("/v1/me/api-keys").data().await[0].clone();
     let path = format!("/v1/me/api-keys/{}", before["id"]);
+    // A key says the second of its issue: the new one's must be after the call.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
     let rotated = owner.post(&format!("{path}/rotate")).send().await;
     assert_eq!(rotated.header("cache-control"), Some("no-store"));
     let rotated = rotated.data();

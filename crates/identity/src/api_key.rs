@@ -106,7 +106,7 @@ pub enum BudgetWindow {
     Day,
     /// A UTC calendar month.
     Month,
-    /// The key's whole life.
+    /// The key's whole life, rotations included.
     Total,
 }
 

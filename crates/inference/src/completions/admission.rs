@@ -267,7 +267,8 @@ fn budgets(key: Option<&ApiKey>, now: Timestamp) -> Vec<BudgetClaim> {
         let since = match budget.window {
             BudgetWindow::Day => midnight(now, false),
             BudgetWindow::Month => midnight(now, true),
-            BudgetWindow::Total => key.issued_at,
+            // Not since it was issued: a new secret brings no new budget.
+            BudgetWindow::Total => Timestamp::from_seconds(0),
         };
         Some(BudgetClaim {
             subject: BudgetSubject::ApiKey(key.id),
