@@ -19,12 +19,15 @@ use std::{
 /// # Errors
 /// When a step fails. Without LLVM's tools it says so and builds without a profile.
 pub fn release(root: &Path, plain: bool) -> anyhow::Result<PathBuf> {
-    let program = match (plain, profdata()) {
-        (true, _) => build_plain(root)?,
-        (false, Ok(tool)) => build_profiled(root, &tool)?,
-        (false, Err(problem)) => {
-            println!("release: {problem:#}; building without a profile");
-            build_plain(root)?
+    let program = if plain {
+        build_plain(root)?
+    } else {
+        match profdata() {
+            Ok(tool) => build_profiled(root, &tool)?,
+            Err(problem) => {
+                println!("release: {problem:#}; building without a profile");
+                build_plain(root)?
+            }
         }
     };
     println!("\nrelease: {}", program.display());
