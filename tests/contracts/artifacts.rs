@@ -1,6 +1,6 @@
 //! What others rely on: functions that keep their signature, and code that fits on a chain.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs};
 
 use alloy::json_abi::JsonAbi;
 
@@ -75,7 +75,7 @@ const KEPT: [(&str, &[&str]); 5] = [
 ];
 
 fn abi(contract: &str) -> JsonAbi {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../abi/{contract}.json"));
+    let path = haithe_tests::here().join(format!("../abi/{contract}.json"));
     let artifact: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     serde_json::from_value(artifact["abi"].clone()).unwrap()
 }

@@ -7,7 +7,7 @@ use haithe_tests::{
     upstream::Script,
 };
 use serde_json::{Value, json};
-use std::{fs, path::PathBuf};
+use std::fs;
 
 async fn tenant() -> (App, Tenant) {
     let app = App::start().await;
@@ -16,7 +16,7 @@ async fn tenant() -> (App, Tenant) {
 }
 
 fn recording(name: &str) -> String {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "recordings", name].iter().collect();
+    let path = haithe_tests::here().join("recordings").join(name);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 

@@ -69,7 +69,7 @@ async fn the_document_holds_for_somebody_without_a_session() {
 
 /// Runs it; gives how often each operation answered with each status.
 async fn explore(persona: Persona) -> Option<BTreeMap<String, BTreeMap<String, u64>>> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemathesis");
+    let here = haithe_tests::here().join("schemathesis");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("schemathesis");
     let python = python(folder, &here.join("requirements.txt")).await?;
     // Deploying waits for a block, and answers 503 when a loaded machine does not make one in time.

@@ -19,7 +19,7 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn scripts(language: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "sdk", language].iter().collect()
+    haithe_tests::here().join("sdk").join(language)
 }
 
 /// Runs a script against a server where one organization has money and another has none.

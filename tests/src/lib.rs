@@ -40,3 +40,14 @@ pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) 
         sleep(Duration::from_millis(10)).await;
     }
 }
+
+/// The folder of this package, from cargo as it runs a test. What it said when it built the test is another
+/// checkout's folder for those who share a target folder.
+///
+/// # Panics
+/// When cargo does not run it.
+pub fn here() -> std::path::PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR")
+        .expect("cargo runs this")
+        .into()
+}

@@ -4,7 +4,7 @@ use super::metrics::CATALOGUE;
 use haithe_orgs::AuditAction;
 use std::{
     collections::BTreeSet,
-    fs,
+    env, fs,
     path::{Path, PathBuf},
 };
 
@@ -48,7 +48,7 @@ fn sources(crates: &[&str]) -> String {
             }
         }
     }
-    let house = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+    let house = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs this")).join("..");
     let mut text = String::new();
     for name in crates {
         read(&house.join(name).join("src"), &mut text);
