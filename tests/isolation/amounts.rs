@@ -1,0 +1,1 @@
+//! Amounts state their unit, and mistaken units are refused.

@@ -1,0 +1,1 @@
+//! Concurrency limits count calls, not open connections.

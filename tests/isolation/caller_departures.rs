@@ -1,0 +1,1 @@
+//! A caller that disconnects pays for the input that the provider processed.

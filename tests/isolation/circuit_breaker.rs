@@ -1,0 +1,1 @@
+//! One payer cannot open a circuit for other tenants.

@@ -1,0 +1,1 @@
+//! Limits count client networks, and one network cannot lock out another.

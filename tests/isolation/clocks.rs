@@ -1,0 +1,1 @@
+//! Rate limits and the settlement gate do not depend on the wall clock.

@@ -1,0 +1,1 @@
+//! One client address cannot take all connections.

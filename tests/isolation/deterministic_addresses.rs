@@ -1,0 +1,1 @@
+//! Organization and product addresses survive a reorganization.

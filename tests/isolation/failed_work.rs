@@ -1,0 +1,1 @@
+//! Failed extractions and fetches are remembered and not repeated for free.

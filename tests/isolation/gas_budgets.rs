@@ -1,0 +1,1 @@
+//! Sponsored transactions stay within budgets and never delay settlement.

@@ -1,0 +1,1 @@
+//! Stored rows are bounded, and one broken row does not stop the others.

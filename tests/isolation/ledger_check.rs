@@ -1,0 +1,1 @@
+//! The ledger check is batched and raises an alarm when it stops.

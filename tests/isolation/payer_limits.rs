@@ -1,0 +1,1 @@
+//! The payer sets the most that a call may cost.

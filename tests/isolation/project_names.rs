@@ -1,0 +1,1 @@
+//! Project names are unique within an organization.

@@ -1,0 +1,1 @@
+//! The work and memory of one project are bounded.

@@ -1,0 +1,1 @@
+//! Unauthenticated reads do not slow down logins and paid calls.

@@ -1,0 +1,1 @@
+//! A batch always fits the gas limit, and no tenant can stop settlement for another.

@@ -1,0 +1,1 @@
+//! Unknown body fields and query parameters are refused.

@@ -1,0 +1,1 @@
+//! Spending is shown only to those who may read it.
