@@ -102,6 +102,7 @@ fn organizations(store: MockOrgStore, deployer: MockOrgDeployer) -> Organization
             to,
             data: [account.as_bytes().as_slice(), &[role.number()]].concat(),
             chain_id: 1,
+            summary: call.summary(from, to),
         }
     });
     let clock = FixedClock::at(Timestamp::from_seconds(1_700_000_000));

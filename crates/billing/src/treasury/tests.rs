@@ -102,6 +102,7 @@ fn treasury(newest: Option<Withdrawal>, clock: ActiveClock) -> Treasury {
             to,
             data: format!("{call:?}").into_bytes(),
             chain_id: 1,
+            summary: call.summary(from, to),
         });
     let mut chain = MockChainSync::new();
     chain.expect_catch_up().returning(|| true);
