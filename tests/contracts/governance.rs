@@ -110,7 +110,9 @@ async fn only_the_owner_appoints_unpauses_and_takes_the_platforms_share() {
         let _: Refusal = world.refused(person, world.hub.proposeServer(me)).await;
         let _: Refusal = world.refused(person, world.hub.setGuardian(me)).await;
         let _: Refusal = world.refused(person, world.hub.unpause()).await;
-        let _: Refusal = world.refused(person, world.hub.withdrawPlatform(me)).await;
+        let _: Refusal = world
+            .refused(person, world.hub.withdrawPlatform(me, U256::ONE))
+            .await;
         let _: Refusal = world
             .refused(person, world.hub.recoverStray(*world.token.address(), me))
             .await;
@@ -282,7 +284,7 @@ async fn a_pause_stops_the_server_and_withdrawals_and_nothing_else() {
 
     world.act(cora, world.identity.withdrawFunds(id)).await;
     world
-        .act(operator, world.hub.withdrawPlatform(operator.address))
+        .act(operator, world.hub.withdrawPlatform(operator.address, U256::ONE))
         .await;
     world.act(alice, org.cancelWithdrawal()).await;
     world
@@ -291,6 +293,9 @@ async fn a_pause_stops_the_server_and_withdrawals_and_nothing_else() {
     world.act(alice, org.setRole(walter.address, 2)).await;
     world
         .act(walter, world.hub.createOrganization("third".into()))
+        .await;
+    world
+        .act(cleo, world.hub.registerCreator(String::new(), String::new()))
         .await;
     let product = world.product_of(cora, "book", U256::ONE).await;
     world.act(walter, org.enableProduct_0(product)).await;

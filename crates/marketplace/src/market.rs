@@ -303,6 +303,7 @@ mod tests {
                 name: "facts".into(),
                 category: Some(Category::KnowledgeText),
                 price_per_call: Some(Usdt::whole(1)),
+                next_price: None,
                 created_at: Timestamp::from_seconds(0),
                 retired: false,
             },

@@ -246,6 +246,7 @@ mod tests {
                 name: "Weather".into(),
                 category: Some(Category::ToolRpc),
                 price_per_call: Some(Usdt::from_nano(5)),
+                next_price: None,
                 created_at: Timestamp::from_seconds(0),
                 retired,
             },
