@@ -306,6 +306,7 @@ mod tests {
                 next_price: None,
                 created_at: Timestamp::from_seconds(0),
                 retired: false,
+                confirmed: true,
             },
             category: "knowledge:text".into(),
             description: None,

@@ -79,6 +79,9 @@ pub struct Product {
     pub created_at: Timestamp,
     /// Retired by its creator.
     pub retired: bool,
+    /// Whether the block that created it has `chain.confirmations`. Before that a reorganization may
+    /// remove it; its address stays reserved for the same creator.
+    pub confirmed: bool,
 }
 
 /// An announced price of a product.

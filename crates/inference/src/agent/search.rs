@@ -249,6 +249,7 @@ mod tests {
                 next_price: None,
                 created_at: Timestamp::from_seconds(0),
                 retired,
+                confirmed: true,
             },
             category: "tool:rpc".into(),
             description: None,

@@ -28,12 +28,13 @@ pub(super) async fn add(indexing: &mut Indexing<'_, '_>, stored: &Stored) -> Res
 
     let insert = "INSERT INTO products
                       (address, created_tx, orchestrator_index, creator, name, uri, encrypted_key, category,
-                       price_units, price_per_call, created_at, on_chain)
-                  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
+                       price_units, price_per_call, created_at, created_block, on_chain)
+                  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
                   ON CONFLICT (address, created_tx) DO UPDATE SET
                       orchestrator_index = excluded.orchestrator_index, uri = excluded.uri,
                       price_units = excluded.price_units, price_per_call = excluded.price_per_call,
-                      created_at = excluded.created_at, retired = 0, on_chain = 1,
+                      created_at = excluded.created_at, created_block = excluded.created_block,
+                      retired = 0, on_chain = 1,
                       next_price_units = NULL, next_price = NULL, next_price_at = NULL, price_rose_at = NULL";
     let number = columns::number(index.saturating_add(1), "products.orchestrator_index")?;
     let money = indexing.scale.money(*units);
@@ -48,7 +49,8 @@ pub(super) async fn add(indexing: &mut Indexing<'_, '_>, stored: &Stored) -> Res
         .bind(category.clone())
         .bind(units.map(|units| units.to_string()))
         .bind(money.map(|(price, _)| price.nano()))
-        .bind(stored.event.block_time.micros());
+        .bind(stored.event.block_time.micros())
+        .bind(stored.block()?);
     indexing.write.execute(statement).await.map(drop)
 }
 

@@ -33,6 +33,7 @@ macro_rules! select {
             "SELECT products.id, products.address, products.creator, products.name, products.category,
                     products.price_per_call, products.next_price, products.next_price_at,
                     products.created_at, products.retired,
+           coalesce(products.created_block <= (SELECT confirmed FROM chain_binding), 1),
                     product_pages.description, product_pages.photo_url, coalesce(product_totals.calls, 0),
                     (SELECT count(*) FROM project_products AS uses JOIN projects ON projects.id = uses.project_id
                      WHERE uses.product_id = products.id AND projects.deleted = 0)
@@ -58,7 +59,7 @@ fn product(row: &SqliteRow) -> Result<ProductPage, StoreError> {
     page(&mut Columns::of(row))
 }
 
-/// Reads a product, its page and its uses from the next fourteen columns.
+/// Reads a product, its page and its uses from the next fifteen columns.
 fn page(columns: &mut Columns<'_>) -> Result<ProductPage, StoreError> {
     let (product, category) = bare(columns)?;
     Ok(ProductPage {
@@ -73,7 +74,7 @@ fn page(columns: &mut Columns<'_>) -> Result<ProductPage, StoreError> {
     })
 }
 
-/// Reads a product, and the chain's word for its category, from the next ten columns.
+/// Reads a product, and the chain's word for its category, from the next eleven columns.
 fn bare(columns: &mut Columns<'_>) -> Result<(Product, String), StoreError> {
     let id = columns.read("products.id")?;
     let address = columns.read("products.address")?;
@@ -90,6 +91,7 @@ fn bare(columns: &mut Columns<'_>) -> Result<(Product, String), StoreError> {
         next_price: next_price(columns)?,
         created_at: columns.read("products.created_at")?,
         retired: columns.read("products.retired")?,
+        confirmed: columns.read("products.created_block")?,
     };
     Ok((product, category))
 }
@@ -154,6 +156,7 @@ const FOR_CALL: &str = "
     SELECT products.id, products.address, products.creator, products.name, products.category,
            products.price_per_call, products.next_price, products.next_price_at,
            products.created_at, products.retired,
+           coalesce(products.created_block <= (SELECT confirmed FROM chain_binding), 1),
            products.on_chain AND org_products.org_id IS NOT NULL,
            org_products.max_price_units, products.price_units
     FROM project_products

@@ -40,6 +40,7 @@ fn found(id: i64, accepted: bool) -> CallProduct {
             next_price: None,
             created_at: Timestamp::from_seconds(0),
             retired: false,
+            confirmed: true,
         },
         accepted,
     }
