@@ -7,7 +7,7 @@ use haithe_tests::{
     app::{App, Setup, User},
     eventually,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// The raw transactions of the newest blocks, the oldest block first.
 async fn newest_transactions(app: &App, blocks: u64) -> Vec<Bytes> {
