@@ -122,6 +122,7 @@ impl Chain {
             guardian: operator.wallet_address(),
             withdrawal_delay: Duration::from_secs(86_400),
             initial_daily_cap: None,
+            price_notice: Duration::from_secs(7 * 86_400),
         };
         let deployment = deploy(&node, dev.chain_id(), &key, &plan)
             .await
@@ -287,7 +288,10 @@ impl Chain {
     pub async fn sign(&self, wallet: &Wallet, transaction: &Value) -> TransactionReceipt {
         assert_eq!(transaction["from"], wallet.wallet_address().to_string());
         assert_eq!(transaction["chain_id"], self.deployment.chain_id);
+        assert_eq!(transaction["chainId"], self.deployment.chain_id);
         assert_eq!(transaction["value"], "0x0");
+        let summary = transaction["summary"].as_str().unwrap_or_default();
+        assert!(summary.contains("Amount: "), "no readable summary: {transaction}");
         let text = |name: &str| transaction[name].as_str().expect("a text");
         let data = hex::decode(text("data").trim_start_matches("0x")).expect("hexadecimal digits");
         let to = text("to").parse().expect("an address");

@@ -8,7 +8,7 @@ use crate::{
     ports::{CreatorTransactions, EarningsStore},
     usage::Day,
 };
-use haithe_kernel::{Failure, Kind, Listed, Page, ProductId, StoreError, Usdt, WalletAddress};
+use haithe_kernel::{Decimals, Failure, Kind, Listed, Page, ProductId, StoreError, Usdt, WalletAddress};
 use haithe_orgs::{UnsignedTransaction, ports::ChainSync};
 use std::sync::Arc;
 
@@ -106,19 +106,22 @@ pub struct CreatorEarnings {
     store: Arc<dyn EarningsStore>,
     transactions: Arc<dyn CreatorTransactions>,
     chain: Arc<dyn ChainSync>,
+    decimals: Decimals,
 }
 
 impl CreatorEarnings {
-    /// Composes the use case.
+    /// Composes the use case; `decimals` are the payment token's.
     pub fn new(
         store: Arc<dyn EarningsStore>,
         transactions: Arc<dyn CreatorTransactions>,
         chain: Arc<dyn ChainSync>,
+        decimals: Decimals,
     ) -> Self {
         Self {
             store,
             transactions,
             chain,
+            decimals,
         }
     }
 
@@ -156,7 +159,12 @@ impl CreatorEarnings {
     async fn withdrawal(&self, creator: WalletAddress, earned: &Earned) -> Option<UnsignedTransaction> {
         let identity = earned.identity.filter(|_| earned.withdrawable().is_positive())?;
         match self.transactions.withdraw(creator, identity).await {
-            Ok(transaction) => Some(transaction),
+            Ok(mut transaction) => {
+                let amount = earned.withdrawable().to_units(self.decimals);
+                let amount = amount.ok().map(|(amount, _)| amount);
+                transaction.summary = transaction.summary.with_amount(amount);
+                Some(transaction)
+            }
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -175,7 +183,7 @@ mod tests {
         chain::ChainError,
         ports::{MockCreatorTransactions, MockEarningsStore},
     };
-    use haithe_orgs::ports::MockChainSync;
+    use haithe_orgs::{TransactionSummary, ports::MockChainSync};
     use proptest::prelude::*;
 
     const CREATOR: WalletAddress = WalletAddress::new([7; 20]);
@@ -206,6 +214,7 @@ mod tests {
                 to: WalletAddress::new([8; 20]),
                 data: id.to_be_bytes().to_vec(),
                 chain_id: 1,
+                summary: TransactionSummary::new("Withdraw", WalletAddress::new([8; 20]), from),
             };
             reachable
                 .then_some(transaction)
@@ -213,7 +222,12 @@ mod tests {
         });
         let mut chain = MockChainSync::new();
         chain.expect_catch_up().returning(|| true);
-        CreatorEarnings::new(Arc::new(store), Arc::new(transactions), Arc::new(chain))
+        CreatorEarnings::new(
+            Arc::new(store),
+            Arc::new(transactions),
+            Arc::new(chain),
+            Decimals::new(18).unwrap(),
+        )
     }
 
     async fn withdrawal(earned: Earned, reachable: bool) -> Option<UnsignedTransaction> {

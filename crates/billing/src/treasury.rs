@@ -126,7 +126,8 @@ impl Treasury {
         if self.ports.store.clock().await?.is_paused(self.now()) {
             return Err(TreasuryError::Paused);
         }
-        Ok((open, self.signed(&org, OwnerCall::ExecuteWithdrawal)))
+        let transaction = self.signed(&org, OwnerCall::ExecuteWithdrawal);
+        Ok((open, paying(transaction, &open.withdrawal)))
     }
 
     /// The transaction that takes the announced withdrawal back.
@@ -140,7 +141,8 @@ impl Treasury {
     ) -> Result<(WithdrawalStatus, UnsignedTransaction), TreasuryError> {
         let org = self.own(caller, org).await?;
         let open = self.open(org.id).await?;
-        Ok((open, self.signed(&org, OwnerCall::CancelWithdrawal)))
+        let transaction = self.signed(&org, OwnerCall::CancelWithdrawal);
+        Ok((open, paying(transaction, &open.withdrawal)))
     }
 
     /// The daily cap, after the index caught up.
@@ -216,4 +218,11 @@ impl Treasury {
     fn signed(&self, org: &Organization, call: OwnerCall) -> UnsignedTransaction {
         self.ports.transactions.encode(org.owner, org.address, call)
     }
+}
+
+/// Names the withdrawal's payee and amount in the transaction's summary: its calldata has neither.
+fn paying(mut transaction: UnsignedTransaction, withdrawal: &Withdrawal) -> UnsignedTransaction {
+    transaction.summary.to = withdrawal.to;
+    transaction.summary.amount = withdrawal.amount.map(TokenUnits::new);
+    transaction
 }

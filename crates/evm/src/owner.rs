@@ -3,10 +3,7 @@
 use crate::{contracts::HaitheOrganization, convert};
 use alloy::{primitives::U256, sol_types::SolCall};
 use haithe_kernel::{TokenUnits, WalletAddress};
-use haithe_orgs::{
-    ownership::{OwnerCall, UnsignedTransaction},
-    ports::OwnerTransactions,
-};
+use haithe_orgs::{OwnerCall, UnsignedTransaction, ports::OwnerTransactions};
 
 /// [`OwnerTransactions`] for the contracts in `abi/`.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +25,7 @@ impl OwnerTransactions for EvmOwnerTransactions {
             to: contract,
             data: calldata(call),
             chain_id: self.chain_id,
+            summary: call.summary(from, contract),
         }
     }
 }

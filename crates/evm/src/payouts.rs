@@ -8,7 +8,7 @@ use alloy::{
 use async_trait::async_trait;
 use haithe_billing::{chain::ChainError, ports::CreatorTransactions};
 use haithe_kernel::WalletAddress;
-use haithe_orgs::UnsignedTransaction;
+use haithe_orgs::{TransactionSummary, UnsignedTransaction};
 use std::time::Duration;
 use tokio::{sync::OnceCell, time::timeout};
 
@@ -51,14 +51,16 @@ impl CreatorTransactions for EvmCreatorTransactions {
         let contract = timeout(PATIENCE, contract)
             .await
             .map_err(|_| ChainError::unavailable("no answer in time"))??;
+        let contract = convert::wallet(*contract);
         Ok(UnsignedTransaction {
             from: creator,
-            to: convert::wallet(*contract),
+            to: contract,
             data: CreatorIdentity::withdrawFundsCall {
                 id: U256::from(identity),
             }
             .abi_encode(),
             chain_id: self.client.chain_id(),
+            summary: TransactionSummary::new("Withdraw all settled creator earnings", contract, creator),
         })
     }
 }

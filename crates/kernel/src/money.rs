@@ -227,6 +227,18 @@ impl TokenUnits {
             None => None,
         }
     }
+
+    /// The amount in USDT: an exact decimal number without trailing zeros, as fine as the token counts.
+    pub fn to_decimal(self, decimals: Decimals) -> String {
+        let per_usdt = 10u128.pow(decimals.digits());
+        let (whole, fraction) = (self.0 / per_usdt, self.0 % per_usdt);
+        if fraction == 0 {
+            return whole.to_string();
+        }
+        let width = usize::from(decimals.0);
+        let digits = format!("{fraction:0width$}");
+        format!("{whole}.{}", digits.trim_end_matches('0'))
+    }
 }
 
 impl fmt::Display for TokenUnits {

@@ -21,6 +21,7 @@ pub mod ports;
 pub mod projects;
 pub mod roles;
 pub mod settings;
+pub mod transaction;
 
 pub use audit::{Act, Audit, AuditAction, Caller};
 pub use bots::{BotPlatform, BotTokens, Bots};
@@ -31,8 +32,9 @@ pub use model::{
     Standing,
 };
 pub use organizations::{MemberChange, OrgAccess, Organizations};
-pub use ownership::{OwnerCall, Ownership, UnsignedTransaction};
+pub use ownership::{OwnerCall, Ownership};
 pub use policy::{Action, allows};
 pub use projects::{ProjectAccess, Projects};
 pub use roles::{ChainRole, RoleMirroring};
 pub use settings::{IpAllowlist, OrgSettings, OrgSettingsChange, PromptLog, Settings};
+pub use transaction::{TransactionSummary, UnsignedTransaction};

@@ -5,10 +5,11 @@ use crate::{
     error::OrgError,
     members::{self, Edit},
     model::{OrgMember, OrgRole, Organization, Search, Standing},
-    ownership::{OwnerCall, UnsignedTransaction},
+    ownership::OwnerCall,
     policy::{Action, allows},
     ports::{ChainSync, DeployError, OrgDeployer, OrgStore, OwnerTransactions},
     roles::{ChainRole, Course, course},
+    transaction::UnsignedTransaction,
 };
 use haithe_kernel::{Clock, Listed, ModelId, OrgId, Page, WalletAddress};
 use std::sync::Arc;

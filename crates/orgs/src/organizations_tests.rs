@@ -21,6 +21,7 @@ fn organization() -> Organization {
         owner: OWNER,
         created_at: Timestamp::from_seconds(0),
         deleted_at: None,
+        confirmed: true,
     }
 }
 
@@ -102,6 +103,7 @@ fn organizations(store: MockOrgStore, deployer: MockOrgDeployer) -> Organization
             to,
             data: [account.as_bytes().as_slice(), &[role.number()]].concat(),
             chain_id: 1,
+            summary: call.summary(from, to),
         }
     });
     let clock = FixedClock::at(Timestamp::from_seconds(1_700_000_000));

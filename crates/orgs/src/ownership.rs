@@ -7,6 +7,7 @@ use crate::{
     policy::Action,
     ports::{OrgStore, OwnerTransactions},
     roles::ChainRole,
+    transaction::UnsignedTransaction,
 };
 use haithe_kernel::{OrgId, TokenUnits, WalletAddress};
 use std::sync::Arc;
@@ -41,19 +42,6 @@ pub enum OwnerCall {
     CancelWithdrawal,
     /// `setDailyCap`; `None` is no cap.
     SetDailyCap(Option<TokenUnits>),
-}
-
-/// A transaction for a wallet to sign and send.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnsignedTransaction {
-    /// Who has to sign it.
-    pub from: WalletAddress,
-    /// The contract.
-    pub to: WalletAddress,
-    /// Calldata.
-    pub data: Vec<u8>,
-    /// EIP-155.
-    pub chain_id: u64,
 }
 
 /// Who owns an organization, as far as the index has come.

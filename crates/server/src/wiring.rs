@@ -337,7 +337,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         triggers,
         most_payload: MostPayload(config.webhooks.max_payload_bytes),
         settings: Arc::new(Settings::new(organizations.clone(), orgs.clone(), clock.clone())),
-        earnings: money::earnings(&db, chain.payouts, &chain.sync),
+        earnings: money::earnings(&db, chain.payouts, &chain.sync, decimals),
         usage: money::usage(&organizations, &projects, &db),
         treasury: money::treasury(
             &organizations,

@@ -45,6 +45,7 @@ fn organizations() -> Organizations {
             owner: OWNER,
             created_at: at(0),
             deleted_at: None,
+            confirmed: true,
         }))
     });
     orgs.expect_standing().returning(|_, _, who| {
@@ -102,6 +103,7 @@ fn treasury(newest: Option<Withdrawal>, clock: ActiveClock) -> Treasury {
             to,
             data: format!("{call:?}").into_bytes(),
             chain_id: 1,
+            summary: call.summary(from, to),
         });
     let mut chain = MockChainSync::new();
     chain.expect_catch_up().returning(|| true);

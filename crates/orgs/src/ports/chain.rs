@@ -1,8 +1,9 @@
 //! What orgs needs of the chain.
 
 use crate::{
-    ownership::{OwnerCall, UnsignedTransaction},
+    ownership::OwnerCall,
     roles::{Mirrored, RoleChange},
+    transaction::UnsignedTransaction,
 };
 use async_trait::async_trait;
 use haithe_kernel::{Failure, Kind, StoreError, WalletAddress};

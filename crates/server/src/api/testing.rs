@@ -304,6 +304,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
             Arc::new(MockEarningsStore::new()),
             Arc::new(MockCreatorTransactions::new()),
             Arc::new(MockChainSync::new()),
+            decimals,
         )),
         usage: Arc::new(Usage::new(
             organizations.clone(),

@@ -26,14 +26,7 @@ impl BaseUnits {
 
 /// An exact decimal number of USDT without trailing zeros, as fine as the token counts.
 pub fn exact(amount: TokenUnits, decimals: Decimals) -> String {
-    let per_usdt = 10u128.pow(decimals.digits());
-    let (whole, fraction) = (amount.get() / per_usdt, amount.get() % per_usdt);
-    if fraction == 0 {
-        return whole.to_string();
-    }
-    let width = usize::from(u8::from(decimals));
-    let digits = format!("{fraction:0width$}");
-    format!("{whole}.{}", digits.trim_end_matches('0'))
+    amount.to_decimal(decimals)
 }
 
 impl fmt::Display for BaseUnits {

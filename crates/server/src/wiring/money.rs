@@ -41,7 +41,8 @@ pub(super) fn earnings(
     db: &Db,
     payouts: Arc<dyn CreatorTransactions>,
     chain: &Arc<dyn ChainSync>,
+    decimals: Decimals,
 ) -> Arc<CreatorEarnings> {
     let store = Arc::new(SqliteEarningsStore::new(db));
-    Arc::new(CreatorEarnings::new(store, payouts, chain.clone()))
+    Arc::new(CreatorEarnings::new(store, payouts, chain.clone(), decimals))
 }

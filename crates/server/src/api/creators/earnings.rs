@@ -116,7 +116,9 @@ pub async fn show(
         withdrawable: units(earned.withdrawable()),
         withdrawable_usdt: earned.withdrawable().to_string(),
         products: products.items.into_iter().map(view).collect(),
-        transaction: earnings.withdrawal.map(TransactionView::from),
+        transaction: earnings
+            .withdrawal
+            .map(|transaction| TransactionView::of(transaction, decimals)),
     };
     Ok(Success::of("Earnings", view).out_of(total))
 }

@@ -55,7 +55,7 @@ impl DailyCapView {
             daily_cap: cap.current.and_then(BaseUnits::units),
             daily_cap_usdt: cap.current.map(|cap| exact(cap, decimals)),
             scheduled,
-            transaction: transaction.map(TransactionView::from),
+            transaction: transaction.map(|transaction| TransactionView::of(transaction, decimals)),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::http::{
     wire::AddressText,
 };
 use axum::extract::State;
-use haithe_kernel::{OrgId, WalletAddress};
+use haithe_kernel::{Decimals, OrgId, WalletAddress};
 use haithe_orgs::{MemberChange, OrgMember, OrgRole, Organizations};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -43,10 +43,11 @@ impl From<OrgMember> for OrgMemberView {
     }
 }
 
-impl From<MemberChange> for OrgMemberView {
-    fn from(change: MemberChange) -> Self {
+impl OrgMemberView {
+    fn of(change: MemberChange, decimals: Decimals) -> Self {
+        let transaction = change.transaction;
         Self {
-            transaction: change.transaction.map(TransactionView::from),
+            transaction: transaction.map(|transaction| TransactionView::of(transaction, decimals)),
             ..change.member.into()
         }
     }
@@ -107,13 +108,14 @@ pub async fn list(
     responses((status = 200, body = Success<OrgMemberView>)))]
 pub async fn add(
     State(organizations): State<Arc<Organizations>>,
+    State(decimals): State<Decimals>,
     Acting(caller): Acting,
     Segment(id): Segment<OrgId>,
     Input(input): Input<MemberInput>,
 ) -> Answer<OrgMemberView> {
     let (address, role) = (input.wallet_address, input.role.0);
     let member = organizations.add_member(caller, id, address, role).await?;
-    Ok(Success::of("Member added", member.into()))
+    Ok(Success::of("Member added", OrgMemberView::of(member, decimals)))
 }
 
 /// Change a member's role.
@@ -122,13 +124,14 @@ pub async fn add(
     responses((status = 200, body = Success<OrgMemberView>)))]
 pub async fn change(
     State(organizations): State<Arc<Organizations>>,
+    State(decimals): State<Decimals>,
     Acting(caller): Acting,
     Segment(id): Segment<OrgId>,
     Input(input): Input<MemberInput>,
 ) -> Answer<OrgMemberView> {
     let (address, role) = (input.wallet_address, input.role.0);
     let member = organizations.change_member(caller, id, address, role).await?;
-    Ok(Success::of("Member changed", member.into()))
+    Ok(Success::of("Member changed", OrgMemberView::of(member, decimals)))
 }
 
 /// Remove a member, or leave.
@@ -137,11 +140,12 @@ pub async fn change(
     responses((status = 200, body = Success<OrgMemberView>)))]
 pub async fn remove(
     State(organizations): State<Arc<Organizations>>,
+    State(decimals): State<Decimals>,
     Acting(caller): Acting,
     Segment(id): Segment<OrgId>,
     Input(input): Input<MemberName>,
 ) -> Answer<OrgMemberView> {
     let address = input.wallet_address;
     let member = organizations.remove_member(caller, id, address).await?;
-    Ok(Success::of("Member removed", member.into()))
+    Ok(Success::of("Member removed", OrgMemberView::of(member, decimals)))
 }

@@ -7,7 +7,7 @@ use crate::http::{
     wire::AddressText,
 };
 use axum::extract::State;
-use haithe_kernel::{OrgId, WalletAddress};
+use haithe_kernel::{Decimals, OrgId, WalletAddress};
 use haithe_orgs::{Ownership, UnsignedTransaction, ownership::OwnershipState};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -28,11 +28,11 @@ pub struct OwnershipView {
 }
 
 impl OwnershipView {
-    fn of(state: OwnershipState, transaction: Option<UnsignedTransaction>) -> Self {
+    fn of(state: OwnershipState, transaction: Option<UnsignedTransaction>, decimals: Decimals) -> Self {
         Self {
             owner: state.owner,
             pending_owner: state.pending,
-            transaction: transaction.map(TransactionView::from),
+            transaction: transaction.map(|transaction| TransactionView::of(transaction, decimals)),
         }
     }
 }
@@ -53,11 +53,12 @@ pub struct OfferInput {
     responses((status = 200, body = Success<OwnershipView>)))]
 pub async fn show(
     State(ownership): State<Arc<Ownership>>,
+    State(decimals): State<Decimals>,
     user: AuthUser,
     Segment(id): Segment<OrgId>,
 ) -> Answer<OwnershipView> {
     let state = ownership.show(user.address, id).await?;
-    Ok(Success::of("Ownership", OwnershipView::of(state, None)))
+    Ok(Success::of("Ownership", OwnershipView::of(state, None, decimals)))
 }
 
 /// The transaction by which the owner offers ownership, or the pending owner accepts it.
@@ -69,12 +70,13 @@ pub async fn show(
     responses((status = 200, body = Success<OwnershipView>)))]
 pub async fn offer(
     State(ownership): State<Arc<Ownership>>,
+    State(decimals): State<Decimals>,
     user: AuthUser,
     Segment(id): Segment<OrgId>,
     Input(input): Input<OfferInput>,
 ) -> Answer<OwnershipView> {
     let (state, transaction) = ownership.hand_over(user.address, id, input.new_owner).await?;
-    let view = OwnershipView::of(state, Some(transaction));
+    let view = OwnershipView::of(state, Some(transaction), decimals);
     Ok(Success::of("Sign this transaction", view))
 }
 
@@ -84,10 +86,11 @@ pub async fn offer(
     responses((status = 200, body = Success<OwnershipView>)))]
 pub async fn take_back(
     State(ownership): State<Arc<Ownership>>,
+    State(decimals): State<Decimals>,
     user: AuthUser,
     Segment(id): Segment<OrgId>,
 ) -> Answer<OwnershipView> {
     let (state, transaction) = ownership.take_back(user.address, id).await?;
-    let view = OwnershipView::of(state, Some(transaction));
+    let view = OwnershipView::of(state, Some(transaction), decimals);
     Ok(Success::of("Sign this transaction", view))
 }

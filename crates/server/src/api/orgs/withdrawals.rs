@@ -85,7 +85,7 @@ impl WithdrawalStepView {
     fn of((status, transaction): (WithdrawalStatus, UnsignedTransaction), decimals: Decimals) -> Self {
         Self {
             withdrawal: Some(WithdrawalView::of(status, decimals)),
-            transaction: transaction.into(),
+            transaction: TransactionView::of(transaction, decimals),
         }
     }
 }
@@ -132,6 +132,7 @@ pub async fn list(
     request_body = RequestInput, responses((status = 200, body = Success<WithdrawalStepView>)))]
 pub async fn request(
     State(treasury): State<Arc<Treasury>>,
+    State(decimals): State<Decimals>,
     user: AuthUser,
     Segment(id): Segment<OrgId>,
     Input(input): Input<RequestInput>,
@@ -146,7 +147,7 @@ pub async fn request(
     let transaction = treasury.request(user.address, id, input.to, amount).await?;
     let step = WithdrawalStepView {
         withdrawal: None,
-        transaction: transaction.into(),
+        transaction: TransactionView::of(transaction, decimals),
     };
     Ok(Success::of("Sign this transaction", step))
 }
