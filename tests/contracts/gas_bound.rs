@@ -28,12 +28,14 @@ impl Cast {
         };
         let world = &cast.world;
         for i in 0..payers {
-            let org = world.organization(&format!("payer {i}"), &world.people.alice, 1_000);
-            cast.payers.push(org.await);
+            let name = format!("payer {i}");
+            let org = world.organization(&name, &world.people.alice, 1_000).await;
+            cast.payers.push(org);
         }
         for i in 0..shops {
-            let org = world.organization(&format!("shop {i}"), &world.people.bob, 0);
-            cast.shops.push(org.await);
+            let name = format!("shop {i}");
+            let org = world.organization(&name, &world.people.bob, 0).await;
+            cast.shops.push(org);
         }
         for i in 0..creators {
             let creator = Person::named(&format!("creator {i}"));
@@ -46,7 +48,11 @@ impl Cast {
     /// So many lines, each with all creators and shops of these ranges.
     fn lines(&self, payers: usize, creators: &[Address], shops: &[Address]) -> Vec<Line> {
         let amount = self.world.usdt(1) / U256::from(100);
-        let credits: Vec<_> = creators.iter().chain(shops).map(|payee| (*payee, amount)).collect();
+        let credits: Vec<_> = creators
+            .iter()
+            .chain(shops)
+            .map(|payee| (*payee, amount))
+            .collect();
         self.payers[..payers]
             .iter()
             .map(|org| line(*org, amount, &credits))
@@ -57,7 +63,10 @@ impl Cast {
     async fn settle(&self, what: &str, lines: Vec<Line>) -> usize {
         let gas = GasModel::MEASURED;
         let of = |line: &Line| {
-            let shops = line.credits.iter().filter(|credit| self.shops.contains(&credit.payee));
+            let shops = line
+                .credits
+                .iter()
+                .filter(|credit| self.shops.contains(&credit.payee));
             let organizations = shops.count() as u64;
             gas.line(CreditCounts {
                 creators: line.credits.len() as u64 - organizations,
@@ -74,7 +83,10 @@ impl Cast {
         let receipt = self.world.attempt_with_gas(server, call, bound).await;
         let used = receipt.gas_used;
         println!("{what:<60} {count:>3} lines: {used:>9} of {used_bound:>9} gas, limit {bound:>9}");
-        assert!(receipt.status(), "{what}: the gas limit of {bound} was not enough");
+        assert!(
+            receipt.status(),
+            "{what}: the gas limit of {bound} was not enough"
+        );
         assert!(used <= used_bound, "{what}: {used} gas, more than {used_bound}");
         events::<HaitheOrchestrator::LineSkipped>(&receipt).len()
     }
@@ -91,8 +103,20 @@ async fn fits(world: World, name: &str) {
     settle("first batch ever, first line of a payer", 1, &[], &[]).await;
     settle("one line, a creator's first credit", 1, &creators[..1], &[]).await;
     settle("one line, an organization's first credit", 1, &[], &shops[..1]).await;
-    settle("one line, 32 creators for the first time", 1, &creators[1..33], &[]).await;
-    settle("one line, 32 organizations for the first time", 1, &[], &shops[1..33]).await;
+    settle(
+        "one line, 32 creators for the first time",
+        1,
+        &creators[1..33],
+        &[],
+    )
+    .await;
+    settle(
+        "one line, 32 organizations for the first time",
+        1,
+        &[],
+        &shops[1..33],
+    )
+    .await;
     settle("20 lines, 19 of them for the first time", 20, &[], &[]).await;
     settle("20 lines, 10 creators each", 20, &creators[..10], &[]).await;
     settle("20 lines, 5 organizations each", 20, &[], &shops[..5]).await;

@@ -25,7 +25,11 @@ const CREATORS: usize = 60;
 
 /// Histories in the ordinary run; `HAITHE_DEEP=1` (`cargo xtask test --deep`) runs 10,000.
 fn histories() -> usize {
-    if std::env::var_os("HAITHE_DEEP").is_some() { 10_000 } else { 200 }
+    if std::env::var_os("HAITHE_DEEP").is_some() {
+        10_000
+    } else {
+        200
+    }
 }
 
 fn wallet(address: Address) -> WalletAddress {
@@ -44,8 +48,9 @@ impl Tenants {
         let world = World::plain().await;
         let mut orgs = Vec::new();
         for i in 0..PAYERS + SHOPS {
-            let org = world.organization(&format!("org {i}"), &world.people.alice, 1_000_000);
-            orgs.push(org.await);
+            let name = format!("org {i}");
+            let org = world.organization(&name, &world.people.alice, 1_000_000).await;
+            orgs.push(org);
         }
         let mut creators = Vec::new();
         for i in 0..CREATORS {
@@ -69,7 +74,10 @@ impl Tenants {
         let mut credits = BTreeMap::from([(Payee::Platform, Usdt::from_nano(1_000))]);
         for _ in 0..rng.random_range(0..=most) {
             let creator = self.creators[rng.random_range(0..CREATORS)];
-            credits.insert(Payee::Creator(wallet(creator)), Usdt::from_nano(rng.random_range(1..5_000)));
+            credits.insert(
+                Payee::Creator(wallet(creator)),
+                Usdt::from_nano(rng.random_range(1..5_000)),
+            );
         }
         if rng.random_range(0..3) == 0 {
             let shop = PAYERS + rng.random_range(0..SHOPS);
@@ -99,11 +107,15 @@ impl Tenants {
                 break;
             }
         }
-        let items = waiting.extract_if(.., |item| taken.contains(&item.call)).collect();
+        let items = waiting
+            .extract_if(.., |item| taken.contains(&item.call))
+            .collect();
         let payee_orgs = self.orgs.iter().enumerate();
         let input = SealInput {
             items,
-            payee_orgs: payee_orgs.map(|(id, org)| (OrgId(id as i64), wallet(*org))).collect(),
+            payee_orgs: payee_orgs
+                .map(|(id, org)| (OrgId(id as i64), wallet(*org)))
+                .collect(),
             ..SealInput::default()
         };
         Batch::build(seq, input, policy, NOW).unwrap()
@@ -114,7 +126,10 @@ impl Tenants {
             .lines
             .iter()
             .map(|sealed| {
-                let platform = sealed.credits.iter().find(|credit| credit.payee == Payee::Platform);
+                let platform = sealed
+                    .credits
+                    .iter()
+                    .find(|credit| credit.payee == Payee::Platform);
                 let credits: Vec<_> = sealed
                     .credits
                     .iter()
@@ -130,12 +145,19 @@ impl Tenants {
             .collect();
         let bound = policy.gas.bound_of(&batch.lines);
         assert!(bound <= policy.batch_gas);
-        let call = self.world.hub.settleBatch(batch.seq, B256::from(batch.root), lines);
+        let call = self
+            .world
+            .hub
+            .settleBatch(batch.seq, B256::from(batch.root), lines);
         let receipt = self
             .world
             .attempt_with_gas(&self.world.people.server, call, bound)
             .await;
-        assert!(receipt.status(), "batch {} needs more than {bound} gas", batch.seq);
+        assert!(
+            receipt.status(),
+            "batch {} needs more than {bound} gas",
+            batch.seq
+        );
         let skipped = events::<HaitheOrchestrator::LineSkipped>(&receipt).len();
         assert_eq!(skipped, 0, "batch {}", batch.seq);
     }
@@ -153,7 +175,9 @@ async fn every_batch_of_random_tenants_settles_within_its_bound() {
             gas: GasModel::MEASURED,
             ..SealPolicy::new(Decimals::new(18).unwrap())
         };
-        let mut waiting: Vec<_> = (0..rng.random_range(1..25)).map(|_| tenants.charge(&mut rng)).collect();
+        let mut waiting: Vec<_> = (0..rng.random_range(1..25))
+            .map(|_| tenants.charge(&mut rng))
+            .collect();
         while !waiting.is_empty() {
             let batch = tenants.seal(seq, &mut waiting, &policy);
             tenants.settle(&batch, &policy).await;

@@ -148,7 +148,9 @@ async fn product(app: &App, maker: &User, tenant: &Tenant) -> i64 {
     let address: WalletAddress = maker.address().parse().unwrap();
     let sealed = Sealed::for_creator(&enclave, address, json!(["Be brief."]).to_string().as_bytes());
     let put = maker.client.put("/v1/content").body(sealed.bytes.clone());
-    put.header("content-type", "application/octet-stream").data().await;
+    put.header("content-type", "application/octet-stream")
+        .data()
+        .await;
     let uri = format!("haithe:sha256:{}", sealed.digest);
     let price = U256::from(app.chain.units(Usdt::from_nano(1_000)).get());
     let contract = app
@@ -182,7 +184,10 @@ async fn enable(tenant: &Tenant, id: i64) -> Option<String> {
         if answer.status.is_success() {
             return Some(None);
         }
-        let code = answer.json()["error"]["code"].as_str().unwrap_or_default().to_owned();
+        let code = answer.json()["error"]["code"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         (code != "product_not_enabled_on_chain").then_some(Some(code))
     })
     .await
@@ -230,5 +235,8 @@ async fn a_call_with_too_many_payees_is_refused_and_one_that_was_charged_stops_n
     assert_eq!(enable(&attacker, id).await.as_deref(), Some("too_many_products"));
 
     nobody_else_is_harmed(&app, &clock, &honest).await;
-    assert!(attacker.balance().await.unsettled > Usdt::ZERO, "it cannot be settled");
+    assert!(
+        attacker.balance().await.unsettled > Usdt::ZERO,
+        "it cannot be settled"
+    );
 }

@@ -54,6 +54,11 @@ async fn a_batch_is_one_line_per_organization_and_sums_what_was_charged(db: impl
     assert_eq!(world.db.settlements().batch(1).await.unwrap(), None);
 }
 
+async fn states<D: Database>(world: &World<D>) -> Vec<(u64, BatchState)> {
+    let open = world.db.settlements().open_batches().await.unwrap();
+    open.into_iter().map(|(batch, state)| (batch.seq, state)).collect()
+}
+
 async fn batches_follow_each_other_and_four_may_be_open(db: impl Database) {
     let mut world = World::over(db).await;
     let (org, project) = world.funded("Acme", nano(100)).await;
@@ -66,17 +71,16 @@ async fn batches_follow_each_other_and_four_may_be_open(db: impl Database) {
     }
     world.spend(&org, &project, nano(2)).await;
     assert_eq!(world.seal().await, None, "four batches are open");
-    let states = async |world: &World<_>| -> Vec<_> {
-        let open = world.db.settlements().open_batches().await.unwrap();
-        open.into_iter().map(|(batch, state)| (batch.seq, state)).collect()
-    };
     let is_sealed = BatchState::Sealed;
     assert_eq!(states(&world).await, [0, 1, 2, 3].map(|seq| (seq, is_sealed)));
     world.finality = 2;
     let events = [&sealed[0], &sealed[1]].map(|batch| world.settled(batch, &[]));
     world.mine(events.to_vec()).await;
     let seen = BatchState::Seen;
-    assert_eq!(states(&world).await, [(0, seen), (1, seen), (2, is_sealed), (3, is_sealed)]);
+    assert_eq!(
+        states(&world).await,
+        [(0, seen), (1, seen), (2, is_sealed), (3, is_sealed)]
+    );
     assert_eq!(world.seal().await, None, "seen is not final");
     world.mine_empty(1).await;
     assert_eq!(states(&world).await, [(2, is_sealed), (3, is_sealed)]);

@@ -160,14 +160,21 @@ impl Settlement {
         let waiting = waiting.without_deferred(&self.policy, now);
         self.gate.unsettled(now, oldest(&open, &waiting));
         let count = open.len();
-        let progress = self.send(open).await?;
+        let first = open.first().map(|(batch, _)| batch.seq);
+        let progress = match first {
+            Some(first) => self.send(first, open).await?,
+            None => SettlementProgress::Idle,
+        };
         if matches!(progress, SettlementProgress::Dissolved { .. })
             || count >= usize::try_from(self.policy.max_open).unwrap_or(usize::MAX)
         {
             return Ok(progress);
         }
         match self.seal(&waiting, now).await? {
-            Some(batch) => self.send(vec![(batch, BatchState::Sealed)]).await,
+            Some(batch) => {
+                let first = first.unwrap_or(batch.seq);
+                self.send(first, vec![(batch, BatchState::Sealed)]).await
+            }
             None => Ok(progress),
         }
     }
@@ -198,15 +205,18 @@ impl Settlement {
         let many = items >= u64::from(policy.max_items) || waiting.amount() >= policy.max_amount;
         let last_sealed = Timestamp::from_micros(self.last_sealed.load(Relaxed));
         let patience = policy.max_age.saturating_mul(SKIPPED_PATIENCE);
-        let again = (waiting.skipped() > 0 || waiting.overdue_carry > 0) && now.since(last_sealed) >= patience;
+        let again =
+            (waiting.skipped() > 0 || waiting.overdue_carry > 0) && now.since(last_sealed) >= patience;
         (items > 0 && (old || many)) || again
     }
 
-    /// Sends what the chain does not have, in order of the numbers.
-    async fn send(&self, open: Vec<(Batch, BatchState)>) -> Result<SettlementProgress, SettlementError> {
-        let Some(first) = open.first().map(|(batch, _)| batch.seq) else {
-            return Ok(SettlementProgress::Idle);
-        };
+    /// Sends what the chain does not have, in order of the numbers; `first` is that of the first batch
+    /// that is not final.
+    async fn send(
+        &self,
+        first: u64,
+        open: Vec<(Batch, BatchState)>,
+    ) -> Result<SettlementProgress, SettlementError> {
         let mut progress = SettlementProgress::Confirming { seq: first };
         if open.iter().all(|(_, state)| *state != BatchState::Sealed) {
             return Ok(progress);
@@ -247,7 +257,12 @@ impl Settlement {
         if !self.store.dissolve(seq).await? {
             return Ok(false);
         }
-        tracing::warn!(seq, calls = batch.items.len(), reason, "batch refused and dissolved");
+        tracing::warn!(
+            seq,
+            calls = batch.items.len(),
+            reason,
+            "batch refused and dissolved"
+        );
         self.shrunk.fetch_add(1, Relaxed);
         if let [only] = &*batch.items {
             let reason = format!("the contract refuses its batch: {reason}");

@@ -124,7 +124,10 @@ impl EvmSettler {
             .question(convert::address(outgoing.signer))
             .with_gas_limit(outgoing.batch_gas);
         let node = self.client.node();
-        let question = node.provider().call(request).block(BlockNumberOrTag::Latest.into());
+        let question = node
+            .provider()
+            .call(request)
+            .block(BlockNumberOrTag::Latest.into());
         let Err(error) = node.ask("eth_call", question).await else {
             return Ok(None);
         };
@@ -147,8 +150,7 @@ impl Outgoing {
     fn is_due(&self, seq: u64) -> bool {
         let now = self.clock.now();
         let mut simulated = self.simulated.lock().unwrap_or_else(PoisonError::into_inner);
-        let recent =
-            simulated.is_some_and(|(known, at)| known == seq && now.since(at) < SIMULATE_EVERY);
+        let recent = simulated.is_some_and(|(known, at)| known == seq && now.since(at) < SIMULATE_EVERY);
         if !recent {
             *simulated = Some((seq, now));
         }

@@ -117,6 +117,7 @@ impl CompletionError {
             Self::KeyScope { .. } | Self::UnknownModel { .. } | Self::NotEnabled { .. } => Some("model"),
             Self::Upstream(UpstreamError::Refused { param, .. }) => param.as_deref(),
             Self::TooLarge { .. }
+            | Self::TooManyPayees { .. }
             | Self::TokenRate(_)
             | Self::Hold(_)
             | Self::Gear(_)

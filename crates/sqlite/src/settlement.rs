@@ -31,8 +31,6 @@ pub struct SqliteSettlementStore {
     /// The batches that were open when they were last read. They are read twice a second until they
     /// are final, may hold tens of thousands of calls, and never change.
     open: Arc<Mutex<Vec<Batch>>>,
-    /// Usage records that no batch can contain, as far as this process found them.
-    aside: Arc<Mutex<BTreeSet<i64>>>,
 }
 
 impl SqliteSettlementStore {
@@ -41,7 +39,6 @@ impl SqliteSettlementStore {
         Self {
             db: db.clone(),
             open: Arc::default(),
-            aside: Arc::default(),
         }
     }
 
@@ -53,8 +50,8 @@ impl SqliteSettlementStore {
         known.cloned()
     }
 
-    fn aside(&self) -> BTreeSet<i64> {
-        self.aside.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn aside(&self) -> Result<BTreeSet<i64>, StoreError> {
+        Ok(self.db.money().lock()?.aside.clone())
     }
 
     fn payers(&self) -> Result<Payers, StoreError> {
@@ -74,17 +71,15 @@ impl SqliteSettlementStore {
     /// Excludes usage records from all batches, and raises an alarm for each that is new.
     async fn exclude(&self, usage: BTreeSet<i64>, reason: String) -> Result<(), StoreError> {
         let new: Vec<i64> = {
-            let mut aside = self.aside.lock().unwrap_or_else(PoisonError::into_inner);
-            usage.into_iter().filter(|id| aside.insert(*id)).collect()
+            let mut state = self.db.money().lock()?;
+            usage.into_iter().filter(|id| state.aside.insert(*id)).collect()
         };
         if new.is_empty() {
             return Ok(());
         }
         let now = self.db.read_only().now();
         self.db
-            .write(move |write| {
-                Box::pin(async move { write.alarm_unsealable(&new, &reason, now).await })
-            })
+            .write(move |write| Box::pin(async move { write.alarm_unsealable(&new, &reason, now).await }))
             .await
     }
 }
@@ -104,7 +99,7 @@ impl SqliteSettlementStore {
     /// all of it is still so.
     async fn attempt(&self, policy: &SealPolicy, now: Timestamp) -> Result<Attempt, StoreError> {
         let mut payers = self.payers()?;
-        let aside = self.aside();
+        let aside = self.aside()?;
         let mut snapshot = self.db.snapshot().await?;
         if read::open(&mut snapshot).await?.len() >= max_open(policy) {
             return Ok(Attempt::Nothing);
@@ -150,7 +145,7 @@ fn max_open(policy: &SealPolicy) -> usize {
 #[async_trait]
 impl SettlementStore for SqliteSettlementStore {
     async fn unsealed(&self, policy: SealPolicy, now: Timestamp) -> Result<Unsealed, StoreError> {
-        let aside = self.aside();
+        let aside = self.aside()?;
         let mut snapshot = self.db.snapshot().await?;
         Ok(Unsealed {
             orgs: waiting::by_org(&mut snapshot, &aside).await?,

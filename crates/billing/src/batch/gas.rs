@@ -106,9 +106,8 @@ impl GasModel {
 
     /// Upper bound of a sealed batch.
     pub fn bound_of(&self, lines: &[BatchLine]) -> u64 {
-        let gas = |line: &BatchLine| {
-            self.line(CreditCounts::of(line.credits.iter().map(|credit| credit.payee)))
-        };
+        let gas =
+            |line: &BatchLine| self.line(CreditCounts::of(line.credits.iter().map(|credit| credit.payee)));
         self.bound(lines.iter().map(gas))
     }
 

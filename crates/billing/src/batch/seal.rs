@@ -70,6 +70,8 @@ pub struct Sealer {
     lines: HashMap<OrgId, LinePlan>,
     used: u64,
     allowance: u64,
+    /// Gas of overdue carry.
+    carried: u64,
     items: u64,
     /// Organizations with charges beyond their quarter.
     surplus: BTreeSet<OrgId>,
@@ -104,6 +106,7 @@ impl Sealer {
             lines: HashMap::new(),
             used: policy.gas.base,
             allowance: 0,
+            carried: 0,
             items: 0,
             surplus: BTreeSet::new(),
             full: false,
@@ -150,20 +153,20 @@ impl Sealer {
         Some(self.pass)
     }
 
-    /// Offers a carried credit that has waited for the longest time allowed. These are offered before
-    /// the first pass; they leave room for the largest charge. Returns whether it is part of the batch.
+    /// Offers a carried credit that has waited for the longest time allowed. These are offered after the
+    /// oldest charge and before all others, and take a quarter of the batch at most. Returns whether it
+    /// is part of the batch.
     pub fn offer_carry(&mut self, carry: &Carry) -> bool {
-        let largest = self.policy.gas.line(CreditCounts {
-            creators: 0,
-            organizations: self.policy.max_credits_per_line.into(),
-        });
         let line = self.policy.gas.line(CreditCounts::of([carry.key.payee]));
-        let gas = [self.used, line.used, largest.used, largest.allowance];
-        let gas = gas.into_iter().fold(0, u64::saturating_add);
-        if gas > self.policy.batch_gas || self.payers.suspended.contains(&carry.key.org) {
+        let carried = self.carried.saturating_add(line.used);
+        if carried > self.policy.batch_gas / SHARES || self.payers.suspended.contains(&carry.key.org) {
             return false;
         }
-        self.place(carry.key.org, &[], &[*carry], 0) == Placement::Fits
+        let fits = self.place(carry.key.org, &[], &[*carry], 0) == Placement::Fits;
+        if fits {
+            self.carried = carried;
+        }
+        fits
     }
 
     /// Offers a charge with what is carried for its payees.
@@ -205,13 +208,7 @@ impl Sealer {
     }
 
     /// Adds to a line what fits.
-    fn place(
-        &mut self,
-        org: OrgId,
-        credits: &[(Payee, Usdt)],
-        carry: &[Carry],
-        items: u64,
-    ) -> Placement {
+    fn place(&mut self, org: OrgId, credits: &[(Payee, Usdt)], carry: &[Carry], items: u64) -> Placement {
         let mut changes: HashMap<Payee, Owed> = HashMap::new();
         let line = self.lines.get(&org);
         let known = |payee: Payee| {
@@ -232,7 +229,9 @@ impl Sealer {
         }
         if credits.is_empty() {
             for carried in carry {
-                changes.entry(carried.key.payee).or_insert_with(|| known(carried.key.payee));
+                changes
+                    .entry(carried.key.payee)
+                    .or_insert_with(|| known(carried.key.payee));
             }
         }
         let mut plan = line.cloned_counts();

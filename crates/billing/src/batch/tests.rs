@@ -4,6 +4,7 @@ use crate::{
     ports::SealInput,
     receipt::{RECEIPT_VERSION, leaf, receipt_id32},
 };
+use haithe_kernel::Decimals;
 use proptest::prelude::*;
 use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;

@@ -241,9 +241,6 @@ async fn up_to_four_batches_are_in_flight_before_the_first_is_final() {
 #[tokio::test]
 async fn a_refused_batch_is_dissolved_and_the_next_one_is_smaller() {
     let mut store = store(&[(5, BatchState::Sealed)], waiting(100, 0, MINUTE));
-    let mut large = batch(5);
-    large.items = [large.items[0].clone(), large.items[0].clone()].into();
-    store.expect_open_batches().returning(|| Ok(Vec::new()));
     store.expect_dissolve().with(eq(5)).returning(|_| Ok(true));
     store
         .expect_set_aside()
@@ -324,9 +321,18 @@ async fn the_gate_counts_the_oldest_charge_of_each_organization_until_it_is_sett
     sealed.lines[0].since = NOW.minus(2 * MINUTE);
     let mut open = [vec![], vec![(sealed, BatchState::Seen)], vec![]].into_iter();
     let mut store = MockSettlementStore::new();
-    store.expect_open_batches().returning(move || Ok(open.next().unwrap()));
-    let mut waiting = [waiting(1, 0, Duration::from_secs(30)), Unsealed::default(), Unsealed::default()].into_iter();
-    store.expect_unsealed().returning(move |_, _| Ok(waiting.next().unwrap()));
+    store
+        .expect_open_batches()
+        .returning(move || Ok(open.next().unwrap()));
+    let mut waiting = [
+        waiting(1, 0, Duration::from_secs(30)),
+        Unsealed::default(),
+        Unsealed::default(),
+    ]
+    .into_iter();
+    store
+        .expect_unsealed()
+        .returning(move |_, _| Ok(waiting.next().unwrap()));
     let scene = scene(store, MockSettler::new());
     for age in [Duration::from_secs(30), 2 * MINUTE, Duration::ZERO] {
         scene.settlement.step().await.unwrap();
@@ -358,5 +364,8 @@ async fn what_cannot_be_settled_closes_the_gate_in_time_for_those_who_are_charge
         scene.clock.advance(60 * MINUTE);
     }
     assert!(scene.gate.admit(OrgId(1)).is_err());
-    assert!(scene.gate.admit(OrgId(2)).is_ok(), "another organization has no old charge");
+    assert!(
+        scene.gate.admit(OrgId(2)).is_ok(),
+        "another organization has no old charge"
+    );
 }

@@ -261,7 +261,11 @@ async fn batches_behind_one_that_is_not_mined_follow_it_in_order(chain: Chain) {
         assert_eq!(scene.rig.state(&format!("settle/{seq}")), TxState::Done);
     }
     assert_eq!(settler.next_sequence().await.unwrap(), 4);
-    assert_eq!(scene.units(scene.rich).await, 2_000 * NANO, "four batches of 2000");
+    assert_eq!(
+        scene.units(scene.rich).await,
+        2_000 * NANO,
+        "four batches of 2000"
+    );
 }
 
 async fn a_batch_that_needs_too_much_gas_is_refused_before_it_has_a_nonce(chain: Chain) {

@@ -140,7 +140,10 @@ async fn take_items_back(indexing: &mut Indexing<'_, '_>, to: BlockRef, seq: i64
          WHERE id IN (SELECT item.usage_id FROM batch_items AS item
                       JOIN batch_lines AS line ON line.seq = item.seq AND line.line = item.line
                       WHERE item.seq = ?1 AND line.skipped IS NOT NULL)";
-    indexing.write.execute(sqlx::query(waited_again).bind(seq)).await?;
+    indexing
+        .write
+        .execute(sqlx::query(waited_again).bind(seq))
+        .await?;
     let skipped = "SELECT line FROM batch_lines WHERE seq = ? AND skipped IS NOT NULL";
     for row in indexing.write.all(sqlx::query(skipped).bind(seq)).await? {
         let line = Columns::of(&row).read("batch_lines.line")?;

@@ -104,7 +104,8 @@ impl WriteTx<'_> {
         let payee = columns::payee(key.payee);
         let since_before = before.map_or(sealed_at, |carry| carry.since);
         let before = before.map_or(Usdt::ZERO, |carry| carry.amount);
-        let change = "INSERT INTO batch_carry (seq, org_id, payee, before, after, since) VALUES (?, ?, ?, ?, ?, ?)";
+        let change =
+            "INSERT INTO batch_carry (seq, org_id, payee, before, after, since) VALUES (?, ?, ?, ?, ?, ?)";
         let statement = sqlx::query(change)
             .bind(seq)
             .bind(key.org.0)
@@ -121,7 +122,8 @@ impl WriteTx<'_> {
         }
         // Less than before: it was paid out, and what is left begins to wait anew.
         let since = if after >= before { since_before } else { sealed_at };
-        let put = "INSERT OR REPLACE INTO settlement_carry (org_id, payee, amount, since) VALUES (?, ?, ?, ?)";
+        let put =
+            "INSERT OR REPLACE INTO settlement_carry (org_id, payee, amount, since) VALUES (?, ?, ?, ?)";
         let statement = sqlx::query(put).bind(key.org.0).bind(payee);
         self.execute(statement.bind(after.nano()).bind(since.micros()))
             .await?;

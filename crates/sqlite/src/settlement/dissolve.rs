@@ -48,7 +48,10 @@ async fn intents(write: &mut WriteTx<'_>, seq: i64) -> Result<Vec<Intent>, Store
         let key: String = columns.read("chain_tx.key")?;
         let nonce = columns.read("chain_tx.nonce")?;
         // `settle/5`, or `retry/2/settle/5`.
-        let number = key.rsplit('/').next().and_then(|number| number.parse::<i64>().ok());
+        let number = key
+            .rsplit('/')
+            .next()
+            .and_then(|number| number.parse::<i64>().ok());
         let number = number.ok_or(StoreError::inconsistent("chain_tx.key"))?;
         if number >= seq {
             intents.push(Intent { id, nonce });

@@ -44,6 +44,7 @@ pub(super) async fn gather(
         carry: BTreeMap::new(),
         unsealable: BTreeSet::new(),
     };
+    offering.pass(connection, aside, Offer::Oldest).await?;
     let mut carried = BTreeSet::new();
     for overdue in carry::overdue(connection, policy, now).await? {
         if offering.sealer.offer_carry(&overdue) {
@@ -52,7 +53,7 @@ pub(super) async fn gather(
         }
     }
     loop {
-        offering.pass(connection, aside).await?;
+        offering.pass(connection, aside, Offer::All).await?;
         if offering.sealer.next_pass().is_none() {
             break;
         }
@@ -81,6 +82,14 @@ pub(super) async fn gather(
     })
 }
 
+/// How much of what waits is offered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Offer {
+    /// Until one call is taken.
+    Oldest,
+    All,
+}
+
 /// What was offered and taken so far.
 struct Offering {
     sealer: Sealer,
@@ -97,7 +106,9 @@ impl Offering {
         &mut self,
         connection: &mut SqliteConnection,
         aside: &BTreeSet<i64>,
+        offer: Offer,
     ) -> Result<(), StoreError> {
+        let at_once = if offer == Offer::Oldest { 1 } else { LOADED };
         let mut after = i64::MIN;
         while !self.sealer.is_full() {
             let page = "SELECT id, org_id FROM usage_records
@@ -111,18 +122,20 @@ impl Offering {
                 ))
             })
             .await?;
-            let mut wanted = Vec::with_capacity(LOADED);
+            let mut wanted = Vec::with_capacity(at_once);
             for (number, &(id, org)) in (1..).zip(&rows) {
                 after = id;
-                let is_new = !aside.contains(&id)
-                    && !self.taken.contains_key(&id)
-                    && !self.unsealable.contains(&id);
+                let is_new =
+                    !aside.contains(&id) && !self.taken.contains_key(&id) && !self.unsealable.contains(&id);
                 if is_new && self.sealer.wants(org) {
                     wanted.push(id);
                 }
-                if wanted.len() == LOADED || number == rows.len() {
+                if wanted.len() == at_once || number == rows.len() {
                     self.offer(connection, &wanted).await?;
                     wanted.clear();
+                }
+                if offer == Offer::Oldest && !self.taken.is_empty() {
+                    return Ok(());
                 }
             }
             if rows.len() < PAGE {
@@ -150,7 +163,8 @@ impl Offering {
                 .collect();
             match self.sealer.offer(&item, &known) {
                 Verdict::Taken => {
-                    self.carry.extend(known.into_iter().map(|carry| (carry.key, carry)));
+                    self.carry
+                        .extend(known.into_iter().map(|carry| (carry.key, carry)));
                     self.taken.insert(id, item);
                 }
                 Verdict::Waits => {}
@@ -173,7 +187,8 @@ async fn items(
     usage: &[i64],
     now: Timestamp,
 ) -> Result<Vec<(i64, BatchItem)>, StoreError> {
-    let chosen = "SELECT usage_records.id, call, org_id, organizations.address, receipts.hash, finished_at, skipped
+    let chosen =
+        "SELECT usage_records.id, call, org_id, organizations.address, receipts.hash, finished_at, skipped
                   FROM json_each(?) AS chosen
                   CROSS JOIN usage_records ON usage_records.id = chosen.value
                   JOIN organizations ON organizations.id = org_id
@@ -190,7 +205,14 @@ async fn items(
             due_since: columns.read("usage_records.finished_at")?,
         };
         let skipped: bool = columns.read("usage_records.skipped")?;
-        let item = if skipped { BatchItem { due_since: now, ..item } } else { item };
+        let item = if skipped {
+            BatchItem {
+                due_since: now,
+                ..item
+            }
+        } else {
+            item
+        };
         Ok((id, item))
     })
     .await?;

@@ -23,13 +23,10 @@ pub(super) struct Sealing {
 impl Sealing {
     /// Stores the batch, unless something it was built from has changed; says whether it did.
     pub(super) async fn store(self, write: &mut WriteTx<'_>) -> Result<bool, StoreError> {
-        let before: BTreeMap<CarryKey, Carry> =
-            self.carry.iter().map(|carry| (carry.key, *carry)).collect();
+        let before: BTreeMap<CarryKey, Carry> = self.carry.iter().map(|carry| (carry.key, *carry)).collect();
         let credited = self.batch.lines.iter().flat_map(|line| {
-            let key = |payee| CarryKey {
-                org: line.org,
-                payee,
-            };
+            let org = line.org;
+            let key = move |payee| CarryKey { org, payee };
             line.credits.iter().map(move |credit| key(credit.payee))
         });
         let changed = self.batch.carry.iter().map(|(key, _)| *key);

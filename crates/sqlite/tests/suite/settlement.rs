@@ -246,7 +246,11 @@ async fn a_skipped_line_behind_later_batches_takes_back_its_own_change_of_the_ca
     let first = seal(&fixture).await;
     fixture.spend(org, nano(1_400)).await;
     let second = seal(&fixture).await;
-    assert_eq!(second.lines[0].credits[0].amount, nano(2_000), "with 700 of the first");
+    assert_eq!(
+        second.lines[0].credits[0].amount,
+        nano(2_000),
+        "with 700 of the first"
+    );
     fixture
         .mine_transactions(vec![settling(&first, &[(0, SkipReason::TransferFailed)])])
         .await;
@@ -324,7 +328,11 @@ async fn an_unsealable_call_is_set_aside_with_one_alarm() {
     fixture.spend(bad, nano(1)).await;
     fixture.spend(good, nano(1)).await;
     let batch = fixture.seal().await.unwrap();
-    assert_eq!(batch.items.len(), 2, "the other call of the same organization, too");
+    assert_eq!(
+        batch.items.len(),
+        2,
+        "the other call of the same organization, too"
+    );
     assert_eq!(unsealed(&fixture).await.items(), 0, "it does not count");
     for _ in 0..3 {
         assert_eq!(fixture.seal().await, None);
@@ -334,7 +342,11 @@ async fn an_unsealable_call_is_set_aside_with_one_alarm() {
     assert_eq!(kinds, ["unsealable_charge"]);
     let fixture = fixture.reopened().await;
     assert_eq!(fixture.seal().await, None);
-    assert_eq!(fixture.index().alarms().await.unwrap().len(), 1, "also after a restart");
+    assert_eq!(
+        fixture.index().alarms().await.unwrap().len(),
+        1,
+        "also after a restart"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

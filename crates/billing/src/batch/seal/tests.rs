@@ -15,7 +15,11 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 /// Histories of the property test. `HAITHE_DEEP=1` (`cargo xtask test --deep`) runs 10,000.
 fn histories() -> u64 {
-    if std::env::var_os("HAITHE_DEEP").is_some() { 10_000 } else { 300 }
+    if std::env::var_os("HAITHE_DEEP").is_some() {
+        10_000
+    } else {
+        300
+    }
 }
 
 /// SplitMix64: the same seed always gives the same history.
@@ -99,15 +103,23 @@ impl Queue {
         let mut sealer = Sealer::new(policy, now, payers);
         let mut carried = Vec::new();
         let mut carry = BTreeMap::new();
+        let mut taken = HashSet::new();
+        for item in &self.waiting {
+            let known = self.carry_of(item);
+            if sealer.wants(item.org) && sealer.offer(item, &known) == Verdict::Taken {
+                taken.insert(item.call);
+                carry.extend(known.into_iter().map(|carry| (carry.key, carry)));
+                break;
+            }
+        }
         for overdue in self.carry.values() {
-            let is_overdue = now.since(overdue.since) >= policy.max_deferral
-                && overdue.amount >= Usdt::from_nano(1_000);
+            let is_overdue =
+                now.since(overdue.since) >= policy.max_deferral && overdue.amount >= Usdt::from_nano(1_000);
             if is_overdue && sealer.offer_carry(overdue) {
                 carried.push((overdue.key.org, contract(overdue.key.org)));
                 carry.insert(overdue.key, *overdue);
             }
         }
-        let mut taken = HashSet::new();
         loop {
             for item in &self.waiting {
                 if sealer.is_full() {
@@ -150,8 +162,7 @@ impl Queue {
             withdrawing,
             payee_orgs,
         };
-        let before: BTreeMap<CarryKey, Carry> =
-            input.carry.iter().map(|carry| (carry.key, *carry)).collect();
+        let before: BTreeMap<CarryKey, Carry> = input.carry.iter().map(|carry| (carry.key, *carry)).collect();
         let batch = Batch::build(1, input, &policy, now).unwrap();
         for (key, amount) in &batch.carry {
             let since = before.get(key).map_or(now, |carry| carry.since);
@@ -189,7 +200,10 @@ impl Tenants {
         let mut credits = vec![(Payee::Platform, 1_000)];
         let (creators, price) = if org <= self.hostile {
             // A project of 32 products of creators that nobody else pays, at any price.
-            (1 + random.below(32), 1 + i64::try_from(random.below(2_000_000)).unwrap())
+            (
+                1 + random.below(32),
+                1 + i64::try_from(random.below(2_000_000)).unwrap(),
+            )
         } else {
             (random.below(4), 50_000)
         };
@@ -205,7 +219,10 @@ impl Tenants {
             }
         }
         if random.chance(20) {
-            credits.push((Payee::Organization(OrgId(50 + i64::try_from(random.below(20)).unwrap())), price));
+            credits.push((
+                Payee::Organization(OrgId(50 + i64::try_from(random.below(20)).unwrap())),
+                price,
+            ));
         }
         item(self.calls, org, &credits)
     }
@@ -263,7 +280,11 @@ fn live(seed: u64) {
                 let item = tenants.charge(&mut random);
                 let (mut own, mut others) = (0, 0);
                 for older in waits.values() {
-                    let sum = if older.org == item.org { &mut own } else { &mut others };
+                    let sum = if older.org == item.org {
+                        &mut own
+                    } else {
+                        &mut others
+                    };
                     *sum += older.gas;
                 }
                 let waiting = Waiting {
@@ -287,7 +308,10 @@ fn live(seed: u64) {
         };
         assert!(policy.gas.bound_of(&batch.lines) <= policy.batch_gas);
         if let Some(oldest) = oldest {
-            assert!(batch.lines.iter().any(|line| line.org == oldest), "oldest organization first");
+            assert!(
+                batch.lines.iter().any(|line| line.org == oldest),
+                "oldest organization first"
+            );
         }
         check_quarters(&batch, &queue, &policy);
         for waiting in waits.values_mut() {
@@ -302,19 +326,38 @@ fn live(seed: u64) {
                 waiting.most
             );
         }
-        paid += total(batch.lines.iter().flat_map(|line| &line.credits).map(|credit| credit.amount));
+        paid += total(
+            batch
+                .lines
+                .iter()
+                .flat_map(|line| &line.credits)
+                .map(|credit| credit.amount),
+        );
         let carried = total(queue.carry.values().map(|carry| carry.amount));
-        let waiting = total(queue.waiting.iter().flat_map(|item| &item.credits).map(|(_, amount)| *amount));
+        let waiting = total(
+            queue
+                .waiting
+                .iter()
+                .flat_map(|item| &item.credits)
+                .map(|(_, amount)| *amount),
+        );
         assert_eq!(charged, paid + carried + waiting, "money is conserved");
     }
     assert!(queue.unsealable.is_empty());
     // What is carried is paid out after a week without any further call.
     for _ in 0..200 {
         now = now.plus(policy.max_deferral);
-        let Some(batch) = queue.seal(policy, Payers::default(), now) else { break };
+        let Some(batch) = queue.seal(policy, Payers::default(), now) else {
+            break;
+        };
         assert!(policy.gas.bound_of(&batch.lines) <= policy.batch_gas);
     }
-    assert!(queue.carry.values().all(|carry| carry.amount < Usdt::from_nano(1_000)));
+    assert!(
+        queue
+            .carry
+            .values()
+            .all(|carry| carry.amount < Usdt::from_nano(1_000))
+    );
 }
 
 #[test]
@@ -369,7 +412,11 @@ fn a_small_credit_waits_for_more_of_its_kind_and_at_most_seven_days() {
     };
     let charge = |call| item(call, 1, &[(Payee::Platform, 20_000), (creator(1), 4_000)]);
     let credits = |batch: &Batch| -> Vec<i64> {
-        batch.lines[0].credits.iter().map(|credit| credit.amount.nano()).collect()
+        batch.lines[0]
+            .credits
+            .iter()
+            .map(|credit| credit.amount.nano())
+            .collect()
     };
     let mut queue = Queue::default();
     for (call, expected) in [(1, vec![20_000]), (2, vec![20_000]), (3, vec![20_000, 12_000])] {
@@ -416,8 +463,16 @@ fn suspended_organizations_take_what_the_others_leave() {
     let mut queue = Queue::of(charges(1, 0..5).chain(charges(2, 10..12)).collect());
     let batch = queue.seal(policy, payers(), NOW).unwrap();
     let count = |org| {
-        let line = batch.lines.iter().position(|line| line.org == OrgId(org)).unwrap();
-        batch.items.iter().filter(|item| item.line as usize == line).count()
+        let line = batch
+            .lines
+            .iter()
+            .position(|line| line.org == OrgId(org))
+            .unwrap();
+        batch
+            .items
+            .iter()
+            .filter(|item| item.line as usize == line)
+            .count()
     };
     assert_eq!((count(1), count(2)), (1, 2));
 }
