@@ -197,10 +197,10 @@ async fn a_crowd_that_hangs_up_keeps_the_provider_at_the_limit() {
             0 => question("patient"),
             _ => streamed_question("patient"),
         };
+        let busy = stage.app.upstream.under_way() == LIMIT;
         let seen = stage.app.upstream.count();
         let ask = stage.tenant.caller.chat(&body);
         let caller = tokio::spawn(async move { ask.send().await });
-        let busy = stage.app.upstream.under_way() == LIMIT;
         if busy {
             assert_eq!(caller.await.expect("an answer").status, 429);
             // One call ends, and makes room for the next one.
