@@ -29,6 +29,7 @@ pub mod capture;
 pub mod chain;
 pub mod check;
 pub mod earnings;
+pub mod expenditure;
 pub mod faucet;
 pub mod gate;
 pub mod hold;
@@ -45,6 +46,8 @@ pub mod settlement;
 pub mod treasury;
 pub mod usage;
 pub mod verify;
+
+pub use expenditure::ExpenditureScope;
 
 #[cfg(test)]
 mod fixtures;

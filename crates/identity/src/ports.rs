@@ -200,7 +200,8 @@ pub trait Waitlist: Send + Sync {
 pub trait IdempotencyStore: Send + Sync {
     /// Takes the slot, or tells what stands in it; a different fingerprint comes before everything
     /// else. Of any number of concurrent claims exactly one takes a slot. A slot that has expired at
-    /// `claim.at` is empty. An answer that cannot be read any more is lost.
+    /// `claim.at` is empty. An answer that cannot be read any more is lost. A wallet that has `claim.most`
+    /// slots takes no other one; those it has give their answers as before.
     async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError>;
     /// Ends the claim with this work: keeps its answer so that nobody reads it in the store, or
     /// releases its slot. A slot is released only if nothing is booked under its work; else its answer

@@ -5,7 +5,8 @@ use crate::{
     ports::{CreatorRegistrar, CreatorStore, Enabling, ProductStore, RegisterError},
 };
 use haithe_kernel::{
-    Clock, Failure, Kind, Listed, OrgId, Page, ProductId, ProjectId, StoreError, Usdt, WalletAddress,
+    Clock, Failure, Kind, Listed, NameProblem, OrgId, Page, ProductId, ProjectId, StoreError, Usdt,
+    WalletAddress, name_problem,
 };
 use std::sync::Arc;
 use url::Url;
@@ -59,6 +60,9 @@ pub enum MarketError {
     /// What a creator says of itself is too long or has control characters.
     #[error("{0} must have 1 to {1} bytes and no control characters")]
     Text(&'static str, usize),
+    /// A text that looks like another one.
+    #[error("{0} {1}")]
+    Deceptive(&'static str, NameProblem),
     /// No registration.
     #[error(transparent)]
     Register(#[from] RegisterError),
@@ -72,7 +76,11 @@ impl Failure for MarketError {
         match self {
             Self::NotFound(_) => Kind::NotFound,
             Self::NotTheCreator => Kind::Forbidden,
-            Self::Description | Self::Photo | Self::NothingToChange | Self::Text(..) => Kind::Invalid,
+            Self::Description
+            | Self::Photo
+            | Self::NothingToChange
+            | Self::Text(..)
+            | Self::Deceptive(..) => Kind::Invalid,
             Self::Register(error) => error.kind(),
             Self::Unusable(_) | Self::NotOnChain | Self::TooExpensive | Self::TooManyProducts { .. } => {
                 Kind::Conflict
@@ -87,7 +95,7 @@ impl Failure for MarketError {
             Self::Description => "invalid_description",
             Self::Photo => "invalid_photo_url",
             Self::NothingToChange => "nothing_to_change",
-            Self::Text(..) => "invalid_text",
+            Self::Text(..) | Self::Deceptive(..) => "invalid_text",
             Self::Register(error) => error.code(),
             Self::Unusable(_) => "product_unusable",
             Self::NotOnChain => "product_not_enabled_on_chain",
@@ -140,6 +148,9 @@ impl Market {
         for (name, text, most) in [("uri", &new.uri, URI_BYTES), ("pub_key", &new.pub_key, KEY_BYTES)] {
             if text.is_empty() || text.len() > most || text.chars().any(char::is_control) {
                 return Err(MarketError::Text(name, most));
+            }
+            if let Some(problem) = name_problem(text) {
+                return Err(MarketError::Deceptive(name, problem));
             }
         }
         if self.creators.find(new.address).await?.is_some() {
@@ -318,10 +329,8 @@ mod tests {
                 name: "facts".into(),
                 category: Some(Category::KnowledgeText),
                 price_per_call: Some(Usdt::whole(1)),
-                next_price: None,
                 created_at: Timestamp::from_seconds(0),
                 retired: false,
-                confirmed: true,
             },
             category: "knowledge:text".into(),
             description: None,

@@ -140,8 +140,10 @@ pub trait AuditStore: Send + Sync {
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait ProjectStore: Send + Sync {
-    /// Creates a project.
-    async fn create(&self, project: NewProject, act: Act) -> Result<Project, StoreError>;
+    /// Creates a project, unless another project of the organization that is not deleted has its name
+    /// ([`OrgError::ProjectNameTaken`]). Names are compared by [`haithe_kernel::name_key`]; of concurrent
+    /// callers with one name exactly one creates.
+    async fn create(&self, project: NewProject, act: Act) -> Result<Project, OrgError>;
     /// By number.
     async fn find(&self, id: ProjectId) -> Result<Option<Project>, StoreError>;
     /// By public identifier.
@@ -160,13 +162,14 @@ pub trait ProjectStore: Send + Sync {
         name: Option<Search>,
         page: Page,
     ) -> Result<Listed<Project>, StoreError>;
-    /// Changes it; gives the project after the change.
+    /// Changes it; gives the project after the change. A new name is compared as [`create`](Self::create)
+    /// compares it; the project's own name is never taken.
     async fn change(
         &self,
         id: ProjectId,
         change: ProjectChange,
         act: Act,
-    ) -> Result<Option<Project>, StoreError>;
+    ) -> Result<Option<Project>, OrgError>;
     /// Deletes it; gives what it was. Usage records and receipts stay.
     async fn delete(&self, id: ProjectId, act: Act) -> Result<Option<Project>, StoreError>;
     /// Members, newest first.

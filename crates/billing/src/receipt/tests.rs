@@ -21,6 +21,7 @@ fn capture() -> Capture {
             1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,
         ])),
         org: OrgId(4),
+        expenditure: crate::ExpenditureScope::Organization,
         lines: vec![
             PriceLine {
                 payee: Payee::Platform,

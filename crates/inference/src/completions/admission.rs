@@ -96,6 +96,7 @@ impl Completions {
             most: most(bound),
             least: quote.least(bound),
             budgets: budgets(caller.api_key.as_deref(), started_at),
+            expenditure: caller.expenditure,
         };
         let (hold, bound) = match self.ports.holds.hold(ask(bound)).await {
             Ok(hold) if hold.amount() >= quote.most(bound) => (hold, bound),
@@ -105,15 +106,16 @@ impl Completions {
                 (hold, Bound { input, ..bound })
             }
             Err(refusal) => {
+                let told = |refusal: HoldError| CompletionError::from(refusal.told_to(caller.expenditure));
                 let Some(limit) = spendable(&refusal) else {
-                    return Err(refusal.into());
+                    return Err(told(refusal));
                 };
                 let limit = quote.affordable_input(limit, bound.choices).min(bound.input);
                 let Some(input) = self.count(request, model, limit).await else {
-                    return Err(refusal.into());
+                    return Err(told(refusal));
                 };
                 let bound = Bound { input, ..bound };
-                (self.ports.holds.hold(ask(bound)).await?, bound)
+                (self.ports.holds.hold(ask(bound)).await.map_err(told)?, bound)
             }
         };
         let took = self.ports.clock.now().since(asked_at);
@@ -259,7 +261,11 @@ fn spendable(refusal: &HoldError) -> Option<Usdt> {
     match refusal {
         HoldError::Funds { spendable, .. } => Some(*spendable),
         HoldError::DailyCap { left } | HoldError::Budget { left, .. } => Some(*left),
-        HoldError::Suspended | HoldError::SettlementDelayed | HoldError::Store(_) => None,
+        HoldError::FundsConcealed { .. }
+        | HoldError::DailyCapConcealed
+        | HoldError::Suspended
+        | HoldError::SettlementDelayed
+        | HoldError::Store(_) => None,
     }
 }
 

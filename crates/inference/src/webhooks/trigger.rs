@@ -11,6 +11,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures::channel::oneshot;
+use haithe_billing::ExpenditureScope;
 use haithe_kernel::{Clock, Failure, Tasks, Timestamp};
 use haithe_orgs::{Contexts, ports::CallContext};
 use serde_json::{Value, json, value::RawValue};
@@ -183,6 +184,8 @@ impl Triggers {
             wallet: accepted.webhook.wallet,
             api_key: None,
             context: Arc::clone(&accepted.context),
+            // The answer goes to the sender of the message, whoever made the webhook.
+            expenditure: ExpenditureScope::Project,
             call: None,
             permit,
         };

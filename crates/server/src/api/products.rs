@@ -5,8 +5,8 @@ pub mod uses;
 
 use crate::http::{
     Answer, Success,
-    extract::{AuthUser, Change, Input, PageQuery, Paging, Segment},
-    wire::{AddressText, BaseUnits},
+    extract::{AuthUser, Change, Ignored, Input, PageQuery, Paging, Segment},
+    wire::{AddressText, BaseUnits, name_warning},
 };
 use axum::extract::State;
 use haithe_kernel::{Decimals, ProductId, Usdt, WalletAddress};
@@ -26,6 +26,10 @@ pub struct ProductView {
     #[schema(value_type = AddressText)]
     creator: WalletAddress,
     name: String,
+    /// Why the name can deceive, such as an invisible character; absent for an honest name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    name_warning: Option<String>,
     price_per_call: BaseUnits,
     price_per_call_usdt: String,
     category: String,
@@ -34,9 +38,6 @@ pub struct ProductView {
     #[schema(required = true)]
     photo_url: Option<String>,
     created_at: String,
-    /// False until the block that created it has `chain.confirmations`. A reorganization can remove it
-    /// before that; its address stays its creator's.
-    confirmed: bool,
     /// Whether projects can use it.
     usable: bool,
     /// Calls that were charged for it, of all time.
@@ -54,6 +55,7 @@ impl ProductView {
             address: page.product.address,
             creator: page.product.creator,
             usable: page.unusable().is_none(),
+            name_warning: name_warning(&page.product.name),
             name: page.product.name,
             price_per_call: BaseUnits::of(price, decimals),
             price_per_call_usdt: price.to_string(),
@@ -61,7 +63,6 @@ impl ProductView {
             description: page.description,
             photo_url: page.photo_url,
             created_at: page.product.created_at.legacy(),
-            confirmed: page.product.confirmed,
             calls: page.uses.calls,
             projects: page.uses.projects,
         }
@@ -157,16 +158,34 @@ pub struct SyncedView {
     product: Option<ProductView>,
 }
 
+/// What older clients send beside the transaction: the product comes from the chain.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = SyncProductsInput)]
+#[expect(dead_code, reason = "accepted and ignored: existing clients send them")]
+pub struct SyncInput {
+    #[serde(default)]
+    name: Ignored,
+    #[serde(default)]
+    url: Ignored,
+    #[serde(default)]
+    encrypted_key: Ignored,
+    #[serde(default)]
+    category: Ignored,
+    #[serde(default)]
+    price_per_call: Ignored,
+}
+
 /// Look for products that were just published on chain.
 ///
-/// The wallet's own `addProduct` publishes; this asks the index to catch up (a second at most). A
-/// body is ignored.
-#[utoipa::path(post, path = "/api/v1/products", responses((status = 200, body = Success<SyncedView>)))]
+/// The wallet's own `addProduct` publishes; this asks the index to catch up (a second at most).
+#[utoipa::path(post, path = "/api/v1/products", request_body = SyncInput,
+    responses((status = 200, body = Success<SyncedView>)))]
 pub async fn sync(
     State(market): State<Arc<Market>>,
     State(chain): State<Arc<dyn ChainSync>>,
     State(decimals): State<Decimals>,
     user: AuthUser,
+    Input(SyncInput { .. }): Input<SyncInput>,
 ) -> Answer<SyncedView> {
     chain.catch_up().await;
     let (newest, count) = market.newest(user.address).await?;

@@ -14,7 +14,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures::{StreamExt, stream::BoxStream};
-use haithe_billing::{capture::Capture, gate::SettlementGate, holds::Holds};
+use haithe_billing::{ExpenditureScope, capture::Capture, gate::SettlementGate, holds::Holds};
 use haithe_identity::api_key::{ApiKey, ApiKeyId, KeyHash, KeyScope};
 use haithe_kernel::{
     Decimals, FixedClock, MockRandom, ModelId, OrgId, ProjectId, Timestamp, Usdt, WalletAddress,
@@ -239,7 +239,6 @@ pub fn context() -> CallContext {
             owner: WALLET,
             created_at: NOW,
             deleted_at: None,
-            confirmed: true,
         },
         project: Project {
             id: ProjectId(8),
@@ -303,6 +302,7 @@ impl Stage {
             wallet: WALLET,
             api_key: self.api_key.clone().map(Arc::new),
             context: Arc::new(self.context.clone()),
+            expenditure: ExpenditureScope::Organization,
         }
     }
 

@@ -35,7 +35,6 @@ fn org() -> Organization {
         owner: WALLET,
         created_at: now(),
         deleted_at: None,
-        confirmed: true,
     }
 }
 
