@@ -144,12 +144,14 @@ pub trait ChainReader: Send + Sync {
         to: u64,
         orgs: Vec<WalletAddress>,
     ) -> Result<Vec<ChainEvent>, ChainError>;
-    /// The payment token's balance of `holder`, at a block or at the head.
-    async fn token_balance(
+    /// The payment token's balances of `holders` in their order, all at one block or all at the head,
+    /// in few requests however many holders there are. A balance beyond 128 bits is given as the
+    /// largest number, so that it affects only its own holder.
+    async fn token_balances(
         &self,
-        holder: WalletAddress,
+        holders: Vec<WalletAddress>,
         block: Option<u64>,
-    ) -> Result<TokenUnits, ChainError>;
+    ) -> Result<Vec<TokenUnits>, ChainError>;
 }
 
 /// Settles batches on the chain.

@@ -66,6 +66,8 @@ pub trait SessionStore: Send + Sync {
         address: WalletAddress,
         kept: Option<SessionId>,
     ) -> Result<Vec<SessionId>, StoreError>;
+    /// Revokes every session of every wallet that was opened before this time; returns how many.
+    async fn revoke_opened_before(&self, before: Timestamp) -> Result<u64, StoreError>;
     /// The wallet's account.
     async fn account(&self, address: WalletAddress) -> Result<Option<Account>, StoreError>;
     /// Deletes expired sessions; returns how many.
@@ -145,6 +147,9 @@ pub trait ApiKeyStore: Send + Sync {
         address: WalletAddress,
         at: Timestamp,
     ) -> Result<Option<ApiKey>, StoreError>;
+    /// Revokes every key of every wallet that was issued before this time and is not revoked yet;
+    /// returns how many.
+    async fn revoke_issued_before(&self, before: Timestamp, at: Timestamp) -> Result<u64, StoreError>;
     /// When the wallet's newest default key was issued, revoked or not.
     async fn last_issued(&self, address: WalletAddress) -> Result<Option<Timestamp>, StoreError>;
     /// Notes a use.

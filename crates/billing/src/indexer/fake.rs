@@ -238,7 +238,11 @@ impl ChainReader for FakeChain {
         Ok(blocks.flat_map(|block| block.events.clone()).collect())
     }
 
-    async fn token_balance(&self, _: WalletAddress, _: Option<u64>) -> Result<TokenUnits, ChainError> {
+    async fn token_balances(
+        &self,
+        _: Vec<WalletAddress>,
+        _: Option<u64>,
+    ) -> Result<Vec<TokenUnits>, ChainError> {
         Err(ChainError::unavailable("the indexer reads no balances"))
     }
 }

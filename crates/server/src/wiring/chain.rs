@@ -1,12 +1,16 @@
 //! The chain's side: client, index, sender, settlement, and their background tasks.
 
 mod index;
+mod safeguards;
 mod tasks;
 
 use super::WiringError;
 use crate::{
     Config,
-    service::{Supervisor, metrics::SenderFigures, supervisor::describe},
+    service::{
+        Supervisor, ledger_watch::LedgerWatch, metrics::SenderFigures, safeguards::Safeguards,
+        supervisor::describe,
+    },
 };
 use haithe_billing::{
     batch::SealPolicy,
@@ -34,6 +38,7 @@ use haithe_sqlite::{
     Db, SqliteBooks, SqliteChainIndex, SqliteRoleStore, SqliteSettlementStore, SqliteTxOutbox,
 };
 use index::{CatchUp, IndexLoop};
+use safeguards::SafeguardWatch;
 use std::{
     sync::{Arc, Mutex, OnceLock},
     time::Duration,
@@ -48,8 +53,6 @@ const REMEMBERED: u64 = 256;
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How long the start waits for the chain before it goes on without.
 const FIRST_CONTACT: Duration = Duration::from_secs(3);
-/// How often the whole ledger is compared with the chain.
-const CHECK_EVERY: Duration = Duration::from_secs(600);
 
 /// What the rest of the service needs of the chain.
 pub(super) struct Chain {
@@ -69,6 +72,10 @@ pub(super) struct Chain {
     pub faucet: Option<Arc<Faucet>>,
     /// The payment token, once the chain has said.
     pub token: Arc<OnceLock<WalletAddress>>,
+    /// Safeguards that the deployment lacks.
+    pub safeguards: Arc<Safeguards>,
+    /// The comparison of the ledger with the chain.
+    pub ledger_watch: Arc<LedgerWatch>,
 }
 
 impl Chain {
@@ -119,6 +126,10 @@ impl Chain {
         };
         supervisor.run("indexer", move |stop| loop_.clone().run(stop));
 
+        let safeguards = Arc::new(Safeguards::default());
+        let watch = SafeguardWatch::new(client.clone(), config, safeguards.clone());
+        supervisor.run("safeguards", move |stop| watch.clone().run(stop));
+
         let sender = sender(config, &client, key, &outbox, clock);
         let handle = sender.handle();
         let watched = handle.clone();
@@ -158,7 +169,11 @@ impl Chain {
         let books = Arc::new(SqliteBooks::new(&db.read_only()));
         let ledger = LedgerCheck::new(books, reader, config.chain.orchestrator, config.chain.decimals);
         let ledger = Arc::new(ledger);
-        supervisor.every("ledger-check", CHECK_EVERY, move || check(ledger.clone()));
+        let ledger_watch = Arc::new(LedgerWatch::new(config.settlement.check_alarm));
+        let (every, watched_check) = (config.settlement.check_every, ledger_watch.clone());
+        supervisor.run("ledger-check", move |stop| {
+            check(ledger.clone(), watched_check.clone(), every, stop)
+        });
 
         let registrar = EvmCreatorRegistrar::new(
             client.clone(),
@@ -207,6 +222,8 @@ impl Chain {
             gate,
             signer,
             sender: Arc::new(move || sender_figures(&watched)),
+            safeguards,
+            ledger_watch,
             token,
         })
     }
