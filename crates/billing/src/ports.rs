@@ -112,6 +112,11 @@ pub trait ChainIndex: Send + Sync {
     /// Binds this database to one chain and orchestrator for ever, starting below `start`;
     /// an error when it is bound to another.
     async fn bind(&self, chain_id: u64, orchestrator: WalletAddress, start: u64) -> Result<(), StoreError>;
+    /// The contracts' withdrawal delay, as it was recorded; `None` when it never was.
+    async fn withdrawal_delay(&self) -> Result<Option<Duration>, StoreError>;
+    /// Records the contracts' withdrawal delay, so that a start while the chain is away knows it. Only
+    /// after [`bind`](Self::bind).
+    async fn record_withdrawal_delay(&self, delay: Duration) -> Result<(), StoreError>;
     /// The last indexed block; `None` before the first step.
     async fn checkpoint(&self) -> Result<Option<BlockRef>, StoreError>;
     /// Remembered blocks, newest first.
