@@ -25,6 +25,7 @@
 //! no error and no `Debug` output here. alloy's own HTTP transport names them in spans of level
 //! `DEBUG`, so leave its log targets at `INFO`.
 
+mod admission;
 mod again;
 mod client;
 mod config;
