@@ -11,7 +11,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering::Relaxed},
+        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -19,7 +19,8 @@ use std::{
 /// Admits new charges while the index and settlement keep up. Cheap enough for every call.
 pub struct SettlementGate {
     clock: Arc<dyn Clock>,
-    limit: Duration,
+    /// Microseconds that either may lag.
+    limit: AtomicU64,
     indexed: AtomicI64,
     settled: AtomicI64,
 }
@@ -43,15 +44,21 @@ impl SettlementLag {
 }
 
 impl SettlementGate {
-    /// Open, as if all were caught up now; `withdrawal_delay` is the contracts'.
+    /// Open, as if all were caught up now; `withdrawal_delay` is the contracts'. While it is not known
+    /// it is zero, and the gate is closed.
     pub fn new(clock: Arc<dyn Clock>, withdrawal_delay: Duration) -> Self {
         let now = clock.now().micros();
         Self {
             clock,
-            limit: withdrawal_delay / 4,
+            limit: AtomicU64::new(limit_of(withdrawal_delay)),
             indexed: AtomicI64::new(now),
             settled: AtomicI64::new(now),
         }
+    }
+
+    /// The contracts' withdrawal delay, once they said it.
+    pub fn set_withdrawal_delay(&self, withdrawal_delay: Duration) {
+        self.limit.store(limit_of(withdrawal_delay), Relaxed);
     }
 
     /// # Errors
@@ -71,7 +78,7 @@ impl SettlementGate {
         SettlementLag {
             index: since(&self.indexed),
             settlement: since(&self.settled),
-            limit: self.limit,
+            limit: Duration::from_micros(self.limit.load(Relaxed)),
         }
     }
 
@@ -89,6 +96,11 @@ impl SettlementGate {
     pub fn unsettled_since(&self, time: Timestamp) {
         self.settled.fetch_min(time.micros(), Relaxed);
     }
+}
+
+/// A quarter of the delay, in microseconds.
+fn limit_of(withdrawal_delay: Duration) -> u64 {
+    u64::try_from((withdrawal_delay / 4).as_micros()).unwrap_or(u64::MAX)
 }
 
 impl fmt::Debug for SettlementGate {
@@ -117,6 +129,20 @@ mod tests {
         assert!(gate.admit().is_ok());
         clock.advance(Duration::from_micros(1));
         assert!(matches!(gate.admit(), Err(HoldError::SettlementDelayed)));
+    }
+
+    #[test]
+    fn it_goes_by_the_contracts_delay_and_is_closed_while_that_is_unknown() {
+        let clock = Arc::new(FixedClock::at(Timestamp::from_seconds(1_000_000)));
+        let gate = SettlementGate::new(clock.clone(), Duration::ZERO);
+        clock.advance(Duration::from_secs(1));
+        assert!(!gate.lag().is_tolerable());
+        gate.set_withdrawal_delay(24 * HOUR);
+        assert!(gate.lag().is_tolerable());
+        clock.advance(6 * HOUR);
+        assert!(!gate.lag().is_tolerable());
+        gate.set_withdrawal_delay(48 * HOUR);
+        assert!(gate.lag().is_tolerable());
     }
 
     #[test]

@@ -252,11 +252,6 @@ pub struct Chain {
     pub confirmations: u64,
     #[serde(deserialize_with = "values::within::<1, 100_000, _, _>")]
     pub finality: u64,
-    #[serde(
-        rename = "withdrawal_delay_seconds",
-        deserialize_with = "values::withdrawal_delay"
-    )]
-    pub withdrawal_delay: Duration,
     #[serde(rename = "poll_milliseconds", deserialize_with = "values::milliseconds")]
     pub poll: Duration,
     #[serde(rename = "rpc_timeout_seconds", deserialize_with = "values::seconds")]

@@ -97,8 +97,8 @@ impl Chain {
             None => ChainClient::new(&evm)?,
         };
         let token = Arc::new(OnceLock::new());
-        let delay = first_contact(&client, &token, config).await?;
-        let gate = Arc::new(SettlementGate::new(clock.clone(), delay));
+        let delay = first_contact(&client, &token).await?;
+        let gate = Arc::new(SettlementGate::new(clock.clone(), Duration::ZERO));
         let reader: Arc<dyn ChainReader> = Arc::new(EvmChainReader::new(client.clone()));
         let index: Arc<dyn ChainIndex> = Arc::new(SqliteChainIndex::new(db));
         let outbox: Arc<dyn TxOutbox> = Arc::new(SqliteTxOutbox::new(db));
@@ -116,6 +116,7 @@ impl Chain {
             },
         ));
         indexer.bind(config.chain.id, config.chain.orchestrator).await?;
+        resume_gate(&gate, &*index, delay).await?;
         let sync = Arc::new(CatchUp::default());
         let loop_ = IndexLoop {
             client: client.clone(),
@@ -127,7 +128,13 @@ impl Chain {
         supervisor.run("indexer", move |stop| loop_.clone().run(stop));
 
         let safeguards = Arc::new(Safeguards::default());
-        let watch = SafeguardWatch::new(client.clone(), config, safeguards.clone());
+        let watch = SafeguardWatch::new(
+            client.clone(),
+            gate.clone(),
+            index.clone(),
+            config,
+            safeguards.clone(),
+        );
         supervisor.run("safeguards", move |stop| watch.clone().run(stop));
 
         let sender = sender(config, &client, key, &outbox, clock);
@@ -294,13 +301,11 @@ fn sender(
     Sender::new(lane, outbox.clone(), clock.clone())
 }
 
-/// Checks the contracts and gives the withdrawal delay that the gate goes by: the contracts' own,
-/// or the configured one while the chain is away.
+/// Checks the contracts and gives their withdrawal delay; `None` while the chain is away.
 async fn first_contact(
     client: &ChainClient,
     token: &OnceLock<WalletAddress>,
-    config: &Config,
-) -> Result<Duration, WiringError> {
+) -> Result<Option<Duration>, WiringError> {
     let asked = async {
         let address = client.check().await?;
         Ok::<_, ConnectError>((address, client.withdrawal_delay().await?))
@@ -308,7 +313,7 @@ async fn first_contact(
     match tokio::time::timeout(FIRST_CONTACT, asked).await {
         Ok(Ok((address, delay))) => {
             let _ = token.set(address);
-            Ok(delay)
+            Ok(Some(delay))
         }
         Ok(Err(error)) if !error.is_outage() => Err(error.into()),
         Ok(Err(error)) => {
@@ -316,13 +321,35 @@ async fn first_contact(
                 error = describe(&error),
                 "the chain cannot be reached; deposits and settlement wait for it"
             );
-            Ok(config.chain.withdrawal_delay)
+            Ok(None)
         }
         Err(_) => {
             tracing::warn!("the chain does not answer; deposits and settlement wait for it");
-            Ok(config.chain.withdrawal_delay)
+            Ok(None)
         }
     }
+}
+
+/// The gate goes on where the last process left it: the index is as old as its last block, and the
+/// withdrawal delay is the contracts', which are asked or were asked before. A database that never
+/// reached its chain keeps the gate closed until it does.
+async fn resume_gate(
+    gate: &SettlementGate,
+    index: &dyn ChainIndex,
+    asked: Option<Duration>,
+) -> Result<(), WiringError> {
+    let delay = match asked {
+        Some(delay) => {
+            index.record_withdrawal_delay(delay).await?;
+            Some(delay)
+        }
+        None => index.withdrawal_delay().await?,
+    };
+    gate.set_withdrawal_delay(delay.unwrap_or_default());
+    if let Some(checkpoint) = index.checkpoint().await? {
+        gate.indexed_through(checkpoint.time);
+    }
+    Ok(())
 }
 
 /// A pause that doubles with every failure in a row.

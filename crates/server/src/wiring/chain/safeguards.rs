@@ -1,12 +1,13 @@
-//! Looks at the deployment for safeguards that it lacks.
+//! Reads the deployment: the safeguards that it lacks, and its withdrawal delay.
 
 use super::backed_off;
 use crate::{
     Config,
     service::{safeguards::Safeguards, supervisor::describe},
 };
-use haithe_billing::deployment::Weakness;
-use haithe_evm::{ChainClient, ConnectError};
+use haithe_billing::{chain::ChainError, deployment::Weakness, gate::SettlementGate, ports::ChainIndex};
+use haithe_evm::ChainClient;
+use haithe_kernel::StoreError;
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
@@ -15,10 +16,21 @@ const LOOK_EVERY: Duration = Duration::from_secs(600);
 /// First pause after the chain could not be read.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// Why the deployment could not be read.
+#[derive(Debug, thiserror::Error)]
+enum LookError {
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// Reads the deployment and reports what it lacks.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct SafeguardWatch {
     client: ChainClient,
+    gate: Arc<SettlementGate>,
+    index: Arc<dyn ChainIndex>,
     start_block: u64,
     /// What the configuration lacks, which does not change while the service runs.
     configured: Vec<Weakness>,
@@ -26,7 +38,13 @@ pub(super) struct SafeguardWatch {
 }
 
 impl SafeguardWatch {
-    pub(super) fn new(client: ChainClient, config: &Config, safeguards: Arc<Safeguards>) -> Self {
+    pub(super) fn new(
+        client: ChainClient,
+        gate: Arc<SettlementGate>,
+        index: Arc<dyn ChainIndex>,
+        config: &Config,
+        safeguards: Arc<Safeguards>,
+    ) -> Self {
         let local = !config.chain.is_for_development() && config.auth.sites.are_local();
         let configured = if local {
             vec![Weakness::LocalSites]
@@ -36,6 +54,8 @@ impl SafeguardWatch {
         safeguards.found(configured.clone());
         Self {
             client,
+            gate,
+            index,
             start_block: config.chain.start_block,
             configured,
             safeguards,
@@ -67,8 +87,12 @@ impl SafeguardWatch {
         }
     }
 
-    async fn look(&self) -> Result<(), ConnectError> {
-        let mut weaknesses = self.client.governance(self.start_block).await?.weaknesses();
+    async fn look(&self) -> Result<(), LookError> {
+        let delay = self.client.withdrawal_delay().await.map_err(ChainError::from)?;
+        self.gate.set_withdrawal_delay(delay);
+        self.index.record_withdrawal_delay(delay).await?;
+        let governance = self.client.governance(self.start_block).await;
+        let mut weaknesses = governance.map_err(ChainError::from)?.weaknesses();
         weaknesses.extend(&self.configured);
         self.safeguards.found(weaknesses);
         Ok(())
