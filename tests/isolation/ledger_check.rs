@@ -3,12 +3,13 @@
 use crate::relay::Relay;
 use haithe_kernel::Usdt;
 use haithe_tests::{
-    app::{App, Setup},
+    app::{App, Setup, question},
     client::Client,
     eventually,
     program::free_port,
     wallets::Wallet,
 };
+use std::time::Duration;
 
 /// The selector of `balanceOf(address)`.
 const BALANCE_OF: &str = "70a08231";
@@ -79,4 +80,32 @@ async fn a_ledger_check_that_cannot_be_made_raises_an_alarm_and_shows_in_health_
     })
     .await;
     server.kill().await;
+}
+
+/// Finding 18: after a restart without its chain the gate began anew, and by a configured delay.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gate_keeps_its_age_and_the_contracts_delay_over_a_restart_without_the_chain() {
+    let (mut setup, clock) = Setup::on_a_clock();
+    setup.chain.plan = |plan| plan.withdrawal_delay = Duration::from_secs(3_600);
+    let (around, relay) = Relay::around(setup.set("settlement.max_age_seconds", 1)).await;
+    let app = App::over(around).await;
+    let tenant = app.funded("Acme", Usdt::whole(1)).await;
+    assert_eq!(tenant.caller.chat(&question("per-call")).send().await.status, 200);
+    let around = app.stop().await;
+
+    // The index is older than a quarter of the contracts' delay, and the chain is away.
+    relay.refuse(Some("eth_"));
+    clock.advance(Duration::from_secs(1_800));
+    let app = App::over(around).await;
+    let caller = tenant.caller.at(&app.base);
+    caller
+        .chat(&question("per-call"))
+        .openai_refused(503, "settlement_delayed")
+        .await;
+    relay.refuse(None);
+    eventually("the index and settlement have caught up", async || {
+        let answer = caller.chat(&question("per-call")).send().await;
+        (answer.status == 200).then_some(())
+    })
+    .await;
 }
