@@ -12,7 +12,10 @@ use alloy::{
     network::TransactionBuilder,
     primitives::{Address, B256, Bytes},
     providers::Provider,
-    rpc::types::{Filter, Log, TransactionRequest},
+    rpc::{
+        client::BatchRequest,
+        types::{Filter, Log, TransactionRequest},
+    },
     sol_types::SolCall,
     transports::TransportError,
 };
@@ -112,7 +115,7 @@ impl EvmChainReader {
     ) -> Result<Vec<TokenUnits>, NodeError> {
         let node = self.client.node();
         let question = async {
-            let mut batch = node.provider().client().new_batch();
+            let mut batch = BatchRequest::new(node.provider().client());
             let mut waiting = Vec::with_capacity(holders.len());
             for holder in holders {
                 let call = TestUsdt::balanceOfCall { account: *holder };

@@ -89,7 +89,7 @@ impl LedgerWatch {
         let age = state.since.elapsed();
         LedgerView {
             ok: state.clean && age <= self.limit,
-            checked_seconds_ago: state.completed.then(|| age.as_secs()),
+            checked_seconds_ago: state.completed.then_some(age.as_secs()),
         }
     }
 
