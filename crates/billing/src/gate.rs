@@ -19,7 +19,7 @@ use std::{
     fmt,
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicI64, Ordering::Relaxed},
+        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -30,7 +30,8 @@ pub type OldestCharges = HashMap<OrgId, Timestamp>;
 /// Admits new charges while the index and settlement keep up. Cheap enough for every call.
 pub struct SettlementGate {
     clock: Arc<dyn Clock>,
-    limit: Duration,
+    /// Microseconds that either may lag.
+    limit: AtomicU64,
     indexed: AtomicI64,
     /// When settlement last reported.
     reported: AtomicI64,
@@ -56,16 +57,22 @@ impl SettlementLag {
 }
 
 impl SettlementGate {
-    /// Open, as if all were caught up now; `withdrawal_delay` is the contracts'.
+    /// Open, as if all were caught up now; `withdrawal_delay` is the contracts'. While it is not known
+    /// it is zero, and the gate is closed.
     pub fn new(clock: Arc<dyn Clock>, withdrawal_delay: Duration) -> Self {
         let now = clock.now().micros();
         Self {
             clock,
-            limit: withdrawal_delay / 4,
+            limit: AtomicU64::new(limit_of(withdrawal_delay)),
             indexed: AtomicI64::new(now),
             reported: AtomicI64::new(now),
             oldest: RwLock::default(),
         }
+    }
+
+    /// The contracts' withdrawal delay, once they reported it.
+    pub fn set_withdrawal_delay(&self, withdrawal_delay: Duration) {
+        self.limit.store(limit_of(withdrawal_delay), Relaxed);
     }
 
     /// Whether this organization may be charged.
@@ -102,7 +109,7 @@ impl SettlementGate {
         SettlementLag {
             index: now.since(mark(&self.indexed)),
             settlement: now.since(oldest.map_or(reported, |oldest| oldest.min(reported))),
-            limit: self.limit,
+            limit: Duration::from_micros(self.limit.load(Relaxed)),
         }
     }
 
@@ -116,6 +123,11 @@ impl SettlementGate {
         *self.oldest.write().unwrap_or_else(PoisonError::into_inner) = oldest;
         self.reported.store(time.micros(), Relaxed);
     }
+}
+
+/// A quarter of the delay, in microseconds.
+fn limit_of(withdrawal_delay: Duration) -> u64 {
+    u64::try_from((withdrawal_delay / 4).as_micros()).unwrap_or(u64::MAX)
 }
 
 impl fmt::Debug for SettlementGate {
@@ -145,6 +157,20 @@ mod tests {
         assert!(gate.admit(ORG).is_ok());
         clock.advance(Duration::from_micros(1));
         assert!(matches!(gate.admit(ORG), Err(HoldError::SettlementDelayed)));
+    }
+
+    #[test]
+    fn it_goes_by_the_contracts_delay_and_is_closed_while_that_is_unknown() {
+        let clock = Arc::new(FixedClock::at(Timestamp::from_seconds(1_000_000)));
+        let gate = SettlementGate::new(clock.clone(), Duration::ZERO);
+        clock.advance(Duration::from_secs(1));
+        assert!(!gate.lag().is_tolerable());
+        gate.set_withdrawal_delay(24 * HOUR);
+        assert!(gate.lag().is_tolerable());
+        clock.advance(6 * HOUR);
+        assert!(!gate.lag().is_tolerable());
+        gate.set_withdrawal_delay(48 * HOUR);
+        assert!(gate.lag().is_tolerable());
     }
 
     #[test]

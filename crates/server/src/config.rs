@@ -142,10 +142,10 @@ impl Config {
             ));
         }
         config.check_capacity()?;
-        if config.chain.faucet && !config.chain.is_of_developers() {
+        if config.chain.faucet && !config.chain.is_for_development() {
             return Err(ConfigError::setting(
                 "chain.faucet",
-                "must be false: the faucet is for development chains (133717, 31337, 1337), which chain.id is not",
+                "must be false: the faucet is for development chains (133717, 31337), which chain.id is not",
             ));
         }
         let (provider, model) = (&config.embeddings.provider, &config.embeddings.model);

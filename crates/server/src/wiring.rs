@@ -15,7 +15,9 @@ pub use catalogue::CatalogueLoadError;
 /// A node that tests bring along.
 pub use haithe_evm::Node;
 pub use knowledge::EmbeddingsError;
-pub(crate) use tools::{check_catalogue, ledger_check, open_database, receipt_audit, receipt_verifier};
+pub(crate) use tools::{
+    check_catalogue, ledger_check, open_database, receipt_audit, receipt_verifier, revoke_before,
+};
 
 use crate::{
     Config,
@@ -293,6 +295,8 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             ledger: ledger.clone(),
             index: chain.index.clone(),
             gate: chain.gate,
+            ledger_watch: chain.ledger_watch.clone(),
+            safeguards: chain.safeguards.clone(),
             sender: chain.sender.clone(),
             writer_queue: Box::new(move || queue.waiting_writes()),
             completions: completions.clone(),
@@ -377,6 +381,8 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             supervisor: supervisor.clone(),
             completions,
             sender: chain.sender,
+            safeguards: chain.safeguards,
+            ledger: chain.ledger_watch,
         }),
         limiter: Limiter::new(
             rates,
