@@ -56,7 +56,9 @@ async fn a_batch_is_one_line_per_organization_and_sums_what_was_charged(db: impl
 
 async fn states<D: Database>(world: &World<D>) -> Vec<(u64, BatchState)> {
     let open = world.db.settlements().open_batches().await.unwrap();
-    open.into_iter().map(|(batch, state)| (batch.seq, state)).collect()
+    open.into_iter()
+        .map(|(batch, state)| (batch.seq, state))
+        .collect()
 }
 
 async fn batches_follow_each_other_and_four_may_be_open(db: impl Database) {
