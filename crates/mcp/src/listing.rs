@@ -12,7 +12,6 @@ pub(crate) fn lenient(message: &[u8]) -> Vec<u8> {
     let Some(tools) = value.pointer_mut("/result/tools").and_then(Value::as_array_mut) else {
         return message.to_vec();
     };
-    let listed = tools.len();
     tools.retain_mut(|tool| {
         if let Some(tool) = tool.as_object_mut()
             && tool.get("inputSchema").is_none_or(Value::is_null)
@@ -21,14 +20,6 @@ pub(crate) fn lenient(message: &[u8]) -> Vec<u8> {
         }
         serde_json::from_value::<Tool>(tool.clone()).is_ok()
     });
-    let invalid = listed.saturating_sub(tools.len());
-    if invalid > 0 {
-        tracing::warn!(
-            listed,
-            invalid,
-            "tool server listed invalid tools; they are not offered"
-        );
-    }
     serde_json::to_vec(&value).unwrap_or_else(|_| message.to_vec())
 }
 
