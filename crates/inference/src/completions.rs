@@ -26,7 +26,7 @@ use crate::{
     ports::{CallObserver, ChatModel, Endpoint, TokenAllowance, TokenCounter, UpstreamError},
     request::{Asked, ChatRequest, EmbeddingRequest, RequestLimits},
 };
-pub(crate) use admission::{account, quote};
+pub(crate) use admission::{account, payer_would_accept, quote};
 pub use asking::ProviderHealth;
 use asking::{Answered, Candidate, Reply};
 use bytes::Bytes;
@@ -48,6 +48,8 @@ pub struct Caller {
     pub context: Arc<CallContext>,
     /// The id that the call has to have, where somebody will ask the ledger for it; never used twice.
     pub call: Option<CallId>,
+    /// The most that the caller lets the whole call cost, the model included. It never raises another limit.
+    pub max_cost: Option<Usdt>,
 }
 
 impl Caller {

@@ -14,6 +14,7 @@ mod id;
 mod money;
 mod page;
 mod ports;
+mod price;
 mod time;
 
 pub use address::{AddressError, WalletAddress};
@@ -23,6 +24,7 @@ pub use id::{CallId, ModelId, OrgId, OrgUid, ProductId, ProjectId, ProjectUid, U
 pub use money::{Decimals, MoneyError, TokenUnits, Usdt};
 pub use page::{Listed, Page, PageError};
 pub use ports::{Clock, FixedClock, Random, Tasks, Timer};
+pub use price::{AnnouncedPrice, PriceSchedule};
 pub use time::{Timestamp, TimestampError};
 
 #[cfg(any(test, feature = "mocks"))]

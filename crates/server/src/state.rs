@@ -21,9 +21,11 @@ use haithe_inference::{
     conversations::Conversations,
     webhooks::{ProjectWebhooks, Triggers},
 };
-use haithe_kernel::{Decimals, Tasks};
+use haithe_kernel::{Clock, Decimals, Tasks};
 use haithe_marketplace::{Market, enclave::Enclave, hosting::Hosting, loading::ProductContents};
-use haithe_orgs::{Audit, Bots, Contexts, Organizations, Ownership, Projects, Settings, ports::ChainSync};
+use haithe_orgs::{
+    AcceptedProjects, Audit, Bots, Contexts, Organizations, Ownership, Projects, Settings, ports::ChainSync,
+};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +40,7 @@ pub struct Services {
     pub idempotency: Arc<Idempotency>,
     pub organizations: Arc<Organizations>,
     pub projects: Arc<Projects>,
+    pub accepted_projects: Arc<AcceptedProjects>,
     pub bots: Arc<Bots>,
     pub webhooks: Arc<ProjectWebhooks>,
     pub triggers: Triggers,
@@ -69,6 +72,7 @@ pub struct Services {
     pub faucet: Option<Arc<Faucet>>,
     pub figures: Arc<Figures>,
     pub tasks: Arc<dyn Tasks>,
+    pub clock: Arc<dyn Clock>,
     pub proxies: Proxies,
     pub body_limits: BodyLimits,
     pub calls: Calls,
@@ -123,6 +127,8 @@ parts! {
     tasks: Arc<dyn Tasks>,
     organizations: Arc<Organizations>,
     projects: Arc<Projects>,
+    accepted_projects: Arc<AcceptedProjects>,
+    clock: Arc<dyn Clock>,
     bots: Arc<Bots>,
     webhooks: Arc<ProjectWebhooks>,
     triggers: Triggers,

@@ -52,12 +52,14 @@ use haithe_inference::{CompletionPorts, CompletionSettings, Completions, request
 use haithe_kernel::{Clock, Fetcher, Random, StoreError};
 use haithe_llm_providers::{ProviderError, Tiktoken};
 use haithe_marketplace::Market;
-use haithe_orgs::{Audit, Bots, Contexts, Organizations, Ownership, Projects, Settings};
+use haithe_orgs::{
+    AcceptedProjects, Audit, Bots, Contexts, Organizations, Ownership, PriceNotice, Projects, Settings,
+};
 use haithe_sqlite::{
-    Db, EncryptionKey, EncryptionKeyError, OpenError, SqliteApiKeyStore, SqliteAuditStore, SqliteBooks,
-    SqliteBotStore, SqliteChainStats, SqliteChallengeStore, SqliteCreatorStore, SqliteDirectory,
-    SqliteIdempotencyStore, SqliteLedger, SqliteOrgStore, SqliteProductStore, SqliteProjectStore,
-    SqliteSessionStore, SqliteWaitlist,
+    Db, EncryptionKey, EncryptionKeyError, OpenError, SqliteAcceptedProjectStore, SqliteApiKeyStore,
+    SqliteAuditStore, SqliteBooks, SqliteBotStore, SqliteChainStats, SqliteChallengeStore,
+    SqliteCreatorStore, SqliteDirectory, SqliteIdempotencyStore, SqliteLedger, SqliteOrgStore,
+    SqliteProductStore, SqliteProjectStore, SqliteSessionStore, SqliteWaitlist,
 };
 use std::{
     convert::Infallible,
@@ -216,6 +218,12 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         clock.clone(),
         random.clone(),
         offer.default_model,
+        PriceNotice(config.projects.price_notice),
+    ));
+    let accepted_projects = Arc::new(AcceptedProjects::new(
+        organizations.clone(),
+        Arc::new(SqliteAcceptedProjectStore::new(&db)),
+        clock.clone(),
     ));
     let (conversations, memory) =
         talk::conversations(&config.conversations, &db, &clock, &random, &supervisor);
@@ -305,7 +313,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         others: sites.others.clone(),
         chain_id: config.chain.id,
     });
-    let healthy = db.clone();
+    let (healthy, wall_clock) = (db.clone(), clock.clone());
     let drain = Drain::default();
     let state = AppState::new(Services {
         challenges: Arc::new(Challenges::new(
@@ -353,6 +361,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         )),
         organizations,
         projects,
+        accepted_projects,
         contexts,
         catalogue: offer.catalogue,
         completions: completions.clone(),
@@ -398,6 +407,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             orchestrator: config.chain.orchestrator,
             server: chain.signer,
         },
+        clock: wall_clock,
         proxies: Proxies(config.server.trusted_proxies.clone().into()),
         body_limits: BodyLimits {
             bytes: config.server.max_body_bytes,

@@ -3,7 +3,8 @@
 use crate::{completions::Caller, conversations::ConversationId};
 use async_trait::async_trait;
 use haithe_billing::capture::{LineItem, Payee, PriceLine};
-use haithe_kernel::{Failure, Kind, ProductId, StoreError, Usdt, WalletAddress};
+use haithe_kernel::{Failure, Kind, ProductId, StoreError, Timestamp, Usdt, WalletAddress};
+use haithe_orgs::PayerRefusal;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ pub struct Wish {
     pub question: String,
     /// Whether tools can be offered: the model knows them and the caller does not forbid them.
     pub tools: bool,
+    /// When the call began; prices in force are those of this moment.
+    pub at: Timestamp,
 }
 
 /// What one gear brings.
@@ -134,6 +137,9 @@ pub enum GearError {
         /// Why, fit for a stranger.
         reason: String,
     },
+    /// The payer did not accept another organization's project, or not at its price.
+    #[error(transparent)]
+    Payer(#[from] PayerRefusal),
     /// A conversation is named and the project keeps none.
     #[error(
         "this project keeps no memory; enable it with PATCH /v1/projects/{{id}}, or leave the header Haithe-Conversation out"
@@ -151,6 +157,7 @@ impl Failure for GearError {
     fn kind(&self) -> Kind {
         match self {
             Self::Product { .. } => Kind::Unavailable,
+            Self::Payer(refusal) => refusal.kind(),
             Self::MemoryOff => Kind::Invalid,
             Self::Conversation => Kind::NotFound,
             Self::Store(error) => error.kind(),
@@ -159,6 +166,7 @@ impl Failure for GearError {
     fn code(&self) -> &'static str {
         match self {
             Self::Product { .. } => "product_unavailable",
+            Self::Payer(refusal) => refusal.code(),
             Self::MemoryOff => "memory_disabled",
             Self::Conversation => "not_found",
             Self::Store(error) => error.code(),
@@ -167,8 +175,14 @@ impl Failure for GearError {
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Product { .. } => Some(5),
-            Self::MemoryOff | Self::Conversation => None,
+            Self::Payer(_) | Self::MemoryOff | Self::Conversation => None,
             Self::Store(error) => error.retry_after(),
+        }
+    }
+    fn details(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Payer(refusal) => refusal.details(),
+            _ => Vec::new(),
         }
     }
 }

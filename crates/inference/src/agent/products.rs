@@ -11,10 +11,13 @@ mod served;
 mod tests;
 
 use super::{Equipment, Exchange, Gear, GearError, ProductFee, ServerTool, Source, Wish};
-use crate::{completions::Caller, conversations::ConversationId};
+use crate::{
+    completions::{Caller, payer_would_accept},
+    conversations::ConversationId,
+};
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
-use haithe_kernel::{Fetcher, ProductId};
+use haithe_kernel::{Fetcher, ProductId, Usdt};
 use haithe_marketplace::{
     Knowledge,
     content::ProductContent,
@@ -130,6 +133,7 @@ impl Gear for Products {
         let mut equipment = Equipment::default();
         let mut library: Vec<(ProductId, Content)> = Vec::new();
         let listed = self.ports.store.for_call(project.id).await?;
+        payer_would_accept(&wish.caller.context, price_in_all(&listed), wish.at)?;
         let opening: Vec<_> = listed.iter().map(|found| self.open(found, wish.tools)).collect();
         let all: Vec<_> = stream::iter(opening).buffered(AT_ONCE).collect().await;
         for (found, opened) in listed.iter().zip(all) {
@@ -191,6 +195,15 @@ impl Products {
             .extend(cited.map(|(passage, number)| source(library, passage, number)));
         Ok(())
     }
+}
+
+/// What the products cost per call together, without those that no call uses.
+fn price_in_all(listed: &[CallProduct]) -> Usdt {
+    let usable = listed
+        .iter()
+        .filter(|found| found.accepted && !found.product.retired);
+    let prices = usable.filter_map(|found| found.product.price_per_call);
+    prices.fold(Usdt::ZERO, Usdt::saturating_add)
 }
 
 fn source(library: &[(ProductId, Content)], passage: &Passage, number: u32) -> Source {

@@ -2,6 +2,7 @@
 
 mod admission;
 mod json;
+mod payer_limits;
 mod routes;
 pub(crate) mod stage;
 mod streams;

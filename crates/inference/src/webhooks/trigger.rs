@@ -10,7 +10,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures::channel::oneshot;
-use haithe_kernel::{Clock, Failure, Tasks, Timestamp};
+use haithe_kernel::{Clock, Failure, Tasks, Timestamp, Usdt};
 use haithe_orgs::{Contexts, ports::CallContext};
 use serde_json::{Value, json, value::RawValue};
 use std::{net::IpAddr, sync::Arc};
@@ -25,6 +25,8 @@ pub struct Accepted {
     pub webhook: Webhook,
     /// Who pays, and as which project.
     pub context: Arc<CallContext>,
+    /// The most that the call may cost, where the sender sets a limit.
+    pub max_cost: Option<Usdt>,
     id: String,
     payload: Bytes,
 }
@@ -106,6 +108,7 @@ impl Triggers {
         Ok(Accepted {
             webhook,
             context,
+            max_cost: None,
             id: signed.id,
             payload,
         })
@@ -178,6 +181,7 @@ impl Triggers {
             api_key: None,
             context: Arc::clone(&accepted.context),
             call: None,
+            max_cost: accepted.max_cost,
         };
         let payload = String::from_utf8_lossy(&accepted.payload);
         let question = json!({"messages": [{"role": "user", "content": payload}]});

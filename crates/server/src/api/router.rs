@@ -114,6 +114,11 @@ fn rest() -> Routes<AppState> {
             orgs::models::disable
         ))
         .routes(routes!(orgs::settings::show, orgs::settings::change))
+        .routes(routes!(orgs::accepted_projects::list))
+        .routes(routes!(
+            orgs::accepted_projects::accept,
+            orgs::accepted_projects::withdraw
+        ))
         .routes(routes!(orgs::audit::list))
         .routes(routes!(
             orgs::ownership::show,

@@ -185,6 +185,12 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         clock.clone(),
         random.clone(),
         ModelId(1),
+        haithe_orgs::PriceNotice(Duration::from_secs(604_800)),
+    ));
+    let accepted_projects = Arc::new(haithe_orgs::AcceptedProjects::new(
+        organizations.clone(),
+        Arc::new(haithe_orgs::ports::MockAcceptedProjectStore::new()),
+        clock.clone(),
     ));
     let file: CatalogueFile = toml::from_str(MODELS).unwrap();
     let catalogue = Arc::new(Catalogue::new(file).unwrap());
@@ -279,6 +285,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         authenticator: Arc::new(Authenticator::new(sessions.clone(), api_keys.clone())),
         idempotency: Arc::new(idempotency),
         tasks,
+        clock: clock.clone(),
         sessions,
         api_keys,
         bots: Arc::new(Bots::new(
@@ -324,6 +331,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         )),
         organizations,
         projects,
+        accepted_projects,
         contexts,
         catalogue,
         completions: completions.clone(),

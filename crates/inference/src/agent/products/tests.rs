@@ -21,6 +21,7 @@ fn wish(skip: bool) -> Wish {
     stage.context.products = vec![ProductId(1)];
     stage.context.project.skip_unavailable_products = skip;
     Wish {
+        at: haithe_kernel::Timestamp::from_seconds(1_700_000_000),
         caller: stage.caller(),
         conversation: None,
         question: "What is new?".into(),

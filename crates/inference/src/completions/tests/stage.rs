@@ -141,6 +141,7 @@ pub struct Stage {
     pub clock: Arc<FixedClock>,
     pub context: CallContext,
     pub api_key: Option<ApiKey>,
+    pub max_cost: Option<Usdt>,
 }
 
 /// A stage where the organization has plenty, every character counts as a token, and the provider
@@ -211,6 +212,7 @@ pub fn stage_with(
         clock,
         context: context(),
         api_key: None,
+        max_cost: None,
     }
 }
 
@@ -239,7 +241,7 @@ pub fn context() -> CallContext {
             memory_retention_days: None,
             skip_unavailable_products: false,
             default_model: ModelId(1),
-            price_per_call: Usdt::from_nano(700),
+            price_per_call: haithe_kernel::PriceSchedule::fixed(Usdt::from_nano(700)),
             public: false,
             bots: haithe_orgs::BotTokens::default(),
             created_at: NOW,
@@ -260,6 +262,7 @@ pub fn context() -> CallContext {
             ModelId(9),
         ],
         settings: haithe_orgs::OrgSettings::default(),
+        accepted: None,
     }
 }
 
@@ -289,6 +292,7 @@ impl Stage {
             wallet: WALLET,
             api_key: self.api_key.clone().map(Arc::new),
             context: Arc::new(self.context.clone()),
+            max_cost: self.max_cost,
         }
     }
 

@@ -241,6 +241,7 @@ impl From<ApiCaller> for Caller {
             },
             context: caller.context,
             call: caller.call,
+            max_cost: caller.max_cost,
         }
     }
 }

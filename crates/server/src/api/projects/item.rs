@@ -9,7 +9,7 @@ use crate::http::{
 };
 use axum::extract::State;
 use haithe_inference::Catalogue;
-use haithe_kernel::{Decimals, ModelId, OrgId, ProjectId, Usdt};
+use haithe_kernel::{Clock, Decimals, ModelId, OrgId, ProjectId, Usdt};
 use haithe_orgs::{Action, ProjectChange, Projects};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -33,12 +33,14 @@ pub struct CreateInput {
 pub async fn create(
     State(projects): State<Arc<Projects>>,
     State(decimals): State<Decimals>,
+    State(clock): State<Arc<dyn Clock>>,
     Acting(caller): Acting,
     Input(input): Input<CreateInput>,
 ) -> Answer<ProjectView> {
+    let now = clock.now();
     let project = projects.create(caller, OrgId(input.org_id), &input.name).await?;
     let about = About::Project(project.id.0);
-    Ok(Success::of("Project created", ProjectView::of(project, decimals)).about(about))
+    Ok(Success::of("Project created", ProjectView::of(project, decimals, now)).about(about))
 }
 
 /// A project.
@@ -48,11 +50,16 @@ pub async fn create(
 pub async fn show(
     State(projects): State<Arc<Projects>>,
     State(decimals): State<Decimals>,
+    State(clock): State<Arc<dyn Clock>>,
     user: AuthUser,
     Segment(id): Segment<ProjectId>,
 ) -> Answer<ProjectView> {
+    let now = clock.now();
     let access = projects.authorize(user.address, id, Action::ReadProject).await?;
-    Ok(Success::of("Project", ProjectView::of(access.project, decimals)))
+    Ok(Success::of(
+        "Project",
+        ProjectView::of(access.project, decimals, now),
+    ))
 }
 
 /// What to change; at least one of them.
@@ -92,10 +99,12 @@ pub async fn change(
     State(projects): State<Arc<Projects>>,
     State(catalogue): State<Arc<Catalogue>>,
     State(decimals): State<Decimals>,
+    State(clock): State<Arc<dyn Clock>>,
     Acting(caller): Acting,
     Segment(id): Segment<ProjectId>,
     Input(input): Input<ChangeInput>,
 ) -> Answer<ProjectView> {
+    let now = clock.now();
     let change = ProjectChange {
         name: input.name,
         search_enabled: input.search_enabled,
@@ -116,7 +125,10 @@ pub async fn change(
         return Err(ApiError::parameter("default_model_id", "there is no such model"));
     }
     let project = projects.change(caller, id, change).await?;
-    Ok(Success::of("Project changed", ProjectView::of(project, decimals)))
+    Ok(Success::of(
+        "Project changed",
+        ProjectView::of(project, decimals, now),
+    ))
 }
 
 fn price(given: Option<Parsed<String>>, decimals: Decimals) -> Result<Option<Usdt>, ApiError> {
@@ -135,9 +147,14 @@ fn price(given: Option<Parsed<String>>, decimals: Decimals) -> Result<Option<Usd
 pub async fn delete(
     State(projects): State<Arc<Projects>>,
     State(decimals): State<Decimals>,
+    State(clock): State<Arc<dyn Clock>>,
     Acting(caller): Acting,
     Segment(id): Segment<ProjectId>,
 ) -> Answer<ProjectView> {
+    let now = clock.now();
     let project = projects.delete(caller, id).await?;
-    Ok(Success::of("Project deleted", ProjectView::of(project, decimals)))
+    Ok(Success::of(
+        "Project deleted",
+        ProjectView::of(project, decimals, now),
+    ))
 }
