@@ -18,11 +18,12 @@ use haithe_identity::waitlist::WaitingList;
 use haithe_identity::{ApiKeys, Authenticator, Challenges, Idempotency, Logins, Sessions};
 use haithe_inference::{
     Catalogue, Completions,
+    agent::ProductChecks,
     conversations::Conversations,
     webhooks::{ProjectWebhooks, Triggers},
 };
 use haithe_kernel::{Clock, Decimals, Tasks};
-use haithe_marketplace::{Market, enclave::Enclave, hosting::Hosting, loading::ProductContents};
+use haithe_marketplace::{Market, enclave::Enclave, hosting::Hosting};
 use haithe_orgs::{
     AcceptedProjects, Audit, Bots, Contexts, Organizations, Ownership, Projects, Settings, ports::ChainSync,
 };
@@ -65,7 +66,7 @@ pub struct Services {
     pub market: Arc<Market>,
     pub enclave: Arc<dyn Enclave>,
     pub hosting: Arc<Hosting>,
-    pub contents: Arc<ProductContents>,
+    pub product_checks: Arc<ProductChecks>,
     pub waiting_list: Arc<WaitingList>,
     pub stats: Stats,
     /// Where the configuration wants one.
@@ -153,7 +154,7 @@ parts! {
     market: Arc<Market>,
     enclave: Arc<dyn Enclave>,
     hosting: Arc<Hosting>,
-    contents: Arc<ProductContents>,
+    product_checks: Arc<ProductChecks>,
     waiting_list: Arc<WaitingList>,
     stats: Stats,
     faucet: Option<Arc<Faucet>>,

@@ -48,7 +48,9 @@ use haithe_identity::{
     signature::SignatureError,
     token::TokenError,
 };
-use haithe_inference::{CompletionPorts, CompletionSettings, Completions, request::RequestLimits};
+use haithe_inference::{
+    CompletionPorts, CompletionSettings, Completions, agent::ProductChecks, request::RequestLimits,
+};
 use haithe_kernel::{Clock, Fetcher, Random, StoreError};
 use haithe_llm_providers::{ProviderError, Tiktoken};
 use haithe_marketplace::Market;
@@ -239,13 +241,25 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         },
         figures.clone(),
     ));
-    let gears = agent::gears(
+    let (gears, opener) = agent::gears(
         config,
         &db,
         memory,
-        (contents.clone(), fetcher.clone(), clock.clone()),
+        (contents, fetcher.clone(), clock.clone()),
         (embedder, overrides.program),
     )?;
+    let market = Arc::new(Market::new(
+        Arc::new(SqliteCreatorStore::new(&db)),
+        Arc::new(SqliteProductStore::new(&db)),
+        chain.registrar,
+        clock.clone(),
+    ));
+    let product_checks = Arc::new(ProductChecks::new(
+        Arc::new(SqliteProductStore::new(&db)),
+        market.clone(),
+        opener,
+        clock.clone(),
+    ));
     let places = Places::new(config.limits.concurrent_per_organization);
     let completions = Arc::new(Completions::new(
         offer.catalogue.clone(),
@@ -392,15 +406,10 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             figures.clone(),
         ),
         figures: figures.clone(),
-        market: Arc::new(Market::new(
-            Arc::new(SqliteCreatorStore::new(&db)),
-            Arc::new(SqliteProductStore::new(&db)),
-            chain.registrar,
-            clock.clone(),
-        )),
+        market,
         enclave,
         hosting,
-        contents,
+        product_checks,
         waiting_list: Arc::new(WaitingList::new(Arc::new(SqliteWaitlist::new(&db)), clock)),
         stats: Stats {
             counts: Arc::new(SqliteChainStats::new(&db)),

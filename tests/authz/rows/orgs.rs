@@ -52,28 +52,31 @@ pub fn rows() -> Vec<Row> {
     rows
 }
 
+/// The public project, and the tenant's organization.
+fn public_project(stage: &Stage) -> Given {
+    let org = stage
+        .tenant()
+        .map_or_else(|| NO_NUMBER.to_owned(), |tenant| tenant.org_id.to_string());
+    Given {
+        inner: Some(stage.world.public_project.clone()),
+        ..Given::id(org)
+    }
+}
+
 /// Public projects of others. The project is the same for every caller, and is accepted before it is withdrawn.
 fn accepted_projects() -> [Row; 3] {
-    let item = |stage: &Stage| Given {
-        inner: Some(stage.world.public_project.clone()),
-        ..Given::id(
-            stage
-                .tenant()
-                .map_or_else(|| NO_NUMBER.to_owned(), |tenant| tenant.org_id.to_string()),
-        )
-    };
     [
         of("GET /api/v1/orgs/{id}/accepted-projects", AcceptProjects),
         of(
             "PUT /api/v1/orgs/{id}/accepted-projects/{project_uid}",
             AcceptProjects,
         )
-        .given(async move |stage| item(&stage).and_body(json!({"max_price_per_call_usdt": "0.05"}))),
+        .given(async |stage| public_project(&stage).and_body(json!({"max_price_per_call_usdt": "0.05"}))),
         of(
             "DELETE /api/v1/orgs/{id}/accepted-projects/{project_uid}",
             AcceptProjects,
         )
-        .given(async move |stage| {
+        .given(async |stage| {
             if stage.object == Object::Own {
                 stage
                     .as_owner(|owner, tenant| {
@@ -83,7 +86,7 @@ fn accepted_projects() -> [Row; 3] {
                     })
                     .await;
             }
-            item(&stage)
+            public_project(&stage)
         }),
     ]
 }

@@ -256,6 +256,7 @@ mod tests {
             description: None,
             photo_url: None,
             uses: Uses::default(),
+            content_fault: None,
         };
         let mut store = MockProductStore::new();
         store

@@ -41,6 +41,7 @@ use haithe_identity::{
 };
 use haithe_inference::{
     Catalogue, CatalogueFile, CompletionPorts, CompletionSettings, Completions,
+    agent::{MockProductLoader, ProductChecks, ProductOpener},
     conversations::{Conversations, MockConversationStore, Quota},
     ports::{ChatModel, MockTokenCounter, Unwatched},
     request::RequestLimits,
@@ -51,11 +52,14 @@ use haithe_inference::{
 };
 use haithe_kernel::{Clock, Decimals, FixedClock, MockFetcher, MockRandom, ModelId, Random};
 use haithe_marketplace::{
-    Market,
+    Knowledge, Market,
     enclave::MockEnclave,
     hosting::{Hosting, HostingLimits, MockContentStore},
-    loading::{CacheLimits, ContentPorts, ProductContents},
-    ports::{MockCreatorRegistrar, MockCreatorStore, MockProductStore},
+    knowledge::{ReadLimits, Tools},
+    ports::{
+        MockCreatorRegistrar, MockCreatorStore, MockDocuments, MockKnowledgeIndexer, MockProductStore,
+        MockToolServers,
+    },
 };
 use haithe_orgs::{
     Audit, Bots, Contexts, Organizations, Ownership, Projects, Settings,
@@ -266,6 +270,31 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         random.clone(),
         quota,
     );
+    let market = Arc::new(Market::new(
+        Arc::new(MockCreatorStore::new()),
+        Arc::new(MockProductStore::new()),
+        Arc::new(MockCreatorRegistrar::new()),
+        clock.clone(),
+    ));
+    let product_checks = Arc::new(ProductChecks::new(
+        Arc::new(MockProductStore::new()),
+        market.clone(),
+        Arc::new(ProductOpener {
+            loader: Arc::new(MockProductLoader::new()),
+            knowledge: Arc::new(Knowledge::new(
+                Tools {
+                    documents: Arc::new(MockDocuments::new()),
+                    indexer: Arc::new(MockKnowledgeIndexer::new()),
+                    fetcher: Arc::new(MockFetcher::new()),
+                    embedder: None,
+                },
+                ReadLimits::default(),
+            )),
+            fetcher: Arc::new(MockFetcher::new()),
+            servers: Arc::new(MockToolServers::new()),
+        }),
+        clock.clone(),
+    ));
     AppState::new(Services {
         challenges: Arc::new(Challenges::new(
             challenge_store.clone(),
@@ -364,12 +393,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
             Arc::default(),
         ),
         figures: Arc::default(),
-        market: Arc::new(Market::new(
-            Arc::new(MockCreatorStore::new()),
-            Arc::new(MockProductStore::new()),
-            Arc::new(MockCreatorRegistrar::new()),
-            clock.clone(),
-        )),
+        market,
         enclave: Arc::new(MockEnclave::new()),
         hosting: Arc::new(Hosting::new(
             Arc::new(MockContentStore::new()),
@@ -381,20 +405,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
                 all_bytes: 1,
             },
         )),
-        contents: Arc::new(ProductContents::new(
-            ContentPorts {
-                products: Arc::new(MockProductStore::new()),
-                hosted: Arc::new(MockContentStore::new()),
-                fetcher: Arc::new(MockFetcher::new()),
-                enclave: Arc::new(MockEnclave::new()),
-                clock: clock.clone(),
-            },
-            CacheLimits {
-                bytes: 1,
-                time: Duration::from_secs(1),
-            },
-            mocks.body_bytes,
-        )),
+        product_checks,
         waiting_list: Arc::new(WaitingList::new(Arc::new(MockWaitlist::new()), clock.clone())),
         stats: Stats {
             counts: Arc::new(MockChainStats::new()),
