@@ -247,7 +247,7 @@ async fn a_project_uses_what_its_organizations_contract_accepts(db: impl Databas
     let products = world.db.products();
     let enable = async |product| {
         products
-            .enable(org, project, product, content(None), NOON)
+            .enable(org, project, product, content(None), 32, NOON)
             .await
             .unwrap()
     };
@@ -284,7 +284,7 @@ async fn a_projects_products_come_in_the_order_they_were_enabled(db: impl Databa
         let id = page_of(&world.db, number).await.product.id;
         let at = NOON.plus(Duration::from_secs(seconds));
         products
-            .enable(org.id, project.id, id, content(None), at)
+            .enable(org.id, project.id, id, content(None), 32, at)
             .await
             .unwrap();
     }
@@ -330,7 +330,7 @@ async fn calls_and_projects_are_counted_and_sorted_by(db: impl Database) {
     for (project, number) in [(&project, 0), (&project, 1), (&other, 1), (&other, 2)] {
         let products = world.db.products();
         products
-            .enable(org.id, project.id, ids[number], content(None), NOON)
+            .enable(org.id, project.id, ids[number], content(None), 32, NOON)
             .await
             .unwrap();
     }
@@ -402,7 +402,7 @@ async fn a_project_keeps_the_content_it_accepted_until_it_accepts_other_content(
         follow_updates,
     };
     let enable = async |content| {
-        let enabled = products.enable(org, project, product, content, NOON).await;
+        let enabled = products.enable(org, project, product, content, 32, NOON).await;
         assert_eq!(enabled.unwrap(), Enabling::Enabled);
     };
     let state = async || -> (CallProduct, ProjectProduct) {
@@ -462,7 +462,9 @@ async fn a_call_finds_what_the_contract_accepts_at_the_price_in_force(db: impl D
     let (org, project) = user(&mut world).await;
     let first = page_of(&world.db, 1).await.product.id;
     let products = world.db.products();
-    let enabled = products.enable(org, project, first, content(None), NOON).await;
+    let enabled = products
+        .enable(org, project, first, content(None), 32, NOON)
+        .await;
     assert_eq!(enabled.unwrap(), Enabling::Enabled);
     let found = async || products.for_call(project).await.unwrap().remove(0).acceptance;
     assert_eq!(found().await, ProductAcceptance::Accepted);
@@ -500,7 +502,7 @@ async fn a_fault_counts_for_the_content_it_was_found_in(db: impl Database) {
         follow_updates: Some(true),
     };
     products
-        .enable(org, project, product, accepted, NOON)
+        .enable(org, project, product, accepted, 32, NOON)
         .await
         .unwrap();
     let noted = async || products.for_call(project).await.unwrap().remove(0).fault_noted;

@@ -29,6 +29,11 @@ use secrecy::SecretString;
 use std::sync::Arc;
 use tempfile::TempDir;
 
+fn key_of(byte: u8) -> EncryptionKey {
+    let digits = SecretString::from(hex::encode([byte; 32]));
+    EncryptionKey::parse(&digits).unwrap()
+}
+
 fn encryption_key() -> EncryptionKey {
     EncryptionKey::parse(&SecretString::from("7e".repeat(32))).unwrap()
 }
@@ -50,11 +55,19 @@ impl SqliteDatabase {
         Self { db, setup, dir }
     }
 
+    /// Webhooks under an encryption key of this byte.
+    pub fn webhooks_under(&self, byte: u8) -> Arc<dyn WebhookStore> {
+        Arc::new(SqliteWebhookStore::new(&self.db, &key_of(byte)))
+    }
+
+    /// Messages of webhooks under an encryption key of this byte.
+    pub fn webhook_inbox_under(&self, byte: u8) -> Arc<dyn WebhookInbox> {
+        Arc::new(SqliteWebhookInbox::new(&self.db, &key_of(byte)))
+    }
+
     /// The slots under an encryption key of this byte.
     pub fn idempotency_under(&self, byte: u8) -> Arc<dyn IdempotencyStore> {
-        let digits = SecretString::from(hex::encode([byte; 32]));
-        let key = EncryptionKey::parse(&digits).unwrap();
-        Arc::new(SqliteIdempotencyStore::new(&self.db, &key))
+        Arc::new(SqliteIdempotencyStore::new(&self.db, &key_of(byte)))
     }
 }
 

@@ -19,7 +19,7 @@ use alloy::{
     sol_types::{SolConstructor, SolEvent},
 };
 use futures::future::try_join_all;
-use haithe_kernel::{Decimals, TokenUnits, WalletAddress};
+use haithe_kernel::{Decimals, MoneyError, TokenUnits, WalletAddress};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -50,8 +50,6 @@ pub struct DeployPlan {
     pub withdrawal_delay: Duration,
     /// The daily cap a new organization begins with; `None` is no cap.
     pub initial_daily_cap: Option<TokenUnits>,
-    /// Between the announcement of a product's higher price and its effect: 1 s to 30 days.
-    pub price_notice: Duration,
 }
 
 /// What is on the chain now.
@@ -90,6 +88,14 @@ pub enum DeploymentError {
         /// The plan's.
         wanted: u8,
     },
+    /// The existing token cannot be used.
+    #[error("the token {token} cannot be used: {source}; nothing was deployed")]
+    Token {
+        /// The token.
+        token: WalletAddress,
+        /// Why.
+        source: MoneyError,
+    },
     /// A transaction.
     #[error(transparent)]
     Transaction(#[from] DirectError),
@@ -110,13 +116,7 @@ pub async fn deploy(
     key: &ServerKey,
     plan: &DeployPlan,
 ) -> Result<Deployment, DeploymentError> {
-    let found = node.ask("eth_chainId", node.provider().get_chain_id()).await?;
-    if found != chain_id {
-        return Err(DeploymentError::ChainId {
-            found,
-            wanted: chain_id,
-        });
-    }
+    expect_chain(node, chain_id).await?;
     let run = Run {
         node,
         direct: Direct { node, chain_id, key },
@@ -133,6 +133,38 @@ pub async fn deploy(
     })
 }
 
+/// The decimals of a token that exists. Sends no transaction.
+///
+/// # Errors
+/// [`DeploymentError::ChainId`], [`DeploymentError::Token`] for decimals that the ledger cannot keep,
+/// and [`DeploymentError::Node`], also when there is no token at the address.
+pub async fn token_decimals(
+    node: &Node,
+    chain_id: u64,
+    token: WalletAddress,
+) -> Result<Decimals, DeploymentError> {
+    expect_chain(node, chain_id).await?;
+    let found = decimals(node, convert::address(token)).await?;
+    Decimals::new(found).map_err(|source| DeploymentError::Token { token, source })
+}
+
+async fn expect_chain(node: &Node, chain_id: u64) -> Result<(), DeploymentError> {
+    let found = node.ask("eth_chainId", node.provider().get_chain_id()).await?;
+    if found != chain_id {
+        return Err(DeploymentError::ChainId {
+            found,
+            wanted: chain_id,
+        });
+    }
+    Ok(())
+}
+
+async fn decimals(node: &Node, token: Address) -> Result<u8, NodeError> {
+    let token = TestUsdt::new(token, node.provider().clone());
+    let decimals = token.decimals();
+    node.ask("decimals()", decimals.call()).await
+}
+
 struct Run<'a> {
     node: &'a Node,
     direct: Direct<'a>,
@@ -142,36 +174,30 @@ struct Run<'a> {
 impl Run<'_> {
     async fn token(&self) -> Result<(Address, Decimals), DeploymentError> {
         match self.plan.token {
-            TokenPlan::Existing(token, decimals) => {
-                let found = self.decimals(convert::address(token)).await?;
-                let wanted = u8::from(decimals);
+            TokenPlan::Existing(token, planned) => {
+                let found = decimals(self.node, convert::address(token)).await?;
+                let wanted = u8::from(planned);
                 if found != wanted {
                     return Err(DeploymentError::Decimals { token, found, wanted });
                 }
-                Ok((convert::address(token), decimals))
+                Ok((convert::address(token), planned))
             }
-            TokenPlan::Test(decimals) => {
+            TokenPlan::Test(wanted) => {
                 for candidate in self.made(TestUsdt::DEPLOYED_BYTECODE.len()).await? {
-                    if self.decimals(candidate).await? == u8::from(decimals) {
-                        return Ok((candidate, decimals));
+                    if decimals(self.node, candidate).await? == u8::from(wanted) {
+                        return Ok((candidate, wanted));
                     }
                 }
                 let arguments = TestUsdt::constructorCall {
-                    decimals_: decimals.into(),
+                    decimals_: wanted.into(),
                     owner_: self.direct.address(),
                 };
                 let token = self
                     .create("deploying tUSDT", &TestUsdt::BYTECODE, &arguments.abi_encode())
                     .await?;
-                Ok((token, decimals))
+                Ok((token, wanted))
             }
         }
-    }
-
-    async fn decimals(&self, token: Address) -> Result<u8, NodeError> {
-        let token = TestUsdt::new(token, self.node.provider().clone());
-        let decimals = token.decimals();
-        self.node.ask("decimals()", decimals.call()).await
     }
 
     async fn orchestrator(&self, usdt: Address) -> Result<Address, DeploymentError> {
@@ -187,7 +213,6 @@ impl Run<'_> {
             guardian_: convert::address(self.plan.guardian),
             withdrawalDelay_: self.plan.withdrawal_delay.as_secs(),
             initialDailyCap_: self.cap(),
-            priceNotice_: self.plan.price_notice.as_secs(),
         };
         let code = &HaitheOrchestrator::BYTECODE;
         Ok(self
@@ -206,14 +231,12 @@ impl Run<'_> {
         let contract = HaitheOrchestrator::new(candidate, self.node.provider().clone());
         let (token, owner, server) = (contract.usdt(), contract.owner(), contract.server());
         let (delay, cap) = (contract.withdrawalDelay(), contract.initialDailyCap());
-        let notice = contract.priceNotice();
         let same = self.node.ask("usdt()", token.call()).await? == usdt
             && self.node.ask("owner()", owner.call()).await? == convert::address(self.plan.owner)
             && self.node.ask("server()", server.call()).await? == convert::address(self.plan.server)
             && self.node.ask("withdrawalDelay()", delay.call()).await?
                 == self.plan.withdrawal_delay.as_secs()
-            && self.node.ask("initialDailyCap()", cap.call()).await? == self.cap()
-            && self.node.ask("priceNotice()", notice.call()).await? == self.plan.price_notice.as_secs();
+            && self.node.ask("initialDailyCap()", cap.call()).await? == self.cap();
         Ok(same)
     }
 

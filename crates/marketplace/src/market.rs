@@ -11,7 +11,8 @@ use crate::{
     usability::ProductFault,
 };
 use haithe_kernel::{
-    Clock, Failure, Kind, Listed, OrgId, Page, ProductId, ProjectId, StoreError, Usdt, WalletAddress,
+    Clock, Failure, Kind, Listed, NameProblem, OrgId, Page, ProductId, ProjectId, StoreError, Usdt,
+    WalletAddress, name_problem,
 };
 use std::sync::Arc;
 use url::Url;
@@ -62,9 +63,18 @@ pub enum MarketError {
     /// The price rose above what the organization accepted.
     #[error("this product's price is above what the organization accepted on chain; enable it there again")]
     TooExpensive,
+    /// The project has as many products as it may have.
+    #[error("a project can have at most {most} products; disable another one first")]
+    TooManyProducts {
+        /// The bound.
+        most: u32,
+    },
     /// What a creator says of itself is too long or has control characters.
     #[error("{0} must have 1 to {1} bytes and no control characters")]
     Text(&'static str, usize),
+    /// A text that looks like another one.
+    #[error("{0} {1}")]
+    Deceptive(&'static str, NameProblem),
     /// No registration.
     #[error(transparent)]
     Register(#[from] RegisterError),
@@ -78,10 +88,18 @@ impl Failure for MarketError {
         match self {
             Self::NotFound(_) => Kind::NotFound,
             Self::NotTheCreator => Kind::Forbidden,
-            Self::Description | Self::Photo | Self::NothingToChange | Self::Text(..) => Kind::Invalid,
+            Self::Description
+            | Self::Photo
+            | Self::NothingToChange
+            | Self::Text(..)
+            | Self::Deceptive(..) => Kind::Invalid,
             Self::Register(error) => error.kind(),
             Self::Unusable(_) => Kind::Unprocessable,
-            Self::NotOnChain | Self::TooExpensive | Self::NotEnabled | Self::ContentChanged => Kind::Conflict,
+            Self::NotOnChain
+            | Self::TooExpensive
+            | Self::TooManyProducts { .. }
+            | Self::NotEnabled
+            | Self::ContentChanged => Kind::Conflict,
             Self::Store(error) => error.kind(),
         }
     }
@@ -92,13 +110,14 @@ impl Failure for MarketError {
             Self::Description => "invalid_description",
             Self::Photo => "invalid_photo_url",
             Self::NothingToChange => "nothing_to_change",
-            Self::Text(..) => "invalid_text",
+            Self::Text(..) | Self::Deceptive(..) => "invalid_text",
             Self::Register(error) => error.code(),
             Self::Unusable(_) => "product_unusable",
             Self::NotEnabled => "product_not_enabled",
             Self::ContentChanged => "content_changed",
             Self::NotOnChain => "product_not_enabled_on_chain",
             Self::TooExpensive => "product_price_above_maximum",
+            Self::TooManyProducts { .. } => "too_many_products",
             Self::Store(error) => error.code(),
         }
     }
@@ -123,21 +142,24 @@ pub struct Market {
     products: Arc<dyn ProductStore>,
     registrar: Arc<dyn CreatorRegistrar>,
     clock: Arc<dyn Clock>,
+    max_products: u32,
 }
 
 impl Market {
-    /// Composes the use case.
+    /// Composes the use case. A project has at most `max_products` products.
     pub fn new(
         creators: Arc<dyn CreatorStore>,
         products: Arc<dyn ProductStore>,
         registrar: Arc<dyn CreatorRegistrar>,
         clock: Arc<dyn Clock>,
+        max_products: u32,
     ) -> Self {
         Self {
             creators,
             products,
             registrar,
             clock,
+            max_products,
         }
     }
 
@@ -149,6 +171,9 @@ impl Market {
         for (name, text, most) in [("uri", &new.uri, URI_BYTES), ("pub_key", &new.pub_key, KEY_BYTES)] {
             if text.is_empty() || text.len() > most || text.chars().any(char::is_control) {
                 return Err(MarketError::Text(name, most));
+            }
+            if let Some(problem) = name_problem(text) {
+                return Err(MarketError::Deceptive(name, problem));
             }
         }
         if self.creators.find(new.address).await?.is_some() {
@@ -245,7 +270,8 @@ impl Market {
     /// is `orgs`' question, asked before.
     ///
     /// # Errors
-    /// [`MarketError::Unusable`], [`MarketError::NotOnChain`], [`MarketError::TooExpensive`].
+    /// [`MarketError::Unusable`], [`MarketError::NotOnChain`], [`MarketError::TooExpensive`],
+    /// [`MarketError::TooManyProducts`].
     pub async fn enable(
         &self,
         org: OrgId,
@@ -256,11 +282,13 @@ impl Market {
         if let Some(fault) = self.product(id).await?.unusable() {
             return Err(MarketError::Unusable(fault));
         }
-        let now = self.clock.now();
-        match self.products.enable(org, project, id, content, now).await? {
+        let (most, now) = (self.max_products, self.clock.now());
+        let enabling = self.products.enable(org, project, id, content, most, now);
+        match enabling.await? {
             Enabling::Enabled => Ok(()),
             Enabling::NotOnChain => Err(MarketError::NotOnChain),
             Enabling::TooExpensive => Err(MarketError::TooExpensive),
+            Enabling::TooMany => Err(MarketError::TooManyProducts { most }),
         }
     }
 
@@ -350,10 +378,8 @@ mod tests {
                 name: "facts".into(),
                 category: Some(Category::KnowledgeText),
                 price_per_call: Some(Usdt::whole(1)),
-                next_price: None,
                 created_at: Timestamp::from_seconds(0),
                 retired: false,
-                confirmed: true,
             },
             category: "knowledge:text".into(),
             description: None,
@@ -370,6 +396,7 @@ mod tests {
             Arc::new(products),
             Arc::new(MockCreatorRegistrar::new()),
             Arc::new(clock),
+            32,
         )
     }
 

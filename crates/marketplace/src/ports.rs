@@ -44,6 +44,8 @@ pub enum Enabling {
     NotOnChain,
     /// The organization's contract accepts it up to a price that is below today's.
     TooExpensive,
+    /// The project has as many products as it may have.
+    TooMany,
 }
 
 /// What the contract of a project's organization says of calls of a product at its price in force.
@@ -107,14 +109,16 @@ pub trait ProductStore: Send + Sync {
     /// Changes what is said about a product; gives it after the change.
     async fn describe(&self, id: ProductId, change: PageChange) -> Result<Option<ProductPage>, StoreError>;
     /// Makes the product one of the project's, if the contract of the project's organization accepts
-    /// calls of it at today's price. Enabling twice is not an error and leaves the accepted content as it
-    /// is, except that a project that stops following updates accepts `content`.
+    /// calls of it at today's price and the project has fewer than `most` others. Enabling twice is not an
+    /// error and leaves the accepted content as it is, except that a project that stops following updates
+    /// accepts `content`.
     async fn enable(
         &self,
         org: OrgId,
         project: ProjectId,
         product: ProductId,
         content: EnabledContent,
+        most: u32,
         at: Timestamp,
     ) -> Result<Enabling, StoreError>;
     /// Makes the project use the content at `uri`, if that is what the creator publishes now.

@@ -1,7 +1,7 @@
 //! What can be wrong with a request about organizations and projects.
 
 use crate::{accepted::MOST_ACCEPTED, bots::BotTokenError, organizations::NAME_CHARS, ports::DeployError};
-use haithe_kernel::{Failure, Kind, StoreError};
+use haithe_kernel::{Failure, Kind, NameProblem, StoreError};
 
 /// A rule about organizations, projects or members that was broken.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +15,12 @@ pub enum OrgError {
     /// A name that cannot be shown.
     #[error("a name has 1 to {NAME_CHARS} characters and no control characters")]
     Name,
+    /// A name that looks like another one.
+    #[error("the name {0}")]
+    DeceptiveName(NameProblem),
+    /// Another project of the organization has this name.
+    #[error("the organization already has a project of this name; choose another name")]
+    ProjectNameTaken,
     /// A setting outside its range.
     #[error("{0}")]
     Setting(&'static str),
@@ -67,6 +73,7 @@ impl Failure for OrgError {
             Self::NotFound(_) | Self::NotAMember | Self::NothingIndexed => Kind::NotFound,
             Self::Forbidden => Kind::Forbidden,
             Self::Name
+            | Self::DeceptiveName(_)
             | Self::Setting(_)
             | Self::BotToken(_)
             | Self::NothingToChange
@@ -75,6 +82,7 @@ impl Failure for OrgError {
             Self::Owner
             | Self::AlreadyAMember
             | Self::CallsInFlight
+            | Self::ProjectNameTaken
             | Self::OwnProject
             | Self::TooManyAccepted => Kind::Conflict,
             Self::Deploy(error) => error.kind(),
@@ -85,7 +93,8 @@ impl Failure for OrgError {
         match self {
             Self::NotFound(_) => "not_found",
             Self::Forbidden => "forbidden",
-            Self::Name => "invalid_name",
+            Self::Name | Self::DeceptiveName(_) => "invalid_name",
+            Self::ProjectNameTaken => "project_name_taken",
             Self::Setting(_) => "invalid_setting",
             Self::BotToken(_) => "invalid_token",
             Self::NothingToChange => "nothing_to_change",

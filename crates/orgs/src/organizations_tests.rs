@@ -21,7 +21,6 @@ fn organization() -> Organization {
         owner: OWNER,
         created_at: Timestamp::from_seconds(0),
         deleted_at: None,
-        confirmed: true,
     }
 }
 

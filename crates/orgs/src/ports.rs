@@ -23,6 +23,7 @@ use crate::{
     settings::{OrgSettings, OrgSettingsChange},
 };
 use async_trait::async_trait;
+use haithe_identity::api_key::KeyBudget;
 use haithe_kernel::{
     Listed, ModelId, OrgId, OrgUid, Page, ProductId, ProjectId, ProjectUid, StoreError, Timestamp, Usdt,
     WalletAddress,
@@ -59,6 +60,13 @@ pub trait OrgStore: Send + Sync {
     async fn pending_owner(&self, id: OrgId) -> Result<Option<WalletAddress>, StoreError>;
     /// The settings; the defaults where nothing was ever set.
     async fn settings(&self, id: OrgId) -> Result<OrgSettings, StoreError>;
+    /// The default budgets of new keys that are set: of this organization, or of every organization that
+    /// the wallet has a role in.
+    async fn default_key_budgets(
+        &self,
+        wallet: WalletAddress,
+        org: Option<OrgId>,
+    ) -> Result<Vec<KeyBudget>, StoreError>;
     /// Changes settings; gives them after the change.
     async fn change_settings(
         &self,
@@ -141,8 +149,10 @@ pub trait AuditStore: Send + Sync {
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait ProjectStore: Send + Sync {
-    /// Creates a project.
-    async fn create(&self, project: NewProject, act: Act) -> Result<Project, StoreError>;
+    /// Creates a project, unless another project of the organization that is not deleted has its name
+    /// ([`OrgError::ProjectNameTaken`]). Names are compared by [`haithe_kernel::name_key`]; of concurrent
+    /// callers with one name exactly one creates.
+    async fn create(&self, project: NewProject, act: Act) -> Result<Project, OrgError>;
     /// By number.
     async fn find(&self, id: ProjectId) -> Result<Option<Project>, StoreError>;
     /// By public identifier.
@@ -161,7 +171,8 @@ pub trait ProjectStore: Send + Sync {
         name: Option<Search>,
         page: Page,
     ) -> Result<Listed<Project>, StoreError>;
-    /// Changes it; gives the project after the change. A price is set by [`PriceNotice::set_price`], from
+    /// Changes it; gives the project after the change. A new name is compared as [`create`](Self::create)
+    /// compares it; the project's own name is never taken. A price is set by [`PriceNotice::set_price`], from
     /// the project as it is and as it was accepted in the same transaction.
     async fn change(
         &self,
@@ -169,7 +180,7 @@ pub trait ProjectStore: Send + Sync {
         change: ProjectChange,
         notice: PriceNotice,
         act: Act,
-    ) -> Result<Option<Project>, StoreError>;
+    ) -> Result<Option<Project>, OrgError>;
     /// Deletes it; gives what it was. Usage records and receipts stay.
     async fn delete(&self, id: ProjectId, act: Act) -> Result<Option<Project>, StoreError>;
     /// Members, newest first.

@@ -96,7 +96,7 @@ impl Projects {
     /// Creates a project with the organization's default model.
     ///
     /// # Errors
-    /// [`OrgError`] by the rule table; [`OrgError::Name`].
+    /// [`OrgError`] by the rule table; [`OrgError::Name`], [`OrgError::ProjectNameTaken`].
     pub async fn create(
         &self,
         caller: impl Into<Caller>,
@@ -117,7 +117,7 @@ impl Projects {
             default_model: settings.default_model.unwrap_or(self.default_model),
             created_at: now,
         };
-        Ok(self.store.create(new, caller.acts(now)).await?)
+        self.store.create(new, caller.acts(now)).await
     }
 
     /// Projects of an organization, newest first.
@@ -152,7 +152,8 @@ impl Projects {
     /// once, a higher one after the [`PriceNotice`].
     ///
     /// # Errors
-    /// [`OrgError::NothingToChange`], [`OrgError::Setting`], and the rule table's.
+    /// [`OrgError::NothingToChange`], [`OrgError::Setting`], [`OrgError::ProjectNameTaken`], and the rule
+    /// table's.
     pub async fn change(
         &self,
         caller: impl Into<Caller>,

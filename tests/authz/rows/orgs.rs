@@ -98,7 +98,7 @@ fn treasury() -> [Row; 6] {
         of("POST /api/v1/orgs/{id}/daily-cap", MoveOrgMoney).body(|_| json!({"daily_cap": null})),
         of("GET /api/v1/orgs/{id}/withdrawals", ReadOrgMoney),
         of("POST /api/v1/orgs/{id}/withdrawals", MoveOrgMoney)
-            .body(|_| json!({"amount": 1}))
+            .body(|_| json!({"amount": 1, "confirm_small": true}))
             .alone(),
         of("POST /api/v1/orgs/{id}/withdrawals/execute", MoveOrgMoney)
             .given(async |stage: Stage| announced(&stage))

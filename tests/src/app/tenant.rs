@@ -95,7 +95,12 @@ impl Tenant {
     pub async fn announce_withdrawal(&self, chain: &Chain) {
         let path = format!("/v1/orgs/{}/withdrawals", self.org_id);
         let owner = &self.owner;
-        let asked = owner.client.post(&path).json(&json!({"amount": 1})).send().await;
+        let asked = owner
+            .client
+            .post(&path)
+            .json(&json!({"amount": 1, "confirm_small": true}))
+            .send()
+            .await;
         if asked.status.is_success() {
             chain.sign(&owner.wallet, &asked.data()["transaction"]).await;
             chain.dev.advance_time(86_400);

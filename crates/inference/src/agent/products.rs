@@ -213,7 +213,7 @@ impl Products {
 fn price_in_all(listed: &[CallProduct]) -> Usdt {
     let usable = listed
         .iter()
-        .filter(|found| found.accepted && !found.product.retired);
+        .filter(|found| found.acceptance == ProductAcceptance::Accepted && !found.product.retired);
     let prices = usable.filter_map(|found| found.product.price_per_call);
     prices.fold(Usdt::ZERO, Usdt::saturating_add)
 }

@@ -5,8 +5,8 @@ pub mod uses;
 
 use crate::http::{
     Answer, Success,
-    extract::{AuthUser, Change, Input, PageQuery, Paging, Segment},
-    wire::{AddressText, BaseUnits},
+    extract::{AuthUser, Change, Ignored, Input, PageQuery, Paging, Segment},
+    wire::{AddressText, BaseUnits, name_warning},
 };
 use axum::extract::State;
 use haithe_kernel::{Decimals, ProductId, Usdt, WalletAddress};
@@ -28,6 +28,10 @@ pub struct ProductView {
     #[schema(value_type = AddressText)]
     creator: WalletAddress,
     name: String,
+    /// Why the name can deceive, such as an invisible character; absent for an honest name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    name_warning: Option<String>,
     price_per_call: BaseUnits,
     price_per_call_usdt: String,
     /// The announced higher price, while it is not in force; `null` too when it is beyond what can be paid.
@@ -93,6 +97,7 @@ impl ProductView {
             creator: page.product.creator,
             usable: fault.is_none(),
             problem: fault.map(Into::into),
+            name_warning: name_warning(&page.product.name),
             name: page.product.name,
             price_per_call: BaseUnits::of(price, decimals),
             price_per_call_usdt: price.to_string(),
@@ -103,7 +108,6 @@ impl ProductView {
             description: page.description,
             photo_url: page.photo_url,
             created_at: page.product.created_at.legacy(),
-            confirmed: page.product.confirmed,
             calls: page.uses.calls,
             projects: page.uses.projects,
         }
@@ -199,16 +203,34 @@ pub struct SyncedView {
     product: Option<ProductView>,
 }
 
+/// What older clients send beside the transaction: the product comes from the chain.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = SyncProductsInput)]
+#[expect(dead_code, reason = "accepted and ignored: existing clients send them")]
+pub struct SyncInput {
+    #[serde(default)]
+    name: Ignored,
+    #[serde(default)]
+    url: Ignored,
+    #[serde(default)]
+    encrypted_key: Ignored,
+    #[serde(default)]
+    category: Ignored,
+    #[serde(default)]
+    price_per_call: Ignored,
+}
+
 /// Look for products that were just published on chain.
 ///
-/// The wallet's own `addProduct` publishes; this asks the index to catch up (a second at most). A
-/// body is ignored.
-#[utoipa::path(post, path = "/api/v1/products", responses((status = 200, body = Success<SyncedView>)))]
+/// The wallet's own `addProduct` publishes; this asks the index to catch up (a second at most).
+#[utoipa::path(post, path = "/api/v1/products", request_body = SyncInput,
+    responses((status = 200, body = Success<SyncedView>)))]
 pub async fn sync(
     State(market): State<Arc<Market>>,
     State(chain): State<Arc<dyn ChainSync>>,
     State(decimals): State<Decimals>,
     user: AuthUser,
+    Input(SyncInput { .. }): Input<SyncInput>,
 ) -> Answer<SyncedView> {
     chain.catch_up().await;
     let (newest, count) = market.newest(user.address).await?;

@@ -25,7 +25,6 @@ impl SqliteDirectory {
 const CONTEXT: &str = "
     SELECT payer.id, payer.organization_uid, payer.address, payer.orchestrator_index, payer.name, payer.owner,
            payer.created_at, payer.deleted_at,
-           coalesce(payer.created_block <= (SELECT confirmed FROM chain_binding), 1),
            projects.id, projects.project_uid, projects.org_id, projects.name, projects.search_enabled,
            projects.memory_enabled, projects.memory_window, projects.memory_retention_days,
            projects.skip_unavailable_products, projects.default_model_id, projects.price_per_call,
@@ -43,6 +42,7 @@ const CONTEXT: &str = "
            (SELECT json_group_array(product_id ORDER BY enabled_at, product_id)
             FROM project_products WHERE project_id = projects.id),
            org_settings.default_model_id, org_settings.prompt_log, org_settings.ip_allowlist,
+           org_settings.default_key_budget_limit, org_settings.default_key_budget_window,
            accepted_projects.max_price
     FROM organizations AS payer
     LEFT JOIN org_settings ON org_settings.org_id = payer.id

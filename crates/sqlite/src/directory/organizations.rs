@@ -6,6 +6,7 @@ use crate::{
     db::{Db, Statement, WriteTx},
 };
 use async_trait::async_trait;
+use haithe_identity::api_key::KeyBudget;
 use haithe_kernel::{Listed, ModelId, OrgId, OrgUid, Page, ProjectId, StoreError, Timestamp, WalletAddress};
 use haithe_orgs::{
     OrgError,
@@ -35,14 +36,13 @@ macro_rules! with_columns {
     ($before:literal, $after:literal) => {
         concat!(
             $before,
-            " organizations.id, organization_uid, address, orchestrator_index, name, owner, created_at, deleted_at,
-              coalesce(organizations.created_block <= (SELECT confirmed FROM chain_binding), 1) ",
+            " organizations.id, organization_uid, address, orchestrator_index, name, owner, created_at, deleted_at ",
             $after
         )
     };
 }
 
-/// Reads an organization from the next nine columns.
+/// Reads an organization from the next eight columns.
 pub(super) fn read(columns: &mut Columns<'_>) -> Result<Organization, StoreError> {
     Ok(Organization {
         id: columns.read("organizations.id")?,
@@ -53,7 +53,6 @@ pub(super) fn read(columns: &mut Columns<'_>) -> Result<Organization, StoreError
         owner: columns.read("organizations.owner")?,
         created_at: columns.read("organizations.created_at")?,
         deleted_at: columns.read("organizations.deleted_at")?,
-        confirmed: columns.read("organizations.created_block")?,
     })
 }
 
@@ -338,6 +337,19 @@ impl OrgStore for SqliteOrgStore {
             || Ok(OrgSettings::default()),
             |row| settings::read(&mut Columns::of(&row)),
         )
+    }
+
+    async fn default_key_budgets(
+        &self,
+        wallet: WalletAddress,
+        org: Option<OrgId>,
+    ) -> Result<Vec<KeyBudget>, StoreError> {
+        let statement = sqlx::query(settings::DEFAULT_KEY_BUDGETS)
+            .bind(columns::address(wallet))
+            .bind(org.map(|org| org.0));
+        let rows = self.db.all(statement).await?;
+        let budgets = rows.iter().map(settings::default_key_budget);
+        budgets.filter_map(Result::transpose).collect()
     }
 
     async fn change_settings(

@@ -8,7 +8,7 @@ use crate::{
 use async_trait::async_trait;
 use haithe_kernel::{
     AnnouncedPrice, Listed, OrgId, Page, PriceSchedule, ProjectId, ProjectUid, StoreError, Timestamp, Usdt,
-    WalletAddress,
+    WalletAddress, name_key,
 };
 use haithe_orgs::{
     OrgError,
@@ -83,20 +83,65 @@ fn project(row: &SqliteRow) -> Result<Project, StoreError> {
     read(&mut Columns::of(row))
 }
 
-async fn create(write: &mut WriteTx<'_>, new: NewProject, act: &Act) -> Result<Project, StoreError> {
+/// The key of a name that no other project of the organization has. The writer is alone: what it finds stays
+/// true until it commits, and the unique index stands behind it.
+async fn free_key(
+    write: &mut WriteTx<'_>,
+    org: OrgId,
+    own: Option<ProjectId>,
+    name: &str,
+) -> Result<String, OrgError> {
+    let (key, own) = (name_key(name), own.map_or(0, |own| own.0));
+    let taken = sqlx::query(
+        "SELECT 1 FROM projects WHERE org_id = ? AND name_key = ? AND deleted = 0 AND id <> ? LIMIT 1",
+    );
+    let taken = taken.bind(org.0).bind(key.clone()).bind(own);
+    if write.optional(taken).await?.is_some() {
+        return Err(OrgError::ProjectNameTaken);
+    }
+    // Projects that are older than the keys.
+    let without =
+        "SELECT name FROM projects WHERE org_id = ? AND name_key IS NULL AND deleted = 0 AND id <> ?";
+    for row in write.all(sqlx::query(without).bind(org.0).bind(own)).await? {
+        let other: String = Columns::of(&row).read("projects.name")?;
+        if name_key(&other) == key {
+            return Err(OrgError::ProjectNameTaken);
+        }
+    }
+    Ok(key)
+}
+
+/// The key of a project's new name; `None` if that is its own name already.
+async fn new_key(write: &mut WriteTx<'_>, id: ProjectId, name: &str) -> Result<Option<String>, OrgError> {
+    let find = sqlx::query("SELECT org_id, name FROM projects WHERE id = ? AND deleted = 0").bind(id.0);
+    let Some(row) = write.optional(find).await? else {
+        return Ok(None);
+    };
+    let mut columns = Columns::of(&row);
+    let org = columns.read("projects.org_id")?;
+    let before: String = columns.read("projects.name")?;
+    if name_key(&before) == name_key(name) {
+        return Ok(None);
+    }
+    free_key(write, org, Some(id), name).await.map(Some)
+}
+
+async fn create(write: &mut WriteTx<'_>, new: NewProject, act: &Act) -> Result<Project, OrgError> {
+    let key = free_key(write, new.org, None, &new.name).await?;
     let create = with_columns!(
-        "INSERT INTO projects (project_uid, org_id, name, default_model_id, created_at)
-         VALUES (?, ?, ?, ?, ?) RETURNING",
+        "INSERT INTO projects (project_uid, org_id, name, name_key, default_model_id, created_at)
+         VALUES (?, ?, ?, ?, ?, ?) RETURNING",
         ""
     );
     let statement = sqlx::query(create)
         .bind(columns::uuid(new.uid.uuid()))
         .bind(new.org.0)
         .bind(new.name.clone())
+        .bind(key)
         .bind(new.default_model.0)
         .bind(new.created_at.micros());
     let row = write.optional(statement).await?;
-    let made = project(&row.ok_or(StoreError::inconsistent("projects.id"))?)?;
+    let made = project(&row.ok_or_else(|| StoreError::inconsistent("projects.id"))?)?;
     write.directory_changed();
     let line = Line::of(new.org, AuditAction::ProjectCreated).project(made.id);
     write.audit(act, line.after(new.name)).await?;
@@ -130,8 +175,12 @@ async fn change(
     change: ProjectChange,
     notice: PriceNotice,
     act: &Act,
-) -> Result<Option<Project>, StoreError> {
+) -> Result<Option<Project>, OrgError> {
     let mut text = change.to_string();
+    let key = match &change.name {
+        Some(name) => new_key(write, id, name).await?,
+        None => None,
+    };
     let price = match change.price_per_call {
         Some(price) => priced(write, id, price, notice, act.at).await?,
         None => None,
@@ -144,6 +193,7 @@ async fn change(
     let update = with_columns!(
         "UPDATE projects SET
              name = coalesce(?, name),
+             name_key = coalesce(?, name_key),
              search_enabled = coalesce(?, search_enabled),
              memory_enabled = coalesce(?, memory_enabled),
              memory_window = coalesce(?, memory_window),
@@ -159,6 +209,7 @@ async fn change(
     );
     let statement = sqlx::query(update)
         .bind(change.name)
+        .bind(key)
         .bind(change.search_enabled)
         .bind(change.memory_enabled)
         .bind(change.memory_window)
@@ -229,7 +280,7 @@ macro_rules! list {
 
 #[async_trait]
 impl ProjectStore for SqliteProjectStore {
-    async fn create(&self, new: NewProject, act: Act) -> Result<Project, StoreError> {
+    async fn create(&self, new: NewProject, act: Act) -> Result<Project, OrgError> {
         self.db
             .write(move |write| Box::pin(async move { create(write, new, &act).await }))
             .await
@@ -299,7 +350,7 @@ impl ProjectStore for SqliteProjectStore {
         changes: ProjectChange,
         notice: PriceNotice,
         act: Act,
-    ) -> Result<Option<Project>, StoreError> {
+    ) -> Result<Option<Project>, OrgError> {
         self.db
             .write(move |write| Box::pin(async move { change(write, id, changes, notice, &act).await }))
             .await

@@ -37,9 +37,7 @@ macro_rules! select {
     (with $columns:expr, $($rest:expr),+) => {
         concat!(
             "SELECT products.id, products.address, products.creator, products.name, products.category,
-                    products.price_per_call, products.next_price, products.next_price_at,
-                    products.created_at, products.retired,
-           coalesce(products.created_block <= (SELECT confirmed FROM chain_binding), 1),
+                    products.price_per_call, products.created_at, products.retired,
                     product_pages.description, product_pages.photo_url, coalesce(product_totals.calls, 0),
                     (SELECT count(*) FROM project_products AS uses JOIN projects ON projects.id = uses.project_id
                      WHERE uses.product_id = products.id AND projects.deleted = 0),
@@ -137,7 +135,7 @@ fn pin(columns: &mut Columns<'_>) -> Result<ContentPin, StoreError> {
     })
 }
 
-/// Reads a product, and the chain's word for its category, from the next eleven columns.
+/// Reads a product, and the chain's word for its category, from the next eight columns.
 fn bare(columns: &mut Columns<'_>) -> Result<(Product, String), StoreError> {
     let id = columns.read("products.id")?;
     let address = columns.read("products.address")?;
@@ -151,19 +149,10 @@ fn bare(columns: &mut Columns<'_>) -> Result<(Product, String), StoreError> {
         name,
         category: category.parse().ok(),
         price_per_call: columns.read("products.price_per_call")?,
-        next_price: next_price(columns)?,
         created_at: columns.read("products.created_at")?,
         retired: columns.read("products.retired")?,
-        confirmed: columns.read("products.created_block")?,
     };
     Ok((product, category))
-}
-
-/// Reads an announced price from the next two columns.
-fn next_price(columns: &mut Columns<'_>) -> Result<Option<NextPrice>, StoreError> {
-    let price_per_call = columns.read("products.next_price")?;
-    let at: Option<Timestamp> = columns.read("products.next_price_at")?;
-    Ok(at.map(|at| NextPrice { price_per_call, at }))
 }
 
 /// A pattern that finds `text` anywhere: its own wildcards mean themselves.
@@ -223,9 +212,7 @@ fn acceptance(columns: &mut Columns<'_>, scale: Scale) -> Result<ProductAcceptan
 
 const FOR_CALL: &str = "
     SELECT products.id, products.address, products.creator, products.name, products.category,
-           products.price_per_call, products.next_price, products.next_price_at,
-           products.created_at, products.retired,
-           coalesce(products.created_block <= (SELECT confirmed FROM chain_binding), 1),
+           products.price_per_call, products.created_at, products.retired,
            products.on_chain AND org_products.org_id IS NOT NULL,
            org_products.max_price_units, products.price_units,
            project_products.content_uri, project_products.follow_updates,
@@ -243,8 +230,8 @@ async fn enable(
     write: &mut WriteTx<'_>,
     (org, project, id): (OrgId, ProjectId, ProductId),
     content: EnabledContent,
+    (most, scale): (u32, Scale),
     at: Timestamp,
-    scale: Scale,
 ) -> Result<Enabling, StoreError> {
     let accepted = "SELECT org_products.max_price_units, products.price_units FROM org_products
                     JOIN products ON products.id = org_products.product_id
@@ -257,6 +244,14 @@ async fn enable(
     };
     if acceptance(&mut Columns::of(&row), scale)? != ProductAcceptance::Accepted {
         return Ok(Enabling::TooExpensive);
+    }
+    let others = "SELECT count(*) FROM project_products WHERE project_id = ? AND product_id <> ?";
+    let row = write
+        .optional(sqlx::query(others).bind(project.0).bind(id.0))
+        .await?;
+    let others: u32 = row.map_or(Ok(0), |row| Columns::of(&row).read("project_products.product_id"))?;
+    if others >= most {
+        return Ok(Enabling::TooMany);
     }
     let put = "INSERT INTO project_products (project_id, product_id, enabled_at, content_uri, follow_updates)
                VALUES (?1, ?2, ?3, ?4, coalesce(?5, 0))
@@ -374,11 +369,12 @@ impl ProductStore for SqliteProductStore {
         project: ProjectId,
         product: ProductId,
         content: EnabledContent,
+        most: u32,
         at: Timestamp,
     ) -> Result<Enabling, StoreError> {
         let scale = self.db.scale();
         self.db
-            .write(move |write| Box::pin(enable(write, (org, project, product), content, at, scale)))
+            .write(move |write| Box::pin(enable(write, (org, project, product), content, (most, scale), at)))
             .await
     }
 
