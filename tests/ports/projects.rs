@@ -4,9 +4,14 @@ use crate::{
     database::{Database, on_every_database},
     world::{World, act, new_project, wallet},
 };
-use haithe_kernel::{Listed, ModelId, Page, ProjectId, ProjectUid};
-use haithe_orgs::{OrgError, Project, ProjectChange, ProjectMember, ProjectRole, members::decided};
+use haithe_kernel::{Listed, ModelId, Page, PriceSchedule, ProjectId, ProjectUid};
+use haithe_orgs::{
+    OrgError, PriceNotice, Project, ProjectChange, ProjectMember, ProjectRole, members::decided,
+};
+use std::time::Duration;
 use uuid::Uuid;
+
+const NOTICE: PriceNotice = PriceNotice(Duration::from_secs(604_800));
 
 async fn a_project_starts_private_free_and_with_the_documented_defaults(db: impl Database) {
     let mut world = World::over(db).await;
@@ -32,7 +37,7 @@ async fn a_project_starts_private_free_and_with_the_documented_defaults(db: impl
     );
     assert_eq!(made.memory_window, 30);
     assert_eq!(made.memory_retention_days, None);
-    assert_eq!(made.price_per_call.nano(), 0);
+    assert_eq!(made.price_per_call, PriceSchedule::default());
     let projects = world.db.projects();
     assert_eq!(projects.find(made.id).await.unwrap(), Some(made.clone()));
     assert_eq!(projects.find_by_uid(made.uid).await.unwrap(), Some(made.clone()));
@@ -58,7 +63,7 @@ async fn a_change_touches_only_what_it_names(db: impl Database) {
         public: Some(true),
     };
     let changed = projects
-        .change(made.id, everything, act(wallet(1)))
+        .change(made.id, everything, NOTICE, act(wallet(1)))
         .await
         .unwrap()
         .unwrap();
@@ -70,7 +75,7 @@ async fn a_change_touches_only_what_it_names(db: impl Database) {
         memory_retention_days: Some(365),
         skip_unavailable_products: true,
         default_model: ModelId(3),
-        price_per_call: haithe_kernel::Usdt::from_nano(i64::MAX),
+        price_per_call: PriceSchedule::fixed(haithe_kernel::Usdt::from_nano(i64::MAX)),
         public: true,
         ..made.clone()
     };
@@ -80,7 +85,7 @@ async fn a_change_touches_only_what_it_names(db: impl Database) {
         ..ProjectChange::default()
     };
     let changed = projects
-        .change(made.id, forget, act(wallet(1)))
+        .change(made.id, forget, NOTICE, act(wallet(1)))
         .await
         .unwrap()
         .unwrap();
@@ -90,7 +95,12 @@ async fn a_change_touches_only_what_it_names(db: impl Database) {
     };
     assert_eq!(changed, expected);
     assert_eq!(projects.find(made.id).await.unwrap(), Some(expected));
-    let nobody = projects.change(ProjectId(made.id.0 + 9), ProjectChange::default(), act(wallet(1)));
+    let nobody = projects.change(
+        ProjectId(made.id.0 + 9),
+        ProjectChange::default(),
+        NOTICE,
+        act(wallet(1)),
+    );
     assert_eq!(nobody.await.unwrap(), None);
 }
 
@@ -263,7 +273,7 @@ async fn a_name_is_used_once_in_an_organization(db: impl Database) {
             search_enabled: Some(true),
             ..ProjectChange::default()
         };
-        projects.change(id, change, act(wallet(1)))
+        projects.change(id, change, NOTICE, act(wallet(1)))
     };
     assert!(matches!(
         rename(second.id, "agent").await,

@@ -14,14 +14,16 @@ use haithe_marketplace::{
     hosting::ContentStore,
     ports::{CreatorStore, ProductStore},
 };
-use haithe_orgs::ports::{AuditStore, BotStore, Directory, OrgStore, ProjectStore, RoleStore};
+use haithe_orgs::ports::{
+    AcceptedProjectStore, AuditStore, BotStore, Directory, OrgStore, ProjectStore, RoleStore,
+};
 use haithe_sqlite::{
-    Db, DbConfig, EncryptionKey, SqliteApiKeyStore, SqliteAuditStore, SqliteBooks, SqliteBotStore,
-    SqliteChainIndex, SqliteChainStats, SqliteChallengeStore, SqliteContentStore, SqliteConversationStore,
-    SqliteCreatorStore, SqliteDirectory, SqliteEarningsStore, SqliteIdempotencyStore, SqliteLedger,
-    SqliteOrgStore, SqliteProductStore, SqliteProjectStore, SqliteRoleStore, SqliteSessionStore,
-    SqliteSettlementStore, SqliteTreasuryStore, SqliteTxOutbox, SqliteUsageStore, SqliteWaitlist,
-    SqliteWebhookInbox, SqliteWebhookStore,
+    Db, DbConfig, EncryptionKey, SqliteAcceptedProjectStore, SqliteApiKeyStore, SqliteAuditStore,
+    SqliteBooks, SqliteBotStore, SqliteChainIndex, SqliteChainStats, SqliteChallengeStore,
+    SqliteContentStore, SqliteConversationStore, SqliteCreatorStore, SqliteDirectory, SqliteEarningsStore,
+    SqliteIdempotencyStore, SqliteLedger, SqliteOrgStore, SqliteProductStore, SqliteProjectStore,
+    SqliteRoleStore, SqliteSessionStore, SqliteSettlementStore, SqliteTreasuryStore, SqliteTxOutbox,
+    SqliteUsageStore, SqliteWaitlist, SqliteWebhookInbox, SqliteWebhookStore,
 };
 use secrecy::SecretString;
 use std::sync::Arc;
@@ -99,6 +101,9 @@ impl Database for SqliteDatabase {
     }
     fn projects(&self) -> Arc<dyn ProjectStore> {
         Arc::new(SqliteProjectStore::new(&self.db))
+    }
+    fn accepted_projects(&self) -> Arc<dyn AcceptedProjectStore> {
+        Arc::new(SqliteAcceptedProjectStore::new(&self.db))
     }
     fn bots(&self) -> Arc<dyn BotStore> {
         Arc::new(SqliteBotStore::new(&self.db, &encryption_key()))

@@ -4,6 +4,7 @@
     reason = "events and calls have as many as the contracts gave them"
 )]
 
+use crate::sealed::Sealed;
 use crate::wallets::Wallet;
 use alloy::{
     consensus::TxEnvelope,
@@ -46,6 +47,13 @@ sol! {
         function transferOwnership(address newOwner) external;
         function acceptOwnership() external;
         function roles(address account) external view returns (uint8);
+    }
+
+    /// The part of a product that its creator calls.
+    #[sol(rpc)]
+    interface ProductContract {
+        function setUri(string uri) external;
+        function setPricePerCall(uint256 price) external;
     }
 
     /// The payment token.
@@ -174,10 +182,13 @@ impl Chain {
         created.expect("the orchestrator announces the organization")
     }
 
-    /// Publishes a product by the creator's own transaction; gives its contract.
+    /// Publishes a product by the creator's own transaction; gives its contract. Its content is sealed as it
+    /// should be and hosted nowhere.
     pub async fn add_product(&self, creator: &Wallet, name: &str, category: &str, price: U256) -> Address {
-        let nowhere = ("https://content.example/sealed", "00");
-        self.add_product_at(creator, (name, category), nowhere, price)
+        let sealed = Sealed::for_fixture(creator.wallet_address(), b"Facts.");
+        let uri = format!("haithe:sha256:{}", sealed.digest);
+        let unhosted = (uri.as_str(), sealed.wrapped_key.as_str());
+        self.add_product_at(creator, (name, category), unhosted, price)
             .await
     }
 
@@ -203,6 +214,18 @@ impl Chain {
             Some(event.product)
         });
         added.expect("the orchestrator announces the product")
+    }
+
+    /// Publishes other content of a product.
+    pub async fn set_uri(&self, creator: &Wallet, product: Address, uri: &str) {
+        let call = ProductContract::setUriCall { uri: uri.into() };
+        self.send(creator, product, call.abi_encode()).await;
+    }
+
+    /// Sets or announces a product's price.
+    pub async fn set_price(&self, creator: &Wallet, product: Address, price: U256) {
+        let call = ProductContract::setPricePerCallCall { price };
+        self.send(creator, product, call.abi_encode()).await;
     }
 
     /// Lets an organization's contract accept calls of a product up to a price.

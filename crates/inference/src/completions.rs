@@ -39,7 +39,7 @@ use crate::{
     presence::{Attended, Presence},
     request::{Asked, ChatRequest, EmbeddingRequest, Needs, RequestLimits},
 };
-pub(crate) use admission::{account, quote};
+pub(crate) use admission::{account, payer_would_accept, quote};
 pub use asking::ProviderHealth;
 use asking::{Answered, Candidate, Reply};
 use bytes::Bytes;
@@ -64,6 +64,8 @@ pub struct Caller {
     pub expenditure: ExpenditureScope,
     /// The id that the call has to have, where somebody will ask the ledger for it; never used twice.
     pub call: Option<CallId>,
+    /// The most that the caller lets the whole call cost, the model included. It never raises another limit.
+    pub max_cost: Option<Usdt>,
     /// The place that the call occupies among those that run at once.
     pub permit: CallPermit,
 }

@@ -15,6 +15,7 @@ mod money;
 mod names;
 mod page;
 mod ports;
+mod price;
 mod time;
 
 pub use address::{AddressError, WalletAddress};
@@ -25,6 +26,7 @@ pub use money::{Decimals, MoneyError, TokenUnits, Usdt};
 pub use names::{NameProblem, name_key, name_problem};
 pub use page::{Listed, Page, PageError};
 pub use ports::{Clock, FixedClock, Random, Tasks, Timer};
+pub use price::{AnnouncedPrice, PriceSchedule};
 pub use time::{Timestamp, TimestampError};
 
 #[cfg(any(test, feature = "mocks"))]

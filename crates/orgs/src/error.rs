@@ -1,6 +1,6 @@
 //! What can be wrong with a request about organizations and projects.
 
-use crate::{bots::BotTokenError, organizations::NAME_CHARS, ports::DeployError};
+use crate::{accepted::MOST_ACCEPTED, bots::BotTokenError, organizations::NAME_CHARS, ports::DeployError};
 use haithe_kernel::{Failure, Kind, NameProblem, StoreError};
 
 /// A rule about organizations, projects or members that was broken.
@@ -45,6 +45,12 @@ pub enum OrgError {
     /// An address that cannot own the organization.
     #[error("name another wallet than the owner's, the organization's own contract and the zero address")]
     NotAnOwner,
+    /// The organization's own projects need no acceptance.
+    #[error("this project belongs to the organization itself, which needs no acceptance to call it")]
+    OwnProject,
+    /// The list of accepted projects is full.
+    #[error("this organization accepts {MOST_ACCEPTED} projects, which is the limit; withdraw one first")]
+    TooManyAccepted,
     /// The caller owns no indexed organization.
     #[error(
         "no organization of this wallet is indexed yet; send createOrganization(name) first, or give a name here"
@@ -73,9 +79,12 @@ impl Failure for OrgError {
             | Self::NothingToChange
             | Self::Nobody
             | Self::NotAnOwner => Kind::Invalid,
-            Self::Owner | Self::AlreadyAMember | Self::CallsInFlight | Self::ProjectNameTaken => {
-                Kind::Conflict
-            }
+            Self::Owner
+            | Self::AlreadyAMember
+            | Self::CallsInFlight
+            | Self::ProjectNameTaken
+            | Self::OwnProject
+            | Self::TooManyAccepted => Kind::Conflict,
             Self::Deploy(error) => error.kind(),
             Self::Store(error) => error.kind(),
         }
@@ -94,6 +103,8 @@ impl Failure for OrgError {
             Self::AlreadyAMember => "already_a_member",
             Self::Nobody => "zero_address",
             Self::NotAnOwner => "not_an_owner",
+            Self::OwnProject => "own_project",
+            Self::TooManyAccepted => "too_many_accepted_projects",
             Self::NothingIndexed => "organization_not_indexed",
             Self::CallsInFlight => "calls_in_flight",
             Self::Deploy(error) => error.code(),

@@ -10,13 +10,14 @@ pub use chain::{ChainSync, DeployError, OrgDeployer, OwnerTransactions, RoleMirr
 pub use chain::{MockChainSync, MockOrgDeployer, MockOwnerTransactions, MockRoleMirror};
 
 use crate::{
+    accepted::AcceptedProject,
     audit::{Act, AuditAction, AuditEntry},
     bots::{BotPlatform, BotToken},
     error::OrgError,
     members::Judge,
     model::{
-        NewProject, OrgMember, OrgRole, Organization, Project, ProjectChange, ProjectMember, ProjectRole,
-        Search, Standing,
+        NewProject, OrgMember, OrgRole, Organization, PriceNotice, Project, ProjectChange, ProjectMember,
+        ProjectRole, Search, Standing,
     },
     roles::RoleChange,
     settings::{OrgSettings, OrgSettingsChange},
@@ -24,7 +25,7 @@ use crate::{
 use async_trait::async_trait;
 use haithe_identity::api_key::KeyBudget;
 use haithe_kernel::{
-    Listed, ModelId, OrgId, OrgUid, Page, ProductId, ProjectId, ProjectUid, StoreError, Timestamp,
+    Listed, ModelId, OrgId, OrgUid, Page, ProductId, ProjectId, ProjectUid, StoreError, Timestamp, Usdt,
     WalletAddress,
 };
 
@@ -171,11 +172,13 @@ pub trait ProjectStore: Send + Sync {
         page: Page,
     ) -> Result<Listed<Project>, StoreError>;
     /// Changes it; gives the project after the change. A new name is compared as [`create`](Self::create)
-    /// compares it; the project's own name is never taken.
+    /// compares it; the project's own name is never taken. A price is set by [`PriceNotice::set_price`], from
+    /// the project as it is and as it was accepted in the same transaction.
     async fn change(
         &self,
         id: ProjectId,
         change: ProjectChange,
+        notice: PriceNotice,
         act: Act,
     ) -> Result<Option<Project>, OrgError>;
     /// Deletes it; gives what it was. Usage records and receipts stay.
@@ -206,6 +209,37 @@ pub trait ProjectStore: Send + Sync {
     ) -> Result<Option<ProjectMember>, OrgError>;
 }
 
+/// What became of accepting a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepting {
+    /// It is accepted.
+    Accepted(AcceptedProject),
+    /// The project does not exist or is not public.
+    NotPublic,
+    /// The project belongs to the organization itself.
+    Own,
+    /// The organization accepts [`MOST_ACCEPTED`](crate::accepted::MOST_ACCEPTED) others.
+    Full,
+}
+
+/// Public projects that organizations other than their own accepted, each up to a price per call.
+#[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
+#[async_trait]
+pub trait AcceptedProjectStore: Send + Sync {
+    /// Accepts the project up to `maximum`, or replaces the maximum.
+    async fn put(
+        &self,
+        org: OrgId,
+        project: ProjectUid,
+        maximum: Usdt,
+        act: Act,
+    ) -> Result<Accepting, StoreError>;
+    /// Those that the organization accepts, newest first.
+    async fn of_org(&self, org: OrgId, page: Page) -> Result<Listed<AcceptedProject>, StoreError>;
+    /// Withdraws the acceptance; returns whether there was one. It works for a project of any state.
+    async fn remove(&self, org: OrgId, project: ProjectUid, act: Act) -> Result<bool, StoreError>;
+}
+
 /// Tokens of projects' bots, encrypted where they are kept. A deleted project has none.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
@@ -234,6 +268,9 @@ pub struct CallContext {
     pub products: Vec<ProductId>,
     /// The payer's settings.
     pub settings: OrgSettings,
+    /// The most that the payer accepted to pay per call of another organization's project, its products
+    /// included; `None` when it did not accept the project, or owns it.
+    pub accepted: Option<Usdt>,
 }
 
 /// The hot path's view of organizations and projects.
@@ -254,6 +291,6 @@ pub trait Directory: Send + Sync {
         project: Option<ProjectId>,
     ) -> Result<Option<(OrgUid, Option<ProjectUid>)>, StoreError>;
     /// Grows with every committed change that could alter an answer of this port (organizations,
-    /// projects, members, models, settings). An answer cached under an older version is stale. No I/O.
+    /// projects, members, models, settings, accepted projects). An answer cached under an older version is stale. No I/O.
     fn version(&self) -> u64;
 }

@@ -51,17 +51,21 @@ use haithe_identity::{
     token::TokenError,
 };
 use haithe_inference::{
-    CompletionPorts, CompletionSettings, Completions, agent::AgentLimits, request::RequestLimits,
+    CompletionPorts, CompletionSettings, Completions,
+    agent::{AgentLimits, ProductChecks},
+    request::RequestLimits,
 };
 use haithe_kernel::{Clock, Fetcher, Random, StoreError};
 use haithe_llm_providers::{ProviderError, Tiktoken};
 use haithe_marketplace::Market;
-use haithe_orgs::{Audit, Bots, Contexts, Organizations, Ownership, Projects, Settings};
+use haithe_orgs::{
+    AcceptedProjects, Audit, Bots, Contexts, Organizations, Ownership, PriceNotice, Projects, Settings,
+};
 use haithe_sqlite::{
-    Db, EncryptionKey, EncryptionKeyError, OpenError, SqliteApiKeyStore, SqliteAuditStore, SqliteBooks,
-    SqliteBotStore, SqliteChainStats, SqliteChallengeStore, SqliteCreatorStore, SqliteDirectory,
-    SqliteIdempotencyStore, SqliteLedger, SqliteOrgStore, SqliteProductStore, SqliteProjectStore,
-    SqliteSessionStore, SqliteWaitlist,
+    Db, EncryptionKey, EncryptionKeyError, OpenError, SqliteAcceptedProjectStore, SqliteApiKeyStore,
+    SqliteAuditStore, SqliteBooks, SqliteBotStore, SqliteChainStats, SqliteChallengeStore,
+    SqliteCreatorStore, SqliteDirectory, SqliteIdempotencyStore, SqliteLedger, SqliteOrgStore,
+    SqliteProductStore, SqliteProjectStore, SqliteSessionStore, SqliteWaitlist,
 };
 use std::{
     convert::Infallible,
@@ -224,6 +228,12 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         clock.clone(),
         random.clone(),
         offer.default_model,
+        PriceNotice(config.projects.price_notice),
+    ));
+    let accepted_projects = Arc::new(AcceptedProjects::new(
+        organizations.clone(),
+        Arc::new(SqliteAcceptedProjectStore::new(&db)),
+        clock.clone(),
     ));
     let (conversations, memory) =
         talk::conversations(&config.conversations, &db, &clock, &random, &supervisor);
@@ -239,13 +249,26 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         },
         figures.clone(),
     ));
-    let gears = agent::gears(
+    let (gears, opener) = agent::gears(
         config,
         &db,
         memory,
-        (contents.clone(), fetcher.clone(), clock.clone()),
+        (contents, fetcher.clone(), clock.clone()),
         (embedder, overrides.program),
     )?;
+    let market = Arc::new(Market::new(
+        Arc::new(SqliteCreatorStore::new(&db)),
+        Arc::new(SqliteProductStore::new(&db)),
+        chain.registrar,
+        clock.clone(),
+        config.agent.max_products,
+    ));
+    let product_checks = Arc::new(ProductChecks::new(
+        Arc::new(SqliteProductStore::new(&db)),
+        market.clone(),
+        opener,
+        clock.clone(),
+    ));
     let places = Places::new(config.limits.concurrent_per_organization);
     let completions = Arc::new(Completions::new(
         offer.catalogue.clone(),
@@ -318,7 +341,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         others: sites.others.clone(),
         chain_id: config.chain.id,
     });
-    let healthy = db.clone();
+    let (healthy, wall_clock) = (db.clone(), clock.clone());
     let state = AppState::new(Services {
         challenges: Arc::new(Challenges::new(
             challenges.clone(),
@@ -365,6 +388,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         )),
         organizations,
         projects,
+        accepted_projects,
         contexts,
         catalogue: offer.catalogue,
         completions: completions.clone(),
@@ -397,22 +421,17 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             figures.clone(),
         ),
         figures: figures.clone(),
-        market: Arc::new(Market::new(
-            Arc::new(SqliteCreatorStore::new(&db)),
-            Arc::new(SqliteProductStore::new(&db)),
-            chain.registrar,
-            clock.clone(),
-            config.agent.max_products,
-        )),
+        market,
         enclave,
         hosting,
-        contents,
+        product_checks,
         waiting_list: Arc::new(WaitingList::new(Arc::new(SqliteWaitlist::new(&db)), clock)),
         stats: Stats {
             counts: Arc::new(SqliteChainStats::new(&db)),
             orchestrator: config.chain.orchestrator,
             server: chain.signer,
         },
+        clock: wall_clock,
         proxies: Proxies(config.server.trusted_proxies.clone().into()),
         body_limits: BodyLimits {
             bytes: config.server.max_body_bytes,

@@ -12,7 +12,7 @@ use crate::{
 use bytes::Bytes;
 use futures::channel::oneshot;
 use haithe_billing::ExpenditureScope;
-use haithe_kernel::{Clock, Failure, Tasks, Timestamp};
+use haithe_kernel::{Clock, Failure, Tasks, Timestamp, Usdt};
 use haithe_orgs::{Contexts, ports::CallContext};
 use serde_json::{Value, json, value::RawValue};
 use std::{net::IpAddr, sync::Arc};
@@ -27,6 +27,8 @@ pub struct Accepted {
     pub webhook: Webhook,
     /// Who pays, and as which project.
     pub context: Arc<CallContext>,
+    /// The most that the call may cost, where the sender sets a limit.
+    pub max_cost: Option<Usdt>,
     id: String,
     payload: Bytes,
 }
@@ -108,6 +110,7 @@ impl Triggers {
         Ok(Accepted {
             webhook,
             context,
+            max_cost: None,
             id: signed.id,
             payload,
         })
@@ -187,6 +190,7 @@ impl Triggers {
             // The answer goes to the sender of the message, whoever made the webhook.
             expenditure: ExpenditureScope::Project,
             call: None,
+            max_cost: accepted.max_cost,
             permit,
         };
         let payload = String::from_utf8_lossy(&accepted.payload);

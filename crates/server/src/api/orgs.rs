@@ -1,5 +1,6 @@
 //! `/api/v1/orgs`: organizations, their members, models and money.
 
+pub mod accepted_projects;
 pub mod audit;
 pub mod collection;
 pub mod daily_cap;

@@ -10,7 +10,9 @@ use crate::http::{
 };
 use axum::extract::State;
 use haithe_kernel::{Decimals, ProductId, Usdt, WalletAddress};
-use haithe_marketplace::{Market, PageChange, ProductFilter, ProductOrder, ProductPage};
+use haithe_marketplace::{
+    Market, PageChange, ProductFilter, ProductOrder, ProductPage, usability::ProductFault,
+};
 use haithe_orgs::ports::ChainSync;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -32,33 +34,76 @@ pub struct ProductView {
     name_warning: Option<String>,
     price_per_call: BaseUnits,
     price_per_call_usdt: String,
+    /// The announced higher price, while it is not in force; `null` too when it is beyond what can be paid.
+    #[schema(required = true)]
+    next_price: Option<BaseUnits>,
+    #[schema(required = true)]
+    next_price_usdt: Option<String>,
+    /// When the announced price comes into force; RFC 3339.
+    #[schema(required = true)]
+    next_price_at: Option<String>,
     category: String,
     #[schema(required = true)]
     description: Option<String>,
     #[schema(required = true)]
     photo_url: Option<String>,
     created_at: String,
-    /// Whether projects can use it.
+    /// False until the block that created it has `chain.confirmations`. A reorganization can remove it
+    /// before that; its address stays its creator's.
+    confirmed: bool,
+    /// Whether projects can use it as it is published, as far as that is known.
     usable: bool,
+    /// Why not.
+    #[schema(required = true)]
+    problem: Option<FaultView>,
     /// Calls that were charged for it, of all time.
     calls: u64,
     /// Projects that have it enabled.
     projects: u64,
 }
 
+/// Why a product can never be used as it is published.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ProductFault)]
+pub struct FaultView {
+    reason: String,
+    /// The part at fault: `retired`, `category`, `price_per_call`, `uri`, `encrypted_key` or `content`.
+    field: &'static str,
+    /// The place in the content (RFC 6901), where that is JSON.
+    #[schema(required = true)]
+    pointer: Option<String>,
+}
+
+impl From<ProductFault> for FaultView {
+    fn from(fault: ProductFault) -> Self {
+        Self {
+            field: fault.field.as_str(),
+            reason: fault.reason,
+            pointer: fault.pointer,
+        }
+    }
+}
+
 impl ProductView {
     /// The view of a product.
     pub fn of(page: ProductPage, decimals: Decimals) -> Self {
         let price = page.product.price_per_call.unwrap_or(Usdt::ZERO);
+        let fault = page.unusable();
+        let next = page.product.next_price;
+        let announced = next.and_then(|next| next.price_per_call);
         Self {
             id: page.product.id.0,
             address: page.product.address,
             creator: page.product.creator,
-            usable: page.unusable().is_none(),
+            usable: fault.is_none(),
+            problem: fault.map(Into::into),
             name_warning: name_warning(&page.product.name),
             name: page.product.name,
             price_per_call: BaseUnits::of(price, decimals),
             price_per_call_usdt: price.to_string(),
+            next_price: announced.map(|price| BaseUnits::of(price, decimals)),
+            next_price_usdt: announced.map(|price| price.to_string()),
+            next_price_at: next.map(|next| next.at.rfc3339()),
             category: page.category,
             description: page.description,
             photo_url: page.photo_url,

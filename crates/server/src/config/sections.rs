@@ -407,6 +407,18 @@ pub struct Conversations {
     pub max_bytes_per_wallet: u64,
 }
 
+/// `[projects]`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every setting")]
+pub struct Projects {
+    #[serde(
+        rename = "price_notice_seconds",
+        deserialize_with = "values::seconds_or_none::<31_536_000, _>"
+    )]
+    pub price_notice: Duration,
+}
+
 /// `[webhooks]`.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]

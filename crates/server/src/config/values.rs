@@ -49,6 +49,13 @@ pub(super) fn optional_seconds<'de, const MOST: u64, D: Deserializer<'de>>(
     Ok((seconds > 0).then(|| Duration::from_secs(seconds)))
 }
 
+/// Seconds up to `MOST`, 0 included.
+pub(super) fn seconds_or_none<'de, const MOST: u64, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Duration, D::Error> {
+    number(from, 0, MOST).map(Duration::from_secs)
+}
+
 /// `sqlite://` and a file, relative or absolute.
 pub(super) fn sqlite_file<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
     let url = text(from)?;

@@ -6,13 +6,16 @@ use crate::{
     db::{Db, WriteTx},
 };
 use async_trait::async_trait;
-use haithe_kernel::{Listed, OrgId, Page, ProjectId, ProjectUid, StoreError, WalletAddress, name_key};
+use haithe_kernel::{
+    AnnouncedPrice, Listed, OrgId, Page, PriceSchedule, ProjectId, ProjectUid, StoreError, Timestamp, Usdt,
+    WalletAddress, name_key,
+};
 use haithe_orgs::{
     OrgError,
     audit::{Act, AuditAction},
     bots::BotTokens,
     members::Judge,
-    model::{NewProject, Project, ProjectChange, ProjectMember, ProjectRole, Search},
+    model::{NewProject, PriceNotice, Project, ProjectChange, ProjectMember, ProjectRole, Search},
     ports::ProjectStore,
 };
 use sqlx::sqlite::SqliteRow;
@@ -36,14 +39,24 @@ macro_rules! with_columns {
         concat!(
             $before,
             " projects.id, project_uid, org_id, projects.name, search_enabled, memory_enabled, memory_window,
-              memory_retention_days, skip_unavailable_products, default_model_id, price_per_call, public,
+              memory_retention_days, skip_unavailable_products, default_model_id, price_per_call,
+              next_price_per_call, next_price_at, public,
               teloxide_token IS NOT NULL, discord_token IS NOT NULL, projects.created_at ",
             $after
         )
     };
 }
 
-/// Reads a project from the next fourteen columns.
+/// Reads a price and the one announced after it from the next three columns.
+pub(super) fn read_price(columns: &mut Columns<'_>) -> Result<PriceSchedule, StoreError> {
+    let current = columns.read("projects.price_per_call")?;
+    let price: Option<Usdt> = columns.read("projects.next_price_per_call")?;
+    let at: Option<Timestamp> = columns.read("projects.next_price_at")?;
+    let next = price.zip(at).map(|(price, at)| AnnouncedPrice { price, at });
+    Ok(PriceSchedule::scheduled(current, next))
+}
+
+/// Reads a project from the next seventeen columns.
 pub(super) fn read(columns: &mut Columns<'_>) -> Result<Project, StoreError> {
     Ok(Project {
         id: columns.read("projects.id")?,
@@ -56,7 +69,7 @@ pub(super) fn read(columns: &mut Columns<'_>) -> Result<Project, StoreError> {
         memory_retention_days: columns.read("projects.memory_retention_days")?,
         skip_unavailable_products: columns.read("projects.skip_unavailable_products")?,
         default_model: columns.read("projects.default_model_id")?,
-        price_per_call: columns.read("projects.price_per_call")?,
+        price_per_call: read_price(columns)?,
         public: columns.read("projects.public")?,
         bots: BotTokens {
             telegram: columns.read("projects.teloxide_token")?,
@@ -135,17 +148,48 @@ async fn create(write: &mut WriteTx<'_>, new: NewProject, act: &Act) -> Result<P
     Ok(made)
 }
 
+/// The price of a project after it is set, decided on what the transaction sees.
+async fn priced(
+    write: &mut WriteTx<'_>,
+    id: ProjectId,
+    price: Usdt,
+    notice: PriceNotice,
+    now: Timestamp,
+) -> Result<Option<PriceSchedule>, StoreError> {
+    let find = "SELECT price_per_call, next_price_per_call, next_price_at, public,
+                       EXISTS (SELECT 1 FROM accepted_projects WHERE project_id = projects.id)
+                FROM projects WHERE id = ? AND deleted = 0";
+    let Some(row) = write.optional(sqlx::query(find).bind(id.0)).await? else {
+        return Ok(None);
+    };
+    let mut columns = Columns::of(&row);
+    let current = read_price(&mut columns)?;
+    let public = columns.read("projects.public")?;
+    let accepted = columns.read("accepted_projects.project_id")?;
+    Ok(Some(notice.set_price(current, (public, accepted), price, now)))
+}
+
 async fn change(
     write: &mut WriteTx<'_>,
     id: ProjectId,
     change: ProjectChange,
+    notice: PriceNotice,
     act: &Act,
 ) -> Result<Option<Project>, OrgError> {
-    let text = change.to_string();
+    let mut text = change.to_string();
     let key = match &change.name {
         Some(name) => new_key(write, id, name).await?,
         None => None,
     };
+    let price = match change.price_per_call {
+        Some(price) => priced(write, id, price, notice, act.at).await?,
+        None => None,
+    };
+    let (price, next) = price.map(|price| price.parts()).unzip();
+    let next = next.flatten();
+    if let Some(next) = next {
+        text.push_str(&format!(" price_per_call_from={}", next.at));
+    }
     let update = with_columns!(
         "UPDATE projects SET
              name = coalesce(?, name),
@@ -157,6 +201,8 @@ async fn change(
              skip_unavailable_products = coalesce(?, skip_unavailable_products),
              default_model_id = coalesce(?, default_model_id),
              price_per_call = coalesce(?, price_per_call),
+             next_price_per_call = iif(?, ?, next_price_per_call),
+             next_price_at = iif(?, ?, next_price_at),
              public = coalesce(?, public)
          WHERE id = ? AND deleted = 0 RETURNING",
         ""
@@ -171,7 +217,11 @@ async fn change(
         .bind(change.memory_retention_days.flatten())
         .bind(change.skip_unavailable_products)
         .bind(change.default_model.map(|model| model.0))
-        .bind(change.price_per_call.map(|price| price.nano()))
+        .bind(price.map(|price| price.nano()))
+        .bind(price.is_some())
+        .bind(next.map(|next| next.price.nano()))
+        .bind(price.is_some())
+        .bind(next.map(|next| next.at.micros()))
         .bind(change.public)
         .bind(id.0);
     let Some(row) = write.optional(statement).await? else {
@@ -298,10 +348,11 @@ impl ProjectStore for SqliteProjectStore {
         &self,
         id: ProjectId,
         changes: ProjectChange,
+        notice: PriceNotice,
         act: Act,
     ) -> Result<Option<Project>, OrgError> {
         self.db
-            .write(move |write| Box::pin(async move { change(write, id, changes, &act).await }))
+            .write(move |write| Box::pin(async move { change(write, id, changes, notice, &act).await }))
             .await
     }
 

@@ -150,6 +150,7 @@ pub struct Stage {
     pub tasks: Arc<TokioTasks>,
     pub context: CallContext,
     pub api_key: Option<ApiKey>,
+    pub max_cost: Option<Usdt>,
     pub permit: CallPermit,
 }
 
@@ -223,6 +224,7 @@ pub fn stage_with(
         tasks,
         context: context(),
         api_key: None,
+        max_cost: None,
         permit: CallPermit::default(),
     }
 }
@@ -251,7 +253,7 @@ pub fn context() -> CallContext {
             memory_retention_days: None,
             skip_unavailable_products: false,
             default_model: ModelId(1),
-            price_per_call: Usdt::from_nano(700),
+            price_per_call: haithe_kernel::PriceSchedule::fixed(Usdt::from_nano(700)),
             public: false,
             bots: haithe_orgs::BotTokens::default(),
             created_at: NOW,
@@ -272,6 +274,7 @@ pub fn context() -> CallContext {
             ModelId(9),
         ],
         settings: haithe_orgs::OrgSettings::default(),
+        accepted: None,
     }
 }
 
@@ -302,6 +305,7 @@ impl Stage {
             wallet: WALLET,
             api_key: self.api_key.clone().map(Arc::new),
             context: Arc::new(self.context.clone()),
+            max_cost: self.max_cost,
             expenditure: ExpenditureScope::Organization,
         }
     }

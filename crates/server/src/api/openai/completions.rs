@@ -253,6 +253,7 @@ impl From<ApiCaller> for Caller {
             api_key,
             context: caller.context,
             call: caller.call,
+            max_cost: caller.max_cost,
             permit: CallPermit::default(),
         }
     }

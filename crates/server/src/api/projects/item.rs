@@ -10,7 +10,7 @@ use crate::http::{
 };
 use axum::extract::State;
 use haithe_inference::Catalogue;
-use haithe_kernel::{Decimals, ModelId, OrgId, ProjectId};
+use haithe_kernel::{Clock, Decimals, ModelId, OrgId, ProjectId};
 use haithe_orgs::{Action, ProjectChange, Projects};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -34,12 +34,14 @@ pub struct CreateInput {
 pub async fn create(
     State(projects): State<Arc<Projects>>,
     State(decimals): State<Decimals>,
+    State(clock): State<Arc<dyn Clock>>,
     Acting(caller): Acting,
     Input(input): Input<CreateInput>,
 ) -> Answer<ProjectView> {
+    let now = clock.now();
     let project = projects.create(caller, OrgId(input.org_id), &input.name).await?;
     let about = About::Project(project.id.0);
-    Ok(Success::of("Project created", ProjectView::of(project, decimals)).about(about))
+    Ok(Success::of("Project created", ProjectView::of(project, decimals, now)).about(about))
 }
 
 /// A project.
@@ -49,11 +51,16 @@ pub async fn create(
 pub async fn show(
     State(projects): State<Arc<Projects>>,
     State(decimals): State<Decimals>,
+    State(clock): State<Arc<dyn Clock>>,
     user: AuthUser,
     Segment(id): Segment<ProjectId>,
 ) -> Answer<ProjectView> {
+    let now = clock.now();
     let access = projects.authorize(user.address, id, Action::ReadProject).await?;
-    Ok(Success::of("Project", ProjectView::of(access.project, decimals)))
+    Ok(Success::of(
+        "Project",
+        ProjectView::of(access.project, decimals, now),
+    ))
 }
 
 /// What to change; at least one of them.
@@ -99,10 +106,12 @@ pub async fn change(
     State(projects): State<Arc<Projects>>,
     State(catalogue): State<Arc<Catalogue>>,
     State(decimals): State<Decimals>,
+    State(clock): State<Arc<dyn Clock>>,
     Acting(caller): Acting,
     Segment(id): Segment<ProjectId>,
     Input(input): Input<ChangeInput>,
 ) -> Answer<ProjectView> {
+    let now = clock.now();
     let price = AmountInput::new("price_per_call", input.price_per_call, input.price_per_call_usdt);
     let change = ProjectChange {
         name: input.name,
@@ -124,7 +133,10 @@ pub async fn change(
         return Err(ApiError::parameter("default_model_id", "there is no such model"));
     }
     let project = projects.change(caller, id, change).await?;
-    Ok(Success::of("Project changed", ProjectView::of(project, decimals)))
+    Ok(Success::of(
+        "Project changed",
+        ProjectView::of(project, decimals, now),
+    ))
 }
 
 /// Delete a project; its usage records and receipts stay.
@@ -134,9 +146,14 @@ pub async fn change(
 pub async fn delete(
     State(projects): State<Arc<Projects>>,
     State(decimals): State<Decimals>,
+    State(clock): State<Arc<dyn Clock>>,
     Acting(caller): Acting,
     Segment(id): Segment<ProjectId>,
 ) -> Answer<ProjectView> {
+    let now = clock.now();
     let project = projects.delete(caller, id).await?;
-    Ok(Success::of("Project deleted", ProjectView::of(project, decimals)))
+    Ok(Success::of(
+        "Project deleted",
+        ProjectView::of(project, decimals, now),
+    ))
 }
