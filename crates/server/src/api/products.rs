@@ -38,6 +38,9 @@ pub struct ProductView {
     #[schema(required = true)]
     photo_url: Option<String>,
     created_at: String,
+    /// False until the block that created it has `chain.confirmations`. A reorganization can remove it
+    /// before that; its address stays its creator's.
+    confirmed: bool,
     /// Whether projects can use it.
     usable: bool,
     /// Calls that were charged for it, of all time.
@@ -63,6 +66,7 @@ impl ProductView {
             description: page.description,
             photo_url: page.photo_url,
             created_at: page.product.created_at.legacy(),
+            confirmed: page.product.confirmed,
             calls: page.uses.calls,
             projects: page.uses.projects,
         }

@@ -46,6 +46,9 @@ pub(super) struct DeployArgs {
     /// The daily cap a new organization begins with, in base units [default: none]
     #[arg(long)]
     daily_cap: Option<TokenUnits>,
+    /// Seconds between the announcement of a product's higher price and its effect, at most 30 days
+    #[arg(long, value_name = "SECONDS", default_value_t = 604_800)]
+    price_notice: u64,
 }
 
 pub(super) fn run(command: ChainCommand) -> Ran {
@@ -62,6 +65,7 @@ pub(super) fn run(command: ChainCommand) -> Ran {
         guardian: args.guardian.unwrap_or(WalletAddress::new([0; 20])),
         withdrawal_delay: Duration::from_secs(args.withdrawal_delay_seconds),
         initial_daily_cap: args.daily_cap,
+        price_notice: Duration::from_secs(args.price_notice),
     };
     briefly(async {
         let node = Node::http(&args.rpc, RpcLimits::default())?;

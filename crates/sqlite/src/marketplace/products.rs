@@ -7,7 +7,7 @@ use crate::{
 use async_trait::async_trait;
 use haithe_kernel::{Listed, OrgId, Page, ProductId, ProjectId, StoreError, Timestamp, WalletAddress};
 use haithe_marketplace::{
-    PageChange, Product, ProductFilter, ProductOrder, ProductPage, Uses,
+    NextPrice, PageChange, Product, ProductFilter, ProductOrder, ProductPage, Uses,
     loading::ProductSource,
     ports::{CallProduct, Enabling, ProductStore},
 };
@@ -31,7 +31,9 @@ macro_rules! select {
     ($($rest:expr),+) => {
         concat!(
             "SELECT products.id, products.address, products.creator, products.name, products.category,
-                    products.price_per_call, products.created_at, products.retired,
+                    products.price_per_call, products.next_price, products.next_price_at,
+                    products.created_at, products.retired,
+           coalesce(products.created_block <= (SELECT confirmed FROM chain_binding), 1),
                     product_pages.description, product_pages.photo_url, coalesce(product_totals.calls, 0),
                     (SELECT count(*) FROM project_products AS uses JOIN projects ON projects.id = uses.project_id
                      WHERE uses.product_id = products.id AND projects.deleted = 0)
@@ -57,7 +59,7 @@ fn product(row: &SqliteRow) -> Result<ProductPage, StoreError> {
     page(&mut Columns::of(row))
 }
 
-/// Reads a product, its page and its uses from the next twelve columns.
+/// Reads a product, its page and its uses from the next fifteen columns.
 fn page(columns: &mut Columns<'_>) -> Result<ProductPage, StoreError> {
     let (product, category) = bare(columns)?;
     Ok(ProductPage {
@@ -72,7 +74,7 @@ fn page(columns: &mut Columns<'_>) -> Result<ProductPage, StoreError> {
     })
 }
 
-/// Reads a product, and the chain's word for its category, from the next eight columns.
+/// Reads a product, and the chain's word for its category, from the next eleven columns.
 fn bare(columns: &mut Columns<'_>) -> Result<(Product, String), StoreError> {
     let id = columns.read("products.id")?;
     let address = columns.read("products.address")?;
@@ -86,10 +88,19 @@ fn bare(columns: &mut Columns<'_>) -> Result<(Product, String), StoreError> {
         name,
         category: category.parse().ok(),
         price_per_call: columns.read("products.price_per_call")?,
+        next_price: next_price(columns)?,
         created_at: columns.read("products.created_at")?,
         retired: columns.read("products.retired")?,
+        confirmed: columns.read("products.created_block")?,
     };
     Ok((product, category))
+}
+
+/// Reads an announced price from the next two columns.
+fn next_price(columns: &mut Columns<'_>) -> Result<Option<NextPrice>, StoreError> {
+    let price_per_call = columns.read("products.next_price")?;
+    let at: Option<Timestamp> = columns.read("products.next_price_at")?;
+    Ok(at.map(|at| NextPrice { price_per_call, at }))
 }
 
 /// A pattern that finds `text` anywhere: its own wildcards mean themselves.
@@ -143,7 +154,9 @@ fn within_limit(columns: &mut Columns<'_>) -> Result<bool, StoreError> {
 
 const FOR_CALL: &str = "
     SELECT products.id, products.address, products.creator, products.name, products.category,
-           products.price_per_call, products.created_at, products.retired,
+           products.price_per_call, products.next_price, products.next_price_at,
+           products.created_at, products.retired,
+           coalesce(products.created_block <= (SELECT confirmed FROM chain_binding), 1),
            products.on_chain AND org_products.org_id IS NOT NULL,
            org_products.max_price_units, products.price_units
     FROM project_products
