@@ -15,7 +15,7 @@ use alloy::{
     sol,
     sol_types::{SolCall, SolEvent, SolValue},
 };
-use haithe_devchain::{DEMO_BALANCE, DevChain, DevChainConfig, Mining, ServedChain};
+use haithe_devchain::{DEFAULT_CHAIN_ID, DEMO_BALANCE, DevChain, DevChainConfig, Mining, ServedChain};
 use haithe_evm::{DeployPlan, Deployment, Node, RpcLimits, ServerKey, TestMoney, TokenPlan, deploy};
 use haithe_kernel::{Decimals, TokenUnits, Usdt, WalletAddress};
 use secrecy::SecretString;
@@ -65,6 +65,10 @@ pub struct ChainSetup {
     pub mining: Mining,
     /// Decimals of the payment token.
     pub decimals: u8,
+    /// EIP-155 chain id.
+    pub chain_id: u64,
+    /// Changes what is deployed.
+    pub plan: fn(&mut DeployPlan),
 }
 
 impl Default for ChainSetup {
@@ -72,6 +76,8 @@ impl Default for ChainSetup {
         Self {
             mining: Mining::Instant,
             decimals: 18,
+            chain_id: DEFAULT_CHAIN_ID,
+            plan: |_| (),
         }
     }
 }
@@ -103,6 +109,7 @@ impl Chain {
     pub async fn with(setup: ChainSetup) -> Self {
         let (operator, server) = (Wallet::named("operator"), Wallet::named("server"));
         let dev = DevChain::start(DevChainConfig {
+            chain_id: setup.chain_id,
             funded: vec![
                 (operator.address(), DEMO_BALANCE),
                 (server.address(), DEMO_BALANCE),
@@ -115,7 +122,7 @@ impl Chain {
         let decimals = Decimals::new(setup.decimals).expect("6 to 18 decimals");
         let node = Node::over(dev.rpc_client(), RpcLimits::default());
         let key = ServerKey::parse(&SecretString::from(operator.key_hex())).expect("a key");
-        let plan = DeployPlan {
+        let mut plan = DeployPlan {
             token: TokenPlan::Test(decimals),
             owner: operator.wallet_address(),
             server: server.wallet_address(),
@@ -124,6 +131,7 @@ impl Chain {
             initial_daily_cap: None,
             price_notice: Duration::from_secs(7 * 86_400),
         };
+        (setup.plan)(&mut plan);
         let deployment = deploy(&node, dev.chain_id(), &key, &plan)
             .await
             .expect("the contracts deploy");

@@ -22,6 +22,7 @@ use crate::{
     settings::{OrgSettings, OrgSettingsChange},
 };
 use async_trait::async_trait;
+use haithe_identity::api_key::KeyBudget;
 use haithe_kernel::{
     Listed, ModelId, OrgId, OrgUid, Page, ProductId, ProjectId, ProjectUid, StoreError, Timestamp,
     WalletAddress,
@@ -58,6 +59,13 @@ pub trait OrgStore: Send + Sync {
     async fn pending_owner(&self, id: OrgId) -> Result<Option<WalletAddress>, StoreError>;
     /// The settings; the defaults where nothing was ever set.
     async fn settings(&self, id: OrgId) -> Result<OrgSettings, StoreError>;
+    /// The default budgets of new keys that are set: of this organization, or of every organization that
+    /// the wallet has a role in.
+    async fn default_key_budgets(
+        &self,
+        wallet: WalletAddress,
+        org: Option<OrgId>,
+    ) -> Result<Vec<KeyBudget>, StoreError>;
     /// Changes settings; gives them after the change.
     async fn change_settings(
         &self,

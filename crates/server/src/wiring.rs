@@ -15,7 +15,9 @@ pub use catalogue::CatalogueLoadError;
 /// A node that tests bring along.
 pub use haithe_evm::Node;
 pub use knowledge::EmbeddingsError;
-pub(crate) use tools::{check_catalogue, ledger_check, open_database, receipt_audit, receipt_verifier};
+pub(crate) use tools::{
+    check_catalogue, ledger_check, open_database, receipt_audit, receipt_verifier, revoke_before,
+};
 
 use crate::{
     Config,
@@ -48,7 +50,9 @@ use haithe_identity::{
     signature::SignatureError,
     token::TokenError,
 };
-use haithe_inference::{CompletionPorts, CompletionSettings, Completions, request::RequestLimits};
+use haithe_inference::{
+    CompletionPorts, CompletionSettings, Completions, agent::AgentLimits, request::RequestLimits,
+};
 use haithe_kernel::{Clock, Fetcher, Random, StoreError};
 use haithe_llm_providers::{ProviderError, Tiktoken};
 use haithe_marketplace::Market;
@@ -135,7 +139,7 @@ pub enum WiringError {
 pub(crate) struct Assembly {
     pub state: AppState,
     pub drain: Drain,
-    tasks: TokioTasks,
+    pub tasks: TokioTasks,
     supervisor: Supervisor,
     db: Db,
 }
@@ -143,9 +147,9 @@ pub(crate) struct Assembly {
 impl Assembly {
     /// Waits (`patience` at most, each) for charges and background tasks, then closes the database.
     pub async fn wind_up(self, patience: Duration) {
-        self.tasks.0.close();
-        if timeout(patience, self.tasks.0.wait()).await.is_err() {
-            tracing::error!(left = self.tasks.0.len(), "calls in flight are given up");
+        if timeout(patience, self.tasks.ended()).await.is_err() {
+            let left = self.tasks.tracker.len();
+            tracing::error!(left, "shutdown timeout: abandoning in-flight calls");
         }
         if timeout(patience, self.supervisor.stop()).await.is_err() {
             tracing::error!("background tasks did not end in time");
@@ -178,7 +182,11 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
 
     let challenges: Arc<dyn ChallengeStore> = Arc::new(SqliteChallengeStore::new(&db));
     let session_store: Arc<dyn SessionStore> = Arc::new(SqliteSessionStore::new(&db));
-    let tasks = TokioTasks::default();
+    let drain = Drain::default();
+    let tasks = TokioTasks {
+        drain: drain.clone(),
+        ..TokioTasks::default()
+    };
     let idempotency = Arc::new(Idempotency::new(
         Arc::new(SqliteIdempotencyStore::new(&db, &encryption)),
         clock.clone(),
@@ -259,7 +267,10 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
                 bytes: config.server.max_body_bytes,
                 choices: config.inference.max_choices,
             },
-            agent: (&config.agent).into(),
+            agent: AgentLimits {
+                payees: usize::try_from(config.settlement.max_payees).unwrap_or(usize::MAX),
+                ..(&config.agent).into()
+            },
         },
     ));
     let contexts = Arc::new(Contexts::new(Arc::new(SqliteDirectory::new(&db))));
@@ -284,6 +295,8 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             ledger: ledger.clone(),
             index: chain.index.clone(),
             gate: chain.gate,
+            ledger_watch: chain.ledger_watch.clone(),
+            safeguards: chain.safeguards.clone(),
             sender: chain.sender.clone(),
             writer_queue: Box::new(move || queue.waiting_writes()),
             completions: completions.clone(),
@@ -306,7 +319,6 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         chain_id: config.chain.id,
     });
     let healthy = db.clone();
-    let drain = Drain::default();
     let state = AppState::new(Services {
         challenges: Arc::new(Challenges::new(
             challenges.clone(),
@@ -369,6 +381,8 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             supervisor: supervisor.clone(),
             completions,
             sender: chain.sender,
+            safeguards: chain.safeguards,
+            ledger: chain.ledger_watch,
         }),
         limiter: Limiter::new(
             rates,
@@ -388,6 +402,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             Arc::new(SqliteProductStore::new(&db)),
             chain.registrar,
             clock.clone(),
+            config.agent.max_products,
         )),
         enclave,
         hosting,

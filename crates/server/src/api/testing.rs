@@ -14,6 +14,7 @@ use crate::{
     openapi::Document,
     service::{
         Readiness, Supervisor,
+        ledger_watch::LedgerWatch,
         metrics::SenderFigures,
         rates::{Places, Rates, TokenQuotas, TokenRates},
         system::{TokioTasks, TokioTimer},
@@ -344,6 +345,8 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
             supervisor: Supervisor::default(),
             completions,
             sender: Arc::new(SenderFigures::default),
+            safeguards: Arc::default(),
+            ledger: Arc::new(LedgerWatch::new(Duration::from_secs(3_600))),
         }),
         limiter: Limiter::new(
             Arc::new(Rates::new(clock.clone())),
@@ -361,6 +364,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
             Arc::new(MockProductStore::new()),
             Arc::new(MockCreatorRegistrar::new()),
             clock.clone(),
+            32,
         )),
         enclave: Arc::new(MockEnclave::new()),
         hosting: Arc::new(Hosting::new(

@@ -41,7 +41,8 @@ const CONTEXT: &str = "
             FROM org_model_enrollments WHERE org_id = payer.id),
            (SELECT json_group_array(product_id ORDER BY enabled_at, product_id)
             FROM project_products WHERE project_id = projects.id),
-           org_settings.default_model_id, org_settings.prompt_log, org_settings.ip_allowlist
+           org_settings.default_model_id, org_settings.prompt_log, org_settings.ip_allowlist,
+           org_settings.default_key_budget_limit, org_settings.default_key_budget_window
     FROM organizations AS payer
     LEFT JOIN org_settings ON org_settings.org_id = payer.id
     JOIN projects ON projects.project_uid = ?2 AND projects.deleted = 0

@@ -88,7 +88,6 @@ pub(super) fn chain() -> crate::config::Chain {
         server_key = "{}"
         confirmations = 1
         finality = 1
-        withdrawal_delay_seconds = 86400
         poll_milliseconds = 1000
         rpc_timeout_seconds = 10
         max_fee_gwei = 1
