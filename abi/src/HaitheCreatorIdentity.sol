@@ -17,6 +17,14 @@ contract HaitheCreatorIdentity is ERC721, IHaitheErrors {
     /// @dev ERC-165 identifier of ERC-5192.
     bytes4 private constant ERC5192 = 0xb45a3c0e;
 
+    /// @dev Where a creator may be paid beside its own address.
+    struct Payout {
+        address current;
+        /// Replaces `current` at `nextAt` (block time) if that is not 0.
+        address next;
+        uint64 nextAt;
+    }
+
     /// @notice The orchestrator that made this contract.
     IHaitheOrchestrator public immutable orchestrator;
 
@@ -32,6 +40,10 @@ contract HaitheCreatorIdentity is ERC721, IHaitheErrors {
     /// @notice The public key of an identity.
     mapping(uint256 id => string) public pubKeys;
 
+    /// @notice Seconds between the proposal of a payout address and its effect, in block time.
+    uint64 public immutable payoutDelay;
+
+    mapping(uint256 id => Payout) private _payouts;
     mapping(uint256 id => string) private _uris;
     mapping(address creator => uint256) private _identitiesOf;
     uint256 private _lastId;
@@ -44,8 +56,9 @@ contract HaitheCreatorIdentity is ERC721, IHaitheErrors {
         _;
     }
 
-    constructor() ERC721("Haithe Creator Identity", "HaitheCID") {
+    constructor(uint64 payoutDelay_) ERC721("Haithe Creator Identity", "HaitheCID") {
         orchestrator = IHaitheOrchestrator(msg.sender);
+        payoutDelay = payoutDelay_;
     }
 
     /// @notice The seed that the next identity of `creator` has to carry. Differs between chains, deployments, creators
@@ -83,13 +96,52 @@ contract HaitheCreatorIdentity is ERC721, IHaitheErrors {
 
     /// @notice Pays all that was credited to the identity to its creator, who calls.
     function withdrawFunds(uint256 id) external {
-        address creator = _requireOwned(id);
-        if (msg.sender != creator) revert NotCreator(msg.sender);
-        uint256 amount = funds[id];
-        if (amount == 0) revert NothingToWithdraw();
-        funds[id] = 0;
-        totalFunds -= amount;
-        orchestrator.payCreator(id, creator, amount);
+        _withdraw(id, _requireCreator(id));
+    }
+
+    /// @notice Pays all that was credited to the identity to `to`: the creator's own address, or its payout address. Called
+    /// by the creator; for one whose own address the token refuses.
+    function withdrawFundsTo(uint256 id, address to) external {
+        address creator = _requireCreator(id);
+        if (to != creator && (to == address(0) || to != payoutAddress(id))) revert NotAPayoutAddress(to);
+        _withdraw(id, to);
+    }
+
+    /// @notice Proposes a second address that the creator may be paid at, effective after `payoutDelay`. Replaces a
+    /// proposal that is not in effect yet; the payout address in effect stays until then. The zero address removes both at
+    /// once.
+    function proposePayoutAddress(uint256 id, address to) external {
+        address creator = _requireCreator(id);
+        uint64 effectiveAt = uint64(block.timestamp);
+        if (to == address(0)) {
+            delete _payouts[id];
+        } else {
+            effectiveAt += payoutDelay;
+            _payouts[id] = Payout({current: payoutAddress(id), next: to, nextAt: effectiveAt});
+        }
+        orchestrator.reportPayoutAddressProposed(id, creator, to, effectiveAt);
+    }
+
+    /// @notice Cancels a proposed payout address that is not in effect yet.
+    function cancelPayoutAddress(uint256 id) external {
+        address creator = _requireCreator(id);
+        (address proposed,) = proposedPayoutAddress(id);
+        if (proposed == address(0)) revert NoPayoutProposal(id);
+        _payouts[id].next = address(0);
+        _payouts[id].nextAt = 0;
+        orchestrator.reportPayoutAddressCancelled(id, creator);
+    }
+
+    /// @notice The second address that the creator may be paid at now; zero if there is none.
+    function payoutAddress(uint256 id) public view returns (address) {
+        Payout storage payout = _payouts[id];
+        return payout.nextAt != 0 && block.timestamp >= payout.nextAt ? payout.next : payout.current;
+    }
+
+    /// @notice A proposed payout address that is not in effect yet and when it will be (block time); zeros if none.
+    function proposedPayoutAddress(uint256 id) public view returns (address to, uint64 effectiveAt) {
+        Payout storage payout = _payouts[id];
+        if (payout.nextAt != 0 && block.timestamp < payout.nextAt) return (payout.next, payout.nextAt);
     }
 
     /// @notice Sends tokens to `to`; all that are here came by mistake.
@@ -127,6 +179,20 @@ contract HaitheCreatorIdentity is ERC721, IHaitheErrors {
     /// @notice Always refuses.
     function setApprovalForAll(address, bool) public pure override {
         revert Soulbound();
+    }
+
+    function _withdraw(uint256 id, address to) private {
+        uint256 amount = funds[id];
+        if (amount == 0) revert NothingToWithdraw();
+        funds[id] = 0;
+        totalFunds -= amount;
+        orchestrator.payCreator(id, msg.sender, to, amount);
+    }
+
+    /// @dev The creator of an identity, who has to be the caller.
+    function _requireCreator(uint256 id) private view returns (address creator) {
+        creator = _requireOwned(id);
+        if (msg.sender != creator) revert NotCreator(msg.sender);
     }
 
     /// @dev Only a mint, which comes from nobody, goes through.

@@ -23,28 +23,35 @@ contract HaitheOrchestrator is EventRelay, Settlement {
     /// @param guardian_ Key that can pause; may be zero.
     /// @param withdrawalDelay_ Active seconds before an organization's withdrawal; a day by default.
     /// @param initialDailyCap_ Daily cap of a new organization in base units; the maximum means none.
+    /// @param priceNotice_ Seconds before a product's higher price takes effect; 7 days by default.
     constructor(
         IERC20 usdt_,
         address owner_,
         address server_,
         address guardian_,
         uint64 withdrawalDelay_,
-        uint256 initialDailyCap_
-    ) Governed(owner_, server_, guardian_, withdrawalDelay_) Registry(usdt_, initialDailyCap_) {}
+        uint256 initialDailyCap_,
+        uint64 priceNotice_
+    )
+        Governed(owner_, server_, guardian_, withdrawalDelay_)
+        Registry(usdt_, initialDailyCap_, priceNotice_)
+    {}
 
     /// @inheritdoc IHaitheOrchestrator
-    function payCreator(uint256 id, address to, uint256 amount) external override nonReentrant {
+    function payCreator(uint256 id, address creator, address to, uint256 amount) external override nonReentrant {
         if (msg.sender != address(creatorIdentity)) revert NotAChild(msg.sender);
-        emit CreatorWithdrawn(id, to, amount);
+        emit CreatorWithdrawn(id, creator, to, amount);
         usdt.safeTransfer(to, amount);
     }
 
-    /// @notice Pays the platform's share to `to`.
-    function withdrawPlatform(address to) external onlyOwner nonReentrant {
+    /// @notice Pays `amount` of the platform's share to `to`. Leave in what the ledger keeps in escrow for payees: it is
+    /// paid to them out of the same funds.
+    function withdrawPlatform(address to, uint256 amount) external onlyOwner nonReentrant {
         if (to == address(0)) revert ZeroAddress();
-        uint256 amount = platformFunds;
-        if (amount == 0) revert NothingToWithdraw();
-        platformFunds = 0;
+        if (amount == 0) revert ZeroAmount();
+        uint256 held = platformFunds;
+        if (amount > held) revert InsufficientFunds(address(this), held, amount);
+        platformFunds = held - amount;
         emit PlatformWithdrawn(to, amount);
         usdt.safeTransfer(to, amount);
     }

@@ -34,6 +34,10 @@ contract HaitheOrganization is IHaitheErrors {
     /// @notice The account may also enable and disable products.
     uint8 public constant ADMIN = 2;
 
+    /// @notice Seconds after a rise, but not more than the price notice, in which a product cannot be enabled for the
+    /// first time without naming a maximum: transactions signed before the rise are mined or dropped by then.
+    uint256 public constant RISE_SETTLING = 10 minutes;
+
     /// @notice The orchestrator that made this organization.
     IHaitheOrchestrator public immutable orchestrator;
 
@@ -104,6 +108,9 @@ contract HaitheOrganization is IHaitheErrors {
         owner = owner_;
         _cap = dailyCap_;
         orchestrator.reportDailyCapChanged(dailyCap_, orchestrator.activeTime());
+        // The address is known beforehand, so money may have arrived before the contract.
+        uint256 held = usdt.balanceOf(address(this));
+        if (held != 0) orchestrator.reportFunded(held);
     }
 
     // Money
@@ -208,18 +215,28 @@ contract HaitheOrganization is IHaitheErrors {
 
     // Products
 
-    /// @notice Enables `product` at no more than today's price; also accepts a new price.
+    /// @notice Enables `product` at no more than the price in force; for a product in use, accepts that price. A rise that
+    /// is only scheduled is not accepted.
+    /// @dev A product that is not in use yet is refused for `RISE_SETTLING` after a rise, because the caller may have seen
+    /// the price before it. The overloads that name what the caller agrees to work at any time.
     function enableProduct(address product) external onlyAdmin {
         if (!orchestrator.isProduct(product)) revert UnknownProduct(product);
-        _enableProduct(product, HaitheProduct(product).pricePerCall());
+        uint256 price = HaitheProduct(product).pricePerCall();
+        uint256 readyAt = _settledAt(HaitheProduct(product));
+        if (block.timestamp < readyAt && !_products.contains(product)) revert PriceJustRose(price, readyAt);
+        _enableProduct(product, price);
     }
 
     /// @notice Enables `product` as long as a call costs at most `maxPrice`; also changes the maximum.
     function enableProduct(address product, uint256 maxPrice) external onlyAdmin {
-        if (!orchestrator.isProduct(product)) revert UnknownProduct(product);
-        uint256 price = HaitheProduct(product).pricePerCall();
-        if (price > maxPrice) revert PriceAboveMaximum(price, maxPrice);
-        _enableProduct(product, maxPrice);
+        _enableUpTo(product, maxPrice);
+    }
+
+    /// @notice The same, as long as the product's content is where the caller saw it: `uriHash` is keccak256 of its `uri`.
+    function enableProduct(address product, uint256 maxPrice, bytes32 uriHash) external onlyAdmin {
+        _enableUpTo(product, maxPrice);
+        bytes32 found = keccak256(bytes(HaitheProduct(product).uri()));
+        if (found != uriHash) revert UriHasChanged(uriHash, found);
     }
 
     /// @notice Stops using `product`.
@@ -237,6 +254,21 @@ contract HaitheOrganization is IHaitheErrors {
     /// @notice The same as `getEnabledProducts`.
     function enabledProducts() external view returns (address[] memory) {
         return _products.values();
+    }
+
+    function _enableUpTo(address product, uint256 maxPrice) private {
+        if (!orchestrator.isProduct(product)) revert UnknownProduct(product);
+        uint256 price = HaitheProduct(product).pricePerCall();
+        if (price > maxPrice) revert PriceAboveMaximum(price, maxPrice);
+        _enableProduct(product, maxPrice);
+    }
+
+    /// @dev When the latest rise of the product's price has settled; 0 if there was none.
+    function _settledAt(HaitheProduct product) private view returns (uint256) {
+        uint256 roseAt = product.priceRoseAt();
+        if (roseAt == 0) return 0;
+        uint256 notice = product.priceNotice();
+        return roseAt + (notice < RISE_SETTLING ? notice : RISE_SETTLING);
     }
 
     function _enableProduct(address product, uint256 maxPrice) private {

@@ -5,7 +5,8 @@ import {IHaitheErrors} from "./interfaces/IHaitheErrors.sol";
 import {IHaitheOrchestrator} from "./interfaces/IHaitheOrchestrator.sol";
 
 /// @title A product of a creator: sealed content and its price
-/// @notice The creator may change the price, but nobody pays more than the maximum they enabled the product with.
+/// @notice The creator may change the price, but nobody pays more than the maximum they enabled the product with. A lower
+/// price acts at once; a higher one is announced and takes effect after `priceNotice`.
 contract HaitheProduct is IHaitheErrors {
     /// @dev The bound `addProduct` sets, too.
     uint256 private constant MAX_URI = 2048;
@@ -13,11 +14,20 @@ contract HaitheProduct is IHaitheErrors {
     /// @notice The orchestrator that made this product.
     IHaitheOrchestrator public immutable orchestrator;
 
+    /// @notice Seconds between the announcement of a higher price and its effect, in block time.
+    uint64 public immutable priceNotice;
+
     /// @notice Who offers the product and is paid for it.
     address public creator;
 
     /// @notice Whether it was taken off the market for good.
     bool public retired;
+
+    /// @dev When `_nextPrice` replaces `_price`, in block time; 0 if no rise was scheduled.
+    uint40 private _nextPriceAt;
+
+    /// @dev When the last rise before the one at `_nextPriceAt` took effect; 0 if there was none.
+    uint40 private _roseAt;
 
     /// @notice The product's name.
     string public name;
@@ -34,8 +44,11 @@ contract HaitheProduct is IHaitheErrors {
     /// @notice Kind of content.
     string public category;
 
-    /// @notice Price of a call, in base units of the token.
-    uint256 public pricePerCall;
+    /// @dev Price of a call in base units of the token, until `_nextPriceAt`.
+    uint256 private _price;
+
+    /// @dev Price of a call from `_nextPriceAt` on.
+    uint256 private _nextPrice;
 
     modifier onlyCreator() {
         if (msg.sender != creator) revert NotCreator(msg.sender);
@@ -44,8 +57,9 @@ contract HaitheProduct is IHaitheErrors {
     }
 
     /// @dev Runs once, in the orchestrator's constructor.
-    constructor() {
+    constructor(uint64 priceNotice_) {
         orchestrator = IHaitheOrchestrator(msg.sender);
+        priceNotice = priceNotice_;
     }
 
     /// @notice Sets a new clone up. Called by the orchestrator in the transaction that makes it.
@@ -66,13 +80,46 @@ contract HaitheProduct is IHaitheErrors {
         iv = iv_;
         encryptedKeyForTEE = encryptedKeyForTEE_;
         category = category_;
-        pricePerCall = pricePerCall_;
+        _price = pricePerCall_;
     }
 
-    /// @notice Changes the price of a call.
+    /// @notice Price of a call in force now, in base units of the token.
+    function pricePerCall() public view returns (uint256) {
+        return _rose() ? _nextPrice : _price;
+    }
+
+    /// @notice The announced higher price that is not in force yet; 0 if there is none.
+    function nextPrice() external view returns (uint256) {
+        return _rose() ? 0 : _nextPrice;
+    }
+
+    /// @notice When the announced price takes effect, in block time; 0 if there is none.
+    function nextPriceAt() external view returns (uint256) {
+        return _rose() ? 0 : _nextPriceAt;
+    }
+
+    /// @notice When the price last rose, in block time; 0 if it never did.
+    function priceRoseAt() external view returns (uint256) {
+        return _rose() ? _nextPriceAt : _roseAt;
+    }
+
+    /// @notice Changes the price of a call. A price that is not above the one in force acts at once; a higher one takes
+    /// effect after `priceNotice`. Either replaces a rise that is not in force yet.
     function setPricePerCall(uint256 newPrice) external onlyCreator {
-        pricePerCall = newPrice;
-        orchestrator.reportPriceChanged(newPrice);
+        uint256 current = pricePerCall();
+        if (_rose()) _roseAt = _nextPriceAt;
+        if (newPrice <= current) {
+            _price = newPrice;
+            _nextPrice = 0;
+            _nextPriceAt = 0;
+            orchestrator.reportPriceChanged(newPrice);
+        } else {
+            uint64 effectiveAt = uint64(block.timestamp) + priceNotice;
+            _price = current;
+            _nextPrice = newPrice;
+            _nextPriceAt = uint40(effectiveAt);
+            orchestrator.reportPriceScheduled(current, newPrice, effectiveAt);
+        }
     }
 
     /// @notice Changes where the content is found.
@@ -86,5 +133,10 @@ contract HaitheProduct is IHaitheErrors {
     function retire() external onlyCreator {
         retired = true;
         orchestrator.reportProductRetired();
+    }
+
+    /// @dev Whether the scheduled price is in force.
+    function _rose() private view returns (bool) {
+        return _nextPriceAt != 0 && block.timestamp >= _nextPriceAt;
     }
 }

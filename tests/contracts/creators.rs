@@ -24,7 +24,8 @@ with_every_money! {
         let receipt = world.act(cora, world.identity.withdrawFunds(id)).await;
 
         let withdrawn: HaitheOrchestrator::CreatorWithdrawn = event(&receipt);
-        assert_eq!((withdrawn.id, withdrawn.to, withdrawn.amount), (id, cora.address, world.usdt(7)));
+        assert_eq!((withdrawn.id, withdrawn.amount), (id, world.usdt(7)));
+        assert_eq!((withdrawn.creator, withdrawn.to), (cora.address, cora.address));
         assert_eq!(world.balance(cora.address).await, world.usdt(7));
         assert_eq!(world.identity.funds(id).call().await.unwrap(), U256::ZERO);
         assert_eq!(world.identity.totalFunds().call().await.unwrap(), world.usdt(3));
@@ -190,7 +191,12 @@ async fn nobody_registers_or_pays_funds_from_outside() {
             .refused(person, world.identity.registerFunds(id, U256::ONE))
             .await;
         let _: HaitheOrchestrator::NotAChild = world
-            .refused(person, world.hub.payCreator(id, person.address, U256::ONE))
+            .refused(
+                person,
+                world
+                    .hub
+                    .payCreator(id, person.address, person.address, U256::ONE),
+            )
             .await;
     }
 }

@@ -5,7 +5,7 @@ use alloy::primitives::{Address, U256};
 use crate::{
     bindings::HaitheOrchestrator,
     scene::{ANY_ROOT, line},
-    world::{DAY, DELAY, HOUR, People, World, event},
+    world::{DAY, DELAY, HOUR, NOTICE, People, World, event},
 };
 
 #[tokio::test]
@@ -110,7 +110,9 @@ async fn only_the_owner_appoints_unpauses_and_takes_the_platforms_share() {
         let _: Refusal = world.refused(person, world.hub.proposeServer(me)).await;
         let _: Refusal = world.refused(person, world.hub.setGuardian(me)).await;
         let _: Refusal = world.refused(person, world.hub.unpause()).await;
-        let _: Refusal = world.refused(person, world.hub.withdrawPlatform(me)).await;
+        let _: Refusal = world
+            .refused(person, world.hub.withdrawPlatform(me, U256::ONE))
+            .await;
         let _: Refusal = world
             .refused(person, world.hub.recoverStray(*world.token.address(), me))
             .await;
@@ -282,7 +284,7 @@ async fn a_pause_stops_the_server_and_withdrawals_and_nothing_else() {
 
     world.act(cora, world.identity.withdrawFunds(id)).await;
     world
-        .act(operator, world.hub.withdrawPlatform(operator.address))
+        .act(operator, world.hub.withdrawPlatform(operator.address, U256::ONE))
         .await;
     world.act(alice, org.cancelWithdrawal()).await;
     world
@@ -291,6 +293,9 @@ async fn a_pause_stops_the_server_and_withdrawals_and_nothing_else() {
     world.act(alice, org.setRole(walter.address, 2)).await;
     world
         .act(walter, world.hub.createOrganization("third".into()))
+        .await;
+    world
+        .act(cleo, world.hub.registerCreator(String::new(), String::new()))
         .await;
     let product = world.product_of(cora, "book", U256::ONE).await;
     world.act(walter, org.enableProduct_0(product)).await;
@@ -327,7 +332,7 @@ async fn the_constructor_refuses_what_could_not_work() {
         ..
     } = &world.people;
     let token = *world.token.address();
-    let deploy = |token: Address, owner: Address, server: Address, delay: u64| {
+    let deploy_with = |token: Address, owner: Address, server: Address, delay: u64, notice: u64| {
         let call = HaitheOrchestrator::deploy_builder(
             &world.provider,
             token,
@@ -336,9 +341,11 @@ async fn the_constructor_refuses_what_could_not_work() {
             guardian.address,
             delay,
             U256::MAX,
+            notice,
         );
         world.simulate(operator, call.into_transaction_request())
     };
+    let deploy = |token, owner, server, delay| deploy_with(token, owner, server, delay, NOTICE);
     use alloy::sol_types::SolError;
     let (me, key) = (operator.address, server.address);
     let error = deploy(me, me, key, DELAY).await.unwrap_err();
@@ -351,5 +358,12 @@ async fn the_constructor_refuses_what_could_not_work() {
     }
     for delay in [1, 5 * DAY] {
         assert!(deploy(token, me, key, delay).await.is_ok());
+    }
+    for notice in [0, 30 * DAY + 1] {
+        let error = deploy_with(token, me, key, DELAY, notice).await.unwrap_err();
+        assert!(HaitheOrchestrator::BadDelay::abi_decode(&error).is_ok());
+    }
+    for notice in [1, 30 * DAY] {
+        assert!(deploy_with(token, me, key, DELAY, notice).await.is_ok());
     }
 }

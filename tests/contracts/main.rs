@@ -15,12 +15,15 @@
 mod artifacts;
 mod bindings;
 mod cast;
+mod clones;
 mod creators;
 mod daily_cap;
+mod escrow;
 mod gas;
 mod gas_bound;
 mod governance;
 mod operations;
+mod payout_addresses;
 mod people;
 mod products;
 mod receipts;

@@ -1,10 +1,10 @@
 //! Products: their makers, their prices, and who may enable them.
 
-use alloy::primitives::{Address, U256};
+use alloy::primitives::{Address, U256, keccak256};
 
 use crate::{
     bindings::{HaitheOrchestrator, HaitheOrganization, HaitheProduct},
-    world::{Org, People, World, event},
+    world::{NOTICE, Org, People, World, event, events},
 };
 
 struct Scene {
@@ -44,7 +44,7 @@ async fn a_product_says_what_it_was_made_with() {
 }
 
 #[tokio::test]
-async fn enabling_pins_todays_price() {
+async fn enabling_pins_the_price_in_force() {
     let Scene { world, org, product } = scene().await;
     let People { alice, cora, .. } = &world.people;
     let receipt = world.act(alice, org.enableProduct_0(product)).await;
@@ -52,17 +52,22 @@ async fn enabling_pins_todays_price() {
     assert_eq!((enabled.organization, enabled.product), (*org.address(), product));
     assert_eq!(enabled.maxPrice, world.usdt(5));
 
-    let receipt = world
+    world
         .act(cora, world.product(product).setPricePerCall(world.usdt(50)))
         .await;
-    let changed: HaitheOrchestrator::PriceChanged = event(&receipt);
-    assert_eq!((changed.product, changed.pricePerCall), (product, world.usdt(50)));
+    world.act(alice, org.enableProduct_0(product)).await;
+    assert_eq!(
+        org.maxPriceOf(product).call().await.unwrap(),
+        world.usdt(5),
+        "an announced price is not accepted"
+    );
+
+    world.chain.advance_time(NOTICE);
     assert_eq!(
         org.maxPriceOf(product).call().await.unwrap(),
         world.usdt(5),
         "the maximum stays"
     );
-
     world.act(alice, org.enableProduct_0(product)).await;
     assert_eq!(
         org.maxPriceOf(product).call().await.unwrap(),
@@ -70,6 +75,125 @@ async fn enabling_pins_todays_price() {
         "until the new price is accepted"
     );
     assert_eq!(org.getEnabledProducts().call().await.unwrap(), [product]);
+}
+
+#[tokio::test]
+async fn a_higher_price_takes_effect_after_the_notice() {
+    let Scene { world, product, .. } = scene().await;
+    let cora = &world.people.cora;
+    let contract = world.product(product);
+    assert_eq!(world.hub.priceNotice().call().await.unwrap(), NOTICE);
+
+    let receipt = world.act(cora, contract.setPricePerCall(world.usdt(9))).await;
+
+    let at = world.time_of(&receipt).await + NOTICE;
+    let scheduled: HaitheOrchestrator::PriceScheduled = event(&receipt);
+    assert_eq!((scheduled.product, scheduled.nextPriceAt), (product, at));
+    assert_eq!(
+        (scheduled.price, scheduled.nextPrice),
+        (world.usdt(5), world.usdt(9))
+    );
+    assert!(events::<HaitheOrchestrator::PriceChanged>(&receipt).is_empty());
+    assert_eq!(contract.pricePerCall().call().await.unwrap(), world.usdt(5));
+    assert_eq!(contract.nextPrice().call().await.unwrap(), world.usdt(9));
+    assert_eq!(contract.nextPriceAt().call().await.unwrap(), U256::from(at));
+
+    world.next_block_at(at);
+    assert_eq!(
+        contract.pricePerCall().call().await.unwrap(),
+        world.usdt(5),
+        "a second before"
+    );
+    world.chain.advance_time(1);
+    assert_eq!(contract.pricePerCall().call().await.unwrap(), world.usdt(9));
+    assert_eq!(contract.nextPrice().call().await.unwrap(), U256::ZERO);
+    assert_eq!(contract.nextPriceAt().call().await.unwrap(), U256::ZERO);
+    assert_eq!(contract.priceRoseAt().call().await.unwrap(), U256::from(at));
+}
+
+#[tokio::test]
+async fn a_price_that_is_not_higher_acts_at_once_and_cancels_a_rise() {
+    let Scene { world, product, .. } = scene().await;
+    let cora = &world.people.cora;
+    let contract = world.product(product);
+    for whole in [5, 4] {
+        world.act(cora, contract.setPricePerCall(world.usdt(9))).await;
+        let receipt = world.act(cora, contract.setPricePerCall(world.usdt(whole))).await;
+        let changed: HaitheOrchestrator::PriceChanged = event(&receipt);
+        assert_eq!(
+            (changed.product, changed.pricePerCall),
+            (product, world.usdt(whole))
+        );
+        assert_eq!(contract.nextPriceAt().call().await.unwrap(), U256::ZERO);
+        world.chain.advance_time(NOTICE + 1);
+        assert_eq!(
+            contract.pricePerCall().call().await.unwrap(),
+            world.usdt(whole),
+            "the announced rise is cancelled"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_replaced_rise_waits_the_whole_notice_again() {
+    let Scene { world, product, .. } = scene().await;
+    let cora = &world.people.cora;
+    let contract = world.product(product);
+    world.act(cora, contract.setPricePerCall(world.usdt(500))).await;
+    world.chain.advance_time(NOTICE - 10);
+    let receipt = world.act(cora, contract.setPricePerCall(world.usdt(6))).await;
+    let at = world.time_of(&receipt).await + NOTICE;
+    assert_eq!(contract.nextPriceAt().call().await.unwrap(), U256::from(at));
+    world.chain.advance_time(100);
+    assert_eq!(
+        contract.pricePerCall().call().await.unwrap(),
+        world.usdt(5),
+        "the first rise never came into force"
+    );
+}
+
+#[tokio::test]
+async fn a_rise_that_comes_due_before_the_enabling_is_mined_is_not_pinned() {
+    let Scene { world, org, product } = scene().await;
+    let People { alice, cora, .. } = &world.people;
+    let contract = world.product(product);
+    let receipt = world.act(cora, contract.setPricePerCall(world.usdt(499))).await;
+    let at = world.time_of(&receipt).await + NOTICE;
+    // Alice saw the price of 5 and signed; her transaction is mined just after the rise.
+    world.next_block_at(at + 1);
+    let rose: HaitheOrganization::PriceJustRose = world.refused(alice, org.enableProduct_0(product)).await;
+    assert_eq!(
+        (rose.price, rose.readyAt),
+        (world.usdt(499), U256::from(at + 600))
+    );
+    // A cut by one unit does not hide the rise.
+    let cut = world.usdt(499) - U256::ONE;
+    world.act(cora, contract.setPricePerCall(cut)).await;
+    let _: HaitheOrganization::PriceJustRose = world.refused(alice, org.enableProduct_0(product)).await;
+    let _: HaitheOrganization::PriceAboveMaximum = world
+        .refused(alice, org.enableProduct_1(product, world.usdt(5)))
+        .await;
+    world.chain.advance_time(600);
+    world.act(alice, org.enableProduct_0(product)).await;
+    assert_eq!(org.maxPriceOf(product).call().await.unwrap(), cut);
+}
+
+#[tokio::test]
+async fn enabling_can_name_the_content_it_agrees_to() {
+    let Scene { world, org, product } = scene().await;
+    let People { alice, cora, .. } = &world.people;
+    let seen = keccak256("https://content.example/1");
+    let enable = |hash| org.enableProduct_2(product, world.usdt(5), hash);
+    world.act(alice, enable(seen)).await;
+    world.act(alice, org.disableProduct(product)).await;
+
+    let uri = "https://content.example/2";
+    world.act(cora, world.product(product).setUri(uri.into())).await;
+
+    let swapped: HaitheOrganization::UriHasChanged = world.refused(alice, enable(seen)).await;
+    assert_eq!((swapped.expected, swapped.found), (seen, keccak256(uri)));
+    world.act(alice, enable(keccak256(uri))).await;
+    let _: HaitheOrganization::NotAdmin = world.refused(cora, enable(keccak256(uri))).await;
 }
 
 #[tokio::test]

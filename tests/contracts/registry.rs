@@ -180,6 +180,16 @@ async fn strangers_cannot_make_the_orchestrator_say_things() {
         let _: Refusal = world.refused(person, world.hub.reportWithdrawalCancelled()).await;
         let _: Refusal = world.refused(person, world.hub.reportPriceChanged(n)).await;
         let _: Refusal = world
+            .refused(person, world.hub.reportPriceScheduled(n, n, 1))
+            .await;
+        let _: Refusal = world.refused(person, world.hub.reportFunded(n)).await;
+        let _: Refusal = world
+            .refused(person, world.hub.reportPayoutAddressProposed(n, me, me, 1))
+            .await;
+        let _: Refusal = world
+            .refused(person, world.hub.reportPayoutAddressCancelled(n, me))
+            .await;
+        let _: Refusal = world
             .refused(person, world.hub.reportUriChanged("x".into()))
             .await;
         let _: Refusal = world.refused(person, world.hub.reportProductRetired()).await;

@@ -66,7 +66,10 @@ async fn model_fees_landed_in_a_contract_with_no_way_out() {
     let org = world.organization("acme", &world.people.alice, 100).await;
     world.settle(vec![line(org, world.usdt(10), &[])]).await;
     world
-        .act(operator, world.hub.withdrawPlatform(operator.address))
+        .act(
+            operator,
+            world.hub.withdrawPlatform(operator.address, world.usdt(10)),
+        )
         .await;
     assert_eq!(world.balance(operator.address).await, world.usdt(10));
 }

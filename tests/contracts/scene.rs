@@ -123,7 +123,15 @@ pub async fn everything_happens(world: &World) {
         .settle(vec![line(operator.address, world.usdt(1), &[])])
         .await;
     world.act(cora, identity.withdrawFunds(id)).await;
-    world.act(operator, hub.withdrawPlatform(operator.address)).await;
+    let escrow = line(*hub.address(), U256::ZERO, &[(cora.address, U256::ONE)]);
+    world.settle(vec![escrow]).await;
+    world
+        .act(operator, hub.withdrawPlatform(operator.address, U256::ONE))
+        .await;
+    world
+        .act(cora, identity.proposePayoutAddress(id, walter.address))
+        .await;
+    world.act(cora, identity.cancelPayoutAddress(id)).await;
     world.deposit(*hub.address(), world.usdt(1)).await;
     world
         .act(
@@ -140,10 +148,15 @@ pub async fn everything_happens(world: &World) {
         .await;
     world.chain.advance_time(DELAY);
     world.act(alice, org.executeWithdrawal()).await;
+    let funded_before = hub.predictOrganization(bob.address).call().await.unwrap();
+    world.deposit(funded_before, world.usdt(1)).await;
+    world.organization("late", bob, 0).await;
     let product_contract = world.product(product);
-    world
-        .act(cora, product_contract.setPricePerCall(world.usdt(2)))
-        .await;
+    for whole in [2, 1] {
+        world
+            .act(cora, product_contract.setPricePerCall(world.usdt(whole)))
+            .await;
+    }
     world
         .act(cora, product_contract.setUri("https://content.example/2".into()))
         .await;

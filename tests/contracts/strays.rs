@@ -25,7 +25,7 @@ with_every_money! {
         assert_eq!((recovered.from, recovered.token, recovered.to), (hub, token, bob.address));
         assert_eq!(recovered.amount, world.usdt(3));
         assert_eq!(world.balance(bob.address).await, world.usdt(3));
-        world.act(operator, world.hub.withdrawPlatform(operator.address)).await;
+        world.act(operator, world.hub.withdrawPlatform(operator.address, world.usdt(5))).await;
         world.act(cora, world.identity.withdrawFunds(id)).await;
         assert_eq!(world.balance(hub).await, U256::ZERO);
     }
@@ -103,13 +103,24 @@ async fn the_platforms_share_goes_where_the_owner_says_once() {
     let org = world.organization("acme", alice, 100).await;
     world.settle(vec![line(org, world.usdt(5), &[])]).await;
     let _: HaitheOrchestrator::ZeroAddress = world
-        .refused(operator, world.hub.withdrawPlatform(Address::ZERO))
+        .refused(operator, world.hub.withdrawPlatform(Address::ZERO, U256::ONE))
         .await;
-    let receipt = world.act(operator, world.hub.withdrawPlatform(bob.address)).await;
+    let withdraw = |amount| world.hub.withdrawPlatform(bob.address, amount);
+    let _: HaitheOrchestrator::ZeroAmount = world.refused(operator, withdraw(U256::ZERO)).await;
+    let above: HaitheOrchestrator::InsufficientFunds = world.refused(operator, withdraw(world.usdt(6))).await;
+    assert_eq!(
+        (above.organization, above.held),
+        (*world.hub.address(), world.usdt(5))
+    );
+    let receipt = world.act(operator, withdraw(world.usdt(3))).await;
     let withdrawn: HaitheOrchestrator::PlatformWithdrawn = event(&receipt);
-    assert_eq!((withdrawn.to, withdrawn.amount), (bob.address, world.usdt(5)));
+    assert_eq!((withdrawn.to, withdrawn.amount), (bob.address, world.usdt(3)));
+    assert_eq!(
+        world.hub.platformFunds().call().await.unwrap(),
+        world.usdt(2),
+        "the rest stays in"
+    );
+    world.act(operator, withdraw(world.usdt(2))).await;
     assert_eq!(world.balance(bob.address).await, world.usdt(5));
-    let _: HaitheOrchestrator::NothingToWithdraw = world
-        .refused(operator, world.hub.withdrawPlatform(bob.address))
-        .await;
+    let _: HaitheOrchestrator::InsufficientFunds = world.refused(operator, withdraw(U256::ONE)).await;
 }

@@ -35,6 +35,9 @@ pub const DAY: u64 = 24 * HOUR;
 /// The withdrawal delay of every test: the default of a day.
 pub const DELAY: u64 = DAY;
 
+/// The price notice of every test: the default of seven days.
+pub const NOTICE: u64 = 7 * DAY;
+
 /// A midnight, so that a test which lasts less than a day stays within one.
 const START: u64 = 1_767_225_600;
 
@@ -114,6 +117,7 @@ impl World {
             people.guardian.address,
             DELAY,
             initial_daily_cap,
+            NOTICE,
         );
         let hub = deploy(&provider, operator, hub.into_transaction_request()).await;
         let hub = HaitheOrchestrator::new(hub, provider.clone());

@@ -137,6 +137,7 @@ impl Chain {
             guardian: operator.wallet_address(),
             withdrawal_delay: Duration::from_secs(86_400),
             initial_daily_cap: None,
+            price_notice: Duration::from_secs(7 * 86_400),
         };
         (setup.plan)(&mut plan);
         let deployment = deploy(&node, dev.chain_id(), &key, &plan)

@@ -17,6 +17,15 @@ abstract contract EventRelay is Registry {
         _;
     }
 
+    modifier fromIdentity() {
+        if (msg.sender != address(creatorIdentity)) revert NotAChild(msg.sender);
+        _;
+    }
+
+    function reportFunded(uint256 amount) external override fromOrganization {
+        emit OrganizationFunded(msg.sender, amount);
+    }
+
     function reportRoleChanged(address account, uint8 role) external override fromOrganization {
         emit RoleChanged(msg.sender, account, role);
     }
@@ -61,12 +70,32 @@ abstract contract EventRelay is Registry {
         emit PriceChanged(msg.sender, pricePerCall);
     }
 
+    function reportPriceScheduled(uint256 price, uint256 nextPrice, uint64 nextPriceAt)
+        external
+        override
+        fromProduct
+    {
+        emit PriceScheduled(msg.sender, price, nextPrice, nextPriceAt);
+    }
+
     function reportUriChanged(string calldata uri) external override fromProduct {
         emit UriChanged(msg.sender, uri);
     }
 
     function reportProductRetired() external override fromProduct {
         emit ProductRetired(msg.sender);
+    }
+
+    function reportPayoutAddressProposed(uint256 id, address creator, address payout, uint64 effectiveAt)
+        external
+        override
+        fromIdentity
+    {
+        emit PayoutAddressProposed(id, creator, payout, effectiveAt);
+    }
+
+    function reportPayoutAddressCancelled(uint256 id, address creator) external override fromIdentity {
+        emit PayoutAddressCancelled(id, creator);
     }
 
     function reportStrayRecovered(address token, address to, uint256 amount) external override {

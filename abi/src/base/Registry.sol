@@ -11,12 +11,18 @@ import {Governed} from "./Governed.sol";
 
 /// @title Organizations, creators and products
 /// @notice Organizations and products are EIP-1167 clones of one implementation each. Names are unique for ever.
+///
+/// A clone's address depends on the account that it is made for and on how many that account had before, and on nothing
+/// else (CREATE2): transactions of other accounts, in whatever order they are mined, cannot give it to somebody else.
 abstract contract Registry is Governed {
     uint256 private constant MAX_NAME = 64;
     uint256 private constant MAX_CATEGORY = 64;
     uint256 private constant MAX_URI = 2048;
     uint256 private constant MAX_IV = 256;
     uint256 private constant MAX_KEY = 8192;
+
+    /// @notice The longest price notice, in seconds.
+    uint64 public constant MAX_PRICE_NOTICE = 30 days;
 
     /// @notice The payment token.
     IERC20 public immutable usdt;
@@ -32,6 +38,9 @@ abstract contract Registry is Governed {
 
     /// @notice The daily cap an organization begins with, in base units.
     uint256 public immutable initialDailyCap;
+
+    /// @notice Seconds between the announcement of a higher price of a product and its effect.
+    uint64 public immutable priceNotice;
 
     /// @notice Organizations in the order of their creation.
     address[] public organizations;
@@ -51,16 +60,24 @@ abstract contract Registry is Governed {
     /// @notice Whether a product has or had this name.
     mapping(string name => bool) public productNameExists;
 
+    /// @notice How many organizations were created for an account.
+    mapping(address account => uint256) public organizationCountOf;
+
+    /// @notice How many products an account has added.
+    mapping(address account => uint256) public productCountOf;
+
     /// @dev Position in `organizations` plus one; 0 means not an organization.
     mapping(address organization => uint256) private _organizationNumber;
 
-    constructor(IERC20 usdt_, uint256 initialDailyCap_) {
+    constructor(IERC20 usdt_, uint256 initialDailyCap_, uint64 priceNotice_) {
         if (address(usdt_).code.length == 0) revert NotAToken(address(usdt_));
+        if (priceNotice_ == 0 || priceNotice_ > MAX_PRICE_NOTICE) revert BadDelay(priceNotice_, MAX_PRICE_NOTICE);
         usdt = usdt_;
         initialDailyCap = initialDailyCap_;
-        creatorIdentity = new HaitheCreatorIdentity();
+        priceNotice = priceNotice_;
+        creatorIdentity = new HaitheCreatorIdentity(withdrawalDelay);
         organizationImplementation = address(new HaitheOrganization(usdt_, withdrawalDelay, WITHDRAWAL_WINDOW));
-        productImplementation = address(new HaitheProduct());
+        productImplementation = address(new HaitheProduct(priceNotice_));
     }
 
     /// @notice Creates an organization that belongs to the caller.
@@ -78,7 +95,14 @@ abstract contract Registry is Governed {
         return _createOrganization(name, owner_);
     }
 
-    /// @notice Registers `creator` with the seed that the identity contract determines for it.
+    /// @notice Registers the calling wallet as a creator, at its own expense.
+    /// @param uri Where the creator describes itself.
+    /// @param pubKey The creator's public key.
+    function registerCreator(string memory uri, string memory pubKey) external returns (uint256 id) {
+        return _registerCreator(msg.sender, uri, creatorIdentity.determineNextSeed(msg.sender), pubKey);
+    }
+
+    /// @notice Registers `creator`, at the server's expense, with the seed that the identity contract determines for it.
     /// @param uri Where the creator describes itself.
     /// @param seed `creatorIdentity.determineNextSeed(creator)`.
     /// @param pubKey The creator's public key.
@@ -87,12 +111,7 @@ abstract contract Registry is Governed {
         onlyServer
     {
         if (creator == address(0)) revert ZeroAddress();
-        if (creators[creator] != 0) revert AlreadyRegistered(creator);
-        _requireAtMost("uri", uri, MAX_URI);
-        _requireAtMost("pubKey", pubKey, MAX_KEY);
-        uint256 id = creatorIdentity.mint(creator, uri, seed, pubKey);
-        creators[creator] = id;
-        emit CreatorRegistered(id, creator, uri, seed, pubKey);
+        _registerCreator(creator, uri, seed, pubKey);
     }
 
     /// @notice Offers a product of the calling creator.
@@ -119,13 +138,25 @@ abstract contract Registry is Governed {
         if (productNameExists[name]) revert NameTaken(name);
         productNameExists[name] = true;
 
-        product = Clones.clone(productImplementation);
+        bytes32 salt = _salt(msg.sender, productCountOf[msg.sender]++);
+        product = Clones.cloneDeterministic(productImplementation, salt);
         isProduct[product] = true;
         products.push(product);
         emit ProductAdded(
             product, msg.sender, products.length - 1, name, uri, iv, encryptedKeyForTEE, category, pricePerCall
         );
         HaitheProduct(product).initialize(msg.sender, name, uri, iv, encryptedKeyForTEE, category, pricePerCall);
+    }
+
+    /// @notice The address of the next organization that is created for `account`.
+    function predictOrganization(address account) external view returns (address) {
+        bytes32 salt = _salt(account, organizationCountOf[account]);
+        return Clones.predictDeterministicAddress(organizationImplementation, salt);
+    }
+
+    /// @notice The address of the next product of `account`.
+    function predictProduct(address account) external view returns (address) {
+        return Clones.predictDeterministicAddress(productImplementation, _salt(account, productCountOf[account]));
     }
 
     /// @notice How many organizations there are.
@@ -155,11 +186,29 @@ abstract contract Registry is Governed {
         if (organizationNameExists[name]) revert NameTaken(name);
         organizationNameExists[name] = true;
 
-        organization = Clones.clone(organizationImplementation);
+        bytes32 salt = _salt(owner_, organizationCountOf[owner_]++);
+        organization = Clones.cloneDeterministic(organizationImplementation, salt);
         organizations.push(organization);
         _organizationNumber[organization] = organizations.length;
         emit OrganizationCreated(organization, owner_, organizations.length - 1, name);
         HaitheOrganization(organization).initialize(name, owner_, initialDailyCap);
+    }
+
+    function _registerCreator(address creator, string memory uri, bytes32 seed, string memory pubKey)
+        private
+        returns (uint256 id)
+    {
+        if (creators[creator] != 0) revert AlreadyRegistered(creator);
+        _requireAtMost("uri", uri, MAX_URI);
+        _requireAtMost("pubKey", pubKey, MAX_KEY);
+        id = creatorIdentity.mint(creator, uri, seed, pubKey);
+        creators[creator] = id;
+        emit CreatorRegistered(id, creator, uri, seed, pubKey);
+    }
+
+    /// @dev Salt of a clone: the account that it is made for, and that account's own counter.
+    function _salt(address account, uint256 counter) private pure returns (bytes32) {
+        return keccak256(abi.encode(account, counter));
     }
 
     function _requireName(string memory name) private pure {

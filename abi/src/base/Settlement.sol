@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 
@@ -12,6 +14,8 @@ import {Registry} from "./Registry.sol";
 /// @notice A batch carries one line per organization. Each line runs in a call of its own with its own gas: it moves all
 /// of its money or none, and one that cannot be settled is skipped and reported while the others go through.
 abstract contract Settlement is Registry, ReentrancyGuardTransient {
+    using SafeERC20 for IERC20;
+
     /// @notice A share of a line.
     /// @param payee An organization, paid by transfer, or a registered creator, credited in the identity contract.
     struct Credit {
@@ -55,10 +59,15 @@ abstract contract Settlement is Registry, ReentrancyGuardTransient {
     /// @dev One bit per line, 256 lines to a word; set if the line was settled.
     mapping(uint64 seq => mapping(uint256 word => uint256 bits)) private _settledLines;
 
+    /// @dev The day (UTC) of the last payment out of escrow and what was paid in it.
+    uint32 private _escrowDay;
+    uint224 private _escrowPaidThatDay;
+
     /// @notice Settles batch `seq`.
     /// @param seq Must equal `nextBatch`.
     /// @param root Root over the receipts that make up the lines.
-    /// @param lines At most one per organization is economical; more are allowed.
+    /// @param lines At most one per organization is economical; more are allowed. One whose `org` is this contract pays
+    /// escrow out of `platformFunds`.
     /// @return skipped How many lines moved nothing. Each emitted `LineSkipped`.
     function settleBatch(uint64 seq, bytes32 root, Line[] calldata lines)
         external
@@ -95,6 +104,7 @@ abstract contract Settlement is Registry, ReentrancyGuardTransient {
     /// @notice Settles one line. Called by this contract only, so that a line's failure is its own.
     function settleLine(Line calldata line) external returns (uint256 total) {
         if (msg.sender != address(this)) revert NotOrchestrator(msg.sender);
+        if (line.org == address(this)) return _payEscrow(line);
         if (!isOrganization(line.org)) revert UnknownOrganization(line.org);
         total = _sum(line);
         uint256 held = usdt.balanceOf(line.org);
@@ -177,6 +187,51 @@ abstract contract Settlement is Registry, ReentrancyGuardTransient {
         } catch {
             emit LineSkipped(seq, index, line.org, _sum(line), _revertReason());
         }
+    }
+
+    /// @dev Settles a line whose `org` is this contract: pays escrow, which earlier lines settled as the platform's share
+    /// because its payees could not be paid, out of `platformFunds`. A stolen server key can take at most
+    /// `initialDailyCap` a day this way, as from an organization.
+    function _payEscrow(Line calldata line) private returns (uint256 total) {
+        if (line.platform != 0) revert PlatformShareOfEscrow(line.platform);
+        total = _sum(line);
+        uint256 held = platformFunds;
+        if (held < total) revert InsufficientFunds(address(this), held, total);
+        _countEscrow(total);
+        platformFunds = held - total;
+
+        Credit[] calldata credits = line.credits;
+        for (uint256 i; i < credits.length; ++i) {
+            Credit calldata credit = credits[i];
+            if (isOrganization(credit.payee)) {
+                _send(credit.payee, credit.amount);
+            } else {
+                uint256 id = creators[credit.payee];
+                if (id == 0) revert UnknownPayee(credit.payee);
+                CreatorTally.add(id, credit.amount);
+            }
+        }
+        emit EscrowPaid(total, server);
+    }
+
+    /// @dev Holds what is paid out of escrow on a day (UTC) to the daily cap that an organization begins with.
+    function _countEscrow(uint256 amount) private {
+        uint32 today = uint32(block.timestamp / 1 days);
+        uint256 paid = amount + (_escrowDay == today ? _escrowPaidThatDay : 0);
+        if (paid > initialDailyCap || paid > type(uint224).max) {
+            revert DailyCapExceeded(address(this), initialDailyCap, paid);
+        }
+        _escrowDay = today;
+        _escrowPaidThatDay = uint224(paid);
+    }
+
+    /// @dev Pays out of this contract's own tokens and insists that all of it arrives.
+    function _send(address to, uint256 amount) private {
+        if (amount == 0) return;
+        uint256 before = usdt.balanceOf(to);
+        usdt.safeTransfer(to, amount);
+        uint256 received = usdt.balanceOf(to) - before;
+        if (received != amount) revert WrongAmountReceived(to, amount, received);
     }
 
     /// @dev Moves money out of an organization and insists that all of it arrives.

@@ -36,7 +36,7 @@ interface IHaitheErrors {
     error ZeroAmount();
     /// @notice A text is empty or longer than `limit` bytes.
     error BadText(string field, uint256 length, uint256 limit);
-    /// @notice The withdrawal delay must lie in [1, `limit`] seconds.
+    /// @notice A delay or notice given to the constructor must lie in [1, `limit`] seconds.
     error BadDelay(uint256 delay, uint256 limit);
     /// @notice The address given as the token has no code.
     error NotAToken(address token);
@@ -68,6 +68,10 @@ interface IHaitheErrors {
     error AlreadyRegistered(address creator);
     /// @notice The seed is not the one `determineNextSeed` gives.
     error WrongSeed(bytes32 expected, bytes32 got);
+    /// @notice The address is neither the creator's own nor its payout address in force.
+    error NotAPayoutAddress(address to);
+    /// @notice There is no proposed payout address to cancel.
+    error NoPayoutProposal(uint256 id);
     /// @notice A creator's identity stays with its creator.
     error Soulbound();
     /// @notice Set up once, by the orchestrator, when the clone is made.
@@ -92,6 +96,9 @@ interface IHaitheErrors {
     /// @notice The token delivered another amount than it was told to.
     error WrongAmountReceived(address to, uint256 expected, uint256 received);
 
+    /// @notice A line that pays escrow out has no platform share.
+    error PlatformShareOfEscrow(uint256 platform);
+
     // Organizations and products
 
     /// @notice The owner's rights cannot be given as a role, and no such role exists.
@@ -110,6 +117,11 @@ interface IHaitheErrors {
     error PaymentTokenIsNotStray();
     /// @notice The product costs more than the caller was willing to pay.
     error PriceAboveMaximum(uint256 price, uint256 maxPrice);
+    /// @notice The price rose shortly before, so the caller may have seen the old one. Name a maximum, or enable the
+    /// product at the price in force from `readyAt` (block time) on.
+    error PriceJustRose(uint256 price, uint256 readyAt);
+    /// @notice The product's content is no longer at the URI that the caller agreed to.
+    error UriHasChanged(bytes32 expected, bytes32 found);
     /// @notice The product is not enabled.
     error ProductNotEnabled(address product);
     /// @notice The product was retired by its creator.

@@ -9,6 +9,8 @@ interface IHaitheEvents {
 
     /// @notice An organization came to be as number `index`.
     event OrganizationCreated(address indexed organization, address indexed owner, uint256 index, string name);
+    /// @notice `amount` was at the organization's address when it was created. Transfers to it before are part of this.
+    event OrganizationFunded(address indexed organization, uint256 amount);
     /// @notice `account` now has `role` (0 none, 1 member, 2 administrator) in `organization`.
     event RoleChanged(address indexed organization, address indexed account, uint8 role);
     /// @notice Ownership was offered to `newOwner`, who has to accept; the zero address takes an offer back.
@@ -40,8 +42,15 @@ interface IHaitheEvents {
     event CreatorRegistered(uint256 indexed id, address indexed creator, string uri, bytes32 seed, string pubKey);
     /// @notice Batch `seq` credited `amount` to identity `id`, all lines together.
     event CreatorCredited(uint256 indexed id, uint64 indexed seq, uint256 amount);
-    /// @notice A creator took `amount` out.
-    event CreatorWithdrawn(uint256 indexed id, address indexed to, uint256 amount);
+    /// @notice `creator` took `amount` out; `to` is its own address or its payout address.
+    event CreatorWithdrawn(uint256 indexed id, address indexed creator, address indexed to, uint256 amount);
+    /// @notice From `effectiveAt` (block time) on `creator` may also be paid at `payout`, which replaces an earlier payout
+    /// address then; the zero address removes it. A proposal that is not in effect by now is void.
+    event PayoutAddressProposed(
+        uint256 indexed id, address indexed creator, address indexed payout, uint64 effectiveAt
+    );
+    /// @notice The proposal was cancelled; a payout address in effect stays.
+    event PayoutAddressCancelled(uint256 indexed id, address indexed creator);
     /// @notice A product came to be as number `index`.
     event ProductAdded(
         address indexed product,
@@ -54,8 +63,11 @@ interface IHaitheEvents {
         string category,
         uint256 pricePerCall
     );
-    /// @notice A call to `product` now costs `pricePerCall`.
+    /// @notice A call to `product` now costs `pricePerCall`; a scheduled rise is cancelled.
     event PriceChanged(address indexed product, uint256 pricePerCall);
+    /// @notice A call to `product` costs `price` until `nextPriceAt` (block time) and `nextPrice` from then on, unless a
+    /// later event replaces this. There is no further event when the rise comes into force.
+    event PriceScheduled(address indexed product, uint256 price, uint256 nextPrice, uint64 nextPriceAt);
     /// @notice The content of `product` is now found at `uri`.
     event UriChanged(address indexed product, string uri);
     /// @notice `product` will never be sold again.
@@ -71,7 +83,9 @@ interface IHaitheEvents {
     );
     /// @notice Batch `seq` is settled: `total` moved, `skipped` lines did not.
     event BatchSettled(uint64 indexed seq, bytes32 indexed hash, bytes32 root, uint256 total, uint256 skipped);
-    /// @notice The platform took its share out.
+    /// @notice A settled line paid `amount` out of the platform's share to payees who could not be paid before.
+    event EscrowPaid(uint256 amount, address indexed spender);
+    /// @notice The platform took `amount` of its share out.
     event PlatformWithdrawn(address indexed to, uint256 amount);
     /// @notice Tokens that reached `from` by mistake were sent on.
     event StrayRecovered(address indexed from, address indexed token, address indexed to, uint256 amount);

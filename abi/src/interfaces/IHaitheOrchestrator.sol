@@ -16,6 +16,7 @@ interface IHaitheOrchestrator {
 
     // Reports by organizations. Each becomes the event of that name.
 
+    function reportFunded(uint256 amount) external;
     function reportRoleChanged(address account, uint8 role) external;
     function reportOwnershipOffered(address currentOwner, address newOwner) external;
     function reportOwnershipTransferred(address previousOwner, address newOwner) external;
@@ -29,11 +30,18 @@ interface IHaitheOrchestrator {
     // Reports by products.
 
     function reportPriceChanged(uint256 pricePerCall) external;
+    function reportPriceScheduled(uint256 price, uint256 nextPrice, uint64 nextPriceAt) external;
     function reportUriChanged(string calldata uri) external;
     function reportProductRetired() external;
 
-    /// @notice Pays what was credited to identity `id`. Called by the identity contract, which keeps the accounts.
-    function payCreator(uint256 id, address to, uint256 amount) external;
+    /// @notice Pays what was credited to identity `id` of `creator` to `to`. Called by the identity contract, which keeps
+    /// the accounts.
+    function payCreator(uint256 id, address creator, address to, uint256 amount) external;
+
+    // Reports by the identity contract.
+
+    function reportPayoutAddressProposed(uint256 id, address creator, address payout, uint64 effectiveAt) external;
+    function reportPayoutAddressCancelled(uint256 id, address creator) external;
 
     // Reports by organizations and the identity contract.
 

@@ -58,6 +58,12 @@ pub enum EventBody {
         owner: WalletAddress,
         name: String,
     },
+    /// The organization's address held `amount` when the contract was created there; transfers to
+    /// it before are part of this.
+    OrganizationFunded {
+        org: WalletAddress,
+        amount: ChainAmount,
+    },
     RoleChanged {
         org: WalletAddress,
         wallet: WalletAddress,
@@ -116,6 +122,14 @@ pub enum EventBody {
         product: WalletAddress,
         price: ChainAmount,
     },
+    /// A call costs `price` until `next_price_at` and `next_price` from then on, unless a later event
+    /// replaces this.
+    PriceScheduled {
+        product: WalletAddress,
+        price: ChainAmount,
+        next_price: ChainAmount,
+        next_price_at: Timestamp,
+    },
     UriChanged {
         product: WalletAddress,
         uri: String,
@@ -132,6 +146,16 @@ pub enum EventBody {
     CreatorWithdrawn {
         creator: WalletAddress,
         amount: ChainAmount,
+    },
+    /// From `effective_at` on the creator may also be paid at `payout`; the zero address removes it.
+    PayoutAddressProposed {
+        creator: WalletAddress,
+        payout: WalletAddress,
+        effective_at: Timestamp,
+    },
+    /// The proposed payout address that is not in effect yet was cancelled.
+    PayoutAddressCancelled {
+        creator: WalletAddress,
     },
     BatchSettled {
         seq: u64,

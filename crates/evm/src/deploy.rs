@@ -50,6 +50,8 @@ pub struct DeployPlan {
     pub withdrawal_delay: Duration,
     /// The daily cap a new organization begins with; `None` is no cap.
     pub initial_daily_cap: Option<TokenUnits>,
+    /// Between the announcement of a product's higher price and its effect: 1 s to 30 days.
+    pub price_notice: Duration,
 }
 
 /// What is on the chain now.
@@ -213,6 +215,7 @@ impl Run<'_> {
             guardian_: convert::address(self.plan.guardian),
             withdrawalDelay_: self.plan.withdrawal_delay.as_secs(),
             initialDailyCap_: self.cap(),
+            priceNotice_: self.plan.price_notice.as_secs(),
         };
         let code = &HaitheOrchestrator::BYTECODE;
         Ok(self
@@ -231,12 +234,14 @@ impl Run<'_> {
         let contract = HaitheOrchestrator::new(candidate, self.node.provider().clone());
         let (token, owner, server) = (contract.usdt(), contract.owner(), contract.server());
         let (delay, cap) = (contract.withdrawalDelay(), contract.initialDailyCap());
+        let notice = contract.priceNotice();
         let same = self.node.ask("usdt()", token.call()).await? == usdt
             && self.node.ask("owner()", owner.call()).await? == convert::address(self.plan.owner)
             && self.node.ask("server()", server.call()).await? == convert::address(self.plan.server)
             && self.node.ask("withdrawalDelay()", delay.call()).await?
                 == self.plan.withdrawal_delay.as_secs()
-            && self.node.ask("initialDailyCap()", cap.call()).await? == self.cap();
+            && self.node.ask("initialDailyCap()", cap.call()).await? == self.cap()
+            && self.node.ask("priceNotice()", notice.call()).await? == self.plan.price_notice.as_secs();
         Ok(same)
     }
 

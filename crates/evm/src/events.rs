@@ -80,6 +80,10 @@ fn body(event: Event) -> Decoded {
             owner: wallet(e.owner),
             name: clean(&e.name, NAME),
         }),
+        Event::OrganizationFunded(e) => Some(EventBody::OrganizationFunded {
+            org: wallet(e.organization),
+            amount: amount(e.amount),
+        }),
         Event::RoleChanged(e) => Some(EventBody::RoleChanged {
             org: wallet(e.organization),
             wallet: wallet(e.account),
@@ -127,6 +131,12 @@ fn body(event: Event) -> Decoded {
             product: wallet(e.product),
             price: amount(e.pricePerCall),
         }),
+        Event::PriceScheduled(e) => Some(EventBody::PriceScheduled {
+            product: wallet(e.product),
+            price: amount(e.price),
+            next_price: amount(e.nextPrice),
+            next_price_at: time(e.nextPriceAt),
+        }),
         Event::UriChanged(e) => Some(EventBody::UriChanged {
             product: wallet(e.product),
             uri: clean(&e.uri, URI),
@@ -141,8 +151,16 @@ fn body(event: Event) -> Decoded {
             pub_key: clean(&e.pubKey, KEY),
         }),
         Event::CreatorWithdrawn(e) => Some(EventBody::CreatorWithdrawn {
-            creator: wallet(e.to),
+            creator: wallet(e.creator),
             amount: amount(e.amount),
+        }),
+        Event::PayoutAddressProposed(e) => Some(EventBody::PayoutAddressProposed {
+            creator: wallet(e.creator),
+            payout: wallet(e.payout),
+            effective_at: time(e.effectiveAt),
+        }),
+        Event::PayoutAddressCancelled(e) => Some(EventBody::PayoutAddressCancelled {
+            creator: wallet(e.creator),
         }),
         Event::BatchSettled(e) => number(e.skipped).map(|skipped| EventBody::BatchSettled {
             seq: e.seq,
@@ -164,6 +182,7 @@ fn body(event: Event) -> Decoded {
         // Told by `BatchSettled` and the batch itself, or of no interest to the books.
         Event::CreatorCredited(_)
         | Event::OrganizationExpenditure(_)
+        | Event::EscrowPaid(_)
         | Event::StrayRecovered(_)
         | Event::ServerChangeProposed(_)
         | Event::GuardianChanged(_)

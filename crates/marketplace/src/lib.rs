@@ -23,5 +23,5 @@ pub use catalog::{
 };
 pub use knowledge::{Knowledge, KnowledgeError};
 pub use market::{Market, MarketError};
-pub use product::{Category, CategoryError, Product};
+pub use product::{Category, CategoryError, NextPrice, Product};
 pub use tool_lists::ToolLists;

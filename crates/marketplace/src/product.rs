@@ -73,10 +73,25 @@ pub struct Product {
     pub category: Option<Category>,
     /// Price per call; `None` when the chain's value is out of range, which makes it unusable.
     pub price_per_call: Option<Usdt>,
+    /// The announced higher price that is not in force yet.
+    pub next_price: Option<NextPrice>,
     /// When it was first seen.
     pub created_at: Timestamp,
     /// Retired by its creator.
     pub retired: bool,
+    /// Whether the block that created it has `chain.confirmations`. Before that a reorganization may
+    /// remove it; its address stays reserved for the same creator.
+    pub confirmed: bool,
+}
+
+/// An announced price of a product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NextPrice {
+    /// Price per call; `None` when the chain's value is out of range, which will make the product
+    /// unusable.
+    pub price_per_call: Option<Usdt>,
+    /// When it comes into force, in the chain's time.
+    pub at: Timestamp,
 }
 
 #[cfg(test)]

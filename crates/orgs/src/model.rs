@@ -28,6 +28,9 @@ pub struct Organization {
     pub created_at: Timestamp,
     /// Deleted organizations keep settling and accept no new call.
     pub deleted_at: Option<Timestamp>,
+    /// Whether the block that created it has `chain.confirmations`. Before that a reorganization may
+    /// remove it; its address stays reserved for the same owner.
+    pub confirmed: bool,
 }
 
 /// A project (an agent) of an organization.

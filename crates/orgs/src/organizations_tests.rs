@@ -21,6 +21,7 @@ fn organization() -> Organization {
         owner: OWNER,
         created_at: Timestamp::from_seconds(0),
         deleted_at: None,
+        confirmed: true,
     }
 }
 

@@ -7,7 +7,7 @@ use alloy::{
 
 use super::{
     model::{Model, Outcome},
-    steps::{Deed, Intruder, LineStep, PAIR, PayeeStep, Step},
+    steps::{Deed, ESCROW, Intruder, LineStep, PAIR, PayeeStep, Step},
 };
 use crate::{
     bindings::{HaitheOrchestrator, Line},
@@ -139,8 +139,9 @@ impl Stage {
                     .await
             }
             Step::PlatformWithdraws => {
+                let all = hub.platformFunds().call().await.unwrap();
                 world
-                    .attempt(operator, hub.withdrawPlatform(operator.address))
+                    .attempt(operator, hub.withdrawPlatform(operator.address, all))
                     .await
             }
             Step::RecoverStray => {
@@ -173,7 +174,10 @@ impl Stage {
             PayeeStep::Creator(creator) => self.creator(creator).address,
             PayeeStep::Stranger => stranger,
         };
-        let org = self.orgs.get(step.org).map_or(stranger, |org| *org.address());
+        let org = match step.org {
+            ESCROW => *world.hub.address(),
+            other => self.orgs.get(other).map_or(stranger, |org| *org.address()),
+        };
         let credits: Vec<_> = step
             .credits
             .iter()
@@ -213,9 +217,11 @@ impl Stage {
             Deed::SetCap => world.attempt(who, org.setDailyCap(U256::MAX)).await,
             Deed::TakeOwnership => world.attempt(who, org.acceptOwnership()).await,
             Deed::RegisterFunds => world.attempt(who, identity.registerFunds(id, one)).await,
-            Deed::PayCreator => world.attempt(who, hub.payCreator(id, me, one)).await,
+            Deed::PayCreator => world.attempt(who, hub.payCreator(id, me, me, one)).await,
+            Deed::RedirectFunds => world.attempt(who, identity.proposePayoutAddress(id, me)).await,
+            Deed::WithdrawFundsTo => world.attempt(who, identity.withdrawFundsTo(id, me)).await,
             Deed::WithdrawFunds => world.attempt(who, identity.withdrawFunds(id)).await,
-            Deed::WithdrawPlatform => world.attempt(who, hub.withdrawPlatform(me)).await,
+            Deed::WithdrawPlatform => world.attempt(who, hub.withdrawPlatform(me, one)).await,
             Deed::RecoverStray => {
                 world
                     .attempt(who, hub.recoverStray(*world.token.address(), me))

@@ -1,6 +1,6 @@
 //! What ought to happen, in plain Rust: a second telling of the rules, in whole tokens.
 
-use super::steps::{LineStep, PAIR, PayeeStep, Step};
+use super::steps::{ESCROW, LineStep, PAIR, PayeeStep, Step};
 use crate::world::{DAY, DELAY, HOUR};
 
 /// The longest pause, and the rest between two series of pauses, in seconds.
@@ -235,6 +235,9 @@ impl Model {
     /// Settles a line, or nothing of it.
     fn line(&mut self, line: &LineStep, now: u64, active: u64) -> Option<u64> {
         let total = line.platform + line.credits.iter().map(|(_, amount)| amount).sum::<u64>();
+        if line.org == ESCROW {
+            return self.escrow(line, total);
+        }
         let payer = self.orgs.get_mut(line.org)?;
         let taken = payer.cap.taken(now) + total;
         let payable = line.credits.iter().all(|(payee, _)| match payee {
@@ -251,6 +254,26 @@ impl Model {
             payer.cap.taken = (now / DAY, taken);
         }
         self.platform += line.platform;
+        self.credit(line);
+        Some(total)
+    }
+
+    /// Pays escrow out of the platform's share, or nothing of it.
+    fn escrow(&mut self, line: &LineStep, total: u64) -> Option<u64> {
+        let payable = line.credits.iter().all(|(payee, amount)| match payee {
+            PayeeStep::Org(_) => *amount == 0 || !self.token_refuses,
+            PayeeStep::Creator(_) => true,
+            PayeeStep::Stranger => false,
+        });
+        if !payable || line.platform != 0 || total > self.platform {
+            return None;
+        }
+        self.platform -= total;
+        self.credit(line);
+        Some(total)
+    }
+
+    fn credit(&mut self, line: &LineStep) {
         for (payee, amount) in &line.credits {
             match payee {
                 PayeeStep::Org(org) => self.orgs[*org].held += amount,
@@ -258,6 +281,5 @@ impl Model {
                 PayeeStep::Stranger => {}
             }
         }
-        Some(total)
     }
 }

@@ -5,6 +5,9 @@ use proptest::{collection::vec, prelude::*};
 /// Organizations and creators there are: two of each.
 pub const PAIR: usize = 2;
 
+/// The payer of a line that pays escrow out.
+pub const ESCROW: usize = PAIR + 1;
+
 /// Something somebody does. Amounts are whole tokens.
 #[derive(Clone, Debug)]
 pub enum Step {
@@ -58,7 +61,7 @@ pub enum Step {
 /// A line of a batch.
 #[derive(Clone, Debug)]
 pub struct LineStep {
-    /// Which organization pays; `PAIR` is one that does not exist.
+    /// Which organization pays; `PAIR` is one that does not exist, [`ESCROW`] the orchestrator.
     pub org: usize,
     pub platform: u64,
     pub credits: Vec<(PayeeStep, u64)>,
@@ -97,6 +100,8 @@ pub enum Deed {
     RegisterFunds,
     PayCreator,
     WithdrawFunds,
+    WithdrawFundsTo,
+    RedirectFunds,
     WithdrawPlatform,
     RecoverStray,
     BecomeServer,
@@ -128,15 +133,17 @@ pub fn any_step() -> impl Strategy<Value = Step> {
 }
 
 fn any_line() -> impl Strategy<Value = LineStep> {
-    let org = prop_oneof![6 => Just(0), 6 => Just(1), 1 => Just(PAIR)];
+    let org = prop_oneof![6 => Just(0), 6 => Just(1), 1 => Just(PAIR), 2 => Just(ESCROW)];
     let payee = prop_oneof![
         3 => (0..PAIR).prop_map(PayeeStep::Org),
         6 => (0..PAIR).prop_map(PayeeStep::Creator),
         1 => Just(PayeeStep::Stranger),
     ];
-    (org, 0..40u64, vec((payee, 0..40u64), 0..4)).prop_map(|(org, platform, credits)| LineStep {
+    let platform = prop_oneof![4 => 0..40u64, 1 => Just(0)];
+    let line = (org, platform, any::<bool>(), vec((payee, 0..40u64), 0..4));
+    line.prop_map(|(org, platform, none, credits)| LineStep {
         org,
-        platform,
+        platform: if org == ESCROW && none { 0 } else { platform },
         credits,
     })
 }
@@ -160,6 +167,8 @@ fn any_deed() -> impl Strategy<Value = Deed> {
         RegisterFunds,
         PayCreator,
         WithdrawFunds,
+        WithdrawFundsTo,
+        RedirectFunds,
         WithdrawPlatform,
         RecoverStray,
         BecomeServer,

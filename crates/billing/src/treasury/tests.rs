@@ -45,6 +45,7 @@ fn organizations() -> Organizations {
             owner: OWNER,
             created_at: at(0),
             deleted_at: None,
+            confirmed: true,
         }))
     });
     orgs.expect_standing().returning(|_, _, who| {

@@ -30,6 +30,7 @@ async fn live(chain: &Chain) -> Life {
     let product = carol.add_product("wisdom", 70).await;
     does!(bob.org(org).enableProduct_1(product, U256::from(90)));
     does!(carol.product(product).setPricePerCall(U256::from(80)));
+    does!(carol.product(product).setPricePerCall(U256::from(60)));
     does!(carol.product(product).setUri("ipfs://moved".to_owned()));
     does!(bob.org(org).disableProduct(product));
     does!(carol.product(product).retire());
@@ -53,8 +54,14 @@ async fn live(chain: &Chain) -> Life {
             .settleBatch(0, B256::repeat_byte(4), vec![paid, skipped])
     );
     let id = boss.orchestrator().creators(carol.address).call().await.unwrap();
-    does!(carol.identity().await.withdrawFunds(id));
-    does!(boss.orchestrator().withdrawPlatform(boss.address));
+    let identity = carol.identity().await;
+    does!(identity.proposePayoutAddress(id, bob.address));
+    does!(identity.cancelPayoutAddress(id));
+    does!(identity.withdrawFunds(id));
+    does!(
+        boss.orchestrator()
+            .withdrawPlatform(boss.address, U256::from(300))
+    );
     does!(mine.requestWithdrawal(alice.address, U256::from(50)));
     does!(mine.cancelWithdrawal());
     does!(mine.requestWithdrawal(alice.address, U256::from(60)));
@@ -159,11 +166,23 @@ async fn every_event_arrives_with_what_it_says(chain: Chain) {
             max_price: Some(90)
         }
     );
+    let scheduled = next();
+    assert!(
+        matches!(
+            scheduled,
+            EventBody::PriceScheduled {
+                price: Some(70),
+                next_price: Some(80),
+                ..
+            }
+        ),
+        "{scheduled:?}"
+    );
     assert_eq!(
         next(),
         EventBody::PriceChanged {
             product,
-            price: Some(80)
+            price: Some(60)
         }
     );
     assert_eq!(
@@ -210,6 +229,12 @@ async fn every_event_arrives_with_what_it_says(chain: Chain) {
         matches!(settled, EventBody::BatchSettled { seq: 0, root, total: Some(500), skipped: 1, .. } if root == [4; 32]),
         "{settled:?}"
     );
+    let proposed = next();
+    assert!(
+        matches!(proposed, EventBody::PayoutAddressProposed { creator, payout, .. } if creator == carol && payout == bob),
+        "{proposed:?}"
+    );
+    assert_eq!(next(), EventBody::PayoutAddressCancelled { creator: carol });
     assert_eq!(
         next(),
         EventBody::CreatorWithdrawn {

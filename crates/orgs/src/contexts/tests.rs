@@ -35,6 +35,7 @@ fn context(standing: Standing, project_org: i64, public: bool) -> CallContext {
             owner: CALLER,
             created_at: at,
             deleted_at: None,
+            confirmed: true,
         },
         project: Project {
             id: ProjectId(1),

@@ -39,6 +39,9 @@ pub struct OrgView {
     #[schema(value_type = AddressText)]
     owner: WalletAddress,
     created_at: String,
+    /// False until the block that created it has `chain.confirmations`. A reorganization can remove it
+    /// before that; its address stays its owner's.
+    confirmed: bool,
 }
 
 /// What to look for in names.
@@ -68,6 +71,7 @@ impl From<Organization> for OrgView {
             name: org.name,
             owner: org.owner,
             created_at: org.created_at.legacy(),
+            confirmed: org.confirmed,
         }
     }
 }

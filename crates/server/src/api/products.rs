@@ -108,6 +108,7 @@ impl ProductView {
             description: page.description,
             photo_url: page.photo_url,
             created_at: page.product.created_at.legacy(),
+            confirmed: page.product.confirmed,
             calls: page.uses.calls,
             projects: page.uses.projects,
         }

@@ -57,6 +57,9 @@ pub(super) struct DeployArgs {
     /// chains
     #[arg(long)]
     daily_cap: Option<TokenUnits>,
+    /// Seconds between the announcement of a product's higher price and its effect, at most 30 days
+    #[arg(long, value_name = "SECONDS", default_value_t = 604_800)]
+    price_notice: u64,
 }
 
 /// Why nothing was deployed.
@@ -116,6 +119,7 @@ impl DeployArgs {
             guardian: self.guardian.unwrap_or(WalletAddress::new([0; 20])),
             withdrawal_delay: Duration::from_secs(self.withdrawal_delay_seconds),
             initial_daily_cap: self.daily_cap,
+            price_notice: Duration::from_secs(self.price_notice),
         }
     }
 

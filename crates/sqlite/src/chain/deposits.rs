@@ -1,4 +1,5 @@
-//! Deposits: token transfers to an organization's contract that are not settlement.
+//! Deposits: token transfers to an organization's contract that are not settlement, and what its
+//! address held when the contract was created there.
 
 use super::{Stored, read_event, select_events, step::Indexing};
 use crate::{
@@ -14,7 +15,8 @@ use sqlx::sqlite::SqliteRow;
 /// A transfer in a transaction that settles one of our batches is part of that settlement. One that
 /// a withdrawal of another organization caused is a deposit here all the same: it arrived.
 pub(super) async fn see(indexing: &mut Indexing<'_, '_>, stored: &Stored) -> Result<(), StoreError> {
-    let EventBody::Transfer { to, .. } = stored.event.body else {
+    let (EventBody::Transfer { to, .. } | EventBody::OrganizationFunded { org: to, .. }) = stored.event.body
+    else {
         return Ok(());
     };
     match indexing.org_at(to).await? {
@@ -31,7 +33,9 @@ pub(super) async fn see_earlier(
     address: WalletAddress,
     created: i64,
 ) -> Result<(), StoreError> {
-    let earlier = select_events!("WHERE subject = ? AND kind = 'transfer' ORDER BY block, log_index");
+    let earlier = select_events!(
+        "WHERE subject = ? AND kind IN ('transfer', 'organization_funded') ORDER BY block, log_index"
+    );
     for row in indexing
         .write
         .all(sqlx::query(earlier).bind(columns::address(address)))
@@ -48,8 +52,10 @@ async fn note(
     org: OrgId,
     not_before: i64,
 ) -> Result<(), StoreError> {
-    let EventBody::Transfer { amount: units, .. } = stored.event.body else {
-        return Ok(());
+    let units = match stored.event.body {
+        EventBody::Transfer { to, .. } if precedes_creation(indexing, stored, to).await? => return Ok(()),
+        EventBody::Transfer { amount, .. } | EventBody::OrganizationFunded { amount, .. } => amount,
+        _ => return Ok(()),
     };
     let settles = "SELECT id FROM chain_events WHERE tx = ? AND kind = 'batch_settled'";
     let settles = indexing
@@ -81,6 +87,22 @@ async fn note(
     indexing.write.execute(statement).await?;
     indexing.touched.insert(org);
     Ok(())
+}
+
+/// Whether a transfer reached the address before the organization was created there. The creation
+/// reports the whole balance of the address (`OrganizationFunded`), so it does not count by itself.
+async fn precedes_creation(
+    indexing: &mut Indexing<'_, '_>,
+    stored: &Stored,
+    address: WalletAddress,
+) -> Result<bool, StoreError> {
+    let created = "SELECT 1 FROM chain_events WHERE kind = 'organization_created' AND subject = ?
+                   AND (block, log_index) > (?, ?)";
+    let statement = sqlx::query(created)
+        .bind(columns::address(address))
+        .bind(stored.block()?)
+        .bind(columns::number(stored.event.log_index, "chain_events.log_index")?);
+    Ok(indexing.write.optional(statement).await?.is_some())
 }
 
 /// Books every deposit up to this block.

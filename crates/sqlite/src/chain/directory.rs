@@ -8,7 +8,7 @@ use super::{
 };
 use crate::columns;
 use haithe_billing::chain::EventBody;
-use haithe_kernel::{StoreError, WalletAddress};
+use haithe_kernel::{StoreError, Timestamp, WalletAddress};
 use std::collections::BTreeSet;
 
 /// Lets the rows follow.
@@ -37,10 +37,15 @@ pub(super) async fn see(
         EventBody::ProductDisabled { org, product } => products::disable(indexing, *org, *product).await,
         EventBody::ProductAdded { .. } => products::add(indexing, stored).await,
         EventBody::PriceChanged { product, price } => products::price(indexing, *product, *price).await,
+        EventBody::PriceScheduled { .. } => products::schedule_price(indexing, stored).await,
         EventBody::UriChanged { product, uri } => products::uri(indexing, *product, uri.clone()).await,
         EventBody::ProductRetired { product } => products::retire(indexing, *product).await,
         EventBody::CreatorRegistered { .. } => products::register_creator(indexing, stored).await,
-        EventBody::WithdrawalRequested { .. }
+        EventBody::PayoutAddressProposed { .. } | EventBody::PayoutAddressCancelled { .. } => {
+            products::payout_address(indexing, stored).await
+        }
+        EventBody::OrganizationFunded { .. }
+        | EventBody::WithdrawalRequested { .. }
         | EventBody::WithdrawalExecuted { .. }
         | EventBody::WithdrawalCancelled { .. }
         | EventBody::CreatorWithdrawn { .. }
@@ -64,8 +69,16 @@ pub(super) struct Affected {
 
 impl Affected {
     /// Reads it from the events above a block, before they are forgotten.
-    pub(super) async fn above(indexing: &mut Indexing<'_, '_>, block: i64) -> Result<Self, StoreError> {
+    pub(super) async fn above(
+        indexing: &mut Indexing<'_, '_>,
+        block: i64,
+        time: Timestamp,
+    ) -> Result<Self, StoreError> {
         let mut affected = Self::default();
+        // A rise came into force without an event of its own.
+        affected
+            .subjects
+            .extend(products::risen_after(indexing, time).await?);
         let above = select_events!("WHERE block > ? AND subject IS NOT NULL ORDER BY block, log_index");
         for row in indexing.write.all(sqlx::query(above).bind(block)).await? {
             let stored = read_event(&row)?;
@@ -85,11 +98,14 @@ impl Affected {
                 }
                 EventBody::ProductAdded { product, .. }
                 | EventBody::PriceChanged { product, .. }
+                | EventBody::PriceScheduled { product, .. }
                 | EventBody::UriChanged { product, .. }
                 | EventBody::ProductRetired { product } => {
                     affected.subjects.insert(product);
                 }
-                EventBody::CreatorRegistered { creator, .. } => {
+                EventBody::CreatorRegistered { creator, .. }
+                | EventBody::PayoutAddressProposed { creator, .. }
+                | EventBody::PayoutAddressCancelled { creator } => {
                     affected.subjects.insert(creator);
                 }
                 _ => {}

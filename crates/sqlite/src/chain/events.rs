@@ -30,6 +30,7 @@ impl Stored {
 const fn kind(body: &EventBody) -> &'static str {
     match body {
         EventBody::OrganizationCreated { .. } => "organization_created",
+        EventBody::OrganizationFunded { .. } => "organization_funded",
         EventBody::RoleChanged { .. } => "role_changed",
         EventBody::OwnershipOffered { .. } => "ownership_offered",
         EventBody::OwnershipTransferred { .. } => "ownership_transferred",
@@ -41,10 +42,13 @@ const fn kind(body: &EventBody) -> &'static str {
         EventBody::WithdrawalCancelled { .. } => "withdrawal_cancelled",
         EventBody::ProductAdded { .. } => "product_added",
         EventBody::PriceChanged { .. } => "price_changed",
+        EventBody::PriceScheduled { .. } => "price_scheduled",
         EventBody::UriChanged { .. } => "uri_changed",
         EventBody::ProductRetired { .. } => "product_retired",
         EventBody::CreatorRegistered { .. } => "creator_registered",
         EventBody::CreatorWithdrawn { .. } => "creator_withdrawn",
+        EventBody::PayoutAddressProposed { .. } => "payout_address_proposed",
+        EventBody::PayoutAddressCancelled { .. } => "payout_address_cancelled",
         EventBody::BatchSettled { .. } => "batch_settled",
         EventBody::LineSkipped { .. } => "line_skipped",
         EventBody::PlatformWithdrawn { .. } => "platform_withdrawn",
@@ -60,6 +64,7 @@ const fn kind(body: &EventBody) -> &'static str {
 const fn subject(body: &EventBody) -> Option<WalletAddress> {
     match body {
         EventBody::OrganizationCreated { org, .. }
+        | EventBody::OrganizationFunded { org, .. }
         | EventBody::RoleChanged { org, .. }
         | EventBody::OwnershipOffered { org, .. }
         | EventBody::OwnershipTransferred { org, .. }
@@ -72,11 +77,13 @@ const fn subject(body: &EventBody) -> Option<WalletAddress> {
         | EventBody::LineSkipped { org, .. } => Some(*org),
         EventBody::ProductAdded { product, .. }
         | EventBody::PriceChanged { product, .. }
+        | EventBody::PriceScheduled { product, .. }
         | EventBody::UriChanged { product, .. }
         | EventBody::ProductRetired { product } => Some(*product),
-        EventBody::CreatorRegistered { creator, .. } | EventBody::CreatorWithdrawn { creator, .. } => {
-            Some(*creator)
-        }
+        EventBody::CreatorRegistered { creator, .. }
+        | EventBody::CreatorWithdrawn { creator, .. }
+        | EventBody::PayoutAddressProposed { creator, .. }
+        | EventBody::PayoutAddressCancelled { creator } => Some(*creator),
         EventBody::Transfer { to, .. } => Some(*to),
         EventBody::BatchSettled { .. }
         | EventBody::PlatformWithdrawn { .. }

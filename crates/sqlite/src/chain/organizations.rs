@@ -34,11 +34,11 @@ pub(super) async fn create(indexing: &mut Indexing<'_, '_>, stored: &Stored) -> 
     let uid = uid(indexing, *address, &stored.event.tx).await?;
     let insert = "INSERT INTO organizations
                       (organization_uid, address, created_tx, orchestrator_index, chain_name, name, owner,
-                       created_at, on_chain)
-                  VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1)
+                       created_at, created_block, on_chain)
+                  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)
                   ON CONFLICT (address, created_tx) DO UPDATE SET
                       orchestrator_index = excluded.orchestrator_index, owner = excluded.owner,
-                      created_at = excluded.created_at, on_chain = 1
+                      created_at = excluded.created_at, created_block = excluded.created_block, on_chain = 1
                   RETURNING id";
     let number = columns::number(index.saturating_add(1), "organizations.orchestrator_index")?;
     let statement = sqlx::query(insert)
@@ -49,7 +49,8 @@ pub(super) async fn create(indexing: &mut Indexing<'_, '_>, stored: &Stored) -> 
         .bind(name.clone())
         .bind(name.clone())
         .bind(columns::address(*owner))
-        .bind(stored.event.block_time.micros());
+        .bind(stored.event.block_time.micros())
+        .bind(stored.block()?);
     let row = indexing.write.optional(statement).await?;
     let row = row.ok_or(StoreError::inconsistent("organizations.id"))?;
     let org: OrgId = Columns::of(&row).read("organizations.id")?;

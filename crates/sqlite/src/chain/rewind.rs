@@ -1,6 +1,6 @@
 //! Undoing blocks.
 
-use super::{blocks::Counted, directory::Affected, roles, step::Indexing};
+use super::{blocks::Counted, directory::Affected, products, roles, step::Indexing};
 use crate::{
     columns::{self, Columns},
     db::WriteTx,
@@ -20,7 +20,7 @@ pub(super) async fn rewind(write: &mut WriteTx<'_>, scale: Scale, to: BlockRef) 
         touched: BTreeSet::new(),
         effects: StepEffects::default(),
     };
-    let affected = Affected::above(&mut indexing, block).await?;
+    let affected = Affected::above(&mut indexing, block, to.time).await?;
     roles::lower_decisions(&mut indexing, block).await?;
     indexing.write.reverse_above(block, to.time).await?;
     batches(&mut indexing, to, block).await?;
@@ -40,6 +40,7 @@ pub(super) async fn rewind(write: &mut WriteTx<'_>, scale: Scale, to: BlockRef) 
     indexing.write.set_counted(counted).await?;
     indexing.write.remember(&[], to).await?;
     affected.derive(&mut indexing).await?;
+    products::raise_prices(&mut indexing, to.time).await?;
     indexing.finish(to).await.map(drop)
 }
 

@@ -1,6 +1,6 @@
 //! One step of the index.
 
-use super::{batches, blocks::Counted, deposits, directory, payouts, roles::Sight, withdrawals};
+use super::{batches, blocks::Counted, deposits, directory, payouts, products, roles::Sight, withdrawals};
 use crate::{
     columns::{self, Columns},
     db::WriteTx,
@@ -65,9 +65,12 @@ pub(super) async fn apply(
     for stored in &new {
         directory::see(&mut indexing, stored, Sight::First).await?;
     }
+    products::raise_prices(&mut indexing, step.to.time).await?;
     for stored in &new {
         match &stored.event.body {
-            EventBody::Transfer { .. } => deposits::see(&mut indexing, stored).await?,
+            EventBody::Transfer { .. } | EventBody::OrganizationFunded { .. } => {
+                deposits::see(&mut indexing, stored).await?;
+            }
             EventBody::WithdrawalRequested { .. }
             | EventBody::WithdrawalExecuted { .. }
             | EventBody::WithdrawalCancelled { .. } => withdrawals::see(&mut indexing, stored).await?,

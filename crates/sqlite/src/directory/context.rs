@@ -25,6 +25,7 @@ impl SqliteDirectory {
 const CONTEXT: &str = "
     SELECT payer.id, payer.organization_uid, payer.address, payer.orchestrator_index, payer.name, payer.owner,
            payer.created_at, payer.deleted_at,
+           coalesce(payer.created_block <= (SELECT confirmed FROM chain_binding), 1),
            projects.id, projects.project_uid, projects.org_id, projects.name, projects.search_enabled,
            projects.memory_enabled, projects.memory_window, projects.memory_retention_days,
            projects.skip_unavailable_products, projects.default_model_id, projects.price_per_call,

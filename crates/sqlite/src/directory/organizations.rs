@@ -36,13 +36,14 @@ macro_rules! with_columns {
     ($before:literal, $after:literal) => {
         concat!(
             $before,
-            " organizations.id, organization_uid, address, orchestrator_index, name, owner, created_at, deleted_at ",
+            " organizations.id, organization_uid, address, orchestrator_index, name, owner, created_at, deleted_at,
+              coalesce(organizations.created_block <= (SELECT confirmed FROM chain_binding), 1) ",
             $after
         )
     };
 }
 
-/// Reads an organization from the next eight columns.
+/// Reads an organization from the next nine columns.
 pub(super) fn read(columns: &mut Columns<'_>) -> Result<Organization, StoreError> {
     Ok(Organization {
         id: columns.read("organizations.id")?,
@@ -53,6 +54,7 @@ pub(super) fn read(columns: &mut Columns<'_>) -> Result<Organization, StoreError
         owner: columns.read("organizations.owner")?,
         created_at: columns.read("organizations.created_at")?,
         deleted_at: columns.read("organizations.deleted_at")?,
+        confirmed: columns.read("organizations.created_block")?,
     })
 }
 

@@ -37,7 +37,9 @@ macro_rules! select {
     (with $columns:expr, $($rest:expr),+) => {
         concat!(
             "SELECT products.id, products.address, products.creator, products.name, products.category,
-                    products.price_per_call, products.created_at, products.retired,
+                    products.price_per_call, products.next_price, products.next_price_at,
+                    products.created_at, products.retired,
+           coalesce(products.created_block <= (SELECT confirmed FROM chain_binding), 1),
                     product_pages.description, product_pages.photo_url, coalesce(product_totals.calls, 0),
                     (SELECT count(*) FROM project_products AS uses JOIN projects ON projects.id = uses.project_id
                      WHERE uses.product_id = products.id AND projects.deleted = 0),
@@ -135,7 +137,7 @@ fn pin(columns: &mut Columns<'_>) -> Result<ContentPin, StoreError> {
     })
 }
 
-/// Reads a product, and the chain's word for its category, from the next eight columns.
+/// Reads a product, and the chain's word for its category, from the next eleven columns.
 fn bare(columns: &mut Columns<'_>) -> Result<(Product, String), StoreError> {
     let id = columns.read("products.id")?;
     let address = columns.read("products.address")?;
@@ -149,10 +151,19 @@ fn bare(columns: &mut Columns<'_>) -> Result<(Product, String), StoreError> {
         name,
         category: category.parse().ok(),
         price_per_call: columns.read("products.price_per_call")?,
+        next_price: next_price(columns)?,
         created_at: columns.read("products.created_at")?,
         retired: columns.read("products.retired")?,
+        confirmed: columns.read("products.created_block")?,
     };
     Ok((product, category))
+}
+
+/// Reads an announced price from the next two columns.
+fn next_price(columns: &mut Columns<'_>) -> Result<Option<NextPrice>, StoreError> {
+    let price_per_call = columns.read("products.next_price")?;
+    let at: Option<Timestamp> = columns.read("products.next_price_at")?;
+    Ok(at.map(|at| NextPrice { price_per_call, at }))
 }
 
 /// A pattern that finds `text` anywhere: its own wildcards mean themselves.
@@ -212,7 +223,9 @@ fn acceptance(columns: &mut Columns<'_>, scale: Scale) -> Result<ProductAcceptan
 
 const FOR_CALL: &str = "
     SELECT products.id, products.address, products.creator, products.name, products.category,
-           products.price_per_call, products.created_at, products.retired,
+           products.price_per_call, products.next_price, products.next_price_at,
+           products.created_at, products.retired,
+           coalesce(products.created_block <= (SELECT confirmed FROM chain_binding), 1),
            products.on_chain AND org_products.org_id IS NOT NULL,
            org_products.max_price_units, products.price_units,
            project_products.content_uri, project_products.follow_updates,

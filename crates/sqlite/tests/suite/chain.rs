@@ -11,8 +11,10 @@ use haithe_billing::{
     ports::{ChainIndex, SettlementStore},
 };
 use haithe_kernel::{OrgUid, Usdt};
+use haithe_marketplace::ports::ProductStore;
 use haithe_orgs::{OrgRole, ports::OrgStore};
-use haithe_sqlite::SqliteOrgStore;
+use haithe_sqlite::{SqliteOrgStore, SqliteProductStore};
+use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_index_must_be_bound_before_it_is_written() {
@@ -249,6 +251,108 @@ async fn the_marketplace_follows_its_events_and_a_rewind() {
     assert_eq!(shelf(&fixture).await, [(None, 1, 0, 1)]);
     fixture.rewind(added).await;
     assert_eq!(shelf(&fixture).await, [(Some(5), 0, 1, 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_announced_price_comes_into_force_with_a_blocks_time_and_leaves_with_it() {
+    let (mut fixture, _) = Fixture::funded(nano(1)).await;
+    let product = wallet(0x77);
+    fixture
+        .mine(vec![EventBody::ProductAdded {
+            index: 0,
+            product,
+            creator: wallet(8),
+            name: "Facts".into(),
+            uri: "https://creator.example/facts".into(),
+            encrypted_key: "00".into(),
+            category: "knowledge:text".into(),
+            price: Some(units(nano(5))),
+        }])
+        .await;
+    let products = SqliteProductStore::new(&fixture.db);
+    let id = haithe_kernel::ProductId(1);
+    let due = fixture.head.unwrap().time.plus(Duration::from_secs(1));
+    fixture
+        .mine(vec![EventBody::PriceScheduled {
+            product,
+            price: Some(units(nano(5))),
+            next_price: Some(units(nano(7))),
+            next_price_at: fixture.head.unwrap().time.plus(Duration::from_secs(1_000_000)),
+        }])
+        .await;
+    let far = products.find(id).await.unwrap().unwrap().product;
+    assert_eq!(far.price_per_call, Some(nano(5)));
+    let next = far.next_price.expect("an announced price");
+    assert_eq!(next.price_per_call, Some(nano(7)));
+    let announced = fixture.head.unwrap();
+
+    fixture
+        .mine(vec![EventBody::PriceScheduled {
+            product,
+            price: Some(units(nano(5))),
+            next_price: Some(units(nano(6))),
+            next_price_at: due,
+        }])
+        .await;
+    let risen = products.find(id).await.unwrap().unwrap().product;
+    assert_eq!((risen.price_per_call, risen.next_price), (Some(nano(6)), None));
+
+    fixture.rewind(announced).await;
+    assert_eq!(products.find(id).await.unwrap().unwrap().product, far);
+
+    fixture
+        .mine(vec![EventBody::PriceScheduled {
+            product,
+            price: Some(units(nano(5))),
+            next_price: Some(units(nano(8))),
+            next_price_at: fixture.head.unwrap().time.plus(Duration::from_secs(3)),
+        }])
+        .await;
+    let mut before = fixture.head.unwrap();
+    let mut price = products.find(id).await.unwrap().unwrap().product;
+    while price.price_per_call == Some(nano(5)) {
+        before = fixture.head.unwrap();
+        fixture.mine(Vec::new()).await;
+        price = products.find(id).await.unwrap().unwrap().product;
+    }
+    assert_eq!((price.price_per_call, price.next_price), (Some(nano(8)), None));
+    fixture.rewind(before).await;
+    let back = products.find(id).await.unwrap().unwrap().product;
+    assert_eq!(back.price_per_call, Some(nano(5)), "the rise went with its block");
+    assert!(back.next_price.is_some());
+
+    fixture
+        .mine(vec![EventBody::PriceChanged {
+            product,
+            price: Some(units(nano(4))),
+        }])
+        .await;
+    let cut = products.find(id).await.unwrap().unwrap().product;
+    assert_eq!((cut.price_per_call, cut.next_price), (Some(nano(4)), None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_from_before_the_organization_counts_once() {
+    let mut fixture = Fixture::new().await;
+    let early = transfer(wallet(0xdd), contract(1), units(nano(30)));
+    fixture.mine(vec![early]).await;
+    fixture
+        .mine(vec![
+            transfer(wallet(0xdd), contract(1), units(nano(5))),
+            created(1),
+            EventBody::OrganizationFunded {
+                org: contract(1),
+                amount: Some(units(nano(35))),
+            },
+            transfer(wallet(0xdd), contract(1), units(nano(2))),
+        ])
+        .await;
+    assert_eq!(fixture.balance(haithe_kernel::OrgId(1)).await.available, nano(37));
+    let head = fixture.head.unwrap();
+    fixture.mine(Vec::new()).await;
+    fixture.rewind(head).await;
+    assert_eq!(fixture.balance(haithe_kernel::OrgId(1)).await.available, nano(37));
+    fixture.assert_sound().await;
 }
 
 /// Price, retired, organizations that enabled it, registered creators of it: of each product.

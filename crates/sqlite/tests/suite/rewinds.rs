@@ -75,6 +75,7 @@ fn is_possible(body: &EventBody, block: u64) -> bool {
         EventBody::WithdrawalExecuted { .. } if block * 40_000 > 286_400 => false,
         EventBody::ProductEnabled { .. }
         | EventBody::PriceChanged { .. }
+        | EventBody::PriceScheduled { .. }
         | EventBody::ProductRetired { .. } => block > FIRST,
         EventBody::RoleChanged { org, .. }
         | EventBody::OwnershipTransferred { org, .. }
@@ -94,6 +95,18 @@ fn product_event() -> impl Strategy<Value = EventBody> {
             product,
             price: Some(units(nano(price)))
         }),
+        (0..10i64, 1..10i64, 0..600_000u64).prop_map(move |(price, rise, after)| EventBody::PriceScheduled {
+            product,
+            price: Some(units(nano(price))),
+            next_price: Some(units(nano(price + rise))),
+            next_price_at: NOON.plus(Duration::from_secs(after)),
+        }),
+        (1..3u8, 0..600_000u64).prop_map(|(to, after)| EventBody::PayoutAddressProposed {
+            creator: wallet(8),
+            payout: wallet(to),
+            effective_at: NOON.plus(Duration::from_secs(after)),
+        }),
+        Just(EventBody::PayoutAddressCancelled { creator: wallet(8) }),
         Just(EventBody::ProductRetired { product }),
         (1..4u64).prop_map(|id| EventBody::CreatorRegistered {
             creator: wallet(8),
@@ -328,9 +341,11 @@ const STATE: &[&str] = &[
      FROM organizations WHERE on_chain = 1 ORDER BY 1",
     "SELECT hex(o.address) || hex(m.wallet_address) || m.role || m.created_at
      FROM org_members m JOIN organizations o ON o.id = m.org_id WHERE o.on_chain = 1 ORDER BY 1",
-    "SELECT hex(address) || name || coalesce(price_per_call, '-') || retired || created_at
+    "SELECT hex(address) || name || coalesce(price_per_call, '-') || coalesce(next_price, '-') ||
+            coalesce(next_price_at, '-') || retired || created_at
      FROM products WHERE on_chain = 1 ORDER BY 1",
-    "SELECT hex(wallet_address) || identity_id || created_at FROM creators ORDER BY 1",
+    "SELECT hex(wallet_address) || identity_id || created_at || coalesce(hex(payout_address), '-') ||
+            coalesce(hex(next_payout_address), '-') || coalesce(next_payout_at, '-') FROM creators ORDER BY 1",
     "SELECT hex(o.address) || hex(p.address) || max_price_units FROM org_products e
      JOIN organizations o ON o.id = e.org_id JOIN products p ON p.id = e.product_id WHERE o.on_chain = 1 ORDER BY 1",
     "SELECT hex(e.tx) || e.log_index || d.units || d.confirmed || d.block

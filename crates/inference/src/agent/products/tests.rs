@@ -42,8 +42,10 @@ fn found(id: i64, accepted: bool) -> CallProduct {
             name: format!("product {id}"),
             category: Some(Category::PromptSet),
             price_per_call: Some(Usdt::from_nano(40)),
+            next_price: None,
             created_at: Timestamp::from_seconds(0),
             retired: false,
+            confirmed: true,
         },
         acceptance: if accepted {
             ProductAcceptance::Accepted

@@ -241,6 +241,7 @@ pub fn context() -> CallContext {
             owner: WALLET,
             created_at: NOW,
             deleted_at: None,
+            confirmed: true,
         },
         project: Project {
             id: ProjectId(8),

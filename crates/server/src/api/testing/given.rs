@@ -35,6 +35,7 @@ fn org() -> Organization {
         owner: WALLET,
         created_at: now(),
         deleted_at: None,
+        confirmed: true,
     }
 }
 
