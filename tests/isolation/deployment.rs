@@ -175,7 +175,8 @@ async fn warnings(app: &App, wanted: &[&str]) -> Value {
             .iter()
             .filter_map(|warning| warning["code"].as_str())
             .collect();
-        (codes == wanted).then(|| ready.clone())
+        // Warnings do not stop the service: it becomes ready beside them.
+        (codes == wanted && ready["status"] == "ready").then(|| ready.clone())
     })
     .await
 }
@@ -197,7 +198,6 @@ async fn the_service_warns_about_a_deployment_without_safeguards() {
         "local_sites",
     ];
     let ready = warnings(&app, &weak).await;
-    assert_eq!(ready["status"], "ready", "warnings do not stop the service");
     for warning in ready["warnings"].as_array().unwrap() {
         assert!(!warning["remedy"].as_str().unwrap().is_empty(), "{warning}");
     }
@@ -282,7 +282,7 @@ async fn a_new_key_gets_the_default_budget_of_the_organization() {
     }
     program
         .chat(&question("per-call"))
-        .openai_refused(402, "insufficient_quota")
+        .openai_refused(402, "budget_exceeded")
         .await;
 
     owner

@@ -27,9 +27,9 @@ async fn revoke_before_a_time_ends_the_keys_and_sessions_that_a_restored_backup_
     let app = App::over(around).await;
     let program = app.anonymous().bearer(&key);
     assert_eq!(program.get(MODELS).send().await.status, 200);
-    let keys = tenant.owner.client.get("/v1/me/api-keys").data().await;
-    let id = keys[0]["id"].as_i64().unwrap();
     let owner = app.anonymous().bearer(&session);
+    let keys = owner.get("/v1/me/api-keys").data().await;
+    let id = keys[0]["id"].as_i64().unwrap();
     owner
         .ask(http::Method::DELETE, &format!("/v1/me/api-keys/{id}"))
         .send()
