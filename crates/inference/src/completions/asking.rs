@@ -278,7 +278,7 @@ async fn begin(
             // A caller whom the stopping service cut off did not leave.
             if let Some(call) = call.filter(|_| !tasks.stopping()) {
                 // A charge that fails is logged where it fails, and nobody waits for it.
-                let _ = call.charge(meter, CallOutcome::Aborted, false).await;
+                let _ = call.charge(*meter, CallOutcome::Aborted, false).await;
             }
             Ok(Reply::Left)
         }

@@ -11,7 +11,7 @@ pub(crate) enum Unbegun {
     Failed(CompletionError, Option<Box<Call>>),
     /// The caller left. The provider, which had accepted the request, was stopped; the call, and what
     /// came of the answer.
-    Left(Option<Box<Call>>, Meter),
+    Left(Option<Box<Call>>, Box<Meter>),
 }
 
 impl MeteredStream {
@@ -31,7 +31,8 @@ impl MeteredStream {
             self.upstream = None;
             self.note_first_byte(AskOutcome::Answered);
             self.permit.begun();
-            return Err(Unbegun::Left(self.call.take(), std::mem::take(&mut self.meter)));
+            let meter = Box::new(std::mem::take(&mut self.meter));
+            return Err(Unbegun::Left(self.call.take(), meter));
         }
         self.begun = true;
         if let Some(failure) = self.failure.take() {
