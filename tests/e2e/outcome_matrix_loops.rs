@@ -8,7 +8,7 @@ pub mod project;
 
 use crate::{
     outcome_matrix::{metered_price, price},
-    selling::{sell, sell_unhosted},
+    selling::sell_unhosted,
 };
 use alloy::primitives::U256;
 use haithe_tests::{

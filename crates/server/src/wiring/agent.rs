@@ -11,6 +11,9 @@ use haithe_sqlite::{Db, SqliteProductStore};
 use secrecy::ExposeSecret;
 use std::{path::PathBuf, sync::Arc};
 
+/// The extensions of agents, and what opens products.
+pub(super) type AgentParts = (Vec<Arc<dyn Gear>>, Arc<ProductOpener>);
+
 /// Gears in the order in which they are put before the model, and what opens products.
 pub(super) fn gears(
     config: &Config,
@@ -18,7 +21,7 @@ pub(super) fn gears(
     memory: Memory,
     (contents, fetcher, clock): (Arc<ProductContents>, Arc<dyn Fetcher>, Arc<dyn Clock>),
     (embedder, program): (Option<Arc<dyn Embedder>>, Option<PathBuf>),
-) -> Result<(Vec<Arc<dyn Gear>>, Arc<ProductOpener>), WiringError> {
+) -> Result<AgentParts, WiringError> {
     let store = Arc::new(SqliteProductStore::new(db));
     let opener = Arc::new(ProductOpener {
         loader: contents,
