@@ -7,6 +7,7 @@ use crate::{
 use haithe_kernel::{
     Clock, Failure, Kind, Listed, OrgId, Page, ProductId, ProjectId, StoreError, Usdt, WalletAddress,
 };
+use haithe_orgs::UnsignedTransaction;
 use std::sync::Arc;
 use url::Url;
 
@@ -124,7 +125,21 @@ impl Market {
     ///
     /// # Errors
     /// [`MarketError::Text`], and why the chain did not.
-    pub async fn register(&self, new: NewCreator) -> Result<[u8; 32], MarketError> {
+    pub async fn register(&self, new: NewCreator, network: Option<String>) -> Result<[u8; 32], MarketError> {
+        self.expect_new(&new).await?;
+        Ok(self.registrar.register(new, network).await?)
+    }
+
+    /// The transaction by which the wallet registers itself as a creator.
+    ///
+    /// # Errors
+    /// [`MarketError::Text`]; [`RegisterError::Registered`] for a wallet that is registered.
+    pub async fn registration(&self, new: NewCreator) -> Result<UnsignedTransaction, MarketError> {
+        self.expect_new(&new).await?;
+        Ok(self.registrar.transaction(new))
+    }
+
+    async fn expect_new(&self, new: &NewCreator) -> Result<(), MarketError> {
         for (name, text, most) in [("uri", &new.uri, URI_BYTES), ("pub_key", &new.pub_key, KEY_BYTES)] {
             if text.is_empty() || text.len() > most || text.chars().any(char::is_control) {
                 return Err(MarketError::Text(name, most));
@@ -133,7 +148,7 @@ impl Market {
         if self.creators.find(new.address).await?.is_some() {
             return Err(RegisterError::Registered.into());
         }
-        Ok(self.registrar.register(new).await?)
+        Ok(())
     }
 
     /// Creators, newest first.

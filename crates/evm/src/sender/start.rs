@@ -25,7 +25,7 @@ pub(super) enum Simulated {
 }
 
 impl Writer {
-    /// Starts as many queued intents as may be under way at once, the oldest first.
+    /// Starts as many queued intents as may be under way at once: settlement first, then the oldest.
     pub(super) async fn start(
         &mut self,
         queued: &[TxIntent],
@@ -38,7 +38,7 @@ impl Writer {
                     .await?;
                 continue;
             }
-            let full = pass.in_flight >= self.lane.policy.max_in_flight;
+            let full = pass.in_flight >= self.lane.policy.places_for(intent.purpose);
             if full || pass.blocked || self.halted.is_some() {
                 continue;
             }

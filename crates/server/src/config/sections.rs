@@ -251,6 +251,9 @@ pub struct Chain {
     pub rpc_timeout: Duration,
     #[serde(deserialize_with = "values::within::<1, 1_000_000, _, _>")]
     pub max_fee_gwei: u64,
+    pub sponsoring: Sponsoring,
+    #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
+    pub sponsored_per_network: u64,
     #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
     pub deployments_per_wallet: u64,
     #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
@@ -265,6 +268,8 @@ pub struct Chain {
     #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
     pub faucet_grants_per_wallet: u64,
     #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
+    pub faucet_grants_per_network: u64,
+    #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
     pub faucet_grants_in_all: u64,
 }
 
@@ -273,10 +278,34 @@ impl Chain {
     /// Anvil's, Ganache's and Geth's.
     const OF_DEVELOPERS: [u64; 3] = [133_717, 31_337, 1_337];
 
+    /// Chains on which the server pays for other wallets unless it is configured not to.
+    const SPONSORED: [u64; 2] = [133_717, 31_337];
+
+    /// Whether the server creates organizations and registers creators for other wallets at its expense.
+    pub(crate) fn sponsors(&self) -> bool {
+        match self.sponsoring {
+            Sponsoring::Always => true,
+            Sponsoring::Never => false,
+            Sponsoring::Development => Self::SPONSORED.contains(&self.id),
+        }
+    }
+
     /// Whether this is a chain that only developers use.
     pub(super) fn is_of_developers(&self) -> bool {
         Self::OF_DEVELOPERS.contains(&self.id)
     }
+}
+
+/// When the server pays for the transactions of other wallets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sponsoring {
+    /// On development chains (ids 133717 and 31337) only.
+    Development,
+    /// On any chain.
+    Always,
+    /// On no chain.
+    Never,
 }
 
 /// `[settlement]`.

@@ -28,6 +28,10 @@ pub struct RestFailure<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     param: Option<&'a str>,
+    /// What the caller can go on with, such as a transaction to sign.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<Object>)]
+    data: Option<&'a serde_json::Value>,
 }
 
 /// A failure in OpenAI's form (API reference, "Error codes").
@@ -70,6 +74,7 @@ impl Dialect {
                 code: &error.code,
                 request_id,
                 param,
+                data: error.data.as_ref(),
             }),
             Self::OpenAi => serde_json::to_vec(&OpenAiFailure {
                 error: OpenAiError {

@@ -1,6 +1,10 @@
 //! `/api/v1/me/faucet`: test tokens, where the chain is one for development.
 
-use crate::http::{Answer, ApiError, Success, extract::AuthUser, wire::AddressText};
+use crate::http::{
+    Answer, ApiError, Success,
+    extract::{AuthUser, Client},
+    wire::AddressText,
+};
 use axum::extract::{FromRef, FromRequestParts, State};
 use haithe_billing::{
     chain::Hash32,
@@ -110,8 +114,8 @@ pub struct GrantedView {
 /// Waits three seconds at most for the transaction. 400 `faucet_too_soon` within an hour of the last
 /// grant, 429 when the day's are given, 404 where the chain is not one for development.
 #[utoipa::path(post, path = "/api/v1/me/faucet", responses((status = 200, body = Success<GrantedView>)))]
-pub async fn ask(Open(faucet): Open, user: AuthUser) -> Answer<GrantedView> {
-    let granted = faucet.ask(user.address).await?;
+pub async fn ask(Open(faucet): Open, user: AuthUser, client: Client) -> Answer<GrantedView> {
+    let granted = faucet.ask(user.address, client.network()).await?;
     Ok(Success::of(
         "Test tokens are on their way",
         GrantedView {
