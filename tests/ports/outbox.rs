@@ -264,7 +264,7 @@ async fn a_network_has_a_ration_of_its_own(db: impl Database) {
     };
     for number in [1, 2] {
         let written = outbox
-            .enqueue_rationed(grant(number, number.into()), near)
+            .enqueue_rationed(grant(number, number.into()), near.clone())
             .await
             .unwrap();
         assert!(matches!(written, Rationed::Written(_)), "{written:?}");
@@ -272,7 +272,7 @@ async fn a_network_has_a_ration_of_its_own(db: impl Database) {
     let third = outbox.enqueue_rationed(grant(3, 3), near).await.unwrap();
     let first = NOON.plus(Duration::from_secs(1));
     assert_eq!(third, Rationed::BudgetSpent(first.plus(RATION.window)));
-    let elsewhere = outbox.enqueue_rationed(grant(3, 3), far).await.unwrap();
+    let elsewhere = outbox.enqueue_rationed(grant(3, 3), far.clone()).await.unwrap();
     assert!(matches!(elsewhere, Rationed::Written(_)), "{elsewhere:?}");
     let none = TxRation {
         per_network: 0,

@@ -201,8 +201,8 @@ async fn a_deployed_organization_is_returned_with_the_default_model_enabled() {
     let mut deployer = MockOrgDeployer::new();
     deployer
         .expect_deploy()
-        .withf(|name, owner| name == "acme" && *owner == OWNER)
-        .returning(|_, _| Ok(organization().address));
+        .withf(|name, owner, network| name == "acme" && *owner == OWNER && network.is_none())
+        .returning(|_, _, _| Ok(organization().address));
     let (org, count) = organizations(store, deployer)
         .deploy(OWNER, " acme ", None)
         .await

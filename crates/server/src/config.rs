@@ -11,7 +11,7 @@ mod values;
 pub use layers::{ConfigError, Environment, Sources};
 pub use sections::{
     Agent, Auth, Chain, Content, Conversations, Database, Embeddings, Enclave, Inference, Limits, Log,
-    LogFormat, Metrics, Search, SearchEngineName, Server, Settlement, SiteEntry, Webhooks,
+    LogFormat, Metrics, Search, SearchEngineName, Server, Settlement, SiteEntry, Sponsoring, Webhooks,
 };
 
 use serde::Deserialize;

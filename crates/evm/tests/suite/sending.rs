@@ -103,7 +103,8 @@ async fn intents_get_their_nonces_in_the_order_they_were_asked_for(chain: Chain)
 
 async fn no_more_are_under_way_at_once_than_allowed(chain: Chain) {
     let policy = SendPolicy {
-        max_in_flight: 2,
+        // Half of the places are settlement's alone.
+        max_in_flight: 4,
         ..SendPolicy::default()
     };
     let mut rig = Rig::with(chain, policy);
