@@ -153,6 +153,8 @@ impl Surroundings {
             ("chain.poll_milliseconds", number(50)),
             ("settlement.max_age_seconds", number(3_600)),
             ("settlement.poll_milliseconds", number(50)),
+            // Every credit is paid at once; suites about small credits set their own.
+            ("settlement.min_credit_usdt", text("0".into())),
             ("inference.catalogue", text(catalogue.display().to_string())),
             ("inference.sandbox", toml::Value::Boolean(true)),
             // Suites hammer one service from one address; those about limits set their own.
@@ -160,6 +162,7 @@ impl Surroundings {
             ("limits.logins_per_address", number(0)),
             ("chain.sponsored_per_network", number(1_000_000)),
             ("chain.faucet_grants_per_network", number(1_000_000)),
+            ("limits.concurrent_per_organization", number(0)),
         ]
         .map(|(path, value)| (path.to_owned(), value))
         .into();

@@ -2,6 +2,7 @@
 
 use crate::{
     catalogue::Model,
+    completions::CallPermit,
     error::CompletionError,
     meter::{Cost, Meter},
     ports::{
@@ -14,7 +15,7 @@ use crate::{
 };
 use futures::channel::oneshot;
 use haithe_billing::{
-    capture::{CallOutcome, Captured, PriceLine, TokenUsage, UsageRecord},
+    capture::{CallOutcome, Captured, PriceLine, TokenUsage, UsageRecord, allocate},
     holds::Hold,
 };
 use haithe_identity::api_key::ApiKeyId;
@@ -30,11 +31,15 @@ const ATTEMPTS: u32 = 2;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Account {
     pub org: OrgId,
+    /// Whose organization it is, to the circuit breaker.
+    pub owner: WalletAddress,
     pub project: ProjectId,
     pub wallet: WalletAddress,
     pub api_key: Option<ApiKeyId>,
     /// What the log may keep.
     pub prompt_log: PromptLog,
+    /// The most that is ever charged, where the caller set a limit of its own.
+    pub max_cost: Option<Usdt>,
 }
 
 /// What every call needs besides its own facts.
@@ -110,6 +115,8 @@ pub(crate) struct Used {
     /// The provider that answered.
     pub provider: String,
     pub response_hash: [u8; 32],
+    /// Whether anything was generated, as far as is known.
+    pub produced: bool,
     /// Waiting for the provider to begin.
     pub upstream: Duration,
     /// From admission to the first token of a stream.
@@ -133,6 +140,8 @@ pub(crate) struct Call {
     pub request: Asked,
     pub started_at: Timestamp,
     pub tools: Tools,
+    /// The place among the calls that run at once, occupied until the charge is on disk.
+    pub permit: CallPermit,
 }
 
 /// What a call was charged, durably.
@@ -171,6 +180,7 @@ impl Call {
             outcome,
             provider: self.provider,
             response_hash: meter.digest(),
+            produced: meter.produced(),
             upstream: self.spans.upstream,
             first_token: self.spans.first_token,
         };
@@ -199,6 +209,7 @@ impl Call {
             started_at: self.started_at,
             hold_took: self.spans.hold,
             tools: self.tools,
+            permit: self.permit,
         };
         bill.pay(used, lines).await
     }
@@ -271,6 +282,8 @@ pub(crate) struct Bill {
     pub started_at: Timestamp,
     pub hold_took: Duration,
     pub tools: Tools,
+    /// See [`Call::permit`].
+    pub permit: CallPermit,
 }
 
 impl Bill {
@@ -294,6 +307,11 @@ impl Bill {
             response_hash: used.response_hash,
             started_at: self.started_at,
             finished_at,
+        };
+        // A provider that used more than the hold covers is not paid by a caller who set a limit.
+        let lines = match self.account.max_cost {
+            Some(maximum) => allocate(&lines, maximum),
+            None => lines,
         };
         let captured = record(self.hold, lines, usage).await?;
         if captured.lost.is_positive() {

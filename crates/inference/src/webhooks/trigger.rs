@@ -5,12 +5,14 @@ use super::{
     WebhookSecret, WebhookStore, signature::Signed,
 };
 use crate::{
-    completions::{Answer, Caller},
+    completions::{Answer, CallPermit, Caller},
     error::CompletionError,
+    ports::UpstreamError,
 };
 use bytes::Bytes;
 use futures::channel::oneshot;
-use haithe_kernel::{Clock, Failure, Tasks, Timestamp};
+use haithe_billing::ExpenditureScope;
+use haithe_kernel::{Clock, Failure, Tasks, Timestamp, Usdt};
 use haithe_orgs::{Contexts, ports::CallContext};
 use serde_json::{Value, json, value::RawValue};
 use std::{net::IpAddr, sync::Arc};
@@ -25,6 +27,8 @@ pub struct Accepted {
     pub webhook: Webhook,
     /// Who pays, and as which project.
     pub context: Arc<CallContext>,
+    /// The most that the call may cost, where the sender sets a limit.
+    pub max_cost: Option<Usdt>,
     id: String,
     payload: Bytes,
 }
@@ -106,17 +110,19 @@ impl Triggers {
         Ok(Accepted {
             webhook,
             context,
+            max_cost: None,
             id: signed.id,
             payload,
         })
     }
 
     /// Asks the agent, once for each `webhook-id`. Without a delivery address it waits for the answer,
-    /// but a caller who leaves stops nothing. `place` is dropped when the agent has answered.
+    /// but a caller who leaves stops nothing. `permit` is held until the agent's work is over and its
+    /// answer is kept.
     ///
     /// # Errors
     /// [`WebhookError`]; except for [`WebhookError::Lost`], the message may come again.
-    pub async fn run<P: Send + 'static>(&self, accepted: Accepted, place: P) -> Result<Ran, WebhookError> {
+    pub async fn run(&self, accepted: Accepted, permit: CallPermit) -> Result<Ran, WebhookError> {
         let delivers = accepted.webhook.delivery_url.is_some();
         let now = self.clock.now();
         let event = NewEvent {
@@ -137,8 +143,7 @@ impl Triggers {
         let (tell, told) = oneshot::channel();
         let this = self.clone();
         let work = async move {
-            let answered = this.answer(&accepted, event).await;
-            drop(place);
+            let answered = this.answer(&accepted, event, permit).await;
             // Nobody may be listening; the answer is kept all the same.
             let _ = tell.send(answered);
         };
@@ -151,9 +156,14 @@ impl Triggers {
     }
 
     /// Asks, and tells the inbox how it ended.
-    async fn answer(&self, accepted: &Accepted, event: EventId) -> Result<Bytes, WebhookError> {
+    async fn answer(
+        &self,
+        accepted: &Accepted,
+        event: EventId,
+        permit: CallPermit,
+    ) -> Result<Bytes, WebhookError> {
         let delivers = accepted.webhook.delivery_url.is_some();
-        let answered = self.ask(accepted).await;
+        let answered = self.ask(accepted, permit.clone()).await;
         let now = self.clock.now();
         let outcome = match &answered {
             Ok(answer) if delivers => Outcome::Deliver(accepted.delivered(answer, now)),
@@ -172,12 +182,16 @@ impl Triggers {
         answered
     }
 
-    async fn ask(&self, accepted: &Accepted) -> Result<Bytes, WebhookError> {
+    async fn ask(&self, accepted: &Accepted, permit: CallPermit) -> Result<Bytes, WebhookError> {
         let caller = Caller {
             wallet: accepted.webhook.wallet,
             api_key: None,
             context: Arc::clone(&accepted.context),
+            // The answer goes to the sender of the message, whoever made the webhook.
+            expenditure: ExpenditureScope::Project,
             call: None,
+            max_cost: accepted.max_cost,
+            permit,
         };
         let payload = String::from_utf8_lossy(&accepted.payload);
         let question = json!({"messages": [{"role": "user", "content": payload}]});
@@ -193,7 +207,11 @@ impl Triggers {
 const fn may_be_charged(error: &WebhookError) -> bool {
     matches!(
         error,
-        WebhookError::Completion(CompletionError::Capture(_) | CompletionError::Interrupted)
+        WebhookError::Completion(
+            CompletionError::Capture(_)
+                | CompletionError::Interrupted
+                | CompletionError::Upstream(UpstreamError::TooLarge { .. })
+        )
     )
 }
 

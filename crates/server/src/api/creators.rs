@@ -8,8 +8,8 @@ use super::{
 };
 use crate::http::{
     Answer, ApiError, Success,
-    extract::{AuthUser, Client, Input, PageQuery, Paging, Segment},
-    wire::AddressText,
+    extract::{AuthUser, Client, Ignored, Input, PageQuery, Paging, Segment},
+    wire::{AddressText, name_warning},
 };
 use axum::extract::State;
 use haithe_kernel::{Decimals, WalletAddress};
@@ -25,6 +25,10 @@ pub struct CreatorView {
     #[schema(value_type = AddressText)]
     wallet_address: WalletAddress,
     uri: String,
+    /// Why the `uri` can deceive, such as an invisible character; absent for an honest one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    uri_warning: Option<String>,
     created_at: String,
 }
 
@@ -32,6 +36,7 @@ impl From<Creator> for CreatorView {
     fn from(creator: Creator) -> Self {
         Self {
             wallet_address: creator.address,
+            uri_warning: name_warning(&creator.uri),
             uri: creator.uri,
             created_at: creator.created_at.legacy(),
         }
@@ -126,7 +131,7 @@ pub async fn products(
     Ok(Success::of("Products", ProductsView { products }).out_of(listed.total))
 }
 
-/// Who publishes. Other fields are ignored.
+/// Who publishes.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = CreatorInput)]
 pub struct RegisterInput {
@@ -134,6 +139,10 @@ pub struct RegisterInput {
     uri: String,
     /// The creator's public key: 1 to 1,024 bytes.
     pub_key: String,
+    /// The contract determines the seed.
+    #[serde(default)]
+    #[expect(dead_code, reason = "accepted and ignored: existing clients send it")]
+    pvt_key_seed: Ignored,
 }
 
 impl RegisterInput {

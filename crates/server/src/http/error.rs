@@ -32,6 +32,8 @@ pub struct Details {
     pub(crate) param: Option<String>,
     /// What the caller can go on with, such as a transaction to sign; REST only.
     pub(crate) data: Option<serde_json::Value>,
+    /// Facts for programs, by name.
+    pub(crate) details: Vec<(&'static str, String)>,
     /// The rate that is used up, for its headers.
     pub(crate) rate: Option<(Quota, Standing)>,
     /// Seconds.
@@ -75,6 +77,7 @@ impl ApiError {
             message: message.into(),
             param: None,
             data: None,
+            details: Vec::new(),
             rate: None,
             retry_after: None,
             cause: None,
@@ -172,6 +175,7 @@ impl<F: Failure> From<F> for ApiError {
             message: failure.to_string(),
             param: None,
             data: None,
+            details: failure.details(),
             rate: None,
             retry_after: failure.retry_after(),
             cause: Some(Box::new(failure)),

@@ -85,11 +85,15 @@ pub const CATALOGUE: &[(&str, &str, &str)] = &[
     ),
     ("haithe_open_connections", "gauge", "Connections of clients"),
     ("haithe_open_streams", "gauge", "Streamed answers under way"),
-    ("haithe_calls_under_way", "gauge", "Calls under way"),
+    (
+        "haithe_calls_under_way",
+        "gauge",
+        "Calls under way: until the charge is on disk, also when the caller has left",
+    ),
     (
         "haithe_circuits_open",
         "gauge",
-        "Models that calls are kept away from because they keep failing, by provider",
+        "Models that calls of all payers are kept away from because they keep failing, by provider",
     ),
     (
         "haithe_writer_queue",
@@ -109,6 +113,16 @@ pub const CATALOGUE: &[(&str, &str, &str)] = &[
         "haithe_settlement_lag_seconds",
         "gauge",
         "Age of the oldest charge that waits for settlement",
+    ),
+    (
+        "haithe_ledger_check_age_seconds",
+        "gauge",
+        "Age of the last completed comparison of the ledger with the chain; before the first, of the process",
+    ),
+    (
+        "haithe_missing_safeguards",
+        "gauge",
+        "Safeguards that the deployment or the configuration lacks; 0 on a development chain",
     ),
     (
         "haithe_sender_transactions",

@@ -8,7 +8,7 @@ use haithe_marketplace::{
     hosting::{ContentStore, Hosting, HostingLimits},
     loading::{CacheLimits, ContentPorts, ProductContents},
 };
-use haithe_sqlite::{Db, SqliteContentStore, SqliteProductStore};
+use haithe_sqlite::{Db, SqliteContentStore};
 use std::{convert::Infallible, sync::Arc};
 
 /// Hosting and loading; content in the clear is swept out of memory in the background.
@@ -28,7 +28,6 @@ pub(super) fn contents(
     };
     let hosting = Hosting::new(hosted.clone(), clock.clone(), limits);
     let ports = ContentPorts {
-        products: Arc::new(SqliteProductStore::new(db)),
         hosted,
         fetcher,
         enclave,

@@ -6,7 +6,7 @@ use crate::{
         ProductFee,
         compose::Draft,
         gear::{Equipment, Gear, Wish},
-        output::{Output, Receiving, events, stays},
+        output::{Output, Receiving, events},
         speech::{Identity, Names},
         tools::Toolbox,
     },
@@ -14,7 +14,7 @@ use crate::{
     completions::{Answer, Caller, Completions, account, quote},
     conversations::ConversationId,
     error::CompletionError,
-    ports::Endpoint,
+    presence::Presence,
     price::Quote,
     request::ChatRequest,
 };
@@ -22,7 +22,7 @@ use futures::{FutureExt, channel::oneshot, future::try_join_all};
 use haithe_billing::capture::PriceLine;
 use haithe_kernel::Usdt;
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 impl Completions {
     /// Answers as an agent whose project brings something along.
@@ -33,13 +33,15 @@ impl Completions {
         conversation: Option<ConversationId>,
         gears: Vec<Arc<dyn Gear>>,
     ) -> Result<Answer, CompletionError> {
-        let (model, route) = self.chosen(&caller, request.model(), Endpoint::Chat)?;
+        let (model, route) = self.chosen(&caller, request.model(), request.needs())?;
         if request.choices() != 1 {
             let why = "n must be 1 for a project with products, search or memory";
             return Err(CompletionError::invalid("n", why));
         }
         let draft = Draft::open(&request)?;
+        let (id, started_at) = self.begin_call(&caller);
         let wish = Wish {
+            at: started_at,
             caller,
             conversation,
             question: draft.question.clone(),
@@ -53,12 +55,12 @@ impl Completions {
         draft.expect_other_names(&toolbox.definitions)?;
 
         let limits = self.agent_limits();
+        payees_within(limits.payees, &wish, &equipment)?;
         let asked = request_of(&draft, &equipment, &toolbox, &[], (1, limits.steps))?;
-        let (id, started_at) = self.begin_call(&wish.caller);
         let products = Usdt::checked_sum(equipment.fees.iter().map(|fee| fee.amount)).unwrap_or(Usdt::MAX);
         let whole = Quote {
             products,
-            ..quote(&wish.caller, &model)
+            ..quote(&wish.caller, &model, started_at)
         };
         let allowed = self.take_tokens(&wish.caller, &asked)?;
         let most = |bound| whole.fixed().saturating_add(limits.cost).max(whole.least(bound));
@@ -83,17 +85,19 @@ impl Completions {
             started_at,
             hold_took: set_aside.took,
             tools: self.tools().clone(),
+            permit: wish.caller.permit.clone(),
         };
         let names = Names {
             ours: toolbox.definitions.iter().map(|tool| tool.name.clone()).collect(),
             callers: !draft.own_tools.is_empty(),
         };
-        let (output, gone, waiting) = if request.stream() {
-            let (sending, gone, receiving) = events();
-            (Output::Events(sending), gone, Waiting::Stream(receiving))
+        let (output, presence, waiting) = if request.stream() {
+            let (sending, presence, receiving) = events();
+            (Output::Events(sending), presence, Waiting::Stream(receiving))
         } else {
             let (tell, answered) = oneshot::channel();
-            (Output::Document(tell), stays(), Waiting::Document(answered))
+            let presence = Presence::irrelevant();
+            (Output::Document(tell), presence, Waiting::Document(answered))
         };
         let looping = Loop {
             completions: self.clone(),
@@ -112,7 +116,7 @@ impl Completions {
             toolbox,
             names,
             lookout: Lookout {
-                gone,
+                presence,
                 deadline: self.ports().timer.sleep(limits.time).boxed().fuse(),
             },
             fees,
@@ -140,4 +144,16 @@ impl Completions {
 enum Waiting {
     Document(oneshot::Receiver<Result<Answer, CompletionError>>),
     Stream(Receiving),
+}
+
+/// Refuses a call that pays more payees than a settlement line can hold.
+fn payees_within(most: usize, wish: &Wish, equipment: &Equipment) -> Result<(), CompletionError> {
+    let context = &wish.caller.context;
+    let creators: HashSet<_> = equipment.fees.iter().map(|fee| fee.creator).collect();
+    let owner = usize::from(context.project.org != context.payer.id);
+    let payees = creators.len() + owner + 1;
+    if payees > most {
+        return Err(CompletionError::TooManyPayees { payees, most });
+    }
+    Ok(())
 }

@@ -2,19 +2,19 @@
 
 mod fakes;
 
-pub use fakes::{FakeLedger, FakeProvider, document, feed, reads, say};
+pub use fakes::{FakeLedger, FakeProvider, TokioTasks, document, feed, reads, say};
 
 use crate::{
     agent::AgentLimits,
     catalogue::{Catalogue, CatalogueFile},
-    completions::{Answer, Caller, CompletionPorts, CompletionSettings, Completions},
+    completions::{Answer, CallPermit, Caller, CompletionPorts, CompletionSettings, Completions},
     error::CompletionError,
     ports::{ChatModel, MockTokenCounter, Unwatched, UpstreamAnswer, UpstreamError, UpstreamRequest},
     request::RequestLimits,
 };
 use bytes::Bytes;
 use futures::{StreamExt, stream::BoxStream};
-use haithe_billing::{capture::Capture, gate::SettlementGate, holds::Holds};
+use haithe_billing::{ExpenditureScope, capture::Capture, gate::SettlementGate, holds::Holds};
 use haithe_identity::api_key::{ApiKey, ApiKeyId, KeyHash, KeyScope};
 use haithe_kernel::{
     Decimals, FixedClock, MockRandom, ModelId, OrgId, ProjectId, Timestamp, Usdt, WalletAddress,
@@ -45,7 +45,7 @@ upstream_name = "up"
 price = { input = "0.001", cached = "0.0005", output = "0.002" }
 context = 100000
 max_output = 1000
-capabilities = ["streaming", "tools"]
+capabilities = ["streaming", "tools", "vision"]
 
 [[models]]
 id = 2
@@ -55,6 +55,7 @@ provider = "p"
 price = { per_call = "0.000005" }
 context = 100000
 max_output = 1000
+capabilities = ["streaming"]
 
 [[models]]
 id = 3
@@ -65,6 +66,7 @@ active = false
 price = {}
 context = 1000
 max_output = 10
+capabilities = ["streaming"]
 
 [[models]]
 id = 4
@@ -74,6 +76,7 @@ provider = "p"
 price = {}
 context = 1000
 max_output = 10
+capabilities = ["streaming"]
 
 [[models]]
 id = 5
@@ -83,6 +86,7 @@ provider = "p"
 price = { input = "0.001", output = "0.002" }
 context = 120
 max_output = 20
+capabilities = ["streaming"]
 
 [providers.q]
 base_url = "http://q.example/v1"
@@ -97,6 +101,7 @@ price = { input = "0.003", output = "0.003" }
 context = 100000
 max_output = 2000
 fallbacks = ["gone", "disabled", "tiny", "tokens", "calls"]
+capabilities = ["streaming"]
 
 [[models]]
 id = 7
@@ -107,6 +112,7 @@ price = {}
 context = 1000
 max_output = 10
 fallbacks = ["disabled"]
+capabilities = ["streaming"]
 
 [providers.r]
 base_url = "http://r.example/v1"
@@ -123,6 +129,7 @@ price = { input = "0.001", output = "0.002" }
 context = 100000
 max_output = 1000
 fallbacks = ["tokens"]
+capabilities = ["streaming"]
 
 [[models]]
 id = 9
@@ -132,6 +139,7 @@ provider = "r"
 price = { input = "0.001", output = "0.002" }
 context = 100000
 max_output = 1000
+capabilities = ["streaming"]
 "#;
 
 pub struct Stage {
@@ -139,8 +147,11 @@ pub struct Stage {
     pub ledger: Arc<FakeLedger>,
     pub provider: Arc<FakeProvider>,
     pub clock: Arc<FixedClock>,
+    pub tasks: Arc<TokioTasks>,
     pub context: CallContext,
     pub api_key: Option<ApiKey>,
+    pub max_cost: Option<Usdt>,
+    pub permit: CallPermit,
 }
 
 /// A stage where the organization has plenty, every character counts as a token, and the provider
@@ -183,6 +194,7 @@ pub fn stage_with(
         drawn.to_be_bytes()
     });
     let clock = Arc::new(FixedClock::at(NOW));
+    let tasks = Arc::new(TokioTasks::default());
     let gate = Arc::new(SettlementGate::new(clock.clone(), Duration::from_secs(86_400)));
     let ports = CompletionPorts {
         holds: Holds::new(ledger.clone(), gate),
@@ -194,7 +206,7 @@ pub fn stage_with(
         observer: Arc::new(Unwatched),
         clock: clock.clone(),
         random: Arc::new(random),
-        tasks: Arc::new(fakes::TokioTasks),
+        tasks: tasks.clone(),
         timer: clock.clone(),
         gears: Vec::new(),
     };
@@ -209,8 +221,11 @@ pub fn stage_with(
         ledger,
         provider,
         clock,
+        tasks,
         context: context(),
         api_key: None,
+        max_cost: None,
+        permit: CallPermit::default(),
     }
 }
 
@@ -239,7 +254,7 @@ pub fn context() -> CallContext {
             memory_retention_days: None,
             skip_unavailable_products: false,
             default_model: ModelId(1),
-            price_per_call: Usdt::from_nano(700),
+            price_per_call: haithe_kernel::PriceSchedule::fixed(Usdt::from_nano(700)),
             public: false,
             bots: haithe_orgs::BotTokens::default(),
             created_at: NOW,
@@ -260,6 +275,7 @@ pub fn context() -> CallContext {
             ModelId(9),
         ],
         settings: haithe_orgs::OrgSettings::default(),
+        accepted: None,
     }
 }
 
@@ -286,9 +302,12 @@ impl Stage {
     pub fn caller(&self) -> Caller {
         Caller {
             call: None,
+            permit: self.permit.clone(),
             wallet: WALLET,
             api_key: self.api_key.clone().map(Arc::new),
             context: Arc::new(self.context.clone()),
+            max_cost: self.max_cost,
+            expenditure: ExpenditureScope::Organization,
         }
     }
 
