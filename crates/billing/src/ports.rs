@@ -218,6 +218,7 @@ pub trait TestTokens: Send + Sync {
         wallet: WalletAddress,
         amount: Usdt,
         every: Duration,
+        network: Option<String>,
     ) -> Result<Granted, FaucetError>;
 }
 

@@ -11,7 +11,8 @@ mod values;
 pub use layers::{ConfigError, Environment, Sources};
 pub use sections::{
     Agent, Auth, Chain, Content, Conversations, Database, Embeddings, Enclave, Inference, Limits, Log,
-    LogFormat, Metrics, Projects, Search, SearchEngineName, Server, Settlement, SiteEntry, Webhooks,
+    LogFormat, Metrics, Projects, Search, SearchEngineName, Server, Settlement, SiteEntry, Sponsoring,
+    Webhooks,
 };
 
 use haithe_billing::batch::{CreditCounts, SealPolicy};

@@ -22,6 +22,13 @@ pub fn rows() -> Vec<Row> {
             .given(async |stage| Given::id(creator(&stage))),
         Row::new("GET /api/v1/creator/{address}/earnings", Rule::Mine)
             .given(async |stage| Given::id(mine(&stage))),
+        Row::new("POST /api/v1/creator/transaction", Rule::Session).given(async |stage| Given {
+            client: match stage.who {
+                Principal::Creator => Some(newcomer(&stage).await.client),
+                _ => None,
+            },
+            ..Given::body(json!({"uri": "https://creator.example", "pub_key": "04ab"}))
+        }),
         Row::new("POST /api/v1/creator", Rule::Session)
             .given(async |stage| Given {
                 // Whoever is a creator cannot become one: somebody new asks instead.

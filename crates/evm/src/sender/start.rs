@@ -25,7 +25,7 @@ pub(crate) enum Simulated {
 }
 
 impl Writer {
-    /// Starts as many queued intents as may be under way at once, the oldest first.
+    /// Starts as many queued intents as may be under way at once: settlement first, then the oldest.
     pub(super) async fn start(
         &mut self,
         queued: &[TxIntent],
@@ -57,7 +57,7 @@ impl Writer {
         view: &View,
         pass: &mut Pass,
     ) -> Result<bool, SendError> {
-        let full = pass.in_flight >= self.lane.policy.max_in_flight;
+        let full = pass.in_flight >= self.lane.policy.places_for(intent.purpose);
         if full || pass.blocked || self.halted.is_some() {
             return Ok(false);
         }

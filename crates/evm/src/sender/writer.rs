@@ -102,7 +102,8 @@ impl Writer {
         let (mut numbered, mut queued): (Vec<_>, Vec<_>) =
             open.into_iter().partition(|intent| intent.nonce.is_some());
         numbered.sort_by_key(|intent| intent.nonce);
-        queued.sort_by_key(|intent| intent.id);
+        // Settlement first: what the server pays for others waits.
+        queued.sort_by_key(|intent| (!intent.purpose.is_settlement(), intent.id));
         pass.queued = queued.len();
         pass.mined = numbered
             .iter()

@@ -81,6 +81,7 @@ fn rest() -> Routes<AppState> {
         .routes(routes!(me::faucet::show, me::faucet::ask))
         .routes(routes!(waitlist::join))
         .routes(routes!(creators::list, creators::register))
+        .routes(routes!(creators::transaction))
         .routes(routes!(creators::show))
         .routes(routes!(creators::products))
         .routes(routes!(creators::statistics))
@@ -102,6 +103,7 @@ fn rest() -> Routes<AppState> {
         .routes(routes!(models::list))
         .routes(routes!(config::show))
         .routes(routes!(orgs::collection::create))
+        .routes(routes!(orgs::collection::transaction))
         .routes(routes!(orgs::item::show, orgs::item::rename, orgs::item::delete))
         .routes(routes!(orgs::item::projects))
         .routes(routes!(

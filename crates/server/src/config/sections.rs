@@ -258,6 +258,9 @@ pub struct Chain {
     pub rpc_timeout: Duration,
     #[serde(deserialize_with = "values::within::<1, 1_000_000, _, _>")]
     pub max_fee_gwei: u64,
+    pub sponsoring: Sponsoring,
+    #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
+    pub sponsored_per_network: u64,
     #[serde(deserialize_with = "values::within::<7_000_000, 15_777_216, _, _>")]
     pub batch_gas: u64,
     #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
@@ -274,14 +277,37 @@ pub struct Chain {
     #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
     pub faucet_grants_per_wallet: u64,
     #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
+    pub faucet_grants_per_network: u64,
+    #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
     pub faucet_grants_in_all: u64,
 }
 
 impl Chain {
+    /// Whether the server creates organizations and registers creators for other wallets at its expense.
+    pub(crate) const fn sponsors(&self) -> bool {
+        match self.sponsoring {
+            Sponsoring::Always => true,
+            Sponsoring::Never => false,
+            Sponsoring::Development => self.is_for_development(),
+        }
+    }
+
     /// Whether the chain is used for development only.
     pub(crate) const fn is_for_development(&self) -> bool {
         haithe_billing::deployment::is_development_chain(self.id)
     }
+}
+
+/// When the server pays for the transactions of other wallets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sponsoring {
+    /// On development chains (ids 133717 and 31337) only.
+    Development,
+    /// On any chain.
+    Always,
+    /// On no chain.
+    Never,
 }
 
 /// `[settlement]`.

@@ -4,7 +4,11 @@ use crate::http::{edge::RequestId, serve::Peer};
 use axum::extract::{FromRef, FromRequestParts};
 use http::{HeaderMap, header, request::Parts};
 use ipnet::IpNet;
-use std::{convert::Infallible, net::IpAddr, sync::Arc};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+};
 
 /// The proxies whose `X-Forwarded-For` is believed.
 #[derive(Debug, Clone, Default)]
@@ -59,6 +63,18 @@ impl Client {
             origin: text(header::ORIGIN),
             request_id: parts.extensions.get().cloned(),
         }
+    }
+
+    /// The network that stands for the client where clients are counted: an IPv4 address, or the /64
+    /// network of an IPv6 address.
+    pub fn network(&self) -> Option<String> {
+        self.ip.map(|ip| match ip.to_canonical() {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => {
+                let [a, b, c, d, ..] = ip.segments();
+                format!("{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+            }
+        })
     }
 }
 
