@@ -27,7 +27,8 @@ mod tools;
 mod turn;
 
 pub use gear::{
-    Equipment, Exchange, Gear, GearError, History, ProductFee, ServerTool, Source, ToolDefinition, Wish,
+    Equipment, Exchange, Gear, GearError, History, ProductFee, Room, ServerTool, Source, ToolDefinition,
+    ToolOutcome, Wish,
 };
 #[cfg(any(test, feature = "mocks"))]
 pub use gear::{MockGear, MockServerTool};

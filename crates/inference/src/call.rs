@@ -5,12 +5,11 @@ use crate::{
     error::CompletionError,
     meter::{Cost, Meter},
     ports::{
-        CallEnd, CallObserver, MOST_LOGGED, Texts, TokenAllowance, TokenClaim, TokenCounter, TokensTaken,
-        Transcript,
+        CallEnd, CallObserver, MOST_LOGGED, TextToCount, Texts, TokenAllowance, TokenClaim, TokenCounter,
+        TokensTaken, Transcript,
     },
     price::{Bound, Quote},
     request::Asked,
-    tokens,
 };
 use futures::channel::oneshot;
 use haithe_billing::{
@@ -240,12 +239,23 @@ impl Call {
 
     /// Tokens as Haithe counts them, never beyond what the hold covers.
     async fn count(&self, meter: &Meter) -> TokenUsage {
-        let count = |text| tokens::count(self.tools.counter.as_ref(), &self.model.name, text, |_| false);
+        let count = async |text: &str| {
+            let text = TextToCount {
+                text: text.into(),
+                most: u64::MAX,
+                payer: self.account.org,
+                patient: true,
+            };
+            let bytes = text.text.len();
+            let counted = self.tools.counter.count(text).await;
+            // A patient request is never refused.
+            counted.unwrap_or_else(|_| u64::try_from(bytes / 4).unwrap_or(u64::MAX))
+        };
         let images = u64::from(self.request.media().images);
         let images = images * u64::from(self.model.image_tokens.unwrap_or(0));
         let asked = self.request.text();
         let given = images.saturating_add(self.request.tokens());
-        let input = count(asked.as_str()).await.saturating_add(given);
+        let input = count(&asked).await.saturating_add(given);
         let (text, cut) = meter.text();
         let output = count(text)
             .await

@@ -15,6 +15,7 @@
 
 mod admission;
 pub(crate) mod asking;
+mod sizing;
 
 use crate::meter::{Form, Identity};
 use crate::{
@@ -35,6 +36,7 @@ use haithe_billing::{capture::CallOutcome, holds::Holds};
 use haithe_identity::api_key::ApiKey;
 use haithe_kernel::{CallId, Clock, Decimals, ModelId, Random, Tasks, Timer, Timestamp, Usdt, WalletAddress};
 use haithe_orgs::ports::CallContext;
+pub(crate) use sizing::fewest_tokens;
 use std::{collections::HashMap, fmt, sync::Arc};
 
 /// Who asks, on whose account. The context says that the caller may call as its project.

@@ -2,7 +2,7 @@
 
 use crate::{
     agent::GearError,
-    ports::{AllowanceSpent, UpstreamError},
+    ports::{AllowanceSpent, CounterBusy, UpstreamError},
 };
 use haithe_billing::hold::HoldError;
 use haithe_kernel::{Failure, Kind, StoreError};
@@ -64,6 +64,9 @@ pub enum CompletionError {
         .0.per_minute, .0.of, .0.retry_after
     )]
     TokenRate(AllowanceSpent),
+    /// Too many long prompts are being counted. Nothing was set aside.
+    #[error(transparent)]
+    Counting(#[from] CounterBusy),
     /// Nothing could be set aside for the call, so the model never heard of it.
     #[error(transparent)]
     Hold(#[from] HoldError),
@@ -108,6 +111,7 @@ impl CompletionError {
             Self::Upstream(UpstreamError::Refused { param, .. }) => param.as_deref(),
             Self::TooLarge { .. }
             | Self::TokenRate(_)
+            | Self::Counting(_)
             | Self::Hold(_)
             | Self::Gear(_)
             | Self::Upstream(_)
@@ -125,6 +129,7 @@ impl Failure for CompletionError {
             Self::KeyScope { .. } | Self::NotEnabled { .. } => Kind::Forbidden,
             Self::UnknownModel { .. } => Kind::NotFound,
             Self::TokenRate(_) => Kind::RateLimited,
+            Self::Counting(_) => Kind::Unavailable,
             Self::Hold(error) => error.kind(),
             Self::Gear(error) => error.kind(),
             Self::Upstream(error) => error.kind(),
@@ -143,6 +148,7 @@ impl Failure for CompletionError {
             Self::NotEnabled { .. } => "model_not_enabled",
             Self::ContextExceeded { .. } => "context_length_exceeded",
             Self::TokenRate(_) => "rate_limited",
+            Self::Counting(_) => "overloaded",
             Self::Hold(error) => error.code(),
             Self::Gear(error) => error.code(),
             Self::Upstream(error) => error.code(),
@@ -157,7 +163,7 @@ impl Failure for CompletionError {
             Self::Hold(error) => error.retry_after(),
             Self::Gear(error) => error.retry_after(),
             Self::Upstream(error) => error.retry_after(),
-            Self::Capture(_) | Self::Interrupted => Some(1),
+            Self::Capture(_) | Self::Interrupted | Self::Counting(_) => Some(1),
             _ => None,
         }
     }

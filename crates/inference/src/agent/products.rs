@@ -2,8 +2,9 @@
 //! tools of servers that speak the Model Context Protocol.
 //!
 //! Only what the contract of the project's organization accepts at today's price is used. A product
-//! is paid for when its content was loaded, a tool when it was offered; one that cannot be loaded
-//! refuses the call, unless the project goes on without.
+//! is paid for when its content was loaded, a tool when it was offered, unless all its calls were refused
+//! or failed; one that cannot be loaded refuses the call, unless the project goes on without. What cannot
+//! be paid or read by the model is refused before it is loaded, and before it is composed.
 
 mod rpc;
 mod served;
@@ -14,16 +15,15 @@ use super::{Equipment, Exchange, Gear, GearError, ProductFee, ServerTool, Source
 use crate::{completions::Caller, conversations::ConversationId};
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
-use haithe_kernel::{Fetcher, ProductId};
+use haithe_kernel::{Fetcher, ProductId, Usdt};
 use haithe_marketplace::{
-    Knowledge,
+    Category, Knowledge,
     content::ProductContent,
     knowledge::{Content, Passage, quote},
     loading::{LoadError, ProductContents},
     ports::{CallProduct, ProductStore, ToolServers},
 };
 use rpc::RpcCall;
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 /// Bytes of passages that are put before the model.
@@ -99,8 +99,8 @@ impl Products {
                 let content = Content {
                     name: product.name.clone(),
                     category: form,
-                    digest: Sha256::digest(&**bytes).into(),
-                    bytes: Arc::from(&**bytes),
+                    digest: bytes.sha256(),
+                    bytes,
                 };
                 let read = self.ports.knowledge.load(&content).await;
                 read.map_err(|error| error.to_string())?;
@@ -130,10 +130,14 @@ impl Gear for Products {
         let mut equipment = Equipment::default();
         let mut library: Vec<(ProductId, Content)> = Vec::new();
         let listed = self.ports.store.for_call(project.id).await?;
+        let due = certainly_due(&listed, wish);
+        let mut bytes = 0usize;
+        wish.room.holds(due, bytes)?;
         let opening: Vec<_> = listed.iter().map(|found| self.open(found, wish.tools)).collect();
-        let all: Vec<_> = stream::iter(opening).buffered(AT_ONCE).collect().await;
-        for (found, opened) in listed.iter().zip(all) {
+        let mut all = stream::iter(opening).buffered(AT_ONCE);
+        for found in &listed {
             let product = &found.product;
+            let Some(opened) = all.next().await else { break };
             let opened = match opened {
                 Ok(opened) => opened,
                 Err(reason) if project.skip_unavailable_products => {
@@ -147,9 +151,17 @@ impl Gear for Products {
             };
             match opened {
                 Opened::Nothing => continue,
-                Opened::Prompts(texts) => equipment.instructions.extend(texts),
+                Opened::Prompts(texts) => {
+                    bytes = bytes.saturating_add(texts.iter().map(String::len).sum());
+                    wish.room.holds(due, bytes)?;
+                    equipment.instructions.extend(texts);
+                }
                 Opened::Knowledge(content) => library.push((product.id, content)),
-                Opened::Tools(tools) => equipment.tools.extend(tools),
+                Opened::Tools(tools) => {
+                    let named = tools.iter().map(|tool| (tool.definition().name, product.id));
+                    equipment.tool_products.extend(named);
+                    equipment.tools.extend(tools);
+                }
             }
             equipment.fees.push(ProductFee {
                 product: product.id,
@@ -191,6 +203,21 @@ impl Products {
             .extend(cited.map(|(passage, number)| source(library, passage, number)));
         Ok(())
     }
+}
+
+/// What the products of a call cost whatever they turn out to be: nothing where the project goes on
+/// without those that cannot be loaded; tools only where they can be offered.
+fn certainly_due(listed: &[CallProduct], wish: &Wish) -> Usdt {
+    if wish.caller.context.project.skip_unavailable_products {
+        return Usdt::ZERO;
+    }
+    let is_tool = |found: &CallProduct| {
+        let category = found.product.category;
+        matches!(category, Some(Category::ToolRpc | Category::Mcp) | None)
+    };
+    let due = listed.iter().filter(|found| wish.tools || !is_tool(found));
+    let prices = due.filter_map(|found| found.product.price_per_call);
+    Usdt::checked_sum(prices).unwrap_or(Usdt::MAX)
 }
 
 fn source(library: &[(ProductId, Content)], passage: &Passage, number: u32) -> Source {

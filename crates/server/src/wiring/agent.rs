@@ -2,7 +2,7 @@
 
 use super::{WiringError, knowledge::knowledge};
 use crate::{Config, config::SearchEngineName};
-use haithe_egress::{SearchDialect, SearchEngine, SearchSettings};
+use haithe_egress::{HostLimits, PerHost, SearchDialect, SearchEngine, SearchSettings};
 use haithe_inference::agent::{Gear, Memory, ProductPorts, Products, Search, WebSearch};
 use haithe_kernel::{Clock, Fetcher};
 use haithe_marketplace::{ToolLists, loading::ProductContents, ports::Embedder};
@@ -20,10 +20,15 @@ pub(super) fn gears(
     (embedder, program): (Option<Arc<dyn Embedder>>, Option<PathBuf>),
 ) -> Result<Vec<Arc<dyn Gear>>, WiringError> {
     let store = Arc::new(SqliteProductStore::new(db));
+    let per_host = HostLimits::new(
+        config.limits.concurrent_pages_per_host,
+        config.limits.pages_per_host,
+    );
+    let pages = Arc::new(PerHost::new(fetcher.clone(), per_host));
     let products = Products::new(ProductPorts {
         store: store.clone(),
         loader: contents,
-        knowledge: Arc::new(knowledge(fetcher.clone(), embedder, program)?),
+        knowledge: Arc::new(knowledge(pages, embedder, program)?),
         servers: Arc::new(ToolLists::new(Arc::new(McpServers::new(fetcher.clone())), clock)),
         fetcher,
     });
