@@ -19,6 +19,7 @@ mod compose;
 mod gear;
 mod memory;
 mod output;
+mod preparation;
 mod products;
 mod run;
 mod search;
@@ -33,6 +34,8 @@ pub use gear::{
 #[cfg(any(test, feature = "mocks"))]
 pub use gear::{MockGear, MockServerTool};
 pub use memory::Memory;
+pub use preparation::Preparation;
+pub(crate) use preparation::Preparations;
 pub use products::{ProductLoader, ProductPorts, Products};
 #[cfg(any(test, feature = "mocks"))]
 pub use search::MockWebSearch;

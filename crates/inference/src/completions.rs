@@ -19,7 +19,7 @@ mod sizing;
 
 use crate::meter::{Form, Identity};
 use crate::{
-    agent::{AgentLimits, Gear},
+    agent::{AgentLimits, Gear, Preparations},
     call::{Call, Tools},
     catalogue::{Catalogue, Model},
     conversations::ConversationId,
@@ -145,6 +145,7 @@ pub struct Completions {
     tools: Tools,
     limits: RequestLimits,
     agent: AgentLimits,
+    preparations: Arc<Preparations>,
 }
 
 impl Completions {
@@ -162,6 +163,7 @@ impl Completions {
             },
             limits: settings.limits,
             agent: settings.agent,
+            preparations: Arc::default(),
             ports: Arc::new(ports),
         }
     }
@@ -189,6 +191,10 @@ impl Completions {
 
     pub(crate) const fn agent_limits(&self) -> AgentLimits {
         self.agent
+    }
+
+    pub(crate) const fn preparations(&self) -> &Arc<Preparations> {
+        &self.preparations
     }
 
     pub(crate) const fn tools(&self) -> &Tools {

@@ -1,5 +1,6 @@
 //! What an agent's call can bring along, and from where.
 
+use super::preparation::Preparation;
 use crate::{
     completions::{Caller, fewest_tokens},
     conversations::ConversationId,
@@ -24,6 +25,8 @@ pub struct Wish {
     pub tools: bool,
     /// What the call may grow to.
     pub room: Room,
+    /// The memory that the call takes until its money is set aside.
+    pub preparation: Arc<Preparation>,
 }
 
 /// What there is for a call before anything is composed: money and context.
@@ -217,6 +220,9 @@ pub enum GearError {
         /// What the call needs at least.
         least: Usdt,
     },
+    /// Too many large calls are being prepared, or too many of this payer.
+    #[error("too many large calls are being prepared; try again shortly")]
+    Crowded,
     /// What the project brings along is more than the model reads.
     #[error(
         "the products of this project bring more text than the {context} tokens that the model reads; disable some of them or use a model with a larger context"
@@ -241,7 +247,7 @@ pub enum GearError {
 impl Failure for GearError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Product { .. } => Kind::Unavailable,
+            Self::Product { .. } | Self::Crowded => Kind::Unavailable,
             Self::Unaffordable { .. } => Kind::PaymentRequired,
             Self::MemoryOff | Self::TooLong { .. } => Kind::Invalid,
             Self::Conversation => Kind::NotFound,
@@ -252,6 +258,7 @@ impl Failure for GearError {
         match self {
             Self::Product { .. } => "product_unavailable",
             Self::Unaffordable { .. } => "insufficient_quota",
+            Self::Crowded => "overloaded",
             Self::TooLong { .. } => "context_length_exceeded",
             Self::MemoryOff => "memory_disabled",
             Self::Conversation => "not_found",
@@ -261,6 +268,7 @@ impl Failure for GearError {
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Product { .. } => Some(5),
+            Self::Crowded => Some(1),
             Self::MemoryOff | Self::Conversation | Self::Unaffordable { .. } | Self::TooLong { .. } => None,
             Self::Store(error) => error.retry_after(),
         }

@@ -220,6 +220,7 @@ mod tests {
             question: "where was Rome".into(),
             tools: true,
             room: Room::unlimited(),
+            preparation: Arc::default(),
         }
     }
 

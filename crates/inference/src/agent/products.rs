@@ -154,6 +154,7 @@ impl Gear for Products {
                 Opened::Prompts(texts) => {
                     bytes = bytes.saturating_add(texts.iter().map(String::len).sum());
                     wish.room.holds(due, bytes)?;
+                    wish.preparation.take(texts.iter().map(String::len).sum())?;
                     equipment.instructions.extend(texts);
                 }
                 Opened::Knowledge(content) => library.push((product.id, content)),

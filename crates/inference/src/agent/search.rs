@@ -195,6 +195,7 @@ mod tests {
             question: String::new(),
             tools,
             room: Room::unlimited(),
+            preparation: Arc::default(),
         }
     }
 

@@ -15,7 +15,7 @@ use super::Completions;
 use crate::{
     catalogue::{Model, Tokenizer},
     error::CompletionError,
-    ports::TextToCount,
+    ports::{CounterBusy, TextToCount},
     request::Asked,
 };
 use haithe_kernel::OrgId;
@@ -148,15 +148,6 @@ impl Completions {
         if fewest > payable.tokens {
             return Ok(InputSize::Unaffordable(fewest));
         }
-        let count = async |most| {
-            let text = TextToCount {
-                text: text.clone(),
-                most,
-                payer: payable.payer,
-                patient: payable.patient,
-            };
-            self.ports.counter.count(text).await
-        };
         match model.tokenizer {
             Tokenizer::O200k => {
                 let Some(most) = measured.text_within(limit) else {
@@ -167,7 +158,7 @@ impl Completions {
                         Ok(affordable(least))
                     };
                 };
-                let size = measured.with_counted(count(most).await?);
+                let size = measured.with_counted(self.counted(&text, most, payable).await?);
                 if size > context && context <= payable.tokens {
                     return Err(too_long());
                 }
@@ -183,7 +174,7 @@ impl Completions {
                 }
                 // Its provider reads no more than the context. An estimate keeps out what is most
                 // likely longer than that.
-                if count(context).await? > context {
+                if self.counted(&text, context, payable).await? > context {
                     return Err(too_long());
                 }
                 Ok(InputSize::AtMost(context))
@@ -207,15 +198,19 @@ impl Completions {
         let Some(most) = measured.text_within(size) else {
             return size;
         };
+        match self.counted(&text, most, payable).await {
+            Ok(counted) => size.min(measured.with_counted(counted)),
+            Err(_) => size,
+        }
+    }
+
+    async fn counted(&self, text: &Arc<str>, most: u64, payable: Payable) -> Result<u64, CounterBusy> {
         let text = TextToCount {
-            text,
+            text: Arc::clone(text),
             most,
             payer: payable.payer,
             patient: payable.patient,
         };
-        match self.ports.counter.count(text).await {
-            Ok(counted) => size.min(measured.with_counted(counted)),
-            Err(_) => size,
-        }
+        self.ports.counter.count(text).await
     }
 }

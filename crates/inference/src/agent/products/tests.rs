@@ -27,6 +27,7 @@ fn wish(skip: bool) -> Wish {
         question: "What is new?".into(),
         tools: true,
         room: Room::unlimited(),
+        preparation: Arc::default(),
     }
 }
 

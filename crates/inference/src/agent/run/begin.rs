@@ -24,6 +24,9 @@ use haithe_kernel::Usdt;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
+/// Copies of what gears bring that exist at a time while a request is composed and measured.
+const COPIES: usize = 4;
+
 impl Completions {
     /// Answers as an agent whose project brings something along.
     pub(crate) async fn run_agent(
@@ -47,6 +50,7 @@ impl Completions {
             choices: 1,
         };
         let call = (id, started_at);
+        let payer = caller.context.payer.id;
         let available = self.spendable(call, &caller, prices.least(smallest)).await?;
         let room = Room {
             available,
@@ -60,6 +64,7 @@ impl Completions {
             question: draft.question.clone(),
             tools: model.capabilities.tools && draft.tools_allowed(),
             room,
+            preparation: self.preparations().begin(payer),
         };
         let mut equipment = Equipment::default();
         let equipped = try_join_all(gears.iter().map(|gear| gear.equip(&wish))).await;
@@ -88,12 +93,14 @@ impl Completions {
             .map(String::len);
         let brought = brought.sum::<usize>();
         room.holds(products, brought.saturating_add(draft.question.len()))?;
+        wish.preparation.take(brought.saturating_mul(COPIES))?;
         let asked = request_of(&draft, &equipment, &toolbox, &[], (1, limits.steps))?;
         let allowed = self.take_tokens(&wish.caller, &asked)?;
         let most = |bound| whole.fixed().saturating_add(limits.cost).max(whole.least(bound));
         let set_aside = self
             .set_aside(call, &wish.caller, &asked, &model, &whole, most)
             .await?;
+        wish.preparation.end();
         let fees: Vec<PriceLine> = whole
             .fee_line()
             .into_iter()
