@@ -1,7 +1,7 @@
 //! What products bring to a call.
 
 use super::*;
-use crate::agent::Room;
+use crate::agent::{Room, ToolOutcome};
 use crate::completions::tests::stage::{document, stage};
 use haithe_kernel::{FetchError, Fetched, MockFetcher, Timestamp, Usdt, WalletAddress};
 use haithe_marketplace::{
