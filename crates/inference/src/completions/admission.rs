@@ -46,6 +46,8 @@ impl Completions {
         let most = |bound| quote.most(bound);
         let set_aside = self.set_aside((id, started_at), caller, &request, &model, &quote, most);
         let SetAside { hold, bound, took } = set_aside.await?;
+        self.expect_inputs_fit(&request, &model, caller.context.payer.id)
+            .await?;
         let output = quote.affordable_output(hold.amount(), bound);
         Ok(Box::new(Call {
             id,
@@ -63,6 +65,7 @@ impl Completions {
             request,
             started_at,
             tools: self.tools.clone(),
+            permit: caller.permit.clone(),
         }))
     }
 
@@ -209,6 +212,7 @@ fn estimate(request: &Asked) -> u64 {
 pub(crate) fn account(caller: &Caller) -> Account {
     Account {
         org: caller.context.payer.id,
+        owner: caller.context.payer.owner,
         prompt_log: caller.context.settings.prompt_log,
         project: caller.context.project.id,
         wallet: caller.wallet,

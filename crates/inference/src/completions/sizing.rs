@@ -61,6 +61,15 @@ fn media_tokens(request: &Asked, model: &Model) -> Option<u64> {
     }
 }
 
+/// The refusal of input in `param` that is longer than what the model reads.
+fn beyond(model: &Model, param: &'static str) -> CompletionError {
+    CompletionError::ContextExceeded {
+        model: model.name.clone(),
+        context: u64::from(model.context),
+        param,
+    }
+}
+
 fn length(text: &str) -> u64 {
     u64::try_from(text.len()).unwrap_or(u64::MAX)
 }
@@ -124,7 +133,12 @@ impl Completions {
         };
         let context = u64::from(model.context);
         let Some(measured) = Measured::of(request, model) else {
-            return Ok(affordable(context));
+            let size = affordable(context);
+            if size == InputSize::AtMost(context) {
+                let text = request.prompt().into();
+                self.expect_text_fits(&text, model, "messages", payable).await?;
+            }
+            return Ok(size);
         };
         // Each input is embedded by itself, so that their sum may be more than the context.
         let one_input = matches!(request, Asked::Chat(_));
@@ -136,10 +150,7 @@ impl Completions {
         if measured.by_bytes <= limit || !one_input {
             return Ok(affordable(measured.by_bytes));
         }
-        let too_long = || CompletionError::ContextExceeded {
-            model: model.name.clone(),
-            context,
-        };
+        let too_long = || beyond(model, "messages");
         let text: Arc<str> = request.prompt().into();
         let fewest = fewest_tokens(length(&text));
         if fewest > context {
@@ -202,6 +213,57 @@ impl Completions {
             Ok(counted) => size.min(measured.with_counted(counted)),
             Err(_) => size,
         }
+    }
+
+    /// Refuses a request for embeddings one input of which is longer than what the model reads, before
+    /// any provider is asked: what a provider makes of too long an input, often a failure, says nothing
+    /// about how it fares. Each input is embedded by itself.
+    ///
+    /// # Errors
+    /// [`CompletionError::ContextExceeded`], and [`CompletionError::Counting`] when too many texts are
+    /// being counted.
+    pub(super) async fn expect_inputs_fit(
+        &self,
+        request: &Asked,
+        model: &Model,
+        payer: OrgId,
+    ) -> Result<(), CompletionError> {
+        let Asked::Embeddings(request) = request else {
+            return Ok(());
+        };
+        if request.longest_list() > u64::from(model.context) {
+            return Err(beyond(model, "input"));
+        }
+        let context = usize::try_from(model.context).unwrap_or(usize::MAX);
+        let payable = Payable {
+            payer,
+            tokens: u64::MAX,
+            patient: false,
+        };
+        for text in request.texts_longer_than(context) {
+            let text = text.into();
+            self.expect_text_fits(&text, model, "input", payable).await?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a text of more tokens than the model reads. No text has more tokens than bytes, and none
+    /// has fewer than its bytes divided by the longest token.
+    async fn expect_text_fits(
+        &self,
+        text: &Arc<str>,
+        model: &Model,
+        param: &'static str,
+        payable: Payable,
+    ) -> Result<(), CompletionError> {
+        let context = u64::from(model.context);
+        if length(text) <= context {
+            return Ok(());
+        }
+        if fewest_tokens(length(text)) > context || self.counted(text, context, payable).await? > context {
+            return Err(beyond(model, param));
+        }
+        Ok(())
     }
 
     async fn counted(&self, text: &Arc<str>, most: u64, payable: Payable) -> Result<u64, CounterBusy> {

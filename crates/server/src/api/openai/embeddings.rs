@@ -62,8 +62,11 @@ pub async fn create(
     let (parts, body) = request.into_parts();
     expect_json(&parts.headers)?;
     let body = limits.read(&parts.headers, body).await?;
-    let _place = calls.take(caller.context.payer.id)?;
-    let caller = Caller::from(caller);
+    let permit = calls.take(caller.context.payer.id)?;
+    let caller = Caller {
+        permit,
+        ..Caller::from(caller)
+    };
     let key = caller.api_key.clone();
     let ran = completions.embed(caller, body).await;
     match ran.map_err(|error| refused_to(key.as_deref(), error, &parts, &proxies))? {
