@@ -1,6 +1,7 @@
 //! Holds as guards: whatever way a call ends, its money is either captured or given back.
 
 use crate::{
+    ExpenditureScope,
     capture::{Capture, Captured, PriceLine, UsageRecord},
     gate::SettlementGate,
     hold::{HoldError, HoldRequest},
@@ -28,7 +29,7 @@ impl Holds {
     /// [`HoldError`] when settlement lags, or when the balance, the daily cap or a budget does not
     /// cover the least the call can cost; nothing is set aside then.
     pub async fn hold(&self, request: HoldRequest) -> Result<Hold, HoldError> {
-        self.gate.admit()?;
+        self.gate.admit(request.org)?;
         let (call, org) = (request.call, request.org);
         // Armed before the question is asked: should the caller vanish while the ledger answers,
         // the guard gives back what it may have set aside. Unknown calls are ignored.
@@ -37,6 +38,7 @@ impl Holds {
             call,
             org,
             amount: Usdt::ZERO,
+            expenditure: request.expenditure,
             live: true,
         };
         match self.ledger.hold(request).await {
@@ -78,6 +80,7 @@ pub struct Hold {
     call: CallId,
     org: OrgId,
     amount: Usdt,
+    expenditure: ExpenditureScope,
     live: bool,
 }
 
@@ -113,6 +116,7 @@ impl Hold {
             org: self.org,
             lines,
             usage,
+            expenditure: self.expenditure,
         };
         match self.ledger.capture(capture).await {
             Ok(captured) => {

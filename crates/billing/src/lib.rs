@@ -6,14 +6,16 @@
 //!    [`holds`] hands it out as a guard that cannot leak, while the [`gate`] is open.
 //! 2. [`capture`]: what it did cost moves, durably and once, from the payer's available balance to
 //!    its unsettled one, with a usage record and a [`receipt`].
-//! 3. [`batch`]: unsettled lines become one sequential batch, a pure function of its items; the
-//!    root of its receipts' [`merkle`] tree goes with it. [`settlement`] decides when, and sees one
-//!    batch at a time onto the chain.
+//! 3. [`batch`]: the sealer selects unsettled lines within the bounds of gas and fairness; they become
+//!    one sequential batch, a pure function of its items; the root of its receipts' [`merkle`] tree
+//!    goes with it. [`settlement`] decides when, and sends up to four batches at a time.
 //! 4. [`chain`]: what happens there is read by the [`indexer`]. The batch's own event, once final,
 //!    moves unsettled money to its payees.
 //!
 //! What only an organization's owner can do, withdraw and bound what a day may take, is the
 //! [`treasury`]'s: it says what the owner's wallet has to sign.
+//!
+//! [`deployment`] says what the contracts need before they hold tenants' money.
 //!
 //! Whoever doubts any of this asks the chain: [`check`] compares the whole ledger with it,
 //! [`verify`] one receipt, [`audit`] all receipts of an organization.
@@ -28,7 +30,9 @@ pub mod batch;
 pub mod capture;
 pub mod chain;
 pub mod check;
+pub mod deployment;
 pub mod earnings;
+pub mod expenditure;
 pub mod faucet;
 pub mod gate;
 pub mod hold;
@@ -45,6 +49,8 @@ pub mod settlement;
 pub mod treasury;
 pub mod usage;
 pub mod verify;
+
+pub use expenditure::ExpenditureScope;
 
 #[cfg(test)]
 mod fixtures;

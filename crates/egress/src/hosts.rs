@@ -159,6 +159,10 @@ impl PerHost {
 
 #[async_trait::async_trait]
 impl Fetcher for PerHost {
+    fn refuses(&self, url: &str) -> bool {
+        self.fetcher.refuses(url)
+    }
+
     async fn fetch(&self, request: FetchRequest) -> Result<Fetched, FetchError> {
         let host = url::Url::parse(&request.url).ok();
         let host = host.as_ref().and_then(url::Url::host_str);

@@ -36,7 +36,11 @@ pub use gear::{MockGear, MockServerTool};
 pub use memory::Memory;
 pub use preparation::Preparation;
 pub(crate) use preparation::Preparations;
-pub use products::{ProductLoader, ProductPorts, Products};
+#[cfg(any(test, feature = "mocks"))]
+pub use products::MockProductLoader;
+pub use products::{
+    OfferError, OpenError, ProductCheck, ProductChecks, ProductLoader, ProductOpener, ProductPorts, Products,
+};
 #[cfg(any(test, feature = "mocks"))]
 pub use search::MockWebSearch;
 pub use search::{Search, SearchError, SearchHit, WebSearch};
@@ -59,6 +63,9 @@ pub struct AgentLimits {
     pub calls_per_turn: usize,
     /// Bytes of one tool's answer that the model is shown.
     pub tool_bytes: usize,
+    /// Payees of one call: the platform, the project's owner and creators. A call with more cannot be
+    /// settled and is refused before anything is set aside.
+    pub payees: usize,
 }
 
 impl Default for AgentLimits {
@@ -70,6 +77,7 @@ impl Default for AgentLimits {
             cost: Usdt::from_nano(1_000_000_000),
             calls_per_turn: 8,
             tool_bytes: 32 * 1024,
+            payees: 50,
         }
     }
 }

@@ -5,7 +5,8 @@ use crate::{
     ports::{AllowanceSpent, CounterBusy, UpstreamError},
 };
 use haithe_billing::hold::HoldError;
-use haithe_kernel::{Failure, Kind, StoreError};
+use haithe_kernel::{Failure, Kind, StoreError, Usdt};
+use haithe_orgs::PayerRefusal;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +61,16 @@ pub enum CompletionError {
         /// The field that is too long.
         param: &'static str,
     },
+    /// The call would pay more payees than a settlement line can hold.
+    #[error(
+        "this call would pay {payees} payees (the platform, the project's owner and the creators of its products), more than the {most} allowed; disable products of the project"
+    )]
+    TooManyPayees {
+        /// How many there would be.
+        payees: usize,
+        /// The bound.
+        most: usize,
+    },
     /// The tokens of this minute are spent.
     #[error(
         "the limit of {} tokens a minute is reached ({}); try again in {} s",
@@ -72,6 +83,19 @@ pub enum CompletionError {
     /// Nothing could be set aside for the call, so the model never heard of it.
     #[error(transparent)]
     Hold(#[from] HoldError),
+    /// The payer did not accept another organization's project, or not at its price. Nothing was set aside.
+    #[error(transparent)]
+    Payer(#[from] PayerRefusal),
+    /// The caller's own limit does not cover the least that the call can cost. Nothing was set aside.
+    #[error(
+        "this call costs at least {least} USDT, more than the {maximum} USDT that the header Haithe-Max-Cost allows; raise it, shorten the request or choose a cheaper model"
+    )]
+    MaxCost {
+        /// The least that the call can cost.
+        least: Usdt,
+        /// The caller's limit.
+        maximum: Usdt,
+    },
     /// What the project brings along cannot be had. Nothing was set aside.
     #[error(transparent)]
     Gear(#[from] GearError),
@@ -112,9 +136,12 @@ impl CompletionError {
             Self::KeyScope { .. } | Self::UnknownModel { .. } | Self::NotEnabled { .. } => Some("model"),
             Self::Upstream(UpstreamError::Refused { param, .. }) => param.as_deref(),
             Self::TooLarge { .. }
+            | Self::TooManyPayees { .. }
             | Self::TokenRate(_)
             | Self::Counting(_)
             | Self::Hold(_)
+            | Self::Payer(_)
+            | Self::MaxCost { .. }
             | Self::Gear(_)
             | Self::Upstream(_)
             | Self::Capture(_)
@@ -126,13 +153,18 @@ impl CompletionError {
 impl Failure for CompletionError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Invalid { .. } | Self::Unsupported { .. } | Self::ContextExceeded { .. } => Kind::Invalid,
+            Self::Invalid { .. }
+            | Self::Unsupported { .. }
+            | Self::ContextExceeded { .. }
+            | Self::TooManyPayees { .. } => Kind::Invalid,
             Self::TooLarge { .. } => Kind::TooLarge,
             Self::KeyScope { .. } | Self::NotEnabled { .. } => Kind::Forbidden,
             Self::UnknownModel { .. } => Kind::NotFound,
             Self::TokenRate(_) => Kind::RateLimited,
             Self::Counting(_) => Kind::Unavailable,
             Self::Hold(error) => error.kind(),
+            Self::Payer(refusal) => refusal.kind(),
+            Self::MaxCost { .. } => Kind::PaymentRequired,
             Self::Gear(error) => error.kind(),
             Self::Upstream(error) => error.kind(),
             Self::Capture(_) => Kind::Unavailable,
@@ -149,9 +181,12 @@ impl Failure for CompletionError {
             Self::UnknownModel { .. } => "model_not_found",
             Self::NotEnabled { .. } => "model_not_enabled",
             Self::ContextExceeded { .. } => "context_length_exceeded",
+            Self::TooManyPayees { .. } => "too_many_payees",
             Self::TokenRate(_) => "rate_limited",
             Self::Counting(_) => "overloaded",
             Self::Hold(error) => error.code(),
+            Self::Payer(refusal) => refusal.code(),
+            Self::MaxCost { .. } => "max_cost_exceeded",
             Self::Gear(error) => error.code(),
             Self::Upstream(error) => error.code(),
             Self::Capture(_) => "charge_not_recorded",
@@ -167,6 +202,18 @@ impl Failure for CompletionError {
             Self::Upstream(error) => error.retry_after(),
             Self::Capture(_) | Self::Interrupted | Self::Counting(_) => Some(1),
             _ => None,
+        }
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Payer(refusal) => refusal.details(),
+            Self::Gear(error) => error.details(),
+            Self::MaxCost { least, maximum } => vec![
+                ("least_cost_usdt", least.to_string()),
+                ("max_cost_usdt", maximum.to_string()),
+            ],
+            _ => Vec::new(),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! of failures in the path's dialect), the router, and [`idempotency`] if it names itself. Handlers parse with [`extract`], call one use
 //! case, and answer with [`Success`] or an [`ApiError`].
 
+pub mod amount;
 pub mod body;
 pub mod cors;
 pub mod dialect;
@@ -12,6 +13,7 @@ pub mod envelope;
 pub mod error;
 pub mod extract;
 pub mod idempotency;
+pub mod known_names;
 pub mod limits;
 pub mod security;
 pub mod serve;

@@ -15,7 +15,9 @@ pub use catalogue::CatalogueLoadError;
 /// A node that tests bring along.
 pub use haithe_evm::Node;
 pub use knowledge::EmbeddingsError;
-pub(crate) use tools::{check_catalogue, ledger_check, open_database, receipt_audit, receipt_verifier};
+pub(crate) use tools::{
+    check_catalogue, ledger_check, open_database, receipt_audit, receipt_verifier, revoke_before,
+};
 
 use crate::{
     Config,
@@ -48,16 +50,22 @@ use haithe_identity::{
     signature::SignatureError,
     token::TokenError,
 };
-use haithe_inference::{CompletionPorts, CompletionSettings, Completions, request::RequestLimits};
+use haithe_inference::{
+    CompletionPorts, CompletionSettings, Completions,
+    agent::{AgentLimits, ProductChecks},
+    request::RequestLimits,
+};
 use haithe_kernel::{Clock, Fetcher, Random, StoreError};
 use haithe_llm_providers::{ProviderError, Tiktoken};
 use haithe_marketplace::Market;
-use haithe_orgs::{Audit, Bots, Contexts, Organizations, Ownership, Projects, Settings};
+use haithe_orgs::{
+    AcceptedProjects, Audit, Bots, Contexts, Organizations, Ownership, PriceNotice, Projects, Settings,
+};
 use haithe_sqlite::{
-    Db, EncryptionKey, EncryptionKeyError, OpenError, SqliteApiKeyStore, SqliteAuditStore, SqliteBooks,
-    SqliteBotStore, SqliteChainStats, SqliteChallengeStore, SqliteCreatorStore, SqliteDirectory,
-    SqliteIdempotencyStore, SqliteLedger, SqliteOrgStore, SqliteProductStore, SqliteProjectStore,
-    SqliteSessionStore, SqliteWaitlist,
+    Db, EncryptionKey, EncryptionKeyError, OpenError, SqliteAcceptedProjectStore, SqliteApiKeyStore,
+    SqliteAuditStore, SqliteBooks, SqliteBotStore, SqliteChainStats, SqliteChallengeStore,
+    SqliteCreatorStore, SqliteDirectory, SqliteIdempotencyStore, SqliteLedger, SqliteOrgStore,
+    SqliteProductStore, SqliteProjectStore, SqliteSessionStore, SqliteWaitlist,
 };
 use std::{
     convert::Infallible,
@@ -220,6 +228,12 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         clock.clone(),
         random.clone(),
         offer.default_model,
+        PriceNotice(config.projects.price_notice),
+    ));
+    let accepted_projects = Arc::new(AcceptedProjects::new(
+        organizations.clone(),
+        Arc::new(SqliteAcceptedProjectStore::new(&db)),
+        clock.clone(),
     ));
     let (conversations, memory) =
         talk::conversations(&config.conversations, &db, &clock, &random, &supervisor);
@@ -235,13 +249,26 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         },
         figures.clone(),
     ));
-    let gears = agent::gears(
+    let (gears, opener) = agent::gears(
         config,
         &db,
         memory,
-        (contents.clone(), fetcher.clone(), clock.clone()),
+        (contents, fetcher.clone(), clock.clone()),
         (embedder, overrides.program),
     )?;
+    let market = Arc::new(Market::new(
+        Arc::new(SqliteCreatorStore::new(&db)),
+        Arc::new(SqliteProductStore::new(&db)),
+        chain.registrar,
+        clock.clone(),
+        config.agent.max_products,
+    ));
+    let product_checks = Arc::new(ProductChecks::new(
+        Arc::new(SqliteProductStore::new(&db)),
+        market.clone(),
+        opener,
+        clock.clone(),
+    ));
     let places = Places::new(config.limits.concurrent_per_organization);
     let completions = Arc::new(Completions::new(
         offer.catalogue.clone(),
@@ -263,7 +290,10 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
                 bytes: config.server.max_body_bytes,
                 choices: config.inference.max_choices,
             },
-            agent: (&config.agent).into(),
+            agent: AgentLimits {
+                payees: usize::try_from(config.settlement.max_payees).unwrap_or(usize::MAX),
+                ..(&config.agent).into()
+            },
         },
     ));
     let contexts = Arc::new(Contexts::new(Arc::new(SqliteDirectory::new(&db))));
@@ -288,6 +318,8 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             ledger: ledger.clone(),
             index: chain.index.clone(),
             gate: chain.gate,
+            ledger_watch: chain.ledger_watch.clone(),
+            safeguards: chain.safeguards.clone(),
             sender: chain.sender.clone(),
             writer_queue: Box::new(move || queue.waiting_writes()),
             completions: completions.clone(),
@@ -309,7 +341,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         others: sites.others.clone(),
         chain_id: config.chain.id,
     });
-    let healthy = db.clone();
+    let (healthy, wall_clock) = (db.clone(), clock.clone());
     let state = AppState::new(Services {
         challenges: Arc::new(Challenges::new(
             challenges.clone(),
@@ -356,6 +388,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         )),
         organizations,
         projects,
+        accepted_projects,
         contexts,
         catalogue: offer.catalogue,
         completions: completions.clone(),
@@ -372,6 +405,8 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             supervisor: supervisor.clone(),
             completions,
             sender: chain.sender,
+            safeguards: chain.safeguards,
+            ledger: chain.ledger_watch,
         }),
         limiter: Limiter::new(
             rates,
@@ -386,21 +421,17 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             figures.clone(),
         ),
         figures: figures.clone(),
-        market: Arc::new(Market::new(
-            Arc::new(SqliteCreatorStore::new(&db)),
-            Arc::new(SqliteProductStore::new(&db)),
-            chain.registrar,
-            clock.clone(),
-        )),
+        market,
         enclave,
         hosting,
-        contents,
+        product_checks,
         waiting_list: Arc::new(WaitingList::new(Arc::new(SqliteWaitlist::new(&db)), clock)),
         stats: Stats {
             counts: Arc::new(SqliteChainStats::new(&db)),
             orchestrator: config.chain.orchestrator,
             server: chain.signer,
         },
+        clock: wall_clock,
         proxies: Proxies(config.server.trusted_proxies.clone().into()),
         body_limits: BodyLimits {
             bytes: config.server.max_body_bytes,

@@ -8,7 +8,9 @@ use crate::{
 };
 use async_trait::async_trait;
 use haithe_billing::capture::{LineItem, Payee, PriceLine};
-use haithe_kernel::{Failure, Kind, ProductId, StoreError, Usdt, WalletAddress};
+use haithe_kernel::{Failure, Kind, ProductId, StoreError, Timestamp, Usdt, WalletAddress};
+use haithe_marketplace::usability::ProductFault;
+use haithe_orgs::PayerRefusal;
 use serde_json::Value;
 use std::{collections::HashMap, sync::Arc};
 
@@ -27,6 +29,8 @@ pub struct Wish {
     pub room: Room,
     /// The memory that the call takes until its money is set aside.
     pub preparation: Arc<Preparation>,
+    /// When the call began; prices in force are those of this moment.
+    pub at: Timestamp,
 }
 
 /// What there is for a call before anything is composed: money and context.
@@ -231,6 +235,42 @@ pub enum GearError {
         /// Tokens that the model reads.
         context: u64,
     },
+    /// A product can never be used as it is published.
+    #[error("the product {name} can never be used as it is published: {fault}; disable it")]
+    Unusable {
+        /// Its number.
+        id: ProductId,
+        /// Its name.
+        name: String,
+        /// Why.
+        fault: ProductFault,
+    },
+    /// A product costs more than the contract of the project's organization accepts.
+    #[error(
+        "the product {name} costs {price} USDT per call, more than the {} that the contract of the project's organization accepts; its owner or an admin accepts the price in force by calling enableProduct again, or the project disables the product",
+        .maximum.map_or_else(|| "maximum".to_owned(), |maximum| format!("{maximum} USDT"))
+    )]
+    Price {
+        /// Its number.
+        id: ProductId,
+        /// Its name.
+        name: String,
+        /// The price in force.
+        price: Usdt,
+        /// What the contract accepts; `None` beyond our range.
+        maximum: Option<Usdt>,
+    },
+    /// The contract of the project's organization does not accept calls of a product any more.
+    #[error(
+        "the contract of the project's organization does not accept calls of the product {name}; its owner or an admin calls enableProduct, or the project disables the product"
+    )]
+    NotOnChain {
+        /// Its name.
+        name: String,
+    },
+    /// The payer did not accept another organization's project, or not at its price.
+    #[error(transparent)]
+    Payer(#[from] PayerRefusal),
     /// A conversation is named and the project keeps none.
     #[error(
         "this project keeps no memory; enable it with PATCH /v1/projects/{{id}}, or leave the header Haithe-Conversation out"
@@ -248,7 +288,10 @@ impl Failure for GearError {
     fn kind(&self) -> Kind {
         match self {
             Self::Product { .. } | Self::Crowded => Kind::Unavailable,
-            Self::Unaffordable { .. } => Kind::PaymentRequired,
+            Self::Unaffordable { .. } | Self::Price { .. } => Kind::PaymentRequired,
+            Self::Unusable { .. } => Kind::Unprocessable,
+            Self::NotOnChain { .. } => Kind::Conflict,
+            Self::Payer(refusal) => refusal.kind(),
             Self::MemoryOff | Self::TooLong { .. } => Kind::Invalid,
             Self::Conversation => Kind::NotFound,
             Self::Store(error) => error.kind(),
@@ -260,6 +303,10 @@ impl Failure for GearError {
             Self::Unaffordable { .. } => "insufficient_quota",
             Self::Crowded => "overloaded",
             Self::TooLong { .. } => "context_length_exceeded",
+            Self::Unusable { .. } => "product_unusable",
+            Self::Price { .. } => "price_above_maximum",
+            Self::NotOnChain { .. } => "product_not_enabled_on_chain",
+            Self::Payer(refusal) => refusal.code(),
             Self::MemoryOff => "memory_disabled",
             Self::Conversation => "not_found",
             Self::Store(error) => error.code(),
@@ -269,8 +316,36 @@ impl Failure for GearError {
         match self {
             Self::Product { .. } => Some(5),
             Self::Crowded => Some(1),
-            Self::MemoryOff | Self::Conversation | Self::Unaffordable { .. } | Self::TooLong { .. } => None,
+            Self::Unusable { .. }
+            | Self::Price { .. }
+            | Self::NotOnChain { .. }
+            | Self::Payer(_)
+            | Self::MemoryOff
+            | Self::Conversation
+            | Self::Unaffordable { .. }
+            | Self::TooLong { .. } => None,
             Self::Store(error) => error.retry_after(),
+        }
+    }
+    fn details(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Payer(refusal) => refusal.details(),
+            Self::Unusable { id, fault, .. } => {
+                let mut details = vec![("product_id", id.0.to_string())];
+                details.extend(fault.details());
+                details
+            }
+            Self::Price {
+                id, price, maximum, ..
+            } => {
+                let mut details = vec![
+                    ("product_id", id.0.to_string()),
+                    ("price_per_call_usdt", price.to_string()),
+                ];
+                details.extend(maximum.map(|maximum| ("max_price_per_call_usdt", maximum.to_string())));
+                details
+            }
+            _ => Vec::new(),
         }
     }
 }

@@ -21,6 +21,7 @@ use haithe_billing::{
 };
 use haithe_identity::api_key::{ApiKey, BudgetWindow};
 use haithe_kernel::{CallId, OrgId, Timestamp, Usdt};
+use haithe_orgs::{CallPrices, PayerRefusal, ports::CallContext};
 use std::{sync::Arc, time::Duration};
 use time::{OffsetDateTime, Time};
 
@@ -41,7 +42,7 @@ impl Completions {
     ) -> Result<Box<Call>, CompletionError> {
         let started_at = self.ports.clock.now();
         let id = self.id_of(caller, started_at);
-        let quote = quote(caller, &model);
+        let quote = quote(caller, &model, started_at);
         let allowed = self.take_tokens(caller, &request)?;
         let most = |bound| quote.most(bound);
         let set_aside = self.set_aside((id, started_at), caller, &request, &model, &quote, most);
@@ -79,24 +80,32 @@ impl Completions {
         Allowed::take(Arc::clone(&self.ports.allowance), claim, estimate(request))
     }
 
-    /// What the caller can spend on a call.
+    /// What the caller can spend on a call: what there is, within what the caller allows.
     ///
     /// # Errors
-    /// [`HoldError`] when that is less than `least`.
+    /// [`CompletionError::MaxCost`] and [`CompletionError::Hold`] when that is less than `least`.
     pub(crate) async fn spendable(
         &self,
         (id, started_at): (CallId, Timestamp),
         caller: &Caller,
         least: Usdt,
-    ) -> Result<Usdt, HoldError> {
+    ) -> Result<Usdt, CompletionError> {
+        if let Some(maximum) = caller.max_cost.filter(|maximum| least > *maximum) {
+            return Err(CompletionError::MaxCost { least, maximum });
+        }
         let request = HoldRequest {
             call: id,
             org: caller.context.payer.id,
             most: Usdt::MAX,
             least,
             budgets: budgets(caller.api_key.as_deref(), started_at),
+            expenditure: caller.expenditure,
         };
-        self.ports.holds.available(request).await
+        let available = self.ports.holds.available(request).await;
+        let available = available.map_err(|refusal| refusal.told_to(caller.expenditure))?;
+        Ok(caller
+            .max_cost
+            .map_or(available, |maximum| available.min(maximum)))
     }
 
     /// Sets aside `most` of the request's bound, or as much as there is, if that lets it run at all.
@@ -110,14 +119,19 @@ impl Completions {
         quote: &Quote,
         most: impl Fn(Bound) -> Usdt,
     ) -> Result<SetAside, CompletionError> {
+        payer_accepts(&caller.context, quote.project, quote.products)?;
         let payer = caller.context.payer.id;
         let asked_at = self.ports.clock.now();
-        let ask = |bound: Bound| HoldRequest {
-            call: id,
-            org: payer,
-            most: most(bound),
-            least: quote.least(bound),
-            budgets: budgets(caller.api_key.as_deref(), started_at),
+        let ask = |bound: Bound| {
+            let most = most(bound);
+            HoldRequest {
+                call: id,
+                org: payer,
+                most: caller.max_cost.map_or(most, |maximum| most.min(maximum)),
+                least: quote.least(bound),
+                budgets: budgets(caller.api_key.as_deref(), started_at),
+                expenditure: caller.expenditure,
+            }
         };
         let smallest = bound_of(request, model, 1);
         let least = quote.least(smallest);
@@ -136,19 +150,20 @@ impl Completions {
                     // The same decision once more, for its reason.
                     self.spendable((id, started_at), caller, least).await?;
                     let spendable = available;
-                    return Err(HoldError::Funds { spendable, least }.into());
+                    let refusal = HoldError::Funds { spendable, least };
+                    return Err(refusal.told_to(caller.expenditure).into());
                 }
             };
             let bound = bound_of(request, model, size);
             let hold = match self.ports.holds.hold(ask(bound)).await {
                 Ok(hold) => hold,
                 // Other calls took some of the money meanwhile.
-                Err(refusal) => match spendable(&refusal) {
+                Err(refusal) => match left_over(&refusal) {
                     Some(left) if again => {
                         (available, again) = (left, false);
                         continue;
                     }
-                    _ => return Err(refusal.into()),
+                    _ => return Err(refusal.told_to(caller.expenditure).into()),
                 },
             };
             let bound = if hold.amount() >= quote.most(bound) {
@@ -217,19 +232,15 @@ pub(crate) fn account(caller: &Caller) -> Account {
         project: caller.context.project.id,
         wallet: caller.wallet,
         api_key: caller.api_key.as_ref().map(|key| key.id),
+        max_cost: caller.max_cost,
     }
 }
 
-/// The model's price, and the project's when it is another organization's.
-pub(crate) fn quote(caller: &Caller, model: &Model) -> Quote {
-    let (payer, project) = (&caller.context.payer, &caller.context.project);
+/// The model's price, and the project's in force when it is another organization's.
+pub(crate) fn quote(caller: &Caller, model: &Model, now: Timestamp) -> Quote {
     Quote {
         model: model.price,
-        project: (project.org != payer.id).then_some(ProjectFee {
-            project: project.id,
-            owner: project.org,
-            amount: project.price_per_call.max(Usdt::ZERO),
-        }),
+        project: project_fee(&caller.context, now),
         products: Usdt::ZERO,
     }
 }
@@ -250,12 +261,44 @@ fn bound_of(request: &Asked, model: &Model, input: u64) -> Bound {
     }
 }
 
+/// The project's price in force when it is another organization's.
+fn project_fee(context: &CallContext, now: Timestamp) -> Option<ProjectFee> {
+    let project = &context.project;
+    (project.org != context.payer.id).then(|| ProjectFee {
+        project: project.id,
+        owner: project.org,
+        amount: project.price_per_call.in_force(now).max(Usdt::ZERO),
+    })
+}
+
+/// Whether the payer accepted the prices beside the model's: the one check of every call, made on the prices
+/// that the call will be charged and before anything is set aside. An organization's own project needs none.
+fn payer_accepts(context: &CallContext, fee: Option<ProjectFee>, products: Usdt) -> Result<(), PayerRefusal> {
+    let Some(fee) = fee else {
+        return Ok(());
+    };
+    let prices = CallPrices {
+        project: fee.amount,
+        products,
+    };
+    haithe_orgs::payer_accepts(context.project.uid, context.accepted, prices)
+}
+
+/// The same check before products are opened, whose prices in force are `products` together.
+pub(crate) fn payer_would_accept(
+    context: &CallContext,
+    products: Usdt,
+    now: Timestamp,
+) -> Result<(), PayerRefusal> {
+    payer_accepts(context, project_fee(context, now), products)
+}
+
 /// The money that a refusal says there is; `None` when money is not what is lacking.
-fn spendable(refusal: &HoldError) -> Option<Usdt> {
+fn left_over(refusal: &HoldError) -> Option<Usdt> {
     match refusal {
         HoldError::Funds { spendable, .. } => Some(*spendable),
         HoldError::DailyCap { left } | HoldError::Budget { left, .. } => Some(*left),
-        HoldError::Suspended | HoldError::SettlementDelayed | HoldError::Store(_) => None,
+        _ => None,
     }
 }
 

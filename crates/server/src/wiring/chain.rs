@@ -1,12 +1,16 @@
 //! The chain's side: client, index, sender, settlement, and their background tasks.
 
 mod index;
+mod safeguards;
 mod tasks;
 
 use super::WiringError;
 use crate::{
     Config,
-    service::{Supervisor, metrics::SenderFigures, supervisor::describe},
+    service::{
+        Supervisor, ledger_watch::LedgerWatch, metrics::SenderFigures, safeguards::Safeguards,
+        supervisor::describe,
+    },
 };
 use haithe_billing::{
     batch::SealPolicy,
@@ -34,6 +38,7 @@ use haithe_sqlite::{
     Db, SqliteBooks, SqliteChainIndex, SqliteRoleStore, SqliteSettlementStore, SqliteTxOutbox,
 };
 use index::{CatchUp, IndexLoop};
+use safeguards::SafeguardWatch;
 use std::{
     sync::{Arc, Mutex, OnceLock},
     time::Duration,
@@ -48,8 +53,6 @@ const REMEMBERED: u64 = 256;
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How long the start waits for the chain before it goes on without.
 const FIRST_CONTACT: Duration = Duration::from_secs(3);
-/// How often the whole ledger is compared with the chain.
-const CHECK_EVERY: Duration = Duration::from_secs(600);
 
 /// What the rest of the service needs of the chain.
 pub(super) struct Chain {
@@ -69,6 +72,10 @@ pub(super) struct Chain {
     pub faucet: Option<Arc<Faucet>>,
     /// The payment token, once the chain has said.
     pub token: Arc<OnceLock<WalletAddress>>,
+    /// Safeguards that the deployment lacks.
+    pub safeguards: Arc<Safeguards>,
+    /// The comparison of the ledger with the chain.
+    pub ledger_watch: Arc<LedgerWatch>,
 }
 
 impl Chain {
@@ -90,8 +97,9 @@ impl Chain {
             None => ChainClient::new(&evm)?,
         };
         let token = Arc::new(OnceLock::new());
-        let delay = first_contact(&client, &token, config).await?;
-        let gate = Arc::new(SettlementGate::new(clock.clone(), delay));
+        let delay = first_contact(&client, &token).await?;
+        let gate = Arc::new(SettlementGate::new(clock.clone(), Duration::ZERO));
+        let policy = seal_policy(config, &client).await;
         let reader: Arc<dyn ChainReader> = Arc::new(EvmChainReader::new(client.clone()));
         let index: Arc<dyn ChainIndex> = Arc::new(SqliteChainIndex::new(db));
         let outbox: Arc<dyn TxOutbox> = Arc::new(SqliteTxOutbox::new(db));
@@ -109,6 +117,7 @@ impl Chain {
             },
         ));
         indexer.bind(config.chain.id, config.chain.orchestrator).await?;
+        resume_gate(&gate, &*index, delay).await?;
         let sync = Arc::new(CatchUp::default());
         let loop_ = IndexLoop {
             client: client.clone(),
@@ -119,7 +128,17 @@ impl Chain {
         };
         supervisor.run("indexer", move |stop| loop_.clone().run(stop));
 
-        let sender = sender(config, &client, key, &outbox, clock);
+        let safeguards = Arc::new(Safeguards::default());
+        let watch = SafeguardWatch::new(
+            client.clone(),
+            gate.clone(),
+            index.clone(),
+            config,
+            safeguards.clone(),
+        );
+        supervisor.run("safeguards", move |stop| watch.clone().run(stop));
+
+        let sender = sender(config, &client, key, &outbox, clock, policy.batch_gas);
         let handle = sender.handle();
         let watched = handle.clone();
         let sender = Arc::new(Mutex::new(Some(sender)));
@@ -145,20 +164,25 @@ impl Chain {
             handle.clone(),
             signer,
             clock.clone(),
+            policy.batch_gas,
         );
         let settlement = Arc::new(Settlement::new(
             Arc::new(SqliteSettlementStore::new(db)),
             Arc::new(settler),
             clock.clone(),
             gate.clone(),
-            seal_policy(config),
+            policy,
         ));
         let poll = config.settlement.poll;
         supervisor.run("settlement", move |stop| settle(settlement.clone(), poll, stop));
         let books = Arc::new(SqliteBooks::new(&db.read_only()));
         let ledger = LedgerCheck::new(books, reader, config.chain.orchestrator, config.chain.decimals);
         let ledger = Arc::new(ledger);
-        supervisor.every("ledger-check", CHECK_EVERY, move || check(ledger.clone()));
+        let ledger_watch = Arc::new(LedgerWatch::new(config.settlement.check_alarm));
+        let (every, watched_check) = (config.settlement.check_every, ledger_watch.clone());
+        supervisor.run("ledger-check", move |stop| {
+            check(ledger.clone(), watched_check.clone(), every, stop)
+        });
 
         let registrar = EvmCreatorRegistrar::new(
             client.clone(),
@@ -207,6 +231,8 @@ impl Chain {
             gate,
             signer,
             sender: Arc::new(move || sender_figures(&watched)),
+            safeguards,
+            ledger_watch,
             token,
         })
     }
@@ -244,15 +270,24 @@ fn sender_figures(sender: &SenderHandle) -> SenderFigures {
     }
 }
 
-fn seal_policy(config: &Config) -> SealPolicy {
-    let settlement = &config.settlement;
+/// The bounds of batches. The gas bound is lowered to what the chain and the node allow one call,
+/// where they show it.
+async fn seal_policy(config: &Config, client: &ChainClient) -> SealPolicy {
+    let policy = config.seal_policy();
+    let ceiling = tokio::time::timeout(FIRST_CONTACT, client.gas_ceiling()).await;
+    let Ok(Some(ceiling)) = ceiling else {
+        return policy;
+    };
+    if ceiling < policy.batch_gas {
+        tracing::warn!(
+            ceiling,
+            batch_gas = policy.batch_gas,
+            "the node allows one call less gas than chain.batch_gas: settlement batches are smaller"
+        );
+    }
     SealPolicy {
-        max_items: settlement.max_calls,
-        max_amount: settlement.max_amount,
-        max_age: settlement.max_age,
-        max_lines: settlement.max_organizations,
-        max_credits_per_line: settlement.max_payees,
-        decimals: config.chain.decimals,
+        batch_gas: policy.batch_gas.min(ceiling),
+        ..policy
     }
 }
 
@@ -262,6 +297,7 @@ fn sender(
     key: ServerKey,
     outbox: &Arc<dyn TxOutbox>,
     clock: &Arc<dyn Clock>,
+    batch_gas: u64,
 ) -> Sender {
     let lane = Lane {
         node: client.node().clone(),
@@ -271,19 +307,19 @@ fn sender(
         policy: SendPolicy {
             max_fee_ceiling: u128::from(config.chain.max_fee_gwei) * GWEI,
             poll: config.chain.poll,
+            batch_gas,
+            gas_cap: SendPolicy::default().gas_cap.max(batch_gas),
             ..SendPolicy::default()
         },
     };
     Sender::new(lane, outbox.clone(), clock.clone())
 }
 
-/// Checks the contracts and gives the withdrawal delay that the gate goes by: the contracts' own,
-/// or the configured one while the chain is away.
+/// Checks the contracts and gives their withdrawal delay; `None` while the chain is away.
 async fn first_contact(
     client: &ChainClient,
     token: &OnceLock<WalletAddress>,
-    config: &Config,
-) -> Result<Duration, WiringError> {
+) -> Result<Option<Duration>, WiringError> {
     let asked = async {
         let address = client.check().await?;
         Ok::<_, ConnectError>((address, client.withdrawal_delay().await?))
@@ -291,7 +327,7 @@ async fn first_contact(
     match tokio::time::timeout(FIRST_CONTACT, asked).await {
         Ok(Ok((address, delay))) => {
             let _ = token.set(address);
-            Ok(delay)
+            Ok(Some(delay))
         }
         Ok(Err(error)) if !error.is_outage() => Err(error.into()),
         Ok(Err(error)) => {
@@ -299,13 +335,35 @@ async fn first_contact(
                 error = describe(&error),
                 "the chain cannot be reached; deposits and settlement wait for it"
             );
-            Ok(config.chain.withdrawal_delay)
+            Ok(None)
         }
         Err(_) => {
             tracing::warn!("the chain does not answer; deposits and settlement wait for it");
-            Ok(config.chain.withdrawal_delay)
+            Ok(None)
         }
     }
+}
+
+/// The gate goes on where the last process left it: the index is as old as its last block, and the
+/// withdrawal delay is the contracts', which are asked or were asked before. A database that never
+/// reached its chain keeps the gate closed until it does.
+async fn resume_gate(
+    gate: &SettlementGate,
+    index: &dyn ChainIndex,
+    asked: Option<Duration>,
+) -> Result<(), WiringError> {
+    let delay = match asked {
+        Some(delay) => {
+            index.record_withdrawal_delay(delay).await?;
+            Some(delay)
+        }
+        None => index.withdrawal_delay().await?,
+    };
+    gate.set_withdrawal_delay(delay.unwrap_or_default());
+    if let Some(checkpoint) = index.checkpoint().await? {
+        gate.indexed_through(checkpoint.time);
+    }
+    Ok(())
 }
 
 /// A pause that doubles with every failure in a row.

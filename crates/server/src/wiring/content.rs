@@ -8,7 +8,7 @@ use haithe_marketplace::{
     hosting::{ContentStore, Hosting, HostingLimits},
     loading::{CacheLimits, ContentPorts, ProductContents},
 };
-use haithe_sqlite::{Db, SqliteContentStore, SqliteCreatorStore, SqliteProductStore};
+use haithe_sqlite::{Db, SqliteContentStore, SqliteCreatorStore};
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 /// How often content without a product is searched for.
@@ -32,7 +32,6 @@ pub(super) fn contents(
     let creators = Arc::new(SqliteCreatorStore::new(db));
     let hosting = Arc::new(Hosting::new(hosted.clone(), creators, clock.clone(), limits));
     let ports = ContentPorts {
-        products: Arc::new(SqliteProductStore::new(db)),
         hosted,
         fetcher,
         enclave,

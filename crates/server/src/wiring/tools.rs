@@ -10,8 +10,11 @@ use haithe_billing::{
     verify::ReceiptVerifier,
 };
 use haithe_evm::{ChainClient, ConnectError, EvmChainReader, EvmConfig, EvmSettler, RpcLimits};
-use haithe_kernel::{Clock, Decimals, OrgId, WalletAddress};
-use haithe_sqlite::{Db, DbConfig, OpenError, ReadOnlyDb, SqliteBooks};
+use haithe_identity::revocation::{self, RevokedBefore};
+use haithe_kernel::{Clock, Decimals, OrgId, Timestamp, WalletAddress};
+use haithe_sqlite::{
+    Db, DbConfig, OpenError, ReadOnlyDb, SqliteApiKeyStore, SqliteBooks, SqliteSessionStore,
+};
 use secrecy::SecretString;
 use std::sync::Arc;
 
@@ -57,6 +60,16 @@ pub(crate) fn check_catalogue(config: &Config) -> Result<ModelCounts, WiringErro
     })
 }
 
+/// Revokes every API key and session that was issued before this time.
+pub(crate) async fn revoke_before(config: &Config, before: Timestamp) -> Result<RevokedBefore, WiringError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let db = open_database(config, clock.clone()).await?;
+    let (keys, sessions) = (SqliteApiKeyStore::new(&db), SqliteSessionStore::new(&db));
+    let revoked = revocation::revoke_before(&keys, &sessions, before, clock.now()).await;
+    db.close().await?;
+    Ok(revoked?)
+}
+
 async fn books(config: &Config) -> Result<Arc<dyn Books>, OpenError> {
     let db = ReadOnlyDb::open(&config.database.path, Arc::new(SystemClock)).await?;
     Ok(Arc::new(SqliteBooks::new(&db)))
@@ -86,7 +99,8 @@ pub(crate) async fn receipt_audit(config: &Config, org: OrgId) -> Result<Option<
         return Ok(None);
     };
     let chain = &config.chain;
-    let audit = ReceiptAudit::new(books, reader(config)?, chain.start_block, RANGE, chain.decimals);
+    let audit = ReceiptAudit::new(books, reader(config)?, chain.start_block, RANGE, chain.decimals)
+        .with_min_credit(config.settlement.min_credit);
     Ok(Some(audit.run(org, position.address).await?))
 }
 

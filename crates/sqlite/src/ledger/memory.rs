@@ -3,12 +3,12 @@
 //! Balances of organizations are the sums of their postings plus the captures that are decided and
 //! on their way to disk. Holds exist nowhere else. Nothing here waits: no input, no output.
 
-use super::{budgets::Budgets, facts::OrgFacts};
+use super::{budgets::Budgets, facts::OrgFacts, spending::Spending};
 use haithe_billing::{capture::Captured, hold::BudgetSubject, ledger::Account, receipt::ReceiptContext};
 use haithe_identity::api_key::ApiKeyId;
 use haithe_kernel::{CallId, Clock, OrgId, ProjectId, StoreError, Timestamp};
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard},
 };
 use tokio::sync::oneshot;
@@ -86,10 +86,13 @@ pub(crate) struct State {
     pub(crate) holds: HashMap<CallId, Hold>,
     pub(crate) captures: HashMap<CallId, InFlight>,
     pub(crate) budgets: Budgets,
+    pub(crate) spending: Spending,
     /// The newest usage record on disk.
     pub(crate) newest_usage: i64,
     /// The UTC day of the newest indexed block.
     pub(crate) chain_day: i64,
+    /// Usage records that no batch can contain, as far as this process found them.
+    pub(crate) aside: BTreeSet<i64>,
     /// Nothing can be written for the moment: what is served now could not be charged.
     pub(crate) failing: bool,
     /// The writer has ended: nothing can be promised any more.
@@ -125,6 +128,7 @@ impl State {
             Account::Withdrawing(org) => self.orgs.get_mut(&org).map(|money| &mut money.withdrawing),
             Account::ChainOrchestrator
             | Account::Creator(_)
+            | Account::Escrow(_)
             | Account::Platform
             | Account::PlatformLoss
             | Account::Dust => None,

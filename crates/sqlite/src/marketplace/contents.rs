@@ -40,10 +40,12 @@ const BROUGHT_AGAIN: &str = "UPDATE contents SET unreferenced_since = NULL WHERE
 /// A product's address ends with the digest, wherever its content lies; so does what a project accepted.
 const REFERRED_TO: &str = "UPDATE contents SET unreferenced_since = NULL
     WHERE unreferenced_since IS NOT NULL AND lower(hex(sha256)) IN
-        (SELECT substr(lower(uri), -64) FROM products WHERE on_chain = 1)";
+        (SELECT substr(lower(uri), -64) FROM products WHERE on_chain = 1
+         UNION SELECT substr(lower(content_uri), -64) FROM project_products)";
 const UNREFERENCED: &str = "UPDATE contents SET unreferenced_since = ?
     WHERE unreferenced_since IS NULL AND lower(hex(sha256)) NOT IN
-        (SELECT substr(lower(uri), -64) FROM products WHERE on_chain = 1)";
+        (SELECT substr(lower(uri), -64) FROM products WHERE on_chain = 1
+         UNION SELECT substr(lower(content_uri), -64) FROM project_products)";
 /// Without owners, a trigger deletes the content itself.
 const EXPIRE: &str = "DELETE FROM content_owners WHERE content_id IN
     (SELECT id FROM contents WHERE unreferenced_since <= ?)";

@@ -1,6 +1,7 @@
 //! A database in a folder of its own, and the chain it follows.
 
 use haithe_billing::{
+    ExpenditureScope,
     batch::{Batch, SealPolicy},
     capture::{CallOutcome, Capture, Captured, LineItem, Payee, PriceLine, TokenUsage, UsageRecord},
     chain::{BlockRef, ChainEvent, EventBody, Hash32, IndexStep, StepEffects},
@@ -78,6 +79,7 @@ pub fn exactly(call: CallId, org: OrgId, amount: Usdt) -> HoldRequest {
         most: amount,
         least: amount,
         budgets: Vec::new(),
+        expenditure: ExpenditureScope::Organization,
     }
 }
 
@@ -111,6 +113,7 @@ pub fn capture(call: CallId, org: OrgId, lines: Vec<PriceLine>) -> Capture {
         org,
         lines,
         usage,
+        expenditure: ExpenditureScope::Organization,
     }
 }
 
@@ -330,8 +333,8 @@ pub fn seal_all() -> SealPolicy {
         max_amount: Usdt::ZERO,
         max_age: Duration::ZERO,
         max_lines: 100,
-        max_credits_per_line: 100,
-        decimals: Decimals::new(18).unwrap(),
+        max_credits_per_line: 50,
+        ..SealPolicy::new(Decimals::new(18).unwrap())
     }
 }
 
@@ -348,6 +351,7 @@ pub fn settling(batch: &Batch, skipped: &[(u32, haithe_billing::chain::SkipReaso
                 org: line.address,
                 amount: Some(amount),
                 reason: *reason,
+                payee: None,
             }),
             None => {
                 total += amount;
@@ -355,6 +359,11 @@ pub fn settling(batch: &Batch, skipped: &[(u32, haithe_billing::chain::SkipReaso
             }
         }
     }
+    total += batch
+        .payouts
+        .iter()
+        .map(|payout| payout.units.get())
+        .sum::<u128>();
     events.push(EventBody::BatchSettled {
         seq: batch.seq,
         hash: [7; 32],

@@ -11,7 +11,7 @@ use crate::{
         tools::{ToolUse, Toolbox},
     },
     call::Bill,
-    completions::{Answer, Caller, Completions, account, quote},
+    completions::{Answer, Caller, Completions, account, payer_would_accept, quote},
     conversations::ConversationId,
     error::CompletionError,
     presence::Presence,
@@ -22,7 +22,7 @@ use futures::{FutureExt, channel::oneshot, future::try_join_all};
 use haithe_billing::capture::PriceLine;
 use haithe_kernel::Usdt;
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 /// Copies of what gears bring that exist at a time while a request is composed and measured.
 const COPIES: usize = 4;
@@ -43,7 +43,7 @@ impl Completions {
         }
         // Money first: without it nothing is opened, loaded or composed.
         let (id, started_at) = self.begin_call(&caller);
-        let prices = quote(&caller, &model);
+        let prices = quote(&caller, &model, started_at);
         let smallest = Bound {
             input: 1,
             output: 1,
@@ -51,7 +51,14 @@ impl Completions {
         };
         let call = (id, started_at);
         let payer = caller.context.payer.id;
-        let available = self.spendable(call, &caller, prices.least(smallest)).await?;
+        let available = match self.spendable(call, &caller, prices.least(smallest)).await {
+            Ok(available) => available,
+            Err(refusal) => {
+                // A project that the payer did not accept is refused for that, with or without money.
+                payer_would_accept(&caller.context, Usdt::ZERO, started_at)?;
+                return Err(refusal);
+            }
+        };
         let room = Room {
             available,
             quote: prices,
@@ -59,6 +66,7 @@ impl Completions {
         };
         let draft = Draft::open(&request)?;
         let wish = Wish {
+            at: started_at,
             caller,
             conversation,
             question: draft.question.clone(),
@@ -84,6 +92,7 @@ impl Completions {
         draft.expect_other_names(&toolbox.definitions)?;
 
         let limits = self.agent_limits();
+        payees_within(limits.payees, &wish, &equipment)?;
         let products = Usdt::checked_sum(equipment.fees.iter().map(|fee| fee.amount)).unwrap_or(Usdt::MAX);
         let whole = Quote { products, ..prices };
         let brought = equipment
@@ -179,4 +188,16 @@ impl Completions {
 enum Waiting {
     Document(oneshot::Receiver<Result<Answer, CompletionError>>),
     Stream(Receiving),
+}
+
+/// Refuses a call that pays more payees than a settlement line can hold.
+fn payees_within(most: usize, wish: &Wish, equipment: &Equipment) -> Result<(), CompletionError> {
+    let context = &wish.caller.context;
+    let creators: HashSet<_> = equipment.fees.iter().map(|fee| fee.creator).collect();
+    let owner = usize::from(context.project.org != context.payer.id);
+    let payees = creators.len() + owner + 1;
+    if payees > most {
+        return Err(CompletionError::TooManyPayees { payees, most });
+    }
+    Ok(())
 }
