@@ -11,6 +11,7 @@ use haithe_marketplace::{
     Category,
     knowledge::{Content, Format, Knowledge, Place, Tools},
     ports::{Documents, EmbedError, Embedder},
+    sealing::Plaintext,
 };
 use haithe_sqlite::SqliteKnowledgeIndexer;
 use sha2::{Digest, Sha256};
@@ -45,14 +46,14 @@ fn content(text: &str) -> Content {
         name: "The Jargon File".to_owned(),
         category: Category::KnowledgeText,
         digest: Sha256::digest(text).into(),
-        bytes: text.as_bytes().into(),
+        bytes: Arc::new(Plaintext::new(text.as_bytes().to_vec())),
     }
 }
 
 fn knowledge(embedder: Option<Arc<dyn Embedder>>) -> Knowledge {
     let tools = Tools {
         documents: Arc::new(reader()),
-        indexer: Arc::new(SqliteKnowledgeIndexer),
+        indexer: Arc::new(SqliteKnowledgeIndexer::new()),
         fetcher: Arc::new(Nowhere),
         embedder,
     };

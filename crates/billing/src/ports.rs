@@ -36,6 +36,11 @@ pub trait Ledger: Send + Sync {
     /// call in order and must find what was set aside.
     async fn hold(&self, request: HoldRequest) -> Result<Usdt, HoldError>;
 
+    /// What [`hold`](Self::hold) would set aside now, without setting it aside: the same decision over
+    /// the balance, the daily cap and every budget, with the same refusals. Another call may take the
+    /// money in between, so nothing may be sent on the strength of this answer.
+    async fn available(&self, request: HoldRequest) -> Result<Usdt, HoldError>;
+
     /// Gives a hold back. Unknown calls are ignored. Never blocks, so that a destructor may call it.
     fn release(&self, call: CallId);
 

@@ -40,7 +40,7 @@ use crate::{
 };
 use chain::Chain;
 use haithe_billing::{holds::Holds, ports::Ledger};
-use haithe_egress::{Egress, Policy};
+use haithe_egress::{Egress, HostLimits, Policy};
 use haithe_enclave::{KeyringError, SetupError};
 use haithe_evm::{ConnectError, Contract, EvmOwnerTransactions, KeyError};
 use haithe_identity::waitlist::WaitingList;
@@ -179,7 +179,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
     let db = open_database(config, clock.clone()).await?;
     let fetcher: Arc<dyn Fetcher> = match overrides.fetcher {
         Some(fetcher) => fetcher,
-        None => Arc::new(Egress::new(Policy::default())?),
+        None => Arc::new(Egress::new(egress_policy(&config.limits))?),
     };
     let supervisor = Supervisor::default();
     let chain = Chain::start(config, overrides.node, &db, &clock, &supervisor).await?;
@@ -275,7 +275,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         CompletionPorts {
             holds: Holds::new(ledger.clone(), chain.gate.clone()),
             providers: offer.providers,
-            counter: Arc::new(Tiktoken),
+            counter: Arc::new(Tiktoken::default()),
             allowance: token_rates.clone(),
             observer: Arc::new(Watch::new(figures.clone(), config.log.slow)),
             clock: clock.clone(),
@@ -453,6 +453,14 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         supervisor,
         db,
     })
+}
+
+/// Which addresses of users may be called, and how often.
+fn egress_policy(limits: &crate::config::Limits) -> Policy {
+    Policy {
+        per_host: HostLimits::new(limits.concurrent_per_host, limits.requests_per_host),
+        ..Policy::default()
+    }
 }
 
 /// Forgets idle rates, keeps the histograms small, and lets Prometheus look where it is told.

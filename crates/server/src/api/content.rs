@@ -12,9 +12,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use haithe_marketplace::{
-    hosting::{ContentDigest, Hosting},
+    hosting::{ContentDigest, Hosting, NotHosted},
     loading::ContentUri,
 };
+use haithe_orgs::ports::ChainSync;
 use http::{
     HeaderMap, HeaderValue, StatusCode,
     header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_NONE_MATCH},
@@ -42,16 +43,23 @@ pub struct HostedView {
 /// Keep sealed content.
 ///
 /// The body is the sealed form of `docs/SEALING.md`; anything else is refused. Size and number are
-/// limited per wallet. To bring the same again is no error.
+/// limited per wallet, and the wallet must be registered as a creator. Content to which no product has
+/// referred for seven days is deleted. To bring the same again is no error.
 #[utoipa::path(put, path = "/api/v1/content",
     request_body(content = String, content_type = "application/octet-stream", description = "Sealed content"),
     responses((status = 200, body = Success<HostedView>)))]
 pub async fn put(
     State(hosting): State<Arc<Hosting>>,
     State(limits): State<BodyLimits>,
+    State(chain): State<Arc<dyn ChainSync>>,
     user: AuthUser,
     request: Request,
 ) -> Answer<HostedView> {
+    if matches!(hosting.admit(user.address).await, Err(NotHosted::NotACreator)) {
+        // A creator of a moment ago may not be in the index yet.
+        chain.catch_up().await;
+        hosting.admit(user.address).await?;
+    }
     let (parts, body) = request.into_parts();
     let limits = BodyLimits {
         bytes: hosting.limits().content_bytes,

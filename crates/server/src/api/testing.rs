@@ -51,9 +51,9 @@ use haithe_inference::{
         WebhookStore,
     },
 };
-use haithe_kernel::{Clock, Decimals, FixedClock, MockFetcher, MockRandom, ModelId, Random};
+use haithe_kernel::{Clock, Decimals, FixedClock, MockFetcher, MockRandom, ModelId, Random, Timestamp};
 use haithe_marketplace::{
-    Knowledge, Market,
+    Creator, Knowledge, Market,
     enclave::MockEnclave,
     hosting::{Hosting, HostingLimits, MockContentStore},
     knowledge::{ReadLimits, Tools},
@@ -200,8 +200,20 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
     let file: CatalogueFile = toml::from_str(MODELS).unwrap();
     let catalogue = Arc::new(Catalogue::new(file).unwrap());
     let mut counter = MockTokenCounter::new();
-    counter.expect_count().returning(|_, text| text.len() as u64);
+    counter
+        .expect_count()
+        .returning(|text| Ok(text.text.len() as u64));
     let ledger = Arc::new(mocks.ledger);
+    // Every wallet is a creator.
+    let mut hosts = MockCreatorStore::new();
+    hosts.expect_find().returning(|address| {
+        let (uri, created_at) = (String::new(), Timestamp::from_seconds(0));
+        Ok(Some(Creator {
+            address,
+            uri,
+            created_at,
+        }))
+    });
     let gate = Arc::new(SettlementGate::new(clock.clone(), Duration::from_secs(86_400)));
     let decimals = Decimals::new(18).unwrap();
     let tasks = Arc::new(TokioTasks::default());
@@ -401,6 +413,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         enclave: Arc::new(MockEnclave::new()),
         hosting: Arc::new(Hosting::new(
             Arc::new(MockContentStore::new()),
+            Arc::new(hosts),
             clock.clone(),
             HostingLimits {
                 content_bytes: mocks.body_bytes,

@@ -99,6 +99,14 @@ pub struct Limits {
     pub requests_per_webhook: u32,
     #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
     pub concurrent_per_organization: usize,
+    #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
+    pub requests_per_host: u32,
+    #[serde(deserialize_with = "values::within::<0, 10_000, _, _>")]
+    pub concurrent_per_host: usize,
+    #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
+    pub pages_per_host: u32,
+    #[serde(deserialize_with = "values::within::<0, 10_000, _, _>")]
+    pub concurrent_pages_per_host: usize,
 }
 
 /// How a log line is written.
@@ -473,4 +481,6 @@ pub struct Content {
     pub cache_bytes: u64,
     #[serde(rename = "cache_seconds", deserialize_with = "values::seconds")]
     pub cache: Duration,
+    #[serde(rename = "unreferenced_days", deserialize_with = "values::days")]
+    pub unreferenced: Duration,
 }

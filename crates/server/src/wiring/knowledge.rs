@@ -91,7 +91,7 @@ pub(super) fn knowledge(
     };
     let tools = Tools {
         documents: Arc::new(documents),
-        indexer: Arc::new(SqliteKnowledgeIndexer),
+        indexer: Arc::new(SqliteKnowledgeIndexer::new()),
         fetcher,
         embedder,
     };
