@@ -15,10 +15,12 @@ use uuid::Uuid;
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait ChallengeStore: Send + Sync {
-    /// Stores a challenge. Above [`LIVE_PER_ADDRESS_AND_IP`](crate::challenge::LIVE_PER_ADDRESS_AND_IP)
-    /// the oldest of the same address and IP goes; above
-    /// [`LIVE_PER_ADDRESS`](crate::challenge::LIVE_PER_ADDRESS) the oldest of the IP that holds most goes,
-    /// so that a flooder evicts only itself. Gives how many live challenges went.
+    /// Stores a challenge. Above [`LIVE_PER_ADDRESS_AND_NETWORK`](crate::challenge::LIVE_PER_ADDRESS_AND_NETWORK)
+    /// the oldest of the same address and client network goes; above
+    /// [`LIVE_PER_ADDRESS`](crate::challenge::LIVE_PER_ADDRESS) one goes of the
+    /// [site](haithe_kernel::ClientNetwork::site) that holds most, of its network that holds most, the
+    /// oldest, so that a flooder evicts only itself. The order of age is the order of the calls, not of
+    /// the wall clock. Returns how many live challenges went.
     async fn put(&self, challenge: StoredChallenge) -> Result<u64, StoreError>;
     /// The digests this address may still sign at `now`, newest first.
     async fn live(&self, address: WalletAddress, now: Timestamp) -> Result<Vec<MessageDigest>, StoreError>;

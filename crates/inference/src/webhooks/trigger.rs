@@ -10,10 +10,10 @@ use crate::{
 };
 use bytes::Bytes;
 use futures::channel::oneshot;
-use haithe_kernel::{Clock, Failure, Tasks, Timestamp};
+use haithe_kernel::{ClientIp, Clock, Failure, Tasks, Timestamp};
 use haithe_orgs::{Contexts, ports::CallContext};
 use serde_json::{Value, json, value::RawValue};
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 /// Largest answer that is kept or delivered, in bytes.
 const MOST_ANSWER_BYTES: usize = 1 << 20;
@@ -82,7 +82,7 @@ impl Triggers {
         webhook: WebhookId,
         signed: Signed,
         payload: Bytes,
-        from: Option<IpAddr>,
+        from: Option<ClientIp>,
     ) -> Result<Accepted, WebhookError> {
         signed.is_fresh(self.clock.now())?;
         let found = self.store.with_secret(webhook).await?;

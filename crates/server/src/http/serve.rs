@@ -3,6 +3,7 @@
 use super::stall::Stall;
 use crate::service::metrics::Figures;
 use axum::{body::Body, response::Response};
+use haithe_kernel::ClientIp;
 use http::Request;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -17,6 +18,13 @@ use tower::{Service, ServiceExt};
 /// The peer of a connection; in every request's extensions.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub SocketAddr);
+
+impl Peer {
+    /// The peer's address, without its port.
+    pub const fn ip(self) -> ClientIp {
+        ClientIp::new(self.0.ip())
+    }
+}
 
 /// Bounds on connections.
 #[derive(Debug, Clone, Copy)]

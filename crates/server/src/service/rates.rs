@@ -19,9 +19,8 @@ pub use tokens::{TokenQuotas, TokenRates};
 use cell::{Cell, Refill};
 use haithe_identity::api_key::ApiKeyId;
 use haithe_inference::webhooks::WebhookId;
-use haithe_kernel::{Clock, OrgId, ProjectId, Timestamp};
+use haithe_kernel::{ClientNetwork, Clock, OrgId, ProjectId, Timestamp};
 use std::{
-    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -30,10 +29,12 @@ use table::Table;
 /// Who is limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Subject {
-    /// An address.
-    Ip(IpAddr),
-    /// An address, in requests that need no credential and cost us work: logins and the like.
-    Login(IpAddr),
+    /// A client, in all its requests.
+    Network(ClientNetwork),
+    /// A client, in its requests for login challenges.
+    Challenge(ClientNetwork),
+    /// A client, in its login attempts.
+    Login(ClientNetwork),
     /// A key.
     Key(ApiKeyId),
     /// A project that is called.
@@ -45,35 +46,16 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// The subject of an address. The 2^64 addresses of an IPv6 network are one customer's.
-    pub fn ip(ip: IpAddr) -> Self {
-        Self::Ip(network(ip))
-    }
-
-    /// See [`Subject::Login`].
-    pub fn login(ip: IpAddr) -> Self {
-        Self::Login(network(ip))
-    }
-
     /// The word for logs and metrics.
     pub const fn dimension(self) -> &'static str {
         match self {
-            Self::Ip(_) => "ip",
+            Self::Network(_) => "ip",
+            Self::Challenge(_) => "challenge",
             Self::Login(_) => "login",
             Self::Key(_) => "key",
             Self::Project(_) => "project",
             Self::Org(_) => "organization",
             Self::Webhook(_) => "webhook",
-        }
-    }
-}
-
-fn network(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => IpAddr::V4(ip),
-        IpAddr::V6(ip) => {
-            let host = (1u128 << 64) - 1;
-            IpAddr::V6((u128::from(ip) & !host).into())
         }
     }
 }

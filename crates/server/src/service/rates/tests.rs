@@ -69,15 +69,6 @@ fn the_tightest_quota_is_the_one_that_is_told() {
 }
 
 #[test]
-fn an_address_of_version_six_stands_for_its_network() {
-    let ip = |text: &str| Subject::ip(text.parse().unwrap());
-    assert_eq!(ip("2001:db8::1"), ip("2001:db8::ffff:1"));
-    assert_ne!(ip("2001:db8::1"), ip("2001:db8:0:1::1"));
-    assert_eq!(ip("::ffff:192.0.2.1"), ip("192.0.2.1"));
-    assert_ne!(ip("192.0.2.1"), ip("192.0.2.2"));
-}
-
-#[test]
 fn the_idle_are_forgotten_and_the_busy_are_not() {
     let (rates, clock) = rates();
     rates.take(&[key(1, 60)], 1).unwrap();
