@@ -3,10 +3,12 @@
 //! An organization's owner can take deposits out after the withdrawal delay. Whoever admits charges
 //! must therefore see requests for withdrawal, and settle what was charged, well within that delay.
 //! Both are watermarks in time, and each may lag by a quarter of the delay. The gate closes by itself
-//! as time passes: a task that died cannot keep it open.
+//! as time passes: a task that died cannot keep it open. What is reported has a time of day; its age is taken
+//! once, when it is reported, and grows with monotonic time from then on, so that a step of the time of day
+//! neither closes the gate nor holds it open.
 
 use crate::hold::HoldError;
-use haithe_kernel::{Clock, Timestamp};
+use haithe_kernel::{Clock, MonotonicTime, Timestamp};
 use std::{
     fmt,
     sync::{
@@ -20,7 +22,9 @@ use std::{
 pub struct SettlementGate {
     clock: Arc<dyn Clock>,
     limit: Duration,
+    /// Microseconds of monotonic time; negative for what was before its start.
     indexed: AtomicI64,
+    /// The same.
     settled: AtomicI64,
 }
 
@@ -45,7 +49,7 @@ impl SettlementLag {
 impl SettlementGate {
     /// Open, as if all were caught up now; `withdrawal_delay` is the contracts'.
     pub fn new(clock: Arc<dyn Clock>, withdrawal_delay: Duration) -> Self {
-        let now = clock.now().micros();
+        let now = micros(clock.monotonic());
         Self {
             clock,
             limit: withdrawal_delay / 4,
@@ -66,8 +70,11 @@ impl SettlementGate {
 
     /// The lag now, for health and metrics.
     pub fn lag(&self) -> SettlementLag {
-        let now = self.clock.now();
-        let since = |mark: &AtomicI64| now.since(Timestamp::from_micros(mark.load(Relaxed)));
+        let now = micros(self.clock.monotonic());
+        let since = |mark: &AtomicI64| {
+            let passed = now.saturating_sub(mark.load(Relaxed));
+            Duration::from_micros(u64::try_from(passed).unwrap_or(0))
+        };
         SettlementLag {
             index: since(&self.indexed),
             settlement: since(&self.settled),
@@ -77,18 +84,28 @@ impl SettlementGate {
 
     /// Everything that happened on chain until `time` is indexed.
     pub fn indexed_through(&self, time: Timestamp) {
-        self.indexed.store(time.micros(), Relaxed);
+        self.indexed.store(self.mark(time), Relaxed);
     }
 
     /// Everything charged before `time` is settled.
     pub fn settled_through(&self, time: Timestamp) {
-        self.settled.store(time.micros(), Relaxed);
+        self.settled.store(self.mark(time), Relaxed);
     }
 
     /// Something charged at `time`, or a little before, is not settled yet.
     pub fn unsettled_since(&self, time: Timestamp) {
-        self.settled.fetch_min(time.micros(), Relaxed);
+        self.settled.fetch_min(self.mark(time), Relaxed);
     }
+
+    /// The moment of monotonic time that is as long ago as `time` is now.
+    fn mark(&self, time: Timestamp) -> i64 {
+        let age = self.clock.now().since(time).as_micros();
+        micros(self.clock.monotonic()).saturating_sub(i64::try_from(age).unwrap_or(i64::MAX))
+    }
+}
+
+fn micros(at: MonotonicTime) -> i64 {
+    i64::try_from(at.since_start().as_micros()).unwrap_or(i64::MAX)
 }
 
 impl fmt::Debug for SettlementGate {
@@ -143,6 +160,25 @@ mod tests {
         assert!(gate.admit().is_ok());
         gate.unsettled_since(start.minus(7 * HOUR));
         assert!(gate.admit().is_err());
+    }
+
+    #[test]
+    fn a_step_of_the_time_of_day_neither_closes_it_nor_holds_it_open() {
+        let (clock, gate) = gate();
+        gate.settled_through(clock.now().minus(HOUR));
+        clock.set(clock.now().plus(100 * HOUR));
+        assert_eq!(gate.lag().settlement, HOUR);
+        clock.set(clock.now().minus(200 * HOUR));
+        assert_eq!(gate.lag().settlement, HOUR);
+        clock.advance(6 * HOUR);
+        assert!(gate.admit().is_err());
+    }
+
+    #[test]
+    fn what_is_older_than_the_process_keeps_its_age() {
+        let (clock, gate) = gate();
+        gate.unsettled_since(clock.now().minus(240 * HOUR));
+        assert_eq!(gate.lag().settlement, 240 * HOUR);
     }
 
     #[test]

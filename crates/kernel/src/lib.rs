@@ -2,7 +2,7 @@
 //!
 //! The kernel owns the vocabulary that crosses domain borders: [`WalletAddress`], money
 //! ([`Usdt`], [`TokenUnits`], [`Decimals`]), public identifiers ([`OrgUid`], [`ProjectUid`]),
-//! clients' addresses and networks ([`ClientIp`], [`ClientNetwork`]), time ([`Timestamp`]), the kinds of failure ([`Kind`]) and the ports for time, chance and
+//! clients' addresses and networks ([`ClientIp`], [`ClientNetwork`]), time ([`Timestamp`], [`MonotonicTime`]), the kinds of failure ([`Kind`]) and the ports for time, chance and
 //! background work ([`Clock`], [`Timer`], [`Random`], [`Tasks`]). It performs no input or output and must
 //! never learn of HTTP, SQL, chains or a runtime. It should stay readable in ten minutes:
 //! a type that only one domain uses belongs to that domain.
@@ -25,7 +25,7 @@ pub use id::{CallId, ModelId, OrgId, OrgUid, ProductId, ProjectId, ProjectUid, U
 pub use money::{Decimals, MoneyError, TokenUnits, Usdt};
 pub use page::{Listed, Page, PageError};
 pub use ports::{Clock, FixedClock, Random, Tasks, Timer};
-pub use time::{Timestamp, TimestampError};
+pub use time::{MonotonicTime, Timestamp, TimestampError};
 
 #[cfg(any(test, feature = "mocks"))]
 pub use fetch::MockFetcher;

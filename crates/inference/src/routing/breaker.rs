@@ -43,7 +43,7 @@ impl Breaker {
 
     /// Whether a call would pass now.
     pub fn ready(&self) -> bool {
-        !self.troubled.load(Ordering::Acquire) || self.lock().would_admit(self.clock.now())
+        !self.troubled.load(Ordering::Acquire) || self.lock().would_admit(self.clock.monotonic())
     }
 
     /// Whether the circuit is open: from the faults that opened it until a call was answered again.
@@ -57,7 +57,7 @@ impl Breaker {
     /// [`UpstreamError::Resting`].
     pub fn admit(self: &Arc<Self>) -> Result<Pass, UpstreamError> {
         let probe = if self.troubled.load(Ordering::Acquire) {
-            match self.lock().admit(self.clock.now()) {
+            match self.lock().admit(self.clock.monotonic()) {
                 Admission::Free => false,
                 Admission::Probe => true,
                 Admission::Refused(rest) => {
@@ -81,7 +81,7 @@ impl Breaker {
         }
         let change = {
             let mut circuit = self.lock();
-            let change = circuit.take(verdict, probe, self.clock.now());
+            let change = circuit.take(verdict, probe, self.clock.monotonic());
             self.troubled.store(!circuit.is_calm(), Ordering::Release);
             change
         };
@@ -169,6 +169,16 @@ mod tests {
         breaker.admit().unwrap().complete();
         assert!(!breaker.is_open());
         breaker.admit().unwrap();
+    }
+
+    #[test]
+    fn a_step_of_the_time_of_day_neither_prolongs_nor_ends_the_pause() {
+        let (breaker, clock) = broken();
+        clock.set(Timestamp::from_seconds(100_000));
+        assert!(!breaker.ready());
+        clock.set(Timestamp::from_seconds(0));
+        clock.advance(POLICY.pause);
+        assert!(breaker.ready());
     }
 
     #[test]

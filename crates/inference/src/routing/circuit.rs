@@ -6,7 +6,7 @@
 //! upstream's own fault counts: see [`Verdict::of`].
 
 use crate::ports::UpstreamError;
-use haithe_kernel::Timestamp;
+use haithe_kernel::MonotonicTime;
 use std::time::Duration;
 
 /// When a circuit opens and for how long.
@@ -67,7 +67,7 @@ pub enum Admission {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Closed { faults: u32 },
-    Open { until: Timestamp },
+    Open { until: MonotonicTime },
     Probing,
 }
 
@@ -109,13 +109,13 @@ impl Circuit {
     }
 
     /// Whether [`Circuit::admit`] would let a call pass.
-    pub fn would_admit(&self, now: Timestamp) -> bool {
+    pub fn would_admit(&self, now: MonotonicTime) -> bool {
         let mut copy = *self;
         !matches!(copy.admit(now), Admission::Refused(_))
     }
 
     /// Asks for passage. A probe must be followed by a verdict.
-    pub fn admit(&mut self, now: Timestamp) -> Admission {
+    pub fn admit(&mut self, now: MonotonicTime) -> Admission {
         match self.state {
             State::Closed { .. } => Admission::Free,
             State::Open { until } if now >= until => {
@@ -129,7 +129,7 @@ impl Circuit {
     }
 
     /// Takes what a call found; `probe` says whether it passed as one.
-    pub fn take(&mut self, verdict: Verdict, probe: bool, now: Timestamp) -> Change {
+    pub fn take(&mut self, verdict: Verdict, probe: bool, now: MonotonicTime) -> Change {
         match (self.state, verdict) {
             (State::Closed { faults }, Verdict::Fault) => {
                 let faults = faults.saturating_add(1);
@@ -166,7 +166,7 @@ impl Circuit {
         }
     }
 
-    fn open(&mut self, now: Timestamp) -> Change {
+    fn open(&mut self, now: MonotonicTime) -> Change {
         let until = now.plus(self.policy.pause);
         self.state = State::Open { until };
         Change::Opened
@@ -182,7 +182,7 @@ mod tests {
         faults: 3,
         pause: Duration::from_secs(10),
     };
-    const START: Timestamp = Timestamp::from_seconds(1_000);
+    const START: MonotonicTime = MonotonicTime::from_start(Duration::from_secs(1_000));
 
     fn opened() -> Circuit {
         let mut circuit = Circuit::new(POLICY);

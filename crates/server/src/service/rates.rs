@@ -2,7 +2,8 @@
 //!
 //! Requests are counted by GCRA (the generic cell rate algorithm, ITU-T I.371): one number per
 //! subject, the time at which it will have its whole burst again. A minute's worth may come at once.
-//! Tokens are counted in a sliding minute, because they are taken by estimate and given back when
+//! Time is monotonic ([`MonotonicTime`]): a step of the time of day neither refuses an active client nor
+//! admits one too early. Tokens are counted in a sliding minute, because they are taken by estimate and given back when
 //! their number is known. All of it lives in memory: one process owns the database, and a restart
 //! forgives. Why it is our own: docs/adr/0008.
 
@@ -19,7 +20,7 @@ pub use tokens::{TokenQuotas, TokenRates};
 use cell::{Cell, Refill};
 use haithe_identity::api_key::ApiKeyId;
 use haithe_inference::webhooks::WebhookId;
-use haithe_kernel::{ClientNetwork, Clock, OrgId, ProjectId, Timestamp};
+use haithe_kernel::{ClientNetwork, Clock, MonotonicTime, OrgId, ProjectId};
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -108,7 +109,7 @@ impl Rates {
     /// [`Exhausted`]: the first quota that has not enough left. More than a whole minute's worth is
     /// admitted when nothing of it is used, so that it is not refused for ever.
     pub fn take(&self, quotas: &[Quota], amount: u64) -> Result<Option<(Quota, Standing)>, Exhausted> {
-        let now = self.clock.now();
+        let now = self.clock.monotonic();
         let mut tightest: Option<(Quota, Standing)> = None;
         for (taken, quota) in quotas.iter().enumerate() {
             let Some(refill) = Refill::per_minute(quota.per_minute) else {
@@ -133,7 +134,7 @@ impl Rates {
         Ok(tightest)
     }
 
-    fn undo(&self, quotas: &[Quota], amount: u64, now: Timestamp) {
+    fn undo(&self, quotas: &[Quota], amount: u64, now: MonotonicTime) {
         for quota in quotas {
             if let Some(refill) = Refill::per_minute(quota.per_minute) {
                 self.cells
@@ -149,7 +150,7 @@ impl Rates {
 
     /// Forgets who has their whole burst again; gives how many are remembered.
     pub fn sweep(&self) -> usize {
-        self.cells.sweep(self.clock.now())
+        self.cells.sweep(self.clock.monotonic())
     }
 }
 

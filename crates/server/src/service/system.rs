@@ -1,14 +1,18 @@
 //! The kernel's ports on this machine: its clock, its randomness, its runtime.
 
 use futures::FutureExt;
-use haithe_kernel::{Clock, Random, Tasks, Timer, Timestamp};
+use haithe_kernel::{Clock, MonotonicTime, Random, Tasks, Timer, Timestamp};
 use std::{
     future::Future,
     panic::AssertUnwindSafe,
     pin::Pin,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    sync::LazyLock,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio_util::task::TaskTracker;
+
+/// The start of every [`SystemClock`]'s monotonic time in this process.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// The system's clock.
 #[derive(Debug, Clone, Copy, Default)]
@@ -22,6 +26,10 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+
+    fn monotonic(&self) -> MonotonicTime {
+        MonotonicTime::from_start(START.elapsed())
     }
 }
 

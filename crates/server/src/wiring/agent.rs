@@ -23,7 +23,7 @@ pub(super) fn gears(
     let products = Products::new(ProductPorts {
         store: store.clone(),
         loader: contents,
-        knowledge: Arc::new(knowledge(fetcher.clone(), embedder, program)?),
+        knowledge: Arc::new(knowledge(fetcher.clone(), embedder, program, clock.clone())?),
         servers: Arc::new(ToolLists::new(Arc::new(McpServers::new(fetcher.clone())), clock)),
         fetcher,
     });

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::completions::tests::stage::{document, stage};
-use haithe_kernel::{FetchError, Fetched, MockFetcher, Timestamp, Usdt, WalletAddress};
+use haithe_kernel::{FetchError, Fetched, FixedClock, MockFetcher, Timestamp, Usdt, WalletAddress};
 use haithe_marketplace::{
     Category, Product,
     content::{McpEndpoint, PromptSet, RpcTool},
@@ -75,6 +75,7 @@ fn products_with(
         indexer: Arc::new(MockKnowledgeIndexer::new()),
         fetcher: Arc::clone(&fetcher),
         embedder: None,
+        clock: Arc::new(FixedClock::at(Timestamp::from_seconds(1_000))),
     };
     Products::new(ProductPorts {
         store: Arc::new(store),
