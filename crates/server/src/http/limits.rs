@@ -80,7 +80,9 @@ impl Limiter {
         let all = quota(Subject::Network(network), self.quotas.ip);
         // A login is a challenge and then a login: each counts in its own quota, so a login counts once.
         let quotas: &[Quota] = match path {
-            "/api/v1/auth/nonce" => &[quota(Subject::Challenge(network), self.quotas.login), all],
+            "/api/v1/auth/nonce" | "/api/v1/auth/waitlist" => {
+                &[quota(Subject::Challenge(network), self.quotas.login), all]
+            }
             "/api/v1/auth/login" => &[quota(Subject::Login(network), self.quotas.login), all],
             _ => &[all],
         };

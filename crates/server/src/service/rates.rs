@@ -32,7 +32,7 @@ use table::Table;
 pub enum Subject {
     /// A client, in all its requests.
     Network(ClientNetwork),
-    /// A client, in its requests for login challenges.
+    /// A client, in what it has stored without a credential: login challenges, and the waiting list.
     Challenge(ClientNetwork),
     /// A client, in its login attempts.
     Login(ClientNetwork),
