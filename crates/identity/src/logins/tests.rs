@@ -5,7 +5,7 @@ use crate::{
     signature::MessageSigner,
     siwe::{Mismatch, Site, SiweMessage},
 };
-use haithe_kernel::{FixedClock, MockRandom};
+use haithe_kernel::{Failure as _, FixedClock, MockRandom};
 use secrecy::SecretString;
 use std::time::Duration;
 
