@@ -158,6 +158,7 @@ impl Surroundings {
             // Suites hammer one service from one address; those about limits set their own.
             ("limits.requests_per_address", number(0)),
             ("limits.logins_per_address", number(0)),
+            ("server.max_connections_per_client", number(4_096)),
         ]
         .map(|(path, value)| (path.to_owned(), value))
         .into();

@@ -5,6 +5,7 @@
 //! case, and answer with [`Success`] or an [`ApiError`].
 
 pub mod body;
+pub mod connections;
 pub mod cors;
 pub mod dialect;
 pub mod edge;

@@ -22,7 +22,7 @@ use crate::{
     api::{config::PublicConfig, openai::Calls, router, stats::Stats, webhook::MostPayload},
     app::Overrides,
     http::{
-        body::BodyLimits,
+        body::{BodyLimits, BodyMemory},
         extract::Proxies,
         limits::{Limiter, RequestQuotas},
     },
@@ -402,6 +402,12 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         body_limits: BodyLimits {
             bytes: config.server.max_body_bytes,
             time: config.server.body_timeout,
+            memory: BodyMemory::new(
+                config.server.max_buffered_body_bytes,
+                config.server.max_body_bytes,
+                Proxies(config.server.trusted_proxies.clone().into()),
+                figures.clone(),
+            ),
         },
         calls: Calls {
             all: Arc::new(Semaphore::new(config.inference.max_concurrent_calls)),

@@ -57,7 +57,7 @@ pub async fn put(
         bytes: hosting.limits().content_bytes,
         ..limits
     };
-    let body = limits.read(&parts.headers, body).await?;
+    let body = limits.read(&parts, body).await?;
     let hosted = hosting.host(user.address, body.into()).await?;
     let view = HostedView {
         sha256: hosted.digest.to_string(),

@@ -7,7 +7,7 @@ pub(crate) use given::{ORG, PROJECT, SITE, context, now, token};
 use super::{config::PublicConfig, openai::Calls, router, stats::Stats, webhook::MostPayload};
 use crate::{
     http::{
-        body::BodyLimits,
+        body::{BodyLimits, BodyMemory},
         extract::Proxies,
         limits::{Limiter, RequestQuotas},
     },
@@ -398,6 +398,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         body_limits: BodyLimits {
             bytes: mocks.body_bytes,
             time: Duration::from_secs(5),
+            memory: BodyMemory::new(1 << 20, mocks.body_bytes, Proxies::default(), Arc::default()),
         },
         calls: Calls {
             all: Arc::new(Semaphore::new(8)),

@@ -85,11 +85,7 @@ pub async fn trigger(
         header("webhook-signature")?,
     );
     let signed = Signed::read(id_header, time, signature)?;
-    let limits = BodyLimits {
-        bytes: limits.bytes.min(most.0),
-        ..limits
-    };
-    let payload = limits.read(&parts.headers, body).await?;
+    let payload = limits.at_most(most.0).read(&parts, body).await?;
     let from = Client::of(&parts, &proxies).ip;
     let accepted = triggers.verify(id, signed, payload, from).await?;
     limiter.webhook(&parts, accepted.webhook.id, &accepted.context)?;

@@ -138,7 +138,7 @@ where
     let (mut parts, body) = request.into_parts();
     let mut who = Who::identify(&mut parts, &state).await?;
     let key = key_of(&parts.headers)?;
-    let body = BodyLimits::from_ref(&state).read(&parts.headers, body).await?;
+    let body = BodyLimits::from_ref(&state).read(&parts, body).await?;
     let path = parts.uri.path().to_owned();
     let beside = parts.headers.get_all(HAITHE_CONVERSATION).iter();
     let beside: Vec<&[u8]> = beside.map(HeaderValue::as_bytes).collect();

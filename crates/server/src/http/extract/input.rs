@@ -14,11 +14,11 @@ pub use values::{Change, Parsed};
 
 use crate::http::{
     ApiError,
-    body::{BodyLimits, expect_json},
+    body::{BodyLimits, FREE_BYTES, expect_json},
 };
 use axum::extract::{FromRef, FromRequest, Request};
 use given::{Given, Problem};
-use http::Method;
+use http::{Method, header};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, MapAccess, Visitor},
@@ -130,7 +130,11 @@ where
         let (parts, body) = request.into_parts();
         let mut names = Names::of_query(parts.uri.query().unwrap_or_default())?;
         if !matches!(parts.method, Method::GET | Method::HEAD) {
-            let body = BodyLimits::from_ref(state).read(&parts.headers, body).await?;
+            let mut limits = BodyLimits::from_ref(state);
+            if !parts.headers.contains_key(header::AUTHORIZATION) {
+                limits = limits.at_most(FREE_BYTES);
+            }
+            let body = limits.read(&parts, body).await?;
             if !body.is_empty() {
                 expect_json(&parts.headers)?;
             }
