@@ -14,6 +14,7 @@ pub mod error;
 pub mod extract;
 pub mod idempotency;
 pub mod limits;
+pub mod public_reads;
 pub mod security;
 pub mod serve;
 pub mod stall;

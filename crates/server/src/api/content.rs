@@ -6,6 +6,7 @@ use crate::http::{
     envelope::Nothing,
     extract::{AuthUser, Segment},
 };
+use crate::state::PublicHosting;
 use axum::{
     body::Body,
     extract::{Request, State},
@@ -75,7 +76,7 @@ pub async fn put(
         (status = 200, description = "Sealed content", content((String = "application/octet-stream"))),
         (status = 304, description = "The caller has it: its `If-None-Match` is the digest")))]
 pub async fn show(
-    State(hosting): State<Arc<Hosting>>,
+    State(PublicHosting(hosting)): State<PublicHosting>,
     Segment(digest): Segment<ContentDigest>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {

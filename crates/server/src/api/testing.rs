@@ -10,15 +10,17 @@ use crate::{
         body::{BodyLimits, BodyMemory},
         extract::Proxies,
         limits::{Limiter, RequestQuotas},
+        public_reads::PublicReads,
     },
     openapi::Document,
     service::{
         Readiness, Supervisor,
+        brief::Brief,
         metrics::SenderFigures,
         rates::{Places, Rates, TokenQuotas, TokenRates},
         system::{TokioTasks, TokioTimer},
     },
-    state::{AppState, Drain, Services},
+    state::{AppState, Drain, PublicHosting, PublicMarket, Services},
 };
 use axum::body::Body;
 use bytes::Bytes;
@@ -260,6 +262,22 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         random.clone(),
         quota,
     );
+    let market = Arc::new(Market::new(
+        Arc::new(MockCreatorStore::new()),
+        Arc::new(MockProductStore::new()),
+        Arc::new(MockCreatorRegistrar::new()),
+        clock.clone(),
+    ));
+    let hosting = Arc::new(Hosting::new(
+        Arc::new(MockContentStore::new()),
+        clock.clone(),
+        HostingLimits {
+            content_bytes: mocks.body_bytes,
+            wallet_contents: 1,
+            wallet_bytes: 1,
+            all_bytes: 1,
+        },
+    ));
     AppState::new(Services {
         challenges: Arc::new(Challenges::new(
             challenge_store.clone(),
@@ -356,23 +374,12 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
             Arc::default(),
         ),
         figures: Arc::default(),
-        market: Arc::new(Market::new(
-            Arc::new(MockCreatorStore::new()),
-            Arc::new(MockProductStore::new()),
-            Arc::new(MockCreatorRegistrar::new()),
-            clock.clone(),
-        )),
+        market: market.clone(),
+        public_market: PublicMarket(market),
         enclave: Arc::new(MockEnclave::new()),
-        hosting: Arc::new(Hosting::new(
-            Arc::new(MockContentStore::new()),
-            clock.clone(),
-            HostingLimits {
-                content_bytes: mocks.body_bytes,
-                wallet_contents: 1,
-                wallet_bytes: 1,
-                all_bytes: 1,
-            },
-        )),
+        hosting: hosting.clone(),
+        public_hosting: PublicHosting(hosting),
+        public_reads: PublicReads::default(),
         contents: Arc::new(ProductContents::new(
             ContentPorts {
                 products: Arc::new(MockProductStore::new()),
@@ -390,6 +397,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         waiting_list: Arc::new(WaitingList::new(Arc::new(MockWaitlist::new()), clock.clone())),
         stats: Stats {
             counts: Arc::new(MockChainStats::new()),
+            recent: Arc::new(Brief::new(clock.clone(), Duration::from_secs(1))),
             orchestrator: WALLET,
             server: WALLET,
         },

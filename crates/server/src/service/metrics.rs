@@ -101,6 +101,11 @@ pub const CATALOGUE: &[(&str, &str, &str)] = &[
         "gauge",
         "Writes that wait for the database's writer, 1024 at most",
     ),
+    (
+        "haithe_database_reads_total",
+        "counter",
+        "Reads of the database, by readers: core (logins, paid calls, requests with a credential), public, background",
+    ),
     ("haithe_holds", "gauge", "Open holds"),
     ("haithe_held_nano_usdt", "gauge", "Money set aside by open holds"),
     ("haithe_unsettled_nano_usdt", "gauge", "Charged and not settled"),

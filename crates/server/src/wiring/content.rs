@@ -18,15 +18,9 @@ pub(super) fn contents(
     (fetcher, enclave): (Arc<dyn Fetcher>, Arc<dyn Enclave>),
     clock: &Arc<dyn Clock>,
     supervisor: &Supervisor,
-) -> (Arc<Hosting>, Arc<ProductContents>) {
+) -> (Hosting, Arc<ProductContents>) {
     let hosted: Arc<dyn ContentStore> = Arc::new(SqliteContentStore::new(db));
-    let limits = HostingLimits {
-        content_bytes: config.max_bytes,
-        wallet_contents: config.max_per_wallet,
-        wallet_bytes: config.max_bytes_per_wallet,
-        all_bytes: config.max_bytes_in_all,
-    };
-    let hosting = Hosting::new(hosted.clone(), clock.clone(), limits);
+    let hosting = hosting(config, db, clock);
     let ports = ContentPorts {
         products: Arc::new(SqliteProductStore::new(db)),
         hosted,
@@ -47,5 +41,16 @@ pub(super) fn contents(
             Ok::<(), Infallible>(())
         }
     });
-    (Arc::new(hosting), contents)
+    (hosting, contents)
+}
+
+/// Hosted content, on this handle's readers.
+pub(super) fn hosting(config: &config::Content, db: &Db, clock: &Arc<dyn Clock>) -> Hosting {
+    let limits = HostingLimits {
+        content_bytes: config.max_bytes,
+        wallet_contents: config.max_per_wallet,
+        wallet_bytes: config.max_bytes_per_wallet,
+        all_bytes: config.max_bytes_in_all,
+    };
+    Hosting::new(Arc::new(SqliteContentStore::new(db)), clock.clone(), limits)
 }
