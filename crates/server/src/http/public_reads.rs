@@ -220,7 +220,7 @@ mod tests {
         }
     }
 
-    fn answer(reads: &Arc<AtomicUsize>) -> impl Future<Output = Response> + Send + 'static {
+    fn answer(reads: &Arc<AtomicUsize>) -> impl Future<Output = Response> + Send + use<> {
         let reads = Arc::clone(reads);
         async move { Response::new(Body::from(reads.fetch_add(1, SeqCst).to_string())) }
     }

@@ -162,7 +162,10 @@ async fn connection<S>(
         let response = service.clone().oneshot(request);
         async move {
             let response = response.await?;
-            Ok::<_, Infallible>(response.map(|body| Passing { body, in_flight }))
+            Ok::<_, Infallible>(response.map(|body| Passing {
+                body,
+                _in_flight: in_flight,
+            }))
         }
     });
     let mut builder = http1::Builder::new();
@@ -202,7 +205,7 @@ async fn connection<S>(
 /// The body of a response, whose request is in flight until all of it is passed on.
 struct Passing {
     body: Body,
-    in_flight: InFlight,
+    _in_flight: InFlight,
 }
 
 impl HttpBody for Passing {
