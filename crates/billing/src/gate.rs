@@ -1,27 +1,40 @@
-//! The gate in front of new charges: open while settlement keeps up with the chain.
+//! The gate in front of new charges: open for an organization while its own charges are settled.
 //!
 //! An organization's owner can take deposits out after the withdrawal delay. Whoever admits charges
 //! must therefore see requests for withdrawal, and settle what was charged, well within that delay.
-//! Both are watermarks in time, and each may lag by a quarter of the delay. The gate closes by itself
-//! as time passes: a task that died cannot keep it open.
+//! Both are watermarks in time, and each may lag by a quarter of the delay:
+//!
+//! - the index's watermark is one for all, because an event that is missing may concern anybody;
+//! - settlement's is one per organization: the age of its own oldest unsettled charge. A charge that
+//!   cannot be sealed, that waits again after a skipped line, or that waits for more of its kind does
+//!   not count. One organization's trouble never closes the gate for another.
+//!
+//! The gate closes by itself as time passes: a task that died cannot keep it open. While settlement
+//! does not report, every organization's charges are as old as the last report.
 
 use crate::hold::HoldError;
-use haithe_kernel::{Clock, Timestamp};
+use haithe_kernel::{Clock, OrgId, Timestamp};
 use std::{
+    collections::HashMap,
     fmt,
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicI64, Ordering::Relaxed},
     },
     time::Duration,
 };
+
+/// When the oldest unsettled charge of each organization was made.
+pub type OldestCharges = HashMap<OrgId, Timestamp>;
 
 /// Admits new charges while the index and settlement keep up. Cheap enough for every call.
 pub struct SettlementGate {
     clock: Arc<dyn Clock>,
     limit: Duration,
     indexed: AtomicI64,
-    settled: AtomicI64,
+    /// When settlement last reported.
+    reported: AtomicI64,
+    oldest: RwLock<OldestCharges>,
 }
 
 /// How far behind the index and settlement are.
@@ -29,7 +42,7 @@ pub struct SettlementGate {
 pub struct SettlementLag {
     /// Since when facts of the chain may be missing.
     pub index: Duration,
-    /// Age of the oldest charge that waits for settlement.
+    /// Age of the oldest charge that waits for settlement: of one organization, or of all.
     pub settlement: Duration,
     /// At most this much of either.
     pub limit: Duration,
@@ -50,27 +63,45 @@ impl SettlementGate {
             clock,
             limit: withdrawal_delay / 4,
             indexed: AtomicI64::new(now),
-            settled: AtomicI64::new(now),
+            reported: AtomicI64::new(now),
+            oldest: RwLock::default(),
         }
     }
 
+    /// Whether this organization may be charged.
+    ///
     /// # Errors
-    /// [`HoldError::SettlementDelayed`] while the index or settlement lags too far.
-    pub fn admit(&self) -> Result<(), HoldError> {
-        if self.lag().is_tolerable() {
+    /// [`HoldError::SettlementDelayed`] while the index, or settlement of the organization's own
+    /// charges, lags too far.
+    pub fn admit(&self, org: OrgId) -> Result<(), HoldError> {
+        if self.lag_of(org).is_tolerable() {
             Ok(())
         } else {
             Err(HoldError::SettlementDelayed)
         }
     }
 
-    /// The lag now, for health and metrics.
+    /// The largest lag of any organization, for health and metrics.
     pub fn lag(&self) -> SettlementLag {
+        let oldest = self.oldest.read().unwrap_or_else(PoisonError::into_inner);
+        let oldest = oldest.values().min().copied();
+        self.lag_since(oldest)
+    }
+
+    /// The lag of one organization.
+    pub fn lag_of(&self, org: OrgId) -> SettlementLag {
+        let oldest = self.oldest.read().unwrap_or_else(PoisonError::into_inner);
+        let oldest = oldest.get(&org).copied();
+        self.lag_since(oldest)
+    }
+
+    fn lag_since(&self, oldest: Option<Timestamp>) -> SettlementLag {
         let now = self.clock.now();
-        let since = |mark: &AtomicI64| now.since(Timestamp::from_micros(mark.load(Relaxed)));
+        let mark = |mark: &AtomicI64| Timestamp::from_micros(mark.load(Relaxed));
+        let reported = mark(&self.reported);
         SettlementLag {
-            index: since(&self.indexed),
-            settlement: since(&self.settled),
+            index: now.since(mark(&self.indexed)),
+            settlement: now.since(oldest.map_or(reported, |oldest| oldest.min(reported))),
             limit: self.limit,
         }
     }
@@ -80,14 +111,10 @@ impl SettlementGate {
         self.indexed.store(time.micros(), Relaxed);
     }
 
-    /// Everything charged before `time` is settled.
-    pub fn settled_through(&self, time: Timestamp) {
-        self.settled.store(time.micros(), Relaxed);
-    }
-
-    /// Something charged at `time`, or a little before, is not settled yet.
-    pub fn unsettled_since(&self, time: Timestamp) {
-        self.settled.fetch_min(time.micros(), Relaxed);
+    /// At `time`, these are the organizations with unsettled charges.
+    pub fn unsettled(&self, time: Timestamp, oldest: OldestCharges) {
+        *self.oldest.write().unwrap_or_else(PoisonError::into_inner) = oldest;
+        self.reported.store(time.micros(), Relaxed);
     }
 }
 
@@ -103,6 +130,7 @@ mod tests {
     use haithe_kernel::FixedClock;
 
     const HOUR: Duration = Duration::from_secs(3600);
+    const ORG: OrgId = OrgId(1);
 
     fn gate() -> (Arc<FixedClock>, SettlementGate) {
         let clock = Arc::new(FixedClock::at(Timestamp::from_seconds(1_000_000)));
@@ -114,9 +142,9 @@ mod tests {
     fn it_closes_by_itself_when_nobody_reports_for_a_quarter_of_the_delay() {
         let (clock, gate) = gate();
         clock.advance(6 * HOUR);
-        assert!(gate.admit().is_ok());
+        assert!(gate.admit(ORG).is_ok());
         clock.advance(Duration::from_micros(1));
-        assert!(matches!(gate.admit(), Err(HoldError::SettlementDelayed)));
+        assert!(matches!(gate.admit(ORG), Err(HoldError::SettlementDelayed)));
     }
 
     #[test]
@@ -124,25 +152,25 @@ mod tests {
         let (clock, gate) = gate();
         clock.advance(7 * HOUR);
         gate.indexed_through(clock.now());
-        assert!(gate.admit().is_err());
-        gate.settled_through(clock.now());
-        assert!(gate.admit().is_ok());
+        assert!(gate.admit(ORG).is_err());
+        gate.unsettled(clock.now(), OldestCharges::new());
+        assert!(gate.admit(ORG).is_ok());
         clock.advance(7 * HOUR);
-        gate.settled_through(clock.now());
-        assert!(gate.admit().is_err());
+        gate.unsettled(clock.now(), OldestCharges::new());
+        assert!(gate.admit(ORG).is_err());
     }
 
     #[test]
-    fn an_old_charge_moves_the_mark_back_and_a_new_one_does_not_move_it_forward() {
+    fn one_organizations_old_charge_closes_it_for_that_organization_only() {
         let (clock, gate) = gate();
-        let start = clock.now();
-        gate.unsettled_since(start.plus(HOUR));
-        assert_eq!(gate.lag().settlement, Duration::ZERO);
-        gate.unsettled_since(start.minus(5 * HOUR));
-        assert_eq!(gate.lag().settlement, 5 * HOUR);
-        assert!(gate.admit().is_ok());
-        gate.unsettled_since(start.minus(7 * HOUR));
-        assert!(gate.admit().is_err());
+        clock.advance(7 * HOUR);
+        gate.indexed_through(clock.now());
+        let old = clock.now().minus(7 * HOUR);
+        gate.unsettled(clock.now(), OldestCharges::from([(ORG, old)]));
+        assert!(gate.admit(ORG).is_err());
+        assert!(gate.admit(OrgId(2)).is_ok());
+        assert_eq!(gate.lag().settlement, 7 * HOUR);
+        assert_eq!(gate.lag_of(OrgId(2)).settlement, Duration::ZERO);
     }
 
     #[test]

@@ -48,7 +48,9 @@ use haithe_identity::{
     signature::SignatureError,
     token::TokenError,
 };
-use haithe_inference::{CompletionPorts, CompletionSettings, Completions, request::RequestLimits};
+use haithe_inference::{
+    CompletionPorts, CompletionSettings, Completions, agent::AgentLimits, request::RequestLimits,
+};
 use haithe_kernel::{Clock, Fetcher, Random, StoreError};
 use haithe_llm_providers::{ProviderError, Tiktoken};
 use haithe_marketplace::Market;
@@ -259,7 +261,10 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
                 bytes: config.server.max_body_bytes,
                 choices: config.inference.max_choices,
             },
-            agent: (&config.agent).into(),
+            agent: AgentLimits {
+                payees: usize::try_from(config.settlement.max_payees).unwrap_or(usize::MAX),
+                ..(&config.agent).into()
+            },
         },
     ));
     let contexts = Arc::new(Contexts::new(Arc::new(SqliteDirectory::new(&db))));
@@ -388,6 +393,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             Arc::new(SqliteProductStore::new(&db)),
             chain.registrar,
             clock.clone(),
+            config.agent.max_products,
         )),
         enclave,
         hosting,

@@ -361,6 +361,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
             Arc::new(MockProductStore::new()),
             Arc::new(MockCreatorRegistrar::new()),
             clock.clone(),
+            32,
         )),
         enclave: Arc::new(MockEnclave::new()),
         hosting: Arc::new(Hosting::new(

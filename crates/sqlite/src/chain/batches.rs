@@ -2,7 +2,7 @@
 //!
 //! A batch that is settled on chain is booked once that is final: each settled line moves unsettled
 //! money to its payees. A skipped line moves nothing: its calls wait for another batch, where they
-//! get new leaves, and what it had taken from the carry is given back. Three such lines in a row, for
+//! get new leaves, and what it changed of the carry is undone. Three such lines in a row, for
 //! reasons of the organization's own, suspend it; a settled line, a deposit that covers what is
 //! unsettled, or (after the daily cap stopped it) a cap that does, admit it again.
 
@@ -151,7 +151,7 @@ impl Settled {
             let org: OrgId = columns.read("batch_lines.org_id")?;
             let skipped: Option<String> = columns.read("batch_lines.skipped")?;
             if skipped.is_some() {
-                indexing.write.wait_again(self.seq, line, org).await?;
+                indexing.write.wait_again(self.seq, line).await?;
                 indexing.effects.lines_skipped += 1;
             } else {
                 self.pay(indexing.write, line, org).await?;
@@ -204,16 +204,13 @@ impl WriteTx<'_> {
             .collect()
     }
 
-    /// The calls of a skipped line wait for another batch, and its organization's carry is what it
-    /// was before.
-    async fn wait_again(&mut self, seq: i64, line: i64, org: OrgId) -> Result<(), StoreError> {
+    /// The calls of a skipped line wait for another batch, and what it changed of its organization's
+    /// carry is undone.
+    async fn wait_again(&mut self, seq: i64, line: i64) -> Result<(), StoreError> {
         let items = "UPDATE usage_records SET batch_seq = NULL, skipped = 1
                      WHERE id IN (SELECT usage_id FROM batch_items WHERE seq = ? AND line = ?)";
         self.execute(sqlx::query(items).bind(seq).bind(line)).await?;
-        let carry = "INSERT OR REPLACE INTO settlement_carry (org_id, payee, amount)
-                     SELECT org_id, payee, before FROM batch_carry WHERE seq = ? AND org_id = ?";
-        self.execute(sqlx::query(carry).bind(seq).bind(org.0)).await?;
-        Ok(())
+        self.undo_carry(seq, Some(line)).await
     }
 
     /// Skipped lines of the organization no longer count, if the last one was skipped for this reason.

@@ -8,14 +8,13 @@ use haithe_billing::{
 use haithe_kernel::{StoreError, Timestamp, Usdt};
 use sqlx::SqliteConnection;
 
-/// The first batch that is not final.
-pub(super) async fn first_open(connection: &mut SqliteConnection) -> Result<Option<i64>, StoreError> {
-    let open = "SELECT seq FROM batches WHERE final = 0 ORDER BY seq LIMIT 1";
-    let row = sqlx::query(open)
-        .fetch_optional(connection)
-        .await
-        .map_err(StoreError::new)?;
-    row.map(|row| Columns::of(&row).read("batches.seq")).transpose()
+/// The batches that are not final, in order.
+pub(super) async fn open(connection: &mut SqliteConnection) -> Result<Vec<i64>, StoreError> {
+    let open = "SELECT seq FROM batches WHERE final = 0 ORDER BY seq";
+    read_each(connection, sqlx::query(open), |columns| {
+        columns.read("batches.seq")
+    })
+    .await
 }
 
 /// The number of the next batch.
@@ -96,7 +95,7 @@ pub(super) async fn batch(
 }
 
 async fn lines(connection: &mut SqliteConnection, seq: i64) -> Result<Vec<BatchLine>, StoreError> {
-    let lines = "SELECT org_id, address FROM batch_lines WHERE seq = ? ORDER BY line";
+    let lines = "SELECT org_id, address, since FROM batch_lines WHERE seq = ? ORDER BY line";
     let rows = sqlx::query(lines)
         .bind(seq)
         .fetch_all(&mut *connection)
@@ -109,6 +108,7 @@ async fn lines(connection: &mut SqliteConnection, seq: i64) -> Result<Vec<BatchL
             org: columns.read("batch_lines.org_id")?,
             address: columns.read("batch_lines.address")?,
             credits: Vec::new(),
+            since: columns.read("batch_lines.since")?,
         });
     }
     let credits =

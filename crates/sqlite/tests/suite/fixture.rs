@@ -330,8 +330,8 @@ pub fn seal_all() -> SealPolicy {
         max_amount: Usdt::ZERO,
         max_age: Duration::ZERO,
         max_lines: 100,
-        max_credits_per_line: 100,
-        decimals: Decimals::new(18).unwrap(),
+        max_credits_per_line: 50,
+        ..SealPolicy::new(Decimals::new(18).unwrap())
     }
 }
 
