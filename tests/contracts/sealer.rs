@@ -143,7 +143,7 @@ impl Tenants {
                 line(Address::from(*sealed.address.as_bytes()), platform, &credits)
             })
             .collect();
-        let bound = policy.gas.bound_of(&batch.lines);
+        let bound = policy.gas.bound_of(&batch.lines, &batch.payouts);
         assert!(bound <= policy.batch_gas);
         let call = self
             .world

@@ -290,6 +290,7 @@ impl<D: Database> World<D> {
                     org: line.address,
                     amount: Some(amount),
                     reason: *reason,
+                    payee: None,
                 });
                 continue;
             }

@@ -66,6 +66,9 @@ pub struct BatchCredit {
     pub units: TokenUnits,
     /// Exactly `units`, in nano-USDT.
     pub amount: Usdt,
+    /// The payee cannot be paid for now: on chain the amount is part of the platform's share, and the
+    /// ledger keeps it in the account `escrow/{payee}`.
+    pub escrow: bool,
 }
 
 /// One organization's part of a batch.
@@ -102,6 +105,8 @@ pub struct Batch {
     pub root: Hash32,
     /// One line per organization, sorted by organization.
     pub lines: Vec<BatchLine>,
+    /// Paid out of escrow, in a line of the orchestrator's own behind all others. Mostly empty.
+    pub payouts: Vec<BatchCredit>,
     /// The items, in the order given. There may be tens of thousands, of which copies are not wanted.
     pub items: Arc<[SealedItem]>,
     /// What is not paid out by this batch, for keys whose carry changes. It holds only if the line is

@@ -11,8 +11,8 @@ pub use treasury::MockTreasuryStore;
 pub use treasury::TreasuryStore;
 
 use crate::{
-    batch::{Batch, BatchItem, BatchState, Carry, SealPolicy, Unsealed},
-    capture::{Capture, Captured},
+    batch::{Batch, BatchItem, BatchState, Carry, CarryKey, SealPolicy, Unsealed},
+    capture::{Capture, Captured, Payee},
     chain::{BlockRef, ChainCounts, ChainError, ChainEvent, Hash32, IndexStep, StepEffects},
     faucet::{FaucetError, Grant, Granted},
     hold::{HoldError, HoldRequest},
@@ -265,6 +265,10 @@ pub struct SealInput {
     pub carried: Vec<(OrgId, WalletAddress)>,
     /// Organizations that withdraw: their credits do not wait for more of their kind.
     pub withdrawing: HashSet<OrgId>,
+    /// Payers and payees whose credits go to escrow.
+    pub unpayable: HashSet<CarryKey>,
+    /// What is paid out of escrow.
+    pub payouts: Vec<(Payee, Usdt)>,
     /// Contracts of the organizations that are payees, of items or of carry.
     pub payee_orgs: Vec<(OrgId, WalletAddress)>,
 }

@@ -181,7 +181,7 @@ impl Settlement {
 
     /// The next batch, if it is due.
     async fn seal(&self, waiting: &Unsealed, now: Timestamp) -> Result<Option<Batch>, SettlementError> {
-        let anything = waiting.items() > 0 || waiting.skipped() > 0 || waiting.overdue_carry > 0;
+        let anything = waiting.items() > 0 || waiting.skipped() > 0 || waiting.overdue > 0;
         let hurried = self.hurry.swap(false, Relaxed) && anything;
         if !hurried && !self.is_due(waiting, now) {
             return Ok(None);
@@ -205,8 +205,7 @@ impl Settlement {
         let many = items >= u64::from(policy.max_items) || waiting.amount() >= policy.max_amount;
         let last_sealed = Timestamp::from_micros(self.last_sealed.load(Relaxed));
         let patience = policy.max_age.saturating_mul(SKIPPED_PATIENCE);
-        let again =
-            (waiting.skipped() > 0 || waiting.overdue_carry > 0) && now.since(last_sealed) >= patience;
+        let again = (waiting.skipped() > 0 || waiting.overdue > 0) && now.since(last_sealed) >= patience;
         (items > 0 && (old || many)) || again
     }
 

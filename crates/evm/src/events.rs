@@ -211,6 +211,7 @@ fn line_skipped(e: &HaitheOrchestrator::LineSkipped) -> Option<EventBody> {
         org: wallet(e.organization),
         amount: amount(e.amount),
         reason: skip_reason(&e.reason),
+        payee: named(&e.reason),
     })
 }
 
@@ -232,6 +233,15 @@ fn skip_reason(reason: &Bytes) -> SkipReason {
             | HaitheOrchestratorErrors::SafeERC20FailedOperation(_),
         ) => SkipReason::TransferFailed,
         _ => SkipReason::Other(1),
+    }
+}
+
+/// The receiver that the error names.
+fn named(reason: &Bytes) -> Option<WalletAddress> {
+    match HaitheOrchestratorErrors::abi_decode(reason) {
+        Ok(HaitheOrchestratorErrors::UnknownPayee(error)) => Some(wallet(error.payee)),
+        Ok(HaitheOrchestratorErrors::WrongAmountReceived(error)) => Some(wallet(error.to)),
+        _ => None,
     }
 }
 

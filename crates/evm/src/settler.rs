@@ -20,7 +20,7 @@ use alloy::{
 };
 use async_trait::async_trait;
 use haithe_billing::{
-    batch::{Batch, BatchLine},
+    batch::{Batch, BatchCredit, BatchLine},
     capture::Payee,
     chain::{ChainError, Hash32},
     outbox::{NewTx, TxPurpose},
@@ -181,7 +181,7 @@ impl Settler for EvmSettler {
         if newest.live().is_some_and(|intent| intent.nonce.is_some()) {
             return Ok(Submission::Queued);
         }
-        let data = calldata(&batch)?;
+        let data = calldata(&batch, convert::address(self.client.orchestrator()))?;
         let next = self.next_sequence().await?;
         if newest.intent.is_some() && next > seq {
             return Ok(Submission::Queued);
@@ -217,7 +217,13 @@ impl Settler for EvmSettler {
         let orchestrator = convert::address(self.client.orchestrator());
         let root = convert::hash(batch.root);
         let chain_id = U256::from(self.client.chain_id());
-        let whole = (chain_id, orchestrator, batch.seq, root, lines(&batch)?);
+        let whole = (
+            chain_id,
+            orchestrator,
+            batch.seq,
+            root,
+            lines(&batch, orchestrator)?,
+        );
         Ok(keccak256(whole.abi_encode_params()).0)
     }
 
@@ -242,25 +248,35 @@ impl Settler for EvmSettler {
     }
 }
 
-fn calldata(batch: &Batch) -> Result<Vec<u8>, ChainError> {
+fn calldata(batch: &Batch, orchestrator: Address) -> Result<Vec<u8>, ChainError> {
     let call = HaitheOrchestrator::settleBatchCall {
         seq: batch.seq,
         root: convert::hash(batch.root),
-        lines: lines(batch)?,
+        lines: lines(batch, orchestrator)?,
     };
     Ok(call.abi_encode())
 }
 
-fn lines(batch: &Batch) -> Result<Vec<Settlement::Line>, ChainError> {
-    batch.lines.iter().map(line).collect()
+/// One line per organization, and behind them the orchestrator's own, which pays escrow.
+fn lines(batch: &Batch, orchestrator: Address) -> Result<Vec<Settlement::Line>, ChainError> {
+    let of_org = |sealed: &BatchLine| line(convert::address(sealed.address), &sealed.credits);
+    let mut lines: Vec<_> = batch.lines.iter().map(of_org).collect::<Result<_, _>>()?;
+    if !batch.payouts.is_empty() {
+        lines.push(line(orchestrator, &batch.payouts)?);
+    }
+    Ok(lines)
 }
 
-/// The platform's credits become the line's own field; all others keep their order.
-fn line(line: &BatchLine) -> Result<Settlement::Line, ChainError> {
+/// The platform's credits, and those in escrow, become the line's own field; all others keep their
+/// order.
+fn line(org: Address, sealed: &[BatchCredit]) -> Result<Settlement::Line, ChainError> {
     let mut platform = TokenUnits::ZERO;
-    let mut credits = Vec::with_capacity(line.credits.len());
-    for credit in &line.credits {
+    let mut credits = Vec::with_capacity(sealed.len());
+    for credit in sealed {
         match credit.payee {
+            _ if credit.escrow => {
+                platform = platform.checked_add(credit.units).ok_or_else(too_large)?;
+            }
             Payee::Platform => {
                 platform = platform.checked_add(credit.units).ok_or_else(too_large)?;
             }
@@ -271,7 +287,7 @@ fn line(line: &BatchLine) -> Result<Settlement::Line, ChainError> {
         }
     }
     Ok(Settlement::Line {
-        org: convert::address(line.address),
+        org,
         platform: u96(platform)?,
         credits,
     })

@@ -6,6 +6,7 @@
 
 mod carry;
 mod dissolve;
+mod escrow;
 mod gather;
 pub(crate) mod read;
 mod waiting;
@@ -110,13 +111,16 @@ impl SqliteSettlementStore {
             .filter(|waiting| policy.defers(waiting, now))
             .map(|waiting| waiting.org)
             .collect();
+        payers.unpayable = escrow::unpayable(&mut snapshot).await?;
+        payers.probed = escrow::probed(&mut snapshot).await?;
         let gathered = gather::gather(&mut snapshot, policy, now, payers, &aside).await?;
         if !gathered.unsealable.is_empty() {
             let most = policy.max_credits_per_line;
             let reason = format!("it pays more payees than a line can hold (at most {most})");
             self.exclude(gathered.unsealable.clone(), reason).await?;
         }
-        if gathered.input.items.is_empty() && gathered.input.carried.is_empty() {
+        let input = &gathered.input;
+        if input.items.is_empty() && input.carried.is_empty() && input.payouts.is_empty() {
             return Ok(Attempt::Nothing);
         }
         let seq = read::next(&mut snapshot).await?;
@@ -149,7 +153,8 @@ impl SettlementStore for SqliteSettlementStore {
         let mut snapshot = self.db.snapshot().await?;
         Ok(Unsealed {
             orgs: waiting::by_org(&mut snapshot, &aside).await?,
-            overdue_carry: carry::count_overdue(&mut snapshot, &policy, now).await?,
+            overdue: carry::count_overdue(&mut snapshot, &policy, now).await?
+                + u64::try_from(escrow::payouts(&mut snapshot, &policy, now).await?.len()).unwrap_or(0),
         })
     }
 

@@ -252,6 +252,7 @@ async fn what_is_not_on_chain_or_was_skipped_is_pending_and_nothing_may_be_taken
         org: ADDRESS,
         amount: Some(0),
         reason: SkipReason::InsufficientFunds,
+        payee: None,
     };
     world.events.push(event(2, 2, skipped));
     world

@@ -7,7 +7,9 @@ use crate::{
     ports::SealInput,
     receipt::{RECEIPT_VERSION, leaf, receipt_id32},
 };
-use haithe_kernel::{CallId, Decimals, Failure, Kind, MoneyError, OrgId, Timestamp, Usdt, WalletAddress};
+use haithe_kernel::{
+    CallId, Decimals, Failure, Kind, MoneyError, OrgId, Timestamp, TokenUnits, Usdt, WalletAddress,
+};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
@@ -48,6 +50,9 @@ pub enum BatchError {
     /// An organization that would pay itself, which the contract refuses.
     #[error("organization {0} would pay itself")]
     PaysItself(OrgId),
+    /// A payout of escrow to the platform, of nothing, or beyond the range of money.
+    #[error("a payout of escrow is out of range")]
+    Payout,
     /// A negative amount, or a sum beyond the range of money.
     #[error("an amount of organization {0} is out of range")]
     Amount(OrgId),
@@ -92,7 +97,7 @@ impl Batch {
         policy: &SealPolicy,
         now: Timestamp,
     ) -> Result<Self, BatchError> {
-        if input.items.is_empty() && input.carried.is_empty() {
+        if input.items.is_empty() && input.carried.is_empty() && input.payouts.is_empty() {
             return Err(BatchError::Empty);
         }
         bounded("calls", input.items.len(), policy.max_items)?;
@@ -106,7 +111,8 @@ impl Batch {
         for (org, owed) in owed {
             let withdrawing = input.withdrawing.contains(&org);
             let is_due = |owed: &OwedTo| policy.is_due(owed.nano, owed.carried_since, withdrawing, now);
-            let (credits, rests) = credits(org, &owed, policy.decimals, &contracts, is_due)?;
+            let unpayable = |payee| input.unpayable.contains(&CarryKey { org, payee });
+            let (credits, rests) = credits(org, &owed, policy.decimals, &contracts, is_due, unpayable)?;
             bounded(
                 "payees of one organization",
                 credits.len(),
@@ -120,7 +126,8 @@ impl Batch {
                 since: owed.since,
             });
         }
-        let gas = policy.gas.bound_of(&lines);
+        let payouts = payouts(&input.payouts, policy.decimals, &contracts)?;
+        let gas = policy.gas.bound_of(&lines, &payouts);
         if gas > policy.batch_gas {
             return Err(BatchError::TooMuchGas {
                 gas,
@@ -144,6 +151,7 @@ impl Batch {
             seq,
             root,
             lines,
+            payouts,
             items,
             carry,
             sealed_at: now,
@@ -214,6 +222,7 @@ fn credits(
     decimals: Decimals,
     contracts: &HashMap<OrgId, WalletAddress>,
     is_due: impl Fn(&OwedTo) -> bool,
+    is_unpayable: impl Fn(Payee) -> bool,
 ) -> Result<Credits, BatchError> {
     let out_of_range = |_: MoneyError| BatchError::Amount(org);
     let mut credits = Vec::new();
@@ -231,6 +240,7 @@ fn credits(
                 address: address(payee, contracts)?,
                 units,
                 amount,
+                escrow: payee != Payee::Platform && is_unpayable(payee),
             });
         }
         if rest != owed.carried {
@@ -238,6 +248,31 @@ fn credits(
         }
     }
     Ok((credits, rests))
+}
+
+/// What is paid out of escrow, in whole base units; the rest stays there.
+fn payouts(
+    payouts: &[(Payee, Usdt)],
+    decimals: Decimals,
+    contracts: &HashMap<OrgId, WalletAddress>,
+) -> Result<Vec<BatchCredit>, BatchError> {
+    let out_of_range = |_: MoneyError| BatchError::Payout;
+    let mut credits = Vec::new();
+    for (payee, amount) in payouts {
+        let (units, _rest) = amount.to_units(decimals).map_err(out_of_range)?;
+        let (amount, _no_dust) = Usdt::from_units(units, decimals).map_err(out_of_range)?;
+        if *payee == Payee::Platform || units == TokenUnits::ZERO {
+            return Err(BatchError::Payout);
+        }
+        credits.push(BatchCredit {
+            payee: *payee,
+            address: address(*payee, contracts)?,
+            units,
+            amount,
+            escrow: false,
+        });
+    }
+    Ok(credits)
 }
 
 fn address(payee: Payee, contracts: &HashMap<OrgId, WalletAddress>) -> Result<WalletAddress, BatchError> {

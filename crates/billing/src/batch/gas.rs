@@ -6,7 +6,7 @@
 //! the dearest one is added. `tests/contracts/gas.rs` measures the figures on the real contract and
 //! asserts that the bound is at least what every measured batch needs.
 
-use super::BatchLine;
+use super::{BatchCredit, BatchLine};
 use crate::capture::Payee;
 
 /// Gas that settlement takes, per part of a batch. Calldata is included in each part.
@@ -104,11 +104,14 @@ impl GasModel {
         used.saturating_add(allowance)
     }
 
-    /// Upper bound of a sealed batch.
-    pub fn bound_of(&self, lines: &[BatchLine]) -> u64 {
-        let gas =
-            |line: &BatchLine| self.line(CreditCounts::of(line.credits.iter().map(|credit| credit.payee)));
-        self.bound(lines.iter().map(gas))
+    /// Upper bound of a sealed batch. A credit in escrow is part of the platform's share.
+    pub fn bound_of(&self, lines: &[BatchLine], payouts: &[BatchCredit]) -> u64 {
+        let gas = |credits: &[BatchCredit]| {
+            let paid = credits.iter().filter(|credit| !credit.escrow);
+            self.line(CreditCounts::of(paid.map(|credit| credit.payee)))
+        };
+        let payouts = (!payouts.is_empty()).then(|| gas(payouts));
+        self.bound(lines.iter().map(|line| gas(&line.credits)).chain(payouts))
     }
 
     /// Upper bound of a batch that holds one line with these credits only.

@@ -117,8 +117,8 @@ pub struct WaitingCharges {
 pub struct Unsealed {
     /// By organization, in order of their numbers.
     pub orgs: Vec<WaitingCharges>,
-    /// Carried credits that have waited for the longest time allowed.
-    pub overdue_carry: u64,
+    /// Carried credits that have waited for the longest time allowed, and escrow that can be paid out.
+    pub overdue: u64,
 }
 
 impl Unsealed {

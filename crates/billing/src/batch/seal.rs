@@ -19,7 +19,7 @@
 //!
 //! [`GasModel`]: super::GasModel
 
-use super::{BatchItem, Carry, CreditCounts, LineGas, SealPolicy};
+use super::{BatchItem, Carry, CarryKey, CreditCounts, LineGas, SealPolicy};
 use crate::capture::Payee;
 use haithe_kernel::{OrgId, Timestamp, Usdt};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -58,6 +58,11 @@ pub struct Payers {
     pub withdrawing: HashSet<OrgId>,
     /// All of their charges together are too small for a line ([`SealPolicy::defers`]).
     pub deferred: HashSet<OrgId>,
+    /// A transfer in their last lines failed, and which one is not known. Their lines credit one
+    /// organization at most, so that the next failure shows it.
+    pub probed: HashSet<OrgId>,
+    /// Payers and payees whose credits go to escrow, because the payee could not be paid three times.
+    pub unpayable: HashSet<CarryKey>,
 }
 
 /// Selects the charges of one batch.
@@ -76,6 +81,7 @@ pub struct Sealer {
     /// Organizations with charges beyond their quarter.
     surplus: BTreeSet<OrgId>,
     full: bool,
+    has_payout: bool,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -110,6 +116,7 @@ impl Sealer {
             items: 0,
             surplus: BTreeSet::new(),
             full: false,
+            has_payout: false,
         }
     }
 
@@ -167,6 +174,25 @@ impl Sealer {
             self.carried = carried;
         }
         fits
+    }
+
+    /// Offers a payout of escrow; within the same quarter of the batch as overdue carry. Returns whether
+    /// it is part of the batch. A batch has one at most: a payee that still cannot be paid keeps no other
+    /// one waiting.
+    pub fn offer_payout(&mut self, payee: Payee) -> bool {
+        let line = self.policy.gas.line(CreditCounts::of([payee]));
+        let used = self.used.saturating_add(line.used);
+        let allowance = self.allowance.max(line.allowance);
+        let carried = self.carried.saturating_add(line.used);
+        if self.has_payout
+            || carried > self.policy.batch_gas / SHARES
+            || used.saturating_add(allowance) > self.policy.batch_gas
+        {
+            return false;
+        }
+        self.has_payout = true;
+        (self.used, self.allowance, self.carried) = (used, allowance, carried);
+        true
     }
 
     /// Offers a charge with what is carried for its payees.
@@ -239,12 +265,18 @@ impl Sealer {
         for (payee, owed) in &mut changes {
             if !owed.is_due && self.policy.is_due(owed.nano, owed.since, impatient, self.now) {
                 owed.is_due = true;
-                plan.credits.add(*payee);
+                let key = CarryKey { org, payee: *payee };
+                if !self.payers.unpayable.contains(&key) {
+                    plan.credits.add(*payee);
+                }
                 plan.payees += 1;
             }
         }
         plan.gas = self.policy.gas.line(plan.credits);
         plan.items += items;
+        if plan.credits.organizations > 1 && self.payers.probed.contains(&org) {
+            return Placement::BeyondQuarter;
+        }
         let placement = self.fits(line, &plan);
         if placement == Placement::Fits {
             let before = line.map_or(0, |line| line.gas.used);

@@ -33,6 +33,7 @@ fn batch(seq: u64) -> Batch {
             credits: Vec::new(),
             since: NOW,
         }],
+        payouts: Vec::new(),
         items: vec![SealedItem {
             call: CallId(Uuid::from_u128(1)),
             line: 0,
@@ -54,7 +55,7 @@ fn waiting(items: u64, amount: i32, age: Duration) -> Unsealed {
     };
     Unsealed {
         orgs: vec![waiting],
-        overdue_carry: 0,
+        overdue: 0,
     }
 }
 

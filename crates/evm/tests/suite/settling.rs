@@ -146,6 +146,7 @@ async fn a_batch_pays_everybody_and_skips_who_has_nothing(chain: Chain) {
         org: wallet(scene.poor),
         amount: Some(5 * NANO),
         reason: SkipReason::InsufficientFunds,
+        payee: None,
     };
     let settled = EventBody::BatchSettled {
         seq: 0,
@@ -297,6 +298,7 @@ async fn an_amount_beyond_the_contracts_range_is_refused_here(chain: Chain) {
         address: WalletAddress::new([0; 20]),
         units: TokenUnits::new(1 << 96),
         amount: Usdt::MAX,
+        escrow: false,
     };
     let batch = Batch {
         seq: 0,
@@ -307,6 +309,7 @@ async fn an_amount_beyond_the_contracts_range_is_refused_here(chain: Chain) {
             credits: vec![credit],
             since: NOW,
         }],
+        payouts: Vec::new(),
         items: [].into(),
         carry: Vec::new(),
         sealed_at: Timestamp::from_seconds(0),

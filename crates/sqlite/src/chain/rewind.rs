@@ -104,8 +104,8 @@ async fn batches(indexing: &mut Indexing<'_, '_>, to: BlockRef, block: i64) -> R
         indexing.touched.extend(orgs);
         for undo in [
             "UPDATE batches SET settled_tx = NULL, settled_block = NULL, settled_at = NULL, chain_hash = NULL,
-                                final = 0 WHERE seq = ?",
-            "UPDATE batch_lines SET skipped = NULL WHERE seq = ?",
+                                final = 0, payouts_skipped = 0 WHERE seq = ?",
+            "UPDATE batch_lines SET skipped = NULL, blamed = NULL WHERE seq = ?",
         ] {
             indexing.write.execute(sqlx::query(undo).bind(seq)).await?;
         }

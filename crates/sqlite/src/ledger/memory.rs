@@ -127,6 +127,7 @@ impl State {
             Account::Withdrawing(org) => self.orgs.get_mut(&org).map(|money| &mut money.withdrawing),
             Account::ChainOrchestrator
             | Account::Creator(_)
+            | Account::Escrow(_)
             | Account::Platform
             | Account::PlatformLoss
             | Account::Dust => None,

@@ -73,6 +73,7 @@ async fn free(write: &mut WriteTx<'_>, seq: i64) -> Result<(), StoreError> {
         "DELETE FROM batch_credits WHERE seq = ?1",
         "DELETE FROM batch_lines WHERE seq = ?1",
         "DELETE FROM batch_carry WHERE seq = ?1",
+        "DELETE FROM batch_payouts WHERE seq = ?1",
         "DELETE FROM batches WHERE seq = ?1",
     ] {
         write.execute(sqlx::query(statement).bind(seq)).await?;

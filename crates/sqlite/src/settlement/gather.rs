@@ -1,6 +1,6 @@
 //! Offering what waits to the sealer.
 
-use super::{carry, waiting::list};
+use super::{carry, escrow, waiting::list};
 use crate::{
     columns::{Columns, read_each},
     db::Statement,
@@ -36,7 +36,7 @@ pub(super) async fn gather(
     payers: Payers,
     aside: &BTreeSet<i64>,
 ) -> Result<Gathered, StoreError> {
-    let withdrawing = payers.withdrawing.clone();
+    let (withdrawing, unpayable) = (payers.withdrawing.clone(), payers.unpayable.clone());
     let mut offering = Offering {
         sealer: Sealer::new(*policy, now, payers),
         now,
@@ -45,6 +45,8 @@ pub(super) async fn gather(
         unsealable: BTreeSet::new(),
     };
     offering.pass(connection, aside, Offer::Oldest).await?;
+    let mut payouts = escrow::payouts(connection, policy, now).await?;
+    payouts.retain(|(payee, _)| offering.sealer.offer_payout(*payee));
     let mut carried = BTreeSet::new();
     for overdue in carry::overdue(connection, policy, now).await? {
         if offering.sealer.offer_carry(&overdue) {
@@ -61,6 +63,7 @@ pub(super) async fn gather(
     let items = offering.taken.values();
     let payees = items.flat_map(|item| item.credits.iter().map(|(payee, _)| *payee));
     let payees = payees.chain(offering.carry.keys().map(|key| key.payee));
+    let payees = payees.chain(payouts.iter().map(|(payee, _)| *payee));
     let payees: BTreeSet<OrgId> = payees
         .filter_map(|payee| match payee {
             Payee::Organization(org) => Some(org),
@@ -73,6 +76,8 @@ pub(super) async fn gather(
         carry: offering.carry.into_values().collect(),
         carried: contracts(connection, carried).await?,
         withdrawing,
+        unpayable,
+        payouts,
         payee_orgs: contracts(connection, payees).await?,
     };
     Ok(Gathered {

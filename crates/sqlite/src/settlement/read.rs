@@ -77,6 +77,7 @@ pub(super) async fn whole(
         root: head.root,
         sealed_at: head.sealed_at,
         lines: lines(connection, seq).await?,
+        payouts: payouts(connection, seq).await?,
         items: items(connection, seq).await?.into(),
         carry: carry(connection, seq).await?,
     })
@@ -111,8 +112,7 @@ async fn lines(connection: &mut SqliteConnection, seq: i64) -> Result<Vec<BatchL
             since: columns.read("batch_lines.since")?,
         });
     }
-    let credits =
-        "SELECT line, payee, address, units, amount FROM batch_credits WHERE seq = ? ORDER BY line, position";
+    let credits = "SELECT line, payee, address, units, amount, escrow FROM batch_credits WHERE seq = ? ORDER BY line, position";
     let rows = sqlx::query(credits)
         .bind(seq)
         .fetch_all(connection)
@@ -126,6 +126,7 @@ async fn lines(connection: &mut SqliteConnection, seq: i64) -> Result<Vec<BatchL
             address: columns.read("batch_credits.address")?,
             units: columns.read("batch_credits.units")?,
             amount: columns.read("batch_credits.amount")?,
+            escrow: columns.read("batch_credits.escrow")?,
         };
         let line = usize::try_from(line).ok().and_then(|line| lines.get_mut(line));
         line.ok_or(StoreError::inconsistent("batch_credits.line"))?
@@ -133,6 +134,20 @@ async fn lines(connection: &mut SqliteConnection, seq: i64) -> Result<Vec<BatchL
             .push(credit);
     }
     Ok(lines)
+}
+
+async fn payouts(connection: &mut SqliteConnection, seq: i64) -> Result<Vec<BatchCredit>, StoreError> {
+    let payouts = "SELECT payee, address, units, amount FROM batch_payouts WHERE seq = ? ORDER BY position";
+    read_each(connection, sqlx::query(payouts).bind(seq), |columns| {
+        Ok(BatchCredit {
+            payee: columns.read("batch_payouts.payee")?,
+            address: columns.read("batch_payouts.address")?,
+            units: columns.read("batch_payouts.units")?,
+            amount: columns.read("batch_payouts.amount")?,
+            escrow: false,
+        })
+    })
+    .await
 }
 
 async fn items(connection: &mut SqliteConnection, seq: i64) -> Result<Vec<SealedItem>, StoreError> {

@@ -48,6 +48,18 @@ impl Sealing {
         for (line, content) in (0i64..).zip(&self.batch.lines) {
             write.store_line(seq, line, content).await?;
         }
+        for (position, payout) in (0i64..).zip(&self.batch.payouts) {
+            let insert = "INSERT INTO batch_payouts (seq, position, payee, address, units, amount)
+                          VALUES (?, ?, ?, ?, ?, ?)";
+            let statement = sqlx::query(insert)
+                .bind(seq)
+                .bind(position)
+                .bind(columns::payee(payout.payee))
+                .bind(columns::address(payout.address))
+                .bind(payout.units.to_string())
+                .bind(payout.amount.nano());
+            write.execute(statement).await?;
+        }
         write.store_items(seq, &self.batch, &self.usage).await?;
         for (key, after) in &self.batch.carry {
             let before = before.get(key).copied();
@@ -66,8 +78,9 @@ impl WriteTx<'_> {
         let statement = statement.bind(columns::address(content.address));
         self.execute(statement.bind(content.since.micros())).await?;
         for (position, credit) in (0i64..).zip(&content.credits) {
-            let insert = "INSERT INTO batch_credits (seq, line, position, payee, address, units, amount)
-                          VALUES (?, ?, ?, ?, ?, ?, ?)";
+            let insert =
+                "INSERT INTO batch_credits (seq, line, position, payee, address, units, amount, escrow)
+                          VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
             let statement = sqlx::query(insert)
                 .bind(seq)
                 .bind(line)
@@ -75,7 +88,8 @@ impl WriteTx<'_> {
                 .bind(columns::payee(credit.payee))
                 .bind(columns::address(credit.address))
                 .bind(credit.units.to_string())
-                .bind(credit.amount.nano());
+                .bind(credit.amount.nano())
+                .bind(credit.escrow);
             self.execute(statement).await?;
         }
         Ok(())

@@ -161,6 +161,7 @@ impl Queue {
             carried,
             withdrawing,
             payee_orgs,
+            ..SealInput::default()
         };
         let before: BTreeMap<CarryKey, Carry> = input.carry.iter().map(|carry| (carry.key, *carry)).collect();
         let batch = Batch::build(1, input, &policy, now).unwrap();
@@ -306,7 +307,7 @@ fn live(seed: u64) {
             assert!(oldest.is_none(), "something waits and nothing is sealed");
             continue;
         };
-        assert!(policy.gas.bound_of(&batch.lines) <= policy.batch_gas);
+        assert!(policy.gas.bound_of(&batch.lines, &batch.payouts) <= policy.batch_gas);
         if let Some(oldest) = oldest {
             assert!(
                 batch.lines.iter().any(|line| line.org == oldest),
@@ -350,7 +351,7 @@ fn live(seed: u64) {
         let Some(batch) = queue.seal(policy, Payers::default(), now) else {
             break;
         };
-        assert!(policy.gas.bound_of(&batch.lines) <= policy.batch_gas);
+        assert!(policy.gas.bound_of(&batch.lines, &batch.payouts) <= policy.batch_gas);
     }
     assert!(
         queue
@@ -396,7 +397,7 @@ fn the_payers_of_the_first_audit_no_longer_make_one_batch() {
     let mut queue = Queue::of(items);
     let (mut batches, mut calls) = (0, 0);
     while let Some(batch) = queue.seal(policy(), Payers::default(), NOW) {
-        assert!(policy().gas.bound_of(&batch.lines) <= policy().batch_gas);
+        assert!(policy().gas.bound_of(&batch.lines, &batch.payouts) <= policy().batch_gas);
         batches += 1;
         calls += batch.items.len();
     }
