@@ -15,6 +15,7 @@ use alloy::{
     sol_types::{SolEvent, SolEventInterface, SolInterface},
 };
 use haithe_billing::chain::{EventBody, SkipReason};
+use haithe_kernel::WalletAddress;
 
 /// Longest texts kept, in bytes: what the contracts allow, and a little for replaced bytes.
 const NAME: usize = 256;
