@@ -1,1 +1,144 @@
-//! A payee that cannot be paid does not block the payer or the other payees.
+//! A payee that cannot be paid blocks nobody: its credits go to escrow and are paid out later.
+
+use alloy::{
+    primitives::{Address, B256, U256, keccak256},
+    providers::Provider,
+    sol_types::SolValue,
+};
+use haithe_kernel::{Usdt, WalletAddress};
+use haithe_marketplace::sealing::EnclavePublicKey;
+use haithe_tests::{
+    app::{App, Setup, Tenant, User, question, usdt},
+    chain::Chain,
+    eventually,
+    sealed::Sealed,
+};
+use serde_json::json;
+use std::time::Duration;
+
+/// The orchestrator's storage slot that makes this account a creator.
+async fn creator_slot(chain: &Chain, creator: Address) -> (U256, B256) {
+    for base in 0u64..64 {
+        let slot: U256 = keccak256((creator, U256::from(base)).abi_encode()).into();
+        let value = chain.provider.get_storage_at(chain.orchestrator(), slot).await;
+        let value = value.expect("the node answers");
+        if !value.is_zero() {
+            return (slot, value.into());
+        }
+    }
+    panic!("the orchestrator keeps creators in a mapping");
+}
+
+/// One call of the tenant; gives its number.
+async fn call(tenant: &Tenant) -> String {
+    let answer = tenant.caller.chat(&question("per-call")).send().await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.header("x-haithe-call").expect("a call").to_owned()
+}
+
+/// Finding 13: a creator that the contract does not know blocks its payer's line three times, then its
+/// credit is settled as the platform's share and kept in escrow; once the contract knows it again, it
+/// is paid. The payer is served all the time.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_payee_goes_to_escrow_after_three_skips_and_is_paid_later() {
+    let (setup, clock) = Setup::on_a_clock();
+    let app = App::with(setup.set("settlement.max_age_seconds", 60)).await;
+    let payer = app.funded("Payer", Usdt::whole(5)).await;
+    let maker = app.wallet(7).await;
+    let price = Usdt::from_nano(250_000_000);
+    product(&app, &maker, &payer, price).await;
+    let unsettled = async || payer.balance().await.unsettled;
+    let (slot, known) = creator_slot(&app.chain, maker.wallet.address()).await;
+    let set = |value: B256| {
+        app.chain
+            .dev
+            .set_storage(app.chain.orchestrator(), slot, value.into())
+            .expect("the chain keeps storage");
+    };
+
+    set(B256::ZERO);
+    call(&payer).await;
+    let due = unsettled().await;
+    for batches in 1..=3 {
+        clock.advance(Duration::from_secs(601));
+        eventually("a batch skips the line", async || {
+            (app.chain.next_batch().await == batches).then_some(())
+        })
+        .await;
+        eventually("the skip is indexed", async || {
+            app.chain.dev.mine(1);
+            (unsettled().await == due).then_some(())
+        })
+        .await;
+    }
+    // The payer is not suspended, and nobody waits for it.
+    call(&payer).await;
+    clock.advance(Duration::from_secs(601));
+    eventually("the rest of the line is settled", async || {
+        clock.advance(Duration::from_secs(60));
+        app.chain.dev.mine(1);
+        (unsettled().await == Usdt::ZERO).then_some(())
+    })
+    .await;
+    let path = format!("/v1/creator/{}/earnings", maker.address());
+    let earnings = async || maker.client.get(&path).data().await;
+    assert_eq!(
+        usdt(&earnings().await["settled_usdt"]),
+        Usdt::ZERO,
+        "it is in escrow"
+    );
+
+    set(known);
+    eventually("the escrow is paid out", async || {
+        clock.advance(Duration::from_secs(6 * 3_600));
+        app.chain.dev.mine(1);
+        let earnings = earnings().await;
+        (usdt(&earnings["settled_usdt"]).nano() == 2 * price.nano()).then_some(())
+    })
+    .await;
+    call(&payer).await;
+    let around = app.stop().await;
+    let checked = around.run(&["ledger", "check"], None).await;
+    assert!(checked.success(), "{checked:?}");
+}
+
+/// A creator's prompt set at this price, accepted by the tenant's contract.
+async fn product(app: &App, maker: &User, tenant: &Tenant, price: Usdt) -> i64 {
+    let body = json!({"uri": "https://creator.example/me", "pub_key": "04ab"});
+    maker.client.post("/v1/creator").json(&body).data().await;
+    let shown = app.anonymous().get("/v1/tee/pub-key").data().await;
+    let enclave: EnclavePublicKey = shown["tee_pubkey"]
+        .as_str()
+        .expect("a key")
+        .parse()
+        .expect("a key");
+    let address: WalletAddress = maker.address().parse().expect("an address");
+    let sealed = Sealed::for_creator(&enclave, address, json!(["Be brief."]).to_string().as_bytes());
+    let put = maker.client.put("/v1/content").body(sealed.bytes.clone());
+    put.header("content-type", "application/octet-stream")
+        .data()
+        .await;
+    let uri = format!("haithe:sha256:{}", sealed.digest);
+    let price = U256::from(app.chain.units(price).get());
+    let product = ("brief", "promptset");
+    let contract = app
+        .chain
+        .add_product_at(&maker.wallet, product, (&uri, &sealed.wrapped_key), price)
+        .await;
+    let id = eventually("the product is indexed", async || {
+        let synced = maker.client.post("/v1/products").data().await;
+        synced["product"]["id"].as_i64()
+    })
+    .await;
+    app.chain
+        .enable_product(&tenant.owner.wallet, tenant.contract, contract, price)
+        .await;
+    let project = tenant.project_id.to_string();
+    eventually("the contract's acceptance is indexed", async || {
+        let ask = tenant.owner.client.post(&format!("/v1/products/{id}/enable"));
+        let answer = ask.query(&[("project_id", project.as_str())]).send().await;
+        answer.status.is_success().then_some(())
+    })
+    .await;
+    id
+}

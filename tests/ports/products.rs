@@ -230,7 +230,7 @@ async fn a_project_uses_what_its_organizations_contract_accepts(db: impl Databas
     let first = page_of(&world.db, 1).await.product.id;
     let second = page_of(&world.db, 2).await.product.id;
     let products = world.db.products();
-    let enable = async |product| products.enable(org, project, product, NOON).await.unwrap();
+    let enable = async |product| products.enable(org, project, product, 32, NOON).await.unwrap();
     assert_eq!(enable(first).await, Enabling::Enabled);
     assert_eq!(enable(first).await, Enabling::Enabled, "twice is no error");
     assert_eq!(enable(second).await, Enabling::NotOnChain);
@@ -259,7 +259,7 @@ async fn a_projects_products_come_in_the_order_they_were_enabled(db: impl Databa
     for (seconds, number) in [(1, 3), (2, 1), (3, 2)] {
         let id = page_of(&world.db, number).await.product.id;
         let at = NOON.plus(Duration::from_secs(seconds));
-        products.enable(org.id, project.id, id, at).await.unwrap();
+        products.enable(org.id, project.id, id, 32, at).await.unwrap();
     }
     let world = world.reopened().await;
     let products = world.db.products();
@@ -300,7 +300,7 @@ async fn calls_and_projects_are_counted_and_sorted_by(db: impl Database) {
     for (project, number) in [(&project, 0), (&project, 1), (&other, 1), (&other, 2)] {
         let products = world.db.products();
         products
-            .enable(org.id, project.id, ids[number], NOON)
+            .enable(org.id, project.id, ids[number], 32, NOON)
             .await
             .unwrap();
     }

@@ -12,23 +12,26 @@ use haithe_billing::{
 };
 use haithe_kernel::{Clock, TokenUnits, Usdt};
 
+async fn unsealed<D: Database>(world: &World<D>) -> Unsealed {
+    let store = world.db.settlements();
+    store.unsealed(world.seal_all(), NOON).await.unwrap()
+}
+
 async fn what_waits_is_counted_until_it_is_sealed(db: impl Database) {
     let mut world = World::over(db).await;
-    assert_eq!(
-        world.db.settlements().unsealed().await.unwrap(),
-        Unsealed::default()
-    );
+    assert_eq!(unsealed(&world).await, Unsealed::default());
     let (org, project) = world.funded("Acme", nano(100)).await;
+    let (other, there) = world.funded("Other", nano(100)).await;
     world.spend(&org, &project, nano(10)).await;
     world.spend(&org, &project, nano(5)).await;
-    let waiting = world.db.settlements().unsealed().await.unwrap();
-    assert_eq!((waiting.items, waiting.amount), (2, nano(15)));
-    assert!(waiting.oldest.is_some());
+    world.spend(&other, &there, nano(7)).await;
+    let waiting = unsealed(&world).await;
+    assert_eq!((waiting.items(), waiting.amount()), (3, nano(22)));
+    let of = |org| waiting.orgs.iter().find(|waiting| waiting.org == org).unwrap();
+    assert_eq!((of(org.id).items, of(org.id).amount), (2, nano(15)));
+    assert!(of(other.id).oldest.is_some());
     world.seal().await.unwrap();
-    assert_eq!(
-        world.db.settlements().unsealed().await.unwrap(),
-        Unsealed::default()
-    );
+    assert_eq!(unsealed(&world).await, Unsealed::default());
 }
 
 async fn a_batch_is_one_line_per_organization_and_sums_what_was_charged(db: impl Database) {
@@ -51,28 +54,81 @@ async fn a_batch_is_one_line_per_organization_and_sums_what_was_charged(db: impl
     assert_eq!(world.db.settlements().batch(1).await.unwrap(), None);
 }
 
-async fn batches_follow_each_other_one_at_a_time(db: impl Database) {
+async fn states<D: Database>(world: &World<D>) -> Vec<(u64, BatchState)> {
+    let open = world.db.settlements().open_batches().await.unwrap();
+    open.into_iter()
+        .map(|(batch, state)| (batch.seq, state))
+        .collect()
+}
+
+async fn batches_follow_each_other_and_four_may_be_open(db: impl Database) {
     let mut world = World::over(db).await;
     let (org, project) = world.funded("Acme", nano(100)).await;
     assert_eq!(world.seal().await, None, "nothing waits");
-    world.spend(&org, &project, nano(1)).await;
-    let first = world.seal().await.unwrap();
+    let mut sealed = Vec::new();
+    for seq in 0..4 {
+        world.spend(&org, &project, nano(1)).await;
+        sealed.push(world.seal().await.unwrap());
+        assert_eq!(sealed[seq as usize].seq, seq);
+    }
     world.spend(&org, &project, nano(2)).await;
-    assert_eq!(world.seal().await, None, "a batch is open");
-    let open = world.db.settlements().open_batch().await.unwrap();
-    assert_eq!(open, Some((first.clone(), BatchState::Sealed)));
+    assert_eq!(world.seal().await, None, "four batches are open");
+    let is_sealed = BatchState::Sealed;
+    assert_eq!(states(&world).await, [0, 1, 2, 3].map(|seq| (seq, is_sealed)));
     world.finality = 2;
-    let events = world.settled(&first, &[]);
-    world.mine(vec![events]).await;
-    let open = world.db.settlements().open_batch().await.unwrap();
-    assert_eq!(open.map(|(_, state)| state), Some(BatchState::Seen));
+    let events = [&sealed[0], &sealed[1]].map(|batch| world.settled(batch, &[]));
+    world.mine(events.to_vec()).await;
+    let seen = BatchState::Seen;
+    assert_eq!(
+        states(&world).await,
+        [(0, seen), (1, seen), (2, is_sealed), (3, is_sealed)]
+    );
     assert_eq!(world.seal().await, None, "seen is not final");
     world.mine_empty(1).await;
-    assert_eq!(world.db.settlements().open_batch().await.unwrap(), None);
+    assert_eq!(states(&world).await, [(2, is_sealed), (3, is_sealed)]);
     let (_, state) = world.db.settlements().batch(0).await.unwrap().unwrap();
     assert_eq!(state, BatchState::Final);
-    let second = world.seal().await.unwrap();
-    assert_eq!((second.seq, second.items.len()), (1, 1));
+    let next = world.seal().await.unwrap();
+    assert_eq!((next.seq, next.items.len()), (4, 1));
+    world.assert_sound().await;
+}
+
+async fn dissolved_batches_wait_again(db: impl Database) {
+    let mut world = World::over(db).await;
+    let (org, project) = world.funded("Acme", nano(100)).await;
+    let mut calls = Vec::new();
+    for cost in 1..=3 {
+        calls.push(world.spend(&org, &project, nano(cost)).await);
+        world.seal().await.unwrap();
+    }
+    let store = world.db.settlements();
+    assert!(!store.dissolve(3).await.unwrap(), "there is no such batch");
+    assert!(store.dissolve(1).await.unwrap());
+    assert_eq!(store.batch(1).await.unwrap(), None);
+    assert_eq!(unsealed(&world).await.amount(), nano(5));
+    let again = world.seal().await.unwrap();
+    assert_eq!(again.seq, 1);
+    let sealed: Vec<_> = again.items.iter().map(|item| item.call).collect();
+    assert_eq!(sealed, calls[1..]);
+    let first = store.batch(0).await.unwrap().unwrap().0;
+    let events = [&first, &again].map(|batch| world.settled(batch, &[]));
+    world.mine(events.to_vec()).await;
+    assert!(!store.dissolve(0).await.unwrap(), "they are settled");
+    assert_eq!(world.balance(&org).await.unsettled, nano(0));
+    world.assert_sound().await;
+}
+
+async fn calls_that_are_set_aside_are_in_no_batch_and_do_not_count(db: impl Database) {
+    let mut world = World::over(db).await;
+    let (org, project) = world.funded("Acme", nano(100)).await;
+    let aside = world.spend(&org, &project, nano(1)).await;
+    let other = world.spend(&org, &project, nano(2)).await;
+    let store = world.db.settlements();
+    store.set_aside(vec![aside], "a test".into()).await.unwrap();
+    assert_eq!(unsealed(&world).await.items(), 1);
+    let batch = world.seal().await.unwrap();
+    assert_eq!(batch.items[0].call, other);
+    assert_eq!(batch.items.len(), 1);
 }
 
 async fn many_who_seal_at_once_make_one_batch(db: impl Database) {
@@ -108,7 +164,7 @@ async fn the_policy_bounds_a_batch_and_the_oldest_go_first(db: impl Database) {
     let batch = world.db.settlements().seal(policy, NOON).await.unwrap().unwrap();
     let sealed: Vec<_> = batch.items.iter().map(|item| item.call).collect();
     assert_eq!(sealed, calls[..3]);
-    assert_eq!(world.db.settlements().unsealed().await.unwrap().items, 2);
+    assert_eq!(unsealed(&world).await.items(), 2);
 }
 
 async fn an_open_batch_outlives_a_restart_unchanged(db: impl Database) {
@@ -117,8 +173,8 @@ async fn an_open_batch_outlives_a_restart_unchanged(db: impl Database) {
     world.spend(&org, &project, nano(1)).await;
     let batch = world.seal().await.unwrap();
     let world = world.reopened().await;
-    let open = world.db.settlements().open_batch().await.unwrap();
-    assert_eq!(open, Some((batch, BatchState::Sealed)));
+    let open = world.db.settlements().open_batches().await.unwrap();
+    assert_eq!(open, [(batch, BatchState::Sealed)]);
     assert_eq!(world.seal().await, None);
 }
 
@@ -190,8 +246,8 @@ async fn three_skips_in_a_row_suspend_and_a_settled_line_readmits(db: impl Datab
         world.hold(&org, nano(1)).await,
         Err(HoldError::Suspended)
     ));
-    let waiting = world.db.settlements().unsealed().await.unwrap();
-    assert_eq!((waiting.items, waiting.skipped), (0, 1));
+    let waiting = unsealed(&world).await;
+    assert_eq!((waiting.items(), waiting.skipped()), (0, 1));
     world.settle().await;
     world.hold(&org, nano(1)).await.unwrap();
     world.assert_sound().await;
@@ -264,7 +320,9 @@ async fn leaf_of<D: Database>(world: &World<D>, call: haithe_kernel::CallId) -> 
 on_every_database!(
     what_waits_is_counted_until_it_is_sealed,
     a_batch_is_one_line_per_organization_and_sums_what_was_charged,
-    batches_follow_each_other_one_at_a_time,
+    batches_follow_each_other_and_four_may_be_open,
+    dissolved_batches_wait_again,
+    calls_that_are_set_aside_are_in_no_batch_and_do_not_count,
     many_who_seal_at_once_make_one_batch,
     the_policy_bounds_a_batch_and_the_oldest_go_first,
     an_open_batch_outlives_a_restart_unchanged,

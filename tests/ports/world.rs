@@ -263,9 +263,7 @@ impl<D: Database> World<D> {
             max_items: 1,
             max_amount: Usdt::ZERO,
             max_age: Duration::ZERO,
-            max_lines: 100,
-            max_credits_per_line: 100,
-            decimals: self.decimals(),
+            ..SealPolicy::new(self.decimals())
         }
     }
 
@@ -292,6 +290,7 @@ impl<D: Database> World<D> {
                     org: line.address,
                     amount: Some(amount),
                     reason: *reason,
+                    payee: None,
                 });
                 continue;
             }

@@ -153,6 +153,8 @@ impl Surroundings {
             ("chain.poll_milliseconds", number(50)),
             ("settlement.max_age_seconds", number(3_600)),
             ("settlement.poll_milliseconds", number(50)),
+            // Every credit is paid at once; suites about small credits set their own.
+            ("settlement.min_credit_usdt", text("0".into())),
             ("inference.catalogue", text(catalogue.display().to_string())),
             ("inference.sandbox", toml::Value::Boolean(true)),
             // Suites hammer one service from one address; those about limits set their own.

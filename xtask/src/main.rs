@@ -37,6 +37,9 @@ enum Command {
         /// How much of them.
         #[arg(value_enum, default_value = "all")]
         scope: test::Scope,
+        /// Run property tests with many more cases: 10,000 histories of the sealer, for example.
+        #[arg(long)]
+        deep: bool,
     },
     /// Prove edges, artifacts, the OpenAPI document, formatting and lints.
     Check,
@@ -83,7 +86,7 @@ fn chore() -> anyhow::Result<()> {
     let root = workspace_root()?;
     match Cli::parse().command {
         Command::Dev(options) => dev::dev(&root, &options),
-        Command::Test { scope } => test::test(&root, scope),
+        Command::Test { scope, deep } => test::test(&root, scope, deep),
         Command::Check => check::check(&root),
         Command::Openapi => openapi::generate(&root),
         Command::Release(build) => release::release(&root, build.plain).map(drop),

@@ -22,8 +22,15 @@ pub enum Scope {
     All,
 }
 
-/// Runs the tests, with nextest where it is installed.
-pub fn test(root: &Path, scope: Scope) -> anyhow::Result<()> {
+/// Runs the tests, with nextest where it is installed. `deep`: property tests run many more cases.
+pub fn test(root: &Path, scope: Scope, deep: bool) -> anyhow::Result<()> {
+    let cargo = |root| {
+        let mut command = cargo(root);
+        if deep {
+            command.env("HAITHE_DEEP", "1");
+        }
+        command
+    };
     let runner: &[&str] = if has_nextest(root) {
         &["nextest", "run"]
     } else {

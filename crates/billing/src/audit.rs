@@ -2,8 +2,8 @@
 //!
 //! What was taken is read from the chain alone: the token's transfers out of the organization's
 //! contract in the transactions that settled batches. Every receipt must be provable against the
-//! root that such a transaction left on chain. What the receipts say beyond what was taken is less
-//! than a base unit per payee, waiting to become a whole one.
+//! root that such a transaction left on chain. What the receipts say beyond what was taken is, per
+//! payee, less than a base unit or than the smallest credit, and waits for more of its kind.
 
 mod report;
 
@@ -34,6 +34,7 @@ pub struct ReceiptAudit {
     start: u64,
     range: u64,
     decimals: Decimals,
+    min_credit: Usdt,
 }
 
 /// What the chain says about settlement.
@@ -59,7 +60,14 @@ impl ReceiptAudit {
             start,
             range,
             decimals,
+            min_credit: Usdt::ZERO,
         }
+    }
+
+    /// The same audit, with credits below this waiting for more of their kind.
+    #[must_use]
+    pub fn with_min_credit(self, min_credit: Usdt) -> Self {
+        Self { min_credit, ..self }
     }
 
     /// Audits one organization up to the chain's head.
@@ -95,6 +103,7 @@ impl ReceiptAudit {
             after = last;
         }
         report.payees = payees.len();
+        report.min_credit = self.min_credit;
         Ok(report)
     }
 }

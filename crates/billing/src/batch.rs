@@ -5,11 +5,17 @@
 //! [`Batch::build`].
 
 mod build;
+mod gas;
+mod policy;
+mod seal;
 
 pub use build::BatchError;
+pub use gas::{CreditCounts, GasModel, LineGas};
+pub use policy::{SealPolicy, Unsealed, WaitingCharges};
+pub use seal::{Pass, Payers, Sealer, Verdict};
 
 use crate::{capture::Payee, chain::Hash32};
-use haithe_kernel::{CallId, Decimals, OrgId, Timestamp, TokenUnits, Usdt, WalletAddress};
+use haithe_kernel::{CallId, OrgId, Timestamp, TokenUnits, Usdt, WalletAddress};
 use std::sync::Arc;
 
 /// A captured call, as settlement sees it.
@@ -25,14 +31,29 @@ pub struct BatchItem {
     pub credits: Vec<(Payee, Usdt)>,
     /// SHA-256 of the receipt's canonical JSON.
     pub receipt_hash: Hash32,
+    /// When the call was charged. For a call that waits again because its line was skipped: when it was
+    /// sealed, because that delay is not settlement's.
+    pub due_since: Timestamp,
 }
 
-/// What an organization owes a payee from earlier batches because it was below a base unit.
+/// What an organization owes a payee from earlier batches because it was too small to be paid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct CarryKey {
     pub org: OrgId,
     pub payee: Payee,
+}
+
+/// An amount that earlier batches did not pay out: below a base unit, or below the policy's
+/// `min_credit`. It can be negative after a line was skipped: a later batch then paid ahead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Carry {
+    /// Payer and payee.
+    pub key: CarryKey,
+    /// How much.
+    pub amount: Usdt,
+    /// Since when it has been carried.
+    pub since: Timestamp,
 }
 
 /// A credit of a line: who gets how many base units, and what that is in the ledger.
@@ -45,6 +66,9 @@ pub struct BatchCredit {
     pub units: TokenUnits,
     /// Exactly `units`, in nano-USDT.
     pub amount: Usdt,
+    /// The payee cannot be paid for now: on chain the amount is part of the platform's share, and the
+    /// ledger keeps it in the account `escrow/{payee}`.
+    pub escrow: bool,
 }
 
 /// One organization's part of a batch.
@@ -57,6 +81,8 @@ pub struct BatchLine {
     /// Payees, sorted, without zero amounts. A line may have none (free calls, or less than a base
     /// unit so far): it moves nothing and is there so that its receipts can be proven.
     pub credits: Vec<BatchCredit>,
+    /// The oldest `due_since` of its calls.
+    pub since: Timestamp,
 }
 
 /// Where an item ended up.
@@ -79,46 +105,15 @@ pub struct Batch {
     pub root: Hash32,
     /// One line per organization, sorted by organization.
     pub lines: Vec<BatchLine>,
+    /// Paid out of escrow, in a line of the orchestrator's own behind all others. Mostly empty.
+    pub payouts: Vec<BatchCredit>,
     /// The items, in the order given. There may be tens of thousands, of which copies are not wanted.
     pub items: Arc<[SealedItem]>,
-    /// What stays below a base unit, for the next batch; replaces the carry of the same keys. It
-    /// holds only if the line is settled: the items of a skipped line wait again in full, so its
-    /// organization's carry goes back to what the batch was built from.
+    /// What is not paid out by this batch, for keys whose carry changes. It holds only if the line is
+    /// settled: the items of a skipped line wait again in full, so the change to the carry is undone.
     pub carry: Vec<(CarryKey, Usdt)>,
     /// When it was sealed.
     pub sealed_at: Timestamp,
-}
-
-/// When unsettled calls become a batch, and how large it may be. The counts are bounds that
-/// [`Batch::build`] enforces; the sum and the age only say when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SealPolicy {
-    /// At this many calls, …
-    pub max_items: u32,
-    /// … or at this sum, …
-    pub max_amount: Usdt,
-    /// … or when the oldest is this old.
-    pub max_age: std::time::Duration,
-    /// At most this many organizations in one batch (gas).
-    pub max_lines: u32,
-    /// At most this many payees in one line (gas).
-    pub max_credits_per_line: u32,
-    /// The payment token's decimals.
-    pub decimals: Decimals,
-}
-
-/// Unsettled calls outside any open batch, for deciding whether to seal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Unsealed {
-    /// Calls that wait for their first batch.
-    pub items: u64,
-    /// What they were charged in all.
-    pub amount: Usdt,
-    /// When the oldest of them was captured.
-    pub oldest: Option<Timestamp>,
-    /// Calls that wait again because their line was skipped. They go along with any batch, but one
-    /// organization that cannot pay neither hastens batches nor counts as a delay of settlement.
-    pub skipped: u64,
 }
 
 /// How far a batch has come.

@@ -170,6 +170,9 @@ pub enum EventBody {
         org: WalletAddress,
         amount: ChainAmount,
         reason: SkipReason,
+        /// The receiver that the reason names, if it names one.
+        #[serde(default)]
+        payee: Option<WalletAddress>,
     },
     PlatformWithdrawn {
         to: WalletAddress,

@@ -102,6 +102,7 @@ impl LedgerCheck {
             decimals: self.decimals,
             orgs,
             orchestrator: self.orchestrator(&snapshot, held),
+            escrow: snapshot.escrow,
             sum_of_postings: snapshot.sum_of_postings,
             unbalanced: snapshot.unbalanced,
             drifted: snapshot.drifted,

@@ -1,22 +1,34 @@
-//! The gate in front of new charges: open while settlement keeps up with the chain.
+//! The gate in front of new charges: open for an organization while its own charges are settled.
 //!
 //! An organization's owner can take deposits out after the withdrawal delay. Whoever admits charges
 //! must therefore see requests for withdrawal, and settle what was charged, well within that delay.
-//! Both are watermarks in time, and each may lag by a quarter of the delay. The gate closes by itself
-//! as time passes: a task that died cannot keep it open. What is reported has a time of day; its age is taken
-//! once, when it is reported, and grows with monotonic time from then on, so that a step of the time of day
-//! neither closes the gate nor holds it open.
+//! Both are watermarks in time, and each may lag by a quarter of the delay:
+//!
+//! - the index's watermark is one for all, because an event that is missing may concern anybody;
+//! - settlement's is one per organization: the age of its own oldest unsettled charge. A charge that
+//!   cannot be sealed, that waits again after a skipped line, or that waits for more of its kind does
+//!   not count. One organization's trouble never closes the gate for another.
+//!
+//! The gate closes by itself as time passes: a task that died cannot keep it open. While settlement
+//! does not report, every organization's charges are as old as the last report.
+//!
+//! What is reported has a time of day. Its age is taken once, when it is first reported, and grows with
+//! monotonic time from then on, so that a step of the time of day neither closes the gate nor holds it open.
 
 use crate::hold::HoldError;
-use haithe_kernel::{Clock, MonotonicTime, Timestamp};
+use haithe_kernel::{Clock, MonotonicTime, OrgId, Timestamp};
 use std::{
+    collections::HashMap,
     fmt,
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicI64, Ordering::Relaxed},
     },
     time::Duration,
 };
+
+/// When the oldest unsettled charge of each organization was made.
+pub type OldestCharges = HashMap<OrgId, Timestamp>;
 
 /// Admits new charges while the index and settlement keep up. Cheap enough for every call.
 pub struct SettlementGate {
@@ -24,8 +36,10 @@ pub struct SettlementGate {
     limit: Duration,
     /// Microseconds of monotonic time; negative for what was before its start.
     indexed: AtomicI64,
-    /// The same.
-    settled: AtomicI64,
+    /// When settlement last reported; the same.
+    reported: AtomicI64,
+    /// Each organization's oldest unsettled charge: its time of day, and the same as monotonic time.
+    oldest: RwLock<HashMap<OrgId, (Timestamp, i64)>>,
 }
 
 /// How far behind the index and settlement are.
@@ -33,7 +47,7 @@ pub struct SettlementGate {
 pub struct SettlementLag {
     /// Since when facts of the chain may be missing.
     pub index: Duration,
-    /// Age of the oldest charge that waits for settlement.
+    /// Age of the oldest charge that waits for settlement: of one organization, or of all.
     pub settlement: Duration,
     /// At most this much of either.
     pub limit: Duration,
@@ -54,30 +68,48 @@ impl SettlementGate {
             clock,
             limit: withdrawal_delay / 4,
             indexed: AtomicI64::new(now),
-            settled: AtomicI64::new(now),
+            reported: AtomicI64::new(now),
+            oldest: RwLock::default(),
         }
     }
 
+    /// Whether this organization may be charged.
+    ///
     /// # Errors
-    /// [`HoldError::SettlementDelayed`] while the index or settlement lags too far.
-    pub fn admit(&self) -> Result<(), HoldError> {
-        if self.lag().is_tolerable() {
+    /// [`HoldError::SettlementDelayed`] while the index, or settlement of the organization's own
+    /// charges, lags too far.
+    pub fn admit(&self, org: OrgId) -> Result<(), HoldError> {
+        if self.lag_of(org).is_tolerable() {
             Ok(())
         } else {
             Err(HoldError::SettlementDelayed)
         }
     }
 
-    /// The lag now, for health and metrics.
+    /// The largest lag of any organization, for health and metrics.
     pub fn lag(&self) -> SettlementLag {
+        let oldest = self.oldest.read().unwrap_or_else(PoisonError::into_inner);
+        let oldest = oldest.values().map(|(_, mark)| *mark).min();
+        self.lag_since(oldest)
+    }
+
+    /// The lag of one organization.
+    pub fn lag_of(&self, org: OrgId) -> SettlementLag {
+        let oldest = self.oldest.read().unwrap_or_else(PoisonError::into_inner);
+        let oldest = oldest.get(&org).map(|(_, mark)| *mark);
+        self.lag_since(oldest)
+    }
+
+    fn lag_since(&self, oldest: Option<i64>) -> SettlementLag {
         let now = micros(self.clock.monotonic());
-        let since = |mark: &AtomicI64| {
-            let passed = now.saturating_sub(mark.load(Relaxed));
+        let since = |mark: i64| {
+            let passed = now.saturating_sub(mark);
             Duration::from_micros(u64::try_from(passed).unwrap_or(0))
         };
+        let reported = self.reported.load(Relaxed);
         SettlementLag {
-            index: since(&self.indexed),
-            settlement: since(&self.settled),
+            index: since(self.indexed.load(Relaxed)),
+            settlement: since(oldest.map_or(reported, |oldest| oldest.min(reported))),
             limit: self.limit,
         }
     }
@@ -87,14 +119,18 @@ impl SettlementGate {
         self.indexed.store(self.mark(time), Relaxed);
     }
 
-    /// Everything charged before `time` is settled.
-    pub fn settled_through(&self, time: Timestamp) {
-        self.settled.store(self.mark(time), Relaxed);
-    }
-
-    /// Something charged at `time`, or a little before, is not settled yet.
-    pub fn unsettled_since(&self, time: Timestamp) {
-        self.settled.fetch_min(self.mark(time), Relaxed);
+    /// At `time`, these are the organizations with unsettled charges.
+    pub fn unsettled(&self, time: Timestamp, oldest: OldestCharges) {
+        let mut known = self.oldest.write().unwrap_or_else(PoisonError::into_inner);
+        let marked = oldest.into_iter().map(|(org, charged)| {
+            // A charge that was reported before is as old as it was then, and the time that has passed since.
+            let before = known.get(&org).filter(|(known, _)| *known == charged);
+            let mark = before.map_or_else(|| self.mark(charged), |(_, mark)| *mark);
+            (org, (charged, mark))
+        });
+        let marked: HashMap<_, _> = marked.collect();
+        *known = marked;
+        self.reported.store(self.mark(time), Relaxed);
     }
 
     /// The moment of monotonic time that is as long ago as `time` is now.
@@ -120,6 +156,7 @@ mod tests {
     use haithe_kernel::FixedClock;
 
     const HOUR: Duration = Duration::from_secs(3600);
+    const ORG: OrgId = OrgId(1);
 
     fn gate() -> (Arc<FixedClock>, SettlementGate) {
         let clock = Arc::new(FixedClock::at(Timestamp::from_seconds(1_000_000)));
@@ -131,9 +168,9 @@ mod tests {
     fn it_closes_by_itself_when_nobody_reports_for_a_quarter_of_the_delay() {
         let (clock, gate) = gate();
         clock.advance(6 * HOUR);
-        assert!(gate.admit().is_ok());
+        assert!(gate.admit(ORG).is_ok());
         clock.advance(Duration::from_micros(1));
-        assert!(matches!(gate.admit(), Err(HoldError::SettlementDelayed)));
+        assert!(matches!(gate.admit(ORG), Err(HoldError::SettlementDelayed)));
     }
 
     #[test]
@@ -141,43 +178,54 @@ mod tests {
         let (clock, gate) = gate();
         clock.advance(7 * HOUR);
         gate.indexed_through(clock.now());
-        assert!(gate.admit().is_err());
-        gate.settled_through(clock.now());
-        assert!(gate.admit().is_ok());
+        assert!(gate.admit(ORG).is_err());
+        gate.unsettled(clock.now(), OldestCharges::new());
+        assert!(gate.admit(ORG).is_ok());
         clock.advance(7 * HOUR);
-        gate.settled_through(clock.now());
-        assert!(gate.admit().is_err());
+        gate.unsettled(clock.now(), OldestCharges::new());
+        assert!(gate.admit(ORG).is_err());
     }
 
     #[test]
-    fn an_old_charge_moves_the_mark_back_and_a_new_one_does_not_move_it_forward() {
+    fn one_organizations_old_charge_closes_it_for_that_organization_only() {
         let (clock, gate) = gate();
-        let start = clock.now();
-        gate.unsettled_since(start.plus(HOUR));
-        assert_eq!(gate.lag().settlement, Duration::ZERO);
-        gate.unsettled_since(start.minus(5 * HOUR));
-        assert_eq!(gate.lag().settlement, 5 * HOUR);
-        assert!(gate.admit().is_ok());
-        gate.unsettled_since(start.minus(7 * HOUR));
-        assert!(gate.admit().is_err());
+        clock.advance(7 * HOUR);
+        gate.indexed_through(clock.now());
+        let old = clock.now().minus(7 * HOUR);
+        gate.unsettled(clock.now(), OldestCharges::from([(ORG, old)]));
+        assert!(gate.admit(ORG).is_err());
+        assert!(gate.admit(OrgId(2)).is_ok());
+        assert_eq!(gate.lag().settlement, 7 * HOUR);
+        assert_eq!(gate.lag_of(OrgId(2)).settlement, Duration::ZERO);
     }
 
     #[test]
     fn a_step_of_the_time_of_day_neither_closes_it_nor_holds_it_open() {
         let (clock, gate) = gate();
-        gate.settled_through(clock.now().minus(HOUR));
+        let charged = clock.now().minus(HOUR);
+        let report = || {
+            gate.indexed_through(clock.now());
+            gate.unsettled(clock.now(), OldestCharges::from([(ORG, charged)]));
+        };
+        report();
         clock.set(clock.now().plus(100 * HOUR));
-        assert_eq!(gate.lag().settlement, HOUR);
+        assert_eq!(gate.lag_of(ORG).settlement, HOUR);
+        report();
+        assert_eq!(gate.lag_of(ORG).settlement, HOUR);
         clock.set(clock.now().minus(200 * HOUR));
-        assert_eq!(gate.lag().settlement, HOUR);
+        report();
+        assert_eq!(gate.lag_of(ORG).settlement, HOUR);
         clock.advance(6 * HOUR);
-        assert!(gate.admit().is_err());
+        report();
+        assert!(gate.admit(ORG).is_err());
+        assert!(gate.admit(OrgId(2)).is_ok());
     }
 
     #[test]
     fn what_is_older_than_the_process_keeps_its_age() {
         let (clock, gate) = gate();
-        gate.unsettled_since(clock.now().minus(240 * HOUR));
+        let charged = clock.now().minus(240 * HOUR);
+        gate.unsettled(clock.now(), OldestCharges::from([(ORG, charged)]));
         assert_eq!(gate.lag().settlement, 240 * HOUR);
     }
 

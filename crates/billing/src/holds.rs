@@ -28,7 +28,7 @@ impl Holds {
     /// [`HoldError`] when settlement lags, or when the balance, the daily cap or a budget does not
     /// cover the least the call can cost; nothing is set aside then.
     pub async fn hold(&self, request: HoldRequest) -> Result<Hold, HoldError> {
-        self.gate.admit()?;
+        self.gate.admit(request.org)?;
         let (call, org) = (request.call, request.org);
         // Armed before the question is asked: should the caller vanish while the ledger answers,
         // the guard gives back what it may have set aside. Unknown calls are ignored.

@@ -3,7 +3,7 @@
 //! Every transaction has a unique key and postings that sum to zero. Accounts are written
 //! `chain/{org}`, `chain/orchestrator` (mirrors of on-chain balances, kept as **negative** numbers:
 //! money came from there), `org/{id}/available`, `org/{id}/unsettled`, `org/{id}/withdrawing`,
-//! `creator/{address}`, `platform`, `platform/loss` and `dust`.
+//! `creator/{address}`, `escrow/{payee}` (payees that cannot be paid for now), `platform`, `platform/loss` and `dust`.
 //!
 //! | fact or decision | key | postings |
 //! |--|--|--|
@@ -13,11 +13,14 @@
 //! | … beyond hold and balance | same | `platform/loss` −y, `platform` +y |
 //! | line of a batch final | `batch/{seq}/{line}` | `org/unsettled` −x, payees +x; `chain/{org}` +x, `chain/orchestrator` −x |
 //! | … payee is an organization | same | `org/unsettled` −x, payee's `available` +x; `chain/{org}` +x, `chain/{payee}` −x |
+//! | … payee cannot be paid | same | `org/unsettled` −x, `escrow/{payee}` +x; `chain/{org}` +x, `chain/orchestrator` −x |
+//! | escrow paid out (final) | `batch/{seq}/escrow` | `escrow/{payee}` −x, payee +x; where it is an organization: `chain/orchestrator` +x, `chain/{payee}` −x |
 //! | withdrawal requested (at first sight) | `withdrawal/{tx}/{log}` | `org/available` −x, `org/withdrawing` +x |
 //! | withdrawal cancelled or void | `withdrawal/{tx}/{log}/void` | the opposite |
 //! | withdrawal executed (y ≤ x) | `withdrawal/{tx}/{log}/done` | `org/withdrawing` −x, `org/available` +(x−y), `chain/{org}` +y |
 //! | creator or platform withdrew | `payout/{tx}/{log}` | `creator/{a}` or `platform` −x, `chain/orchestrator` +x |
 
+use crate::capture::Payee;
 use haithe_kernel::{OrgId, Timestamp, TokenUnits, Usdt, WalletAddress};
 use std::fmt;
 
@@ -36,6 +39,8 @@ pub enum Account {
     Withdrawing(OrgId),
     /// What a creator earned and can withdraw on chain.
     Creator(WalletAddress),
+    /// What a payee earned that cannot be paid for now. On chain it is part of the platform's funds.
+    Escrow(Payee),
     /// What the platform earned.
     Platform,
     /// What calls cost beyond what their payers could pay.
@@ -53,6 +58,9 @@ impl fmt::Display for Account {
             Self::Unsettled(org) => write!(f, "org/{org}/unsettled"),
             Self::Withdrawing(org) => write!(f, "org/{org}/withdrawing"),
             Self::Creator(address) => write!(f, "creator/{address}"),
+            Self::Escrow(Payee::Platform) => f.write_str("escrow/platform"),
+            Self::Escrow(Payee::Creator(address)) => write!(f, "escrow/creator/{address}"),
+            Self::Escrow(Payee::Organization(org)) => write!(f, "escrow/org/{org}"),
             Self::Platform => f.write_str("platform"),
             Self::PlatformLoss => f.write_str("platform/loss"),
             Self::Dust => f.write_str("dust"),
@@ -133,6 +141,8 @@ pub struct LedgerSnapshot {
     pub drifted: Vec<String>,
     /// `−chain/orchestrator`.
     pub orchestrator_mirror: Usdt,
+    /// Sum of all `escrow/{payee}`: part of the platform's funds on chain that is not the platform's.
+    pub escrow: Usdt,
     /// Seen but not final into the orchestrator minus out of it, in base units.
     pub orchestrator_unconfirmed: i128,
     /// Captured calls without a receipt, or receipts whose lines do not sum to their charge.

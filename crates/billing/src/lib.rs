@@ -6,9 +6,9 @@
 //!    [`holds`] hands it out as a guard that cannot leak, while the [`gate`] is open.
 //! 2. [`capture`]: what it did cost moves, durably and once, from the payer's available balance to
 //!    its unsettled one, with a usage record and a [`receipt`].
-//! 3. [`batch`]: unsettled lines become one sequential batch, a pure function of its items; the
-//!    root of its receipts' [`merkle`] tree goes with it. [`settlement`] decides when, and sees one
-//!    batch at a time onto the chain.
+//! 3. [`batch`]: the sealer selects unsettled lines within the bounds of gas and fairness; they become
+//!    one sequential batch, a pure function of its items; the root of its receipts' [`merkle`] tree
+//!    goes with it. [`settlement`] decides when, and sends up to four batches at a time.
 //! 4. [`chain`]: what happens there is read by the [`indexer`]. The batch's own event, once final,
 //!    moves unsettled money to its payees.
 //!

@@ -11,8 +11,8 @@ pub use treasury::MockTreasuryStore;
 pub use treasury::TreasuryStore;
 
 use crate::{
-    batch::{Batch, BatchItem, BatchState, CarryKey, SealPolicy, Unsealed},
-    capture::{Capture, Captured},
+    batch::{Batch, BatchItem, BatchState, Carry, CarryKey, SealPolicy, Unsealed},
+    capture::{Capture, Captured, Payee},
     chain::{BlockRef, ChainCounts, ChainError, ChainEvent, Hash32, IndexStep, StepEffects},
     faucet::{FaucetError, Grant, Granted},
     hold::{HoldError, HoldRequest},
@@ -22,7 +22,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use haithe_kernel::{CallId, Listed, OrgId, Page, StoreError, Timestamp, TokenUnits, Usdt, WalletAddress};
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 /// The ledger's hot side: decisions about money. One process owns it.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
@@ -91,16 +91,24 @@ pub trait ChainStats: Send + Sync {
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait SettlementStore: Send + Sync {
-    /// What waits for a batch, told apart by whether it was in a skipped line before. Suspended
-    /// organizations count too.
-    async fn unsealed(&self) -> Result<Unsealed, StoreError>;
-    /// The sealed batch that is not final, if there is one.
-    async fn open_batch(&self) -> Result<Option<(Batch, BatchState)>, StoreError>;
-    /// Atomically takes waiting items within the policy's bounds, calls
-    /// [`Batch::build`](crate::batch::Batch) with the next sequence number and stores the result.
-    /// Oldest first, suspended organizations last: one that cannot pay never crowds out the others.
-    /// `None` when a batch is open or nothing waits.
+    /// What waits for a batch and can be sealed, by organization. Suspended organizations count too;
+    /// calls that no batch can contain do not.
+    async fn unsealed(&self, policy: SealPolicy, now: Timestamp) -> Result<Unsealed, StoreError>;
+    /// The sealed batches that are not final, in order of their numbers.
+    async fn open_batches(&self) -> Result<Vec<(Batch, BatchState)>, StoreError>;
+    /// Atomically seals the next batch: offers waiting items to a [`Sealer`](crate::batch::Sealer),
+    /// oldest first, calls [`Batch::build`] with the next sequence number, and stores the result. A
+    /// call that no batch can contain is set aside as by [`set_aside`](Self::set_aside). `None` when
+    /// `policy.max_open` batches are open or nothing waits.
     async fn seal(&self, policy: SealPolicy, now: Timestamp) -> Result<Option<Batch>, StoreError>;
+    /// Atomically dissolves all batches from `seq` on: their calls wait again and their changes to the
+    /// carry are undone, as if they had never been sealed. Returns whether it did. It does nothing if
+    /// any of them may still reach the chain: it was seen there, or one of its transactions has a
+    /// nonce and has not failed for good. Transactions without a nonce are closed.
+    async fn dissolve(&self, seq: u64) -> Result<bool, StoreError>;
+    /// Excludes waiting calls from all batches until the process starts again, and raises one alarm
+    /// for each.
+    async fn set_aside(&self, calls: Vec<CallId>, reason: String) -> Result<(), StoreError>;
     /// A batch by number.
     async fn batch(&self, seq: u64) -> Result<Option<(Batch, BatchState)>, StoreError>;
 }
@@ -152,14 +160,29 @@ pub trait ChainReader: Send + Sync {
     ) -> Result<TokenUnits, ChainError>;
 }
 
+/// What became of a batch that was submitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Submission {
+    /// It is in the outbox. A contract that accepts no batch at all (it is paused, say) is left to the
+    /// sender, which tries again.
+    Queued,
+    /// The contract accepts batches, but not this one. It has no nonce, so it can be dissolved.
+    Refused {
+        /// Why, in the words of the contract or the node.
+        reason: String,
+    },
+}
+
 /// Settles batches on the chain.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait Settler: Send + Sync {
     /// The contract's `nextBatch`.
     async fn next_sequence(&self) -> Result<u64, ChainError>;
-    /// Hands the batch to the durable outbox under the key `settle/{seq}`; again is harmless.
-    async fn submit(&self, batch: Batch) -> Result<(), ChainError>;
+    /// Hands the batch to the durable outbox under the key `settle/{seq}`; again is harmless. The
+    /// batch that the contract expects next is simulated before it gets a nonce; one behind others is
+    /// not, because it can only be simulated once they are mined.
+    async fn submit(&self, batch: Batch) -> Result<Submission, ChainError>;
     /// The hash the contract will store for this batch, computed here: keccak(chain id, orchestrator, seq, root, lines).
     async fn expected_hash(&self, batch: Batch) -> Result<Hash32, ChainError>;
     /// The hash the contract has stored for this batch (`batchHash`); `None` before it was settled.
@@ -234,8 +257,18 @@ pub trait TxOutbox: Send + Sync {
 pub struct SealInput {
     /// Items, oldest first.
     pub items: Vec<BatchItem>,
-    /// Carry of the organizations involved. Carry of others is left alone.
-    pub carry: Vec<(CarryKey, Usdt)>,
+    /// What earlier batches carried over to the payees of the items, and to those of `carried`. Any
+    /// other carry is left alone.
+    pub carry: Vec<Carry>,
+    /// Organizations that have a line because of overdue carry, with their contracts. They may have
+    /// items, too.
+    pub carried: Vec<(OrgId, WalletAddress)>,
+    /// Organizations that withdraw: their credits do not wait for more of their kind.
+    pub withdrawing: HashSet<OrgId>,
+    /// Payers and payees whose credits go to escrow.
+    pub unpayable: HashSet<CarryKey>,
+    /// What is paid out of escrow.
+    pub payouts: Vec<(Payee, Usdt)>,
     /// Contracts of the organizations that are payees, of items or of carry.
     pub payee_orgs: Vec<(OrgId, WalletAddress)>,
 }

@@ -1,22 +1,26 @@
-//! Settlement: sees one batch at a time onto the chain.
+//! Settlement: sends batches to the chain, several at a time.
 //!
 //! Every step may be the first after a crash, so it decides from what is stored and what the
-//! contract says, never from what it did before. The contract's `nextBatch` tells whether the open
-//! batch is still to be sent; its `batchHash` tells whether what is there is really ours. A batch
-//! leaves this module's sight when the index has seen its event become final.
+//! contract returns, never from what it did before. The contract's `nextBatch` shows which open
+//! batches are still to be sent; its `batchHash` shows whether what is there is ours. A batch is no
+//! longer open when the index has seen its event become final.
+//!
+//! A batch that the contract refuses, although it accepts batches, is dissolved, and its calls are
+//! sealed again in smaller batches. A single call that is refused alone is set aside with an alarm.
+//! So no batch can stop settlement.
 
 use crate::{
     batch::{Batch, BatchState, SealPolicy, Unsealed},
     chain::ChainError,
-    gate::SettlementGate,
-    ports::{SettlementStore, Settler},
+    gate::{OldestCharges, SettlementGate},
+    ports::{SettlementStore, Settler, Submission},
 };
 use haithe_kernel::{Clock, Failure, Kind, StoreError, Timestamp};
 use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering::Relaxed},
     },
 };
 
@@ -33,6 +37,8 @@ pub struct Settlement {
     policy: SealPolicy,
     hurry: AtomicBool,
     last_sealed: AtomicI64,
+    /// How many times the bounds of the next batch are halved, because batches were refused.
+    shrunk: AtomicU32,
 }
 
 /// What a step did.
@@ -49,9 +55,14 @@ pub enum SettlementProgress {
         /// Its organizations.
         lines: usize,
     },
-    /// This batch is on chain; the index has not seen it become final.
+    /// The open batches are on chain; the index has not seen this one become final.
     Confirming {
-        /// Its number.
+        /// The number of the first of them.
+        seq: u64,
+    },
+    /// This batch and those after it were refused and dissolved; their calls wait again.
+    Dissolved {
+        /// The number of the first of them.
         seq: u64,
     },
 }
@@ -128,6 +139,7 @@ impl Settlement {
             policy,
             hurry: AtomicBool::new(false),
             last_sealed,
+            shrunk: AtomicU32::new(0),
         }
     }
 
@@ -136,74 +148,131 @@ impl Settlement {
         self.hurry.store(true, Relaxed);
     }
 
-    /// Sends the open batch if the chain has not got it; without one, seals the next when it is due.
+    /// Sends the open batches that the chain does not have; seals the next one when it is due and not
+    /// too many are open.
     ///
     /// # Errors
     /// [`SettlementError`].
     pub async fn step(&self) -> Result<SettlementProgress, SettlementError> {
-        match self.store.open_batch().await? {
-            Some((batch, BatchState::Sealed)) => {
-                self.gate.unsettled_since(batch.sealed_at);
-                self.send(batch).await
+        let now = self.clock.now();
+        let open = self.store.open_batches().await?;
+        let waiting = self.store.unsealed(self.policy, now).await?;
+        let waiting = waiting.without_deferred(&self.policy, now);
+        self.gate.unsettled(now, oldest(&open, &waiting));
+        let count = open.len();
+        let first = open.first().map(|(batch, _)| batch.seq);
+        let progress = match first {
+            Some(first) => self.send(first, open).await?,
+            None => SettlementProgress::Idle,
+        };
+        if matches!(progress, SettlementProgress::Dissolved { .. })
+            || count >= usize::try_from(self.policy.max_open).unwrap_or(usize::MAX)
+        {
+            return Ok(progress);
+        }
+        match self.seal(&waiting, now).await? {
+            Some(batch) => {
+                let first = first.unwrap_or(batch.seq);
+                self.send(first, vec![(batch, BatchState::Sealed)]).await
             }
-            Some((batch, BatchState::Seen | BatchState::Final)) => {
-                self.gate.unsettled_since(batch.sealed_at);
-                Ok(SettlementProgress::Confirming { seq: batch.seq })
-            }
-            None => self.next().await,
+            None => Ok(progress),
         }
     }
 
-    async fn next(&self) -> Result<SettlementProgress, SettlementError> {
-        let now = self.clock.now();
-        let waiting = self.store.unsealed().await?;
-        // While a batch is open this mark stays: it is the age of what the batch took along.
-        self.gate.settled_through(waiting.oldest.unwrap_or(now));
-        let anything = waiting.items > 0 || waiting.skipped > 0;
+    /// The next batch, if it is due.
+    async fn seal(&self, waiting: &Unsealed, now: Timestamp) -> Result<Option<Batch>, SettlementError> {
+        let anything = waiting.items() > 0 || waiting.skipped() > 0 || waiting.overdue > 0;
         let hurried = self.hurry.swap(false, Relaxed) && anything;
         if !hurried && !self.is_due(waiting, now) {
-            return Ok(SettlementProgress::Idle);
+            return Ok(None);
         }
-        let sealed = self.store.seal(self.policy, now).await;
+        let policy = self.policy.shrunk(self.shrunk.load(Relaxed));
+        let sealed = self.store.seal(policy, now).await;
         if hurried && sealed.is_err() {
             self.hurry();
         }
         let sealed = sealed?;
         self.last_sealed.store(now.micros(), Relaxed);
-        let Some(batch) = sealed else {
-            return Ok(SettlementProgress::Idle);
-        };
-        self.send(batch).await
+        Ok(sealed)
     }
 
-    fn is_due(&self, waiting: Unsealed, now: Timestamp) -> bool {
+    fn is_due(&self, waiting: &Unsealed, now: Timestamp) -> bool {
         let policy = &self.policy;
         let old = waiting
-            .oldest
+            .oldest()
             .is_some_and(|oldest| now.since(oldest) >= policy.max_age);
-        let many = waiting.items >= u64::from(policy.max_items) || waiting.amount >= policy.max_amount;
+        let items = waiting.items();
+        let many = items >= u64::from(policy.max_items) || waiting.amount() >= policy.max_amount;
         let last_sealed = Timestamp::from_micros(self.last_sealed.load(Relaxed));
         let patience = policy.max_age.saturating_mul(SKIPPED_PATIENCE);
-        let again = waiting.skipped > 0 && now.since(last_sealed) >= patience;
-        (waiting.items > 0 && (old || many)) || again
+        let again = (waiting.skipped() > 0 || waiting.overdue > 0) && now.since(last_sealed) >= patience;
+        (items > 0 && (old || many)) || again
     }
 
-    async fn send(&self, batch: Batch) -> Result<SettlementProgress, SettlementError> {
-        let seq = batch.seq;
+    /// Sends what the chain does not have, in order of the numbers; `first` is that of the first batch
+    /// that is not final.
+    async fn send(
+        &self,
+        first: u64,
+        open: Vec<(Batch, BatchState)>,
+    ) -> Result<SettlementProgress, SettlementError> {
+        let mut progress = SettlementProgress::Confirming { seq: first };
+        if open.iter().all(|(_, state)| *state != BatchState::Sealed) {
+            return Ok(progress);
+        }
         let next = self.settler.next_sequence().await?;
-        if next < seq {
-            return Err(SettlementError::Behind { seq, next });
+        if next < first {
+            return Err(SettlementError::Behind { seq: first, next });
         }
-        if next > seq {
-            return self.confirm(batch).await;
+        for (batch, state) in open {
+            if state != BatchState::Sealed {
+                continue;
+            }
+            if next > batch.seq {
+                self.confirm(batch).await?;
+                continue;
+            }
+            let (seq, calls, lines) = (batch.seq, batch.items.len(), batch.lines.len());
+            match self.settler.submit(batch.clone()).await? {
+                Submission::Queued => progress = SettlementProgress::Submitted { seq, calls, lines },
+                Submission::Refused { reason } => {
+                    if self.dissolve(&batch, &reason).await? {
+                        return Ok(SettlementProgress::Dissolved { seq });
+                    }
+                    break;
+                }
+            }
         }
-        let (calls, lines) = (batch.items.len(), batch.lines.len());
-        self.settler.submit(batch).await?;
-        Ok(SettlementProgress::Submitted { seq, calls, lines })
+        if matches!(progress, SettlementProgress::Submitted { .. }) {
+            let halved = self.shrunk.load(Relaxed);
+            self.shrunk.store(halved.saturating_sub(1), Relaxed);
+        }
+        Ok(progress)
+    }
+
+    /// Dissolves a refused batch. The next one is smaller; a call that is refused alone is set aside.
+    async fn dissolve(&self, batch: &Batch, reason: &str) -> Result<bool, SettlementError> {
+        let seq = batch.seq;
+        if !self.store.dissolve(seq).await? {
+            return Ok(false);
+        }
+        tracing::warn!(
+            seq,
+            calls = batch.items.len(),
+            reason,
+            "batch refused and dissolved"
+        );
+        self.shrunk.fetch_add(1, Relaxed);
+        if let [only] = &*batch.items {
+            let reason = format!("the contract refuses its batch: {reason}");
+            self.store.set_aside(vec![only.call], reason).await?;
+        }
+        self.hurry();
+        Ok(true)
     }
 
     /// The contract is past the batch: is it ours that it has?
-    async fn confirm(&self, batch: Batch) -> Result<SettlementProgress, SettlementError> {
+    async fn confirm(&self, batch: Batch) -> Result<(), SettlementError> {
         let seq = batch.seq;
         let stored = self.settler.settled_hash(seq).await?;
         let expected = self.settler.expected_hash(batch).await?;
@@ -214,9 +283,28 @@ impl Settlement {
                 Err(error)
             }
             // `None`: a reorganization took it back between the two questions. The next step sees.
-            Some(_) | None => Ok(SettlementProgress::Confirming { seq }),
+            Some(_) | None => Ok(()),
         }
     }
+}
+
+/// When the oldest unsettled charge of each organization was made, in open batches or waiting.
+fn oldest(open: &[(Batch, BatchState)], waiting: &Unsealed) -> OldestCharges {
+    let mut all = OldestCharges::new();
+    let mut add = |org, since: Timestamp| {
+        all.entry(org)
+            .and_modify(|oldest: &mut Timestamp| *oldest = since.min(*oldest))
+            .or_insert(since);
+    };
+    for line in open.iter().flat_map(|(batch, _)| &batch.lines) {
+        add(line.org, line.since);
+    }
+    for waiting in &waiting.orgs {
+        if let Some(since) = waiting.oldest {
+            add(waiting.org, since);
+        }
+    }
+    all
 }
 
 impl fmt::Debug for Settlement {

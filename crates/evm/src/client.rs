@@ -10,11 +10,23 @@ use crate::{
     failure::{ConnectError, NodeError},
     node::Node,
 };
-use alloy::{primitives::Address, providers::Provider, rpc::client::RpcClient};
+use alloy::{
+    eips::BlockNumberOrTag,
+    network::TransactionBuilder,
+    primitives::{Address, Bytes, U256},
+    providers::Provider,
+    rpc::{client::RpcClient, types::TransactionRequest},
+};
 use haithe_billing::chain::Depths;
 use haithe_kernel::{Decimals, WalletAddress};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::OnceCell;
+
+/// The most gas of one transaction (EIP-7825).
+const MOST_GAS: u64 = 1 << 24;
+
+/// What the call of [`ChainClient::gas_ceiling`] uses before its code reads the gas that is left.
+const CALL_GAS: u64 = 60_000;
 
 /// Haithe's contracts on one chain. Cheap to clone.
 ///
@@ -93,6 +105,27 @@ impl ChainClient {
         let delay = contract.withdrawalDelay();
         let seconds = self.node().ask("withdrawalDelay()", delay.call()).await;
         Ok(Duration::from_secs(seconds.map_err(ConnectError::Unreachable)?))
+    }
+
+    /// The most gas that one call can use: the block's gas limit, or the node's own limit for
+    /// `eth_call` if that is lower. `None` when the node does not show it.
+    pub async fn gas_ceiling(&self) -> Option<u64> {
+        let (node, provider) = (self.node(), self.node().provider());
+        let latest = provider.get_block(BlockNumberOrTag::Latest.into());
+        let block = async { latest.await };
+        let block = node.ask("eth_getBlockByNumber", block).await.ok()??;
+        let limit = block.header.gas_limit;
+        // Code that returns the gas that is left: GAS, PUSH0, MSTORE, PUSH1 32, PUSH0, RETURN.
+        let code = Bytes::from_static(&[0x5a, 0x5f, 0x52, 0x60, 0x20, 0x5f, 0xf3]);
+        let request = TransactionRequest::default()
+            .with_deploy_code(code)
+            .with_gas_limit(limit.min(MOST_GAS));
+        let left = node.ask("eth_call", provider.call(request)).await;
+        let left = left.ok().filter(|left| left.len() == 32);
+        let left = left.and_then(|left| u64::try_from(U256::from_be_slice(&left)).ok());
+        // What the call itself took is less than this.
+        let called = left.map_or(u64::MAX, |left| left.saturating_add(CALL_GAS));
+        Some(called.min(limit))
     }
 
     /// The chain's id, as configured.

@@ -60,6 +60,9 @@ pub struct SendPolicy {
     pub max_fee_ceiling: u128,
     /// Most gas of one transaction. Default 12 million, below EIP-7825's 2²⁴.
     pub gas_cap: u64,
+    /// Gas limit of a batch that cannot be simulated because others are on their way before it: the
+    /// bound of every batch. Default 8 million.
+    pub batch_gas: u64,
     /// How long an attempt may wait for a block before the fees are raised. Default 60 s.
     pub bump_after: Duration,
     /// How often an attempt that waits is sent again. Default 15 s.
@@ -79,6 +82,7 @@ impl Default for SendPolicy {
         Self {
             max_fee_ceiling: 500 * GWEI,
             gas_cap: 12_000_000,
+            batch_gas: 8_000_000,
             bump_after: Duration::from_secs(60),
             resend_every: Duration::from_secs(15),
             retry_refused: Duration::from_secs(15),

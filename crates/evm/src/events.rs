@@ -15,6 +15,7 @@ use alloy::{
     sol_types::{SolEvent, SolEventInterface, SolInterface},
 };
 use haithe_billing::chain::{EventBody, SkipReason};
+use haithe_kernel::WalletAddress;
 
 /// Longest texts kept, in bytes: what the contracts allow, and a little for replaced bytes.
 const NAME: usize = 256;
@@ -211,6 +212,7 @@ fn line_skipped(e: &HaitheOrchestrator::LineSkipped) -> Option<EventBody> {
         org: wallet(e.organization),
         amount: amount(e.amount),
         reason: skip_reason(&e.reason),
+        payee: named(&e.reason),
     })
 }
 
@@ -232,6 +234,15 @@ fn skip_reason(reason: &Bytes) -> SkipReason {
             | HaitheOrchestratorErrors::SafeERC20FailedOperation(_),
         ) => SkipReason::TransferFailed,
         _ => SkipReason::Other(1),
+    }
+}
+
+/// The receiver that the error names.
+fn named(reason: &Bytes) -> Option<WalletAddress> {
+    match HaitheOrchestratorErrors::abi_decode(reason) {
+        Ok(HaitheOrchestratorErrors::UnknownPayee(error)) => Some(wallet(error.payee)),
+        Ok(HaitheOrchestratorErrors::WrongAmountReceived(error)) => Some(wallet(error.to)),
+        _ => None,
     }
 }
 

@@ -55,6 +55,9 @@ pub struct AgentLimits {
     pub calls_per_turn: usize,
     /// Bytes of one tool's answer that the model is shown.
     pub tool_bytes: usize,
+    /// Payees of one call: the platform, the project's owner and creators. A call with more cannot be
+    /// settled and is refused before anything is set aside.
+    pub payees: usize,
 }
 
 impl Default for AgentLimits {
@@ -66,6 +69,7 @@ impl Default for AgentLimits {
             cost: Usdt::from_nano(1_000_000_000),
             calls_per_turn: 8,
             tool_bytes: 32 * 1024,
+            payees: 50,
         }
     }
 }

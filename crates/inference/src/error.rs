@@ -58,6 +58,16 @@ pub enum CompletionError {
         /// Tokens it reads.
         context: u64,
     },
+    /// The call would pay more payees than a settlement line can hold.
+    #[error(
+        "this call would pay {payees} payees (the platform, the project's owner and the creators of its products), more than the {most} allowed; disable products of the project"
+    )]
+    TooManyPayees {
+        /// How many there would be.
+        payees: usize,
+        /// The bound.
+        most: usize,
+    },
     /// The tokens of this minute are spent.
     #[error(
         "the limit of {} tokens a minute is reached ({}); try again in {} s",
@@ -107,6 +117,7 @@ impl CompletionError {
             Self::KeyScope { .. } | Self::UnknownModel { .. } | Self::NotEnabled { .. } => Some("model"),
             Self::Upstream(UpstreamError::Refused { param, .. }) => param.as_deref(),
             Self::TooLarge { .. }
+            | Self::TooManyPayees { .. }
             | Self::TokenRate(_)
             | Self::Hold(_)
             | Self::Gear(_)
@@ -120,7 +131,10 @@ impl CompletionError {
 impl Failure for CompletionError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Invalid { .. } | Self::Unsupported { .. } | Self::ContextExceeded { .. } => Kind::Invalid,
+            Self::Invalid { .. }
+            | Self::Unsupported { .. }
+            | Self::ContextExceeded { .. }
+            | Self::TooManyPayees { .. } => Kind::Invalid,
             Self::TooLarge { .. } => Kind::TooLarge,
             Self::KeyScope { .. } | Self::NotEnabled { .. } => Kind::Forbidden,
             Self::UnknownModel { .. } => Kind::NotFound,
@@ -142,6 +156,7 @@ impl Failure for CompletionError {
             Self::UnknownModel { .. } => "model_not_found",
             Self::NotEnabled { .. } => "model_not_enabled",
             Self::ContextExceeded { .. } => "context_length_exceeded",
+            Self::TooManyPayees { .. } => "too_many_payees",
             Self::TokenRate(_) => "rate_limited",
             Self::Hold(error) => error.code(),
             Self::Gear(error) => error.code(),

@@ -50,6 +50,12 @@ pub enum MarketError {
     /// The price rose above what the organization accepted.
     #[error("this product's price is above what the organization accepted on chain; enable it there again")]
     TooExpensive,
+    /// The project has as many products as it may have.
+    #[error("a project can have at most {most} products; disable another one first")]
+    TooManyProducts {
+        /// The bound.
+        most: u32,
+    },
     /// What a creator says of itself is too long or has control characters.
     #[error("{0} must have 1 to {1} bytes and no control characters")]
     Text(&'static str, usize),
@@ -68,7 +74,9 @@ impl Failure for MarketError {
             Self::NotTheCreator => Kind::Forbidden,
             Self::Description | Self::Photo | Self::NothingToChange | Self::Text(..) => Kind::Invalid,
             Self::Register(error) => error.kind(),
-            Self::Unusable(_) | Self::NotOnChain | Self::TooExpensive => Kind::Conflict,
+            Self::Unusable(_) | Self::NotOnChain | Self::TooExpensive | Self::TooManyProducts { .. } => {
+                Kind::Conflict
+            }
             Self::Store(error) => error.kind(),
         }
     }
@@ -84,6 +92,7 @@ impl Failure for MarketError {
             Self::Unusable(_) => "product_unusable",
             Self::NotOnChain => "product_not_enabled_on_chain",
             Self::TooExpensive => "product_price_above_maximum",
+            Self::TooManyProducts { .. } => "too_many_products",
             Self::Store(error) => error.code(),
         }
     }
@@ -102,21 +111,24 @@ pub struct Market {
     products: Arc<dyn ProductStore>,
     registrar: Arc<dyn CreatorRegistrar>,
     clock: Arc<dyn Clock>,
+    max_products: u32,
 }
 
 impl Market {
-    /// Composes the use case.
+    /// Composes the use case. A project has at most `max_products` products.
     pub fn new(
         creators: Arc<dyn CreatorStore>,
         products: Arc<dyn ProductStore>,
         registrar: Arc<dyn CreatorRegistrar>,
         clock: Arc<dyn Clock>,
+        max_products: u32,
     ) -> Self {
         Self {
             creators,
             products,
             registrar,
             clock,
+            max_products,
         }
     }
 
@@ -223,15 +235,18 @@ impl Market {
     /// Makes a product one of a project's. Whether the caller may is `orgs`' question, asked before.
     ///
     /// # Errors
-    /// [`MarketError::Unusable`], [`MarketError::NotOnChain`], [`MarketError::TooExpensive`].
+    /// [`MarketError::Unusable`], [`MarketError::NotOnChain`], [`MarketError::TooExpensive`],
+    /// [`MarketError::TooManyProducts`].
     pub async fn enable(&self, org: OrgId, project: ProjectId, id: ProductId) -> Result<(), MarketError> {
         if let Some(reason) = self.product(id).await?.unusable() {
             return Err(MarketError::Unusable(reason));
         }
-        match self.products.enable(org, project, id, self.clock.now()).await? {
+        let (most, now) = (self.max_products, self.clock.now());
+        match self.products.enable(org, project, id, most, now).await? {
             Enabling::Enabled => Ok(()),
             Enabling::NotOnChain => Err(MarketError::NotOnChain),
             Enabling::TooExpensive => Err(MarketError::TooExpensive),
+            Enabling::TooMany => Err(MarketError::TooManyProducts { most }),
         }
     }
 
@@ -322,6 +337,7 @@ mod tests {
             Arc::new(products),
             Arc::new(MockCreatorRegistrar::new()),
             Arc::new(clock),
+            32,
         )
     }
 

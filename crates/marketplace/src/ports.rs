@@ -41,6 +41,8 @@ pub enum Enabling {
     NotOnChain,
     /// The organization's contract accepts it up to a price that is below today's.
     TooExpensive,
+    /// The project has as many products as it may have.
+    TooMany,
 }
 
 /// A project's product, as a call finds it.
@@ -67,12 +69,14 @@ pub trait ProductStore: Send + Sync {
     /// Changes what is said about a product; gives it after the change.
     async fn describe(&self, id: ProductId, change: PageChange) -> Result<Option<ProductPage>, StoreError>;
     /// Makes the product one of the project's, if the contract of the project's organization accepts
-    /// calls of it at today's price. Enabling twice is no error.
+    /// calls of it at today's price and the project has fewer than `most` others. Enabling twice is no
+    /// error.
     async fn enable(
         &self,
         org: OrgId,
         project: ProjectId,
         product: ProductId,
+        most: u32,
         at: Timestamp,
     ) -> Result<Enabling, StoreError>;
     /// Takes it away; says whether it was there.

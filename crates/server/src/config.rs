@@ -14,6 +14,7 @@ pub use sections::{
     LogFormat, Metrics, Search, SearchEngineName, Server, Settlement, SiteEntry, Webhooks,
 };
 
+use haithe_billing::batch::{CreditCounts, SealPolicy};
 use serde::Deserialize;
 
 /// Everything the service is told. Parsed: whatever is in it can be used as it is.
@@ -61,6 +62,48 @@ pub struct Config {
 }
 
 impl Config {
+    /// The bounds of settlement batches.
+    pub fn seal_policy(&self) -> SealPolicy {
+        let settlement = &self.settlement;
+        SealPolicy {
+            max_items: settlement.max_calls,
+            max_amount: settlement.max_amount,
+            max_age: settlement.max_age,
+            max_lines: settlement.max_organizations,
+            max_credits_per_line: settlement.max_payees,
+            min_credit: settlement.min_credit,
+            batch_gas: self.chain.batch_gas,
+            ..SealPolicy::new(self.chain.decimals)
+        }
+    }
+
+    /// Every call that is admitted fits into a batch: a project's products, its owner and the platform
+    /// into a line, and such a line into the gas bound.
+    fn check_capacity(&self) -> Result<(), ConfigError> {
+        let payees = self.settlement.max_payees;
+        let least = self.agent.max_products.saturating_add(2);
+        if payees < least {
+            let problem = format!(
+                "must be agent.max_products + 2 ({least}) or more: a call pays the creators of its products, the owner of its project and the platform"
+            );
+            return Err(ConfigError::setting("settlement.max_payees", &problem));
+        }
+        let credits = CreditCounts {
+            creators: u64::from(payees).saturating_sub(1),
+            organizations: 1,
+        };
+        let policy = self.seal_policy();
+        let gas = policy.gas.alone(credits);
+        if gas > policy.batch_gas {
+            let problem = format!(
+                "is too high: a line with {payees} payees may need {gas} gas, more than chain.batch_gas ({})",
+                policy.batch_gas
+            );
+            return Err(ConfigError::setting("settlement.max_payees", &problem));
+        }
+        Ok(())
+    }
+
     /// Merges and parses all sources.
     ///
     /// # Errors
@@ -104,6 +147,7 @@ impl Config {
                 "must be chain.confirmations or more",
             ));
         }
+        config.check_capacity()?;
         if config.chain.faucet && !config.chain.is_of_developers() {
             return Err(ConfigError::setting(
                 "chain.faucet",

@@ -50,7 +50,9 @@ use haithe_identity::{
     signature::SignatureError,
     token::TokenError,
 };
-use haithe_inference::{CompletionPorts, CompletionSettings, Completions, request::RequestLimits};
+use haithe_inference::{
+    CompletionPorts, CompletionSettings, Completions, agent::AgentLimits, request::RequestLimits,
+};
 use haithe_kernel::{Clock, Fetcher, Random, StoreError};
 use haithe_llm_providers::{ProviderError, Tiktoken};
 use haithe_marketplace::Market;
@@ -267,7 +269,10 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
                 bytes: config.server.max_body_bytes,
                 choices: config.inference.max_choices,
             },
-            agent: (&config.agent).into(),
+            agent: AgentLimits {
+                payees: usize::try_from(config.settlement.max_payees).unwrap_or(usize::MAX),
+                ..(&config.agent).into()
+            },
         },
     ));
     let contexts = Arc::new(Contexts::new(Arc::new(SqliteDirectory::new(&db))));
@@ -397,12 +402,14 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             Arc::new(SqliteProductStore::new(&db)),
             chain.registrar.clone(),
             clock.clone(),
+            config.agent.max_products,
         )),
         public_market: PublicMarket(Arc::new(Market::new(
             Arc::new(SqliteCreatorStore::new(&public)),
             Arc::new(SqliteProductStore::new(&public)),
             chain.registrar,
             clock.clone(),
+            config.agent.max_products,
         ))),
         enclave,
         hosting: Arc::new(hosting),

@@ -155,6 +155,9 @@ fn read_payee(text: &str) -> Option<Payee> {
 
 /// What [`Account`]'s `Display` writes.
 fn read_account(name: &str) -> Option<Account> {
+    if let Some(payee) = name.strip_prefix("escrow/") {
+        return read_payee(payee).map(Account::Escrow);
+    }
     let mut parts = name.split('/');
     let account = match (parts.next()?, parts.next(), parts.next()) {
         ("chain", Some("orchestrator"), None) => Account::ChainOrchestrator,

@@ -194,7 +194,7 @@ async fn assign_nonce(write: &mut WriteTx<'_>, id: TxIntentId, chain_nonce: i64)
                       nonce = coalesce(nonce, max(?2, coalesce((
                           SELECT max(nonce) + 1 FROM chain_tx AS lane WHERE lane.signer = chain_tx.signer
                       ), 0)))
-                  WHERE id = ?1 RETURNING nonce";
+                  WHERE id = ?1 AND state NOT IN ('done', 'failed') RETURNING nonce";
     let row = write
         .optional(sqlx::query(assign).bind(id.0).bind(chain_nonce))
         .await?;

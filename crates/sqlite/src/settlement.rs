@@ -1,32 +1,37 @@
 //! [`SettlementStore`] on SQLite.
 //!
-//! A call waits for a batch while its usage record names none. Sealing gathers what waits, lets
-//! billing build the batch, and stores it with the place of every call in it, in one transaction.
+//! A call waits for a batch while its usage record names none. Sealing offers what waits to billing's
+//! sealer, page by page, lets billing build the batch, and stores it with the place of every call in
+//! it, in one transaction.
 
+mod carry;
+mod dissolve;
+mod escrow;
 mod gather;
 pub(crate) mod read;
+mod waiting;
 mod write;
 
 use crate::{columns::Columns, db::Db};
 use async_trait::async_trait;
 use haithe_billing::{
-    batch::{Batch, BatchState, SealPolicy, Unsealed},
+    batch::{Batch, BatchState, Payers, SealPolicy, Unsealed},
     chain::Hash32,
     ports::SettlementStore,
 };
-use haithe_kernel::{OrgId, StoreError, Timestamp};
+use haithe_kernel::{CallId, StoreError, Timestamp};
 use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex},
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 /// [`SettlementStore`] on SQLite.
 #[derive(Clone)]
 pub struct SqliteSettlementStore {
     db: Db,
-    /// The batch that was open when somebody last asked. It is asked for twice a second until it is
-    /// final, may hold tens of thousands of calls, and never changes.
-    open: Arc<Mutex<Option<Batch>>>,
+    /// The batches that were open when they were last read. They are read twice a second until they
+    /// are final, may hold tens of thousands of calls, and never change.
+    open: Arc<Mutex<Vec<Batch>>>,
 }
 
 impl SqliteSettlementStore {
@@ -39,21 +44,44 @@ impl SqliteSettlementStore {
     }
 
     fn known(&self, seq: i64, root: Hash32) -> Option<Batch> {
-        let open = self.open.lock().ok()?;
-        let known = open.as_ref()?;
-        (u64::try_from(seq) == Ok(known.seq) && known.root == root).then(|| known.clone())
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = open
+            .iter()
+            .find(|known| u64::try_from(seq) == Ok(known.seq) && known.root == root);
+        known.cloned()
     }
 
-    fn remember(&self, batch: Option<&Batch>) {
-        if let Ok(mut open) = self.open.lock() {
-            *open = batch.cloned();
-        }
+    fn aside(&self) -> Result<BTreeSet<i64>, StoreError> {
+        Ok(self.db.money().lock()?.aside.clone())
     }
 
-    fn suspended(&self) -> Result<HashSet<OrgId>, StoreError> {
+    fn payers(&self) -> Result<Payers, StoreError> {
         let state = self.db.money().lock()?;
-        let suspended = state.orgs.iter().filter(|(_, money)| money.facts.suspended);
-        Ok(suspended.map(|(org, _)| *org).collect())
+        let mut payers = Payers::default();
+        for (org, money) in &state.orgs {
+            if money.facts.suspended {
+                payers.suspended.insert(*org);
+            }
+            if money.withdrawing > 0 {
+                payers.withdrawing.insert(*org);
+            }
+        }
+        Ok(payers)
+    }
+
+    /// Excludes usage records from all batches, and raises an alarm for each that is new.
+    async fn exclude(&self, usage: BTreeSet<i64>, reason: String) -> Result<(), StoreError> {
+        let new: Vec<i64> = {
+            let mut state = self.db.money().lock()?;
+            usage.into_iter().filter(|id| state.aside.insert(*id)).collect()
+        };
+        if new.is_empty() {
+            return Ok(());
+        }
+        let now = self.db.read_only().now();
+        self.db
+            .write(move |write| Box::pin(async move { write.alarm_unsealable(&new, &reason, now).await }))
+            .await
     }
 }
 
@@ -62,7 +90,7 @@ const ATTEMPTS: usize = 3;
 
 enum Attempt {
     Sealed(Batch),
-    /// A batch is open, or nothing waits.
+    /// Too many batches are open, or nothing waits.
     Nothing,
     Changed,
 }
@@ -71,14 +99,30 @@ impl SqliteSettlementStore {
     /// Gathers and builds beside the writer, which captures wait for, and stores what was built if
     /// all of it is still so.
     async fn attempt(&self, policy: &SealPolicy, now: Timestamp) -> Result<Attempt, StoreError> {
-        let suspended = self.suspended()?;
+        let mut payers = self.payers()?;
+        let aside = self.aside()?;
         let mut snapshot = self.db.snapshot().await?;
-        if read::first_open(&mut snapshot).await?.is_some() {
+        if read::open(&mut snapshot).await?.len() >= max_open(policy) {
             return Ok(Attempt::Nothing);
         }
-        let Some(gathered) = gather::gather(&mut snapshot, policy, &suspended).await? else {
+        let waiting = waiting::by_org(&mut snapshot, &aside).await?;
+        payers.deferred = waiting
+            .iter()
+            .filter(|waiting| policy.defers(waiting, now))
+            .map(|waiting| waiting.org)
+            .collect();
+        payers.unpayable = escrow::unpayable(&mut snapshot).await?;
+        payers.probed = escrow::probed(&mut snapshot).await?;
+        let gathered = gather::gather(&mut snapshot, policy, now, payers, &aside).await?;
+        if !gathered.unsealable.is_empty() {
+            let most = policy.max_credits_per_line;
+            let reason = format!("it pays more payees than a line can hold (at most {most})");
+            self.exclude(gathered.unsealable.clone(), reason).await?;
+        }
+        let input = &gathered.input;
+        if input.items.is_empty() && input.carried.is_empty() && input.payouts.is_empty() {
             return Ok(Attempt::Nothing);
-        };
+        }
         let seq = read::next(&mut snapshot).await?;
         drop(snapshot);
         let carry = gathered.input.carry.clone();
@@ -87,6 +131,7 @@ impl SqliteSettlementStore {
             batch: batch.clone(),
             usage: gathered.usage,
             carry,
+            max_open: max_open(policy),
         };
         let stored = self.db.write(move |write| Box::pin(sealing.store(write))).await?;
         Ok(if stored {
@@ -97,42 +142,39 @@ impl SqliteSettlementStore {
     }
 }
 
+fn max_open(policy: &SealPolicy) -> usize {
+    usize::try_from(policy.max_open).unwrap_or(usize::MAX)
+}
+
 #[async_trait]
 impl SettlementStore for SqliteSettlementStore {
-    async fn unsealed(&self) -> Result<Unsealed, StoreError> {
-        let waiting = "SELECT count(*) FILTER (WHERE skipped = 0),
-                              coalesce(sum(charged) FILTER (WHERE skipped = 0), 0),
-                              min(finished_at) FILTER (WHERE skipped = 0),
-                              count(*) FILTER (WHERE skipped = 1)
-                       FROM usage_records WHERE batch_seq IS NULL AND charged > 0";
-        let Some(row) = self.db.optional(sqlx::query(waiting)).await? else {
-            return Ok(Unsealed::default());
-        };
-        let mut columns = Columns::of(&row);
+    async fn unsealed(&self, policy: SealPolicy, now: Timestamp) -> Result<Unsealed, StoreError> {
+        let aside = self.aside()?;
+        let mut snapshot = self.db.snapshot().await?;
         Ok(Unsealed {
-            items: columns.read("usage_records.id")?,
-            amount: columns.read("usage_records.charged")?,
-            oldest: columns.read("usage_records.finished_at")?,
-            skipped: columns.read("usage_records.skipped")?,
+            orgs: waiting::by_org(&mut snapshot, &aside).await?,
+            overdue: carry::count_overdue(&mut snapshot, &policy, now).await?
+                + u64::try_from(escrow::payouts(&mut snapshot, &policy, now).await?.len()).unwrap_or(0),
         })
     }
 
-    async fn open_batch(&self) -> Result<Option<(Batch, BatchState)>, StoreError> {
+    async fn open_batches(&self) -> Result<Vec<(Batch, BatchState)>, StoreError> {
         let mut snapshot = self.db.snapshot().await?;
-        let Some(seq) = read::first_open(&mut snapshot).await? else {
-            self.remember(None);
-            return Ok(None);
-        };
-        let Some(head) = read::head(&mut snapshot, seq).await? else {
-            return Ok(None);
-        };
-        let state = head.state;
-        if let Some(known) = self.known(seq, head.root) {
-            return Ok(Some((known, state)));
+        let mut open = Vec::new();
+        for seq in read::open(&mut snapshot).await? {
+            let Some(head) = read::head(&mut snapshot, seq).await? else {
+                continue;
+            };
+            let state = head.state;
+            let batch = match self.known(seq, head.root) {
+                Some(known) => known,
+                None => read::whole(&mut snapshot, seq, head).await?,
+            };
+            open.push((batch, state));
         }
-        let batch = read::whole(&mut snapshot, seq, head).await?;
-        self.remember(Some(&batch));
-        Ok(Some((batch, state)))
+        let known = open.iter().map(|(batch, _)| batch.clone()).collect();
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = known;
+        Ok(open)
     }
 
     async fn seal(&self, policy: SealPolicy, now: Timestamp) -> Result<Option<Batch>, StoreError> {
@@ -146,6 +188,27 @@ impl SettlementStore for SqliteSettlementStore {
         Err(StoreError::new(
             "what waits for a batch changes faster than it can be sealed",
         ))
+    }
+
+    async fn dissolve(&self, seq: u64) -> Result<bool, StoreError> {
+        let Ok(seq) = i64::try_from(seq) else {
+            return Ok(false);
+        };
+        self.db
+            .write(move |write| Box::pin(dissolve::dissolve(write, seq)))
+            .await
+    }
+
+    async fn set_aside(&self, calls: Vec<CallId>, reason: String) -> Result<(), StoreError> {
+        let mut usage = BTreeSet::new();
+        for call in calls {
+            let id = "SELECT id FROM usage_records WHERE call = ? AND batch_seq IS NULL";
+            let call = crate::columns::uuid(call.0);
+            if let Some(row) = self.db.optional(sqlx::query(id).bind(call)).await? {
+                usage.insert(Columns::of(&row).read("usage_records.id")?);
+            }
+        }
+        self.exclude(usage, reason).await
     }
 
     async fn batch(&self, seq: u64) -> Result<Option<(Batch, BatchState)>, StoreError> {

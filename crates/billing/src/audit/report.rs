@@ -67,6 +67,8 @@ pub struct AuditReport {
     pub pending: Tally,
     /// Who was paid: so many payees.
     pub payees: usize,
+    /// A credit below this waits for more of its kind.
+    pub min_credit: Usdt,
     /// What settlement took from the contract; `None` when it is beyond 128 bits.
     pub taken: Option<TokenUnits>,
     /// Receipts with flaws; they count nowhere else.
@@ -89,6 +91,7 @@ impl AuditReport {
             settled: Tally::default(),
             pending: Tally::default(),
             payees: 0,
+            min_credit: Usdt::ZERO,
             taken,
             problems: Vec::new(),
         }
@@ -101,10 +104,12 @@ impl AuditReport {
         Difference::of(scale.nano(self.settled.nano), taken)
     }
 
-    /// Whether what was taken is what the receipts charge, but for less than a base unit per payee
-    /// that is still to be taken.
+    /// Whether what was taken is what the receipts charge, but for less than a base unit, or than the
+    /// smallest credit, per payee that is still to be taken.
     pub fn adds_up(&self) -> bool {
-        let below_a_unit = self.scale().unit().saturating_sub(1);
+        let smallest = self.scale().nano(i128::from(self.min_credit.nano()));
+        let smallest = smallest.unwrap_or(i128::MAX).max(self.scale().unit());
+        let below_a_unit = smallest.saturating_sub(1);
         let payees = i128::try_from(self.payees).unwrap_or(i128::MAX);
         let most = below_a_unit.saturating_mul(payees);
         matches!(self.carried(), Difference::By(carried) if (0..=most).contains(&carried))
@@ -154,7 +159,7 @@ impl fmt::Display for AuditReport {
             Difference::By(0) => {}
             Difference::By(carried) if self.adds_up() => writeln!(
                 f,
-                "carried {} USDT, below a base unit of the token for each of {} payees",
+                "carried {} USDT, below the smallest credit for each of {} payees",
                 scale.show(carried),
                 self.payees
             )?,

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    batch::{Batch, BatchItem, BatchState, SealPolicy},
+    batch::{Batch, BatchItem, BatchState, Carry, CarryKey, SealPolicy},
     capture::Payee,
     chain::{BlockRef, SkipReason},
     check::Difference,
@@ -11,7 +11,7 @@ use crate::{
 };
 use haithe_kernel::{CallId, Timestamp};
 use proptest::prelude::*;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 const ORG: OrgId = OrgId(4);
 const ADDRESS: WalletAddress = WalletAddress::new([0x0a; 20]);
@@ -61,14 +61,14 @@ fn settle(batches: &Calls, digits: u8) -> World {
         max_age: Duration::from_secs(1),
         max_lines: 10,
         max_credits_per_line: 10,
-        decimals: Decimals::new(digits).unwrap(),
+        ..SealPolicy::new(Decimals::new(digits).unwrap())
     };
     let mut world = World {
         receipts: Vec::new(),
         events: Vec::new(),
         decimals: policy.decimals,
     };
-    let mut carry = Vec::new();
+    let mut carried: BTreeMap<CarryKey, Usdt> = BTreeMap::new();
     let mut call = 0;
     for (seq, calls) in (1u64..).zip(batches) {
         let mut items = Vec::new();
@@ -85,6 +85,7 @@ fn settle(batches: &Calls, digits: u8) -> World {
                     .map(|line| (line.payee, line.amount))
                     .collect(),
                 receipt_hash: document.seal().hash,
+                due_since: NOW,
             });
             world.receipts.push(Receipt {
                 call: document.call,
@@ -95,11 +96,16 @@ fn settle(batches: &Calls, digits: u8) -> World {
                 settlement: None,
             });
         }
-        let payee_orgs = vec![(OrgId(9), OTHER)];
+        let carry = carried.iter().map(|(key, amount)| Carry {
+            key: *key,
+            amount: *amount,
+            since: NOW,
+        });
         let input = SealInput {
             items,
-            carry,
-            payee_orgs,
+            carry: carry.collect(),
+            payee_orgs: vec![(OrgId(9), OTHER)],
+            ..SealInput::default()
         };
         let batch = Batch::build(seq, input, &policy, NOW).unwrap();
         let tree = Tree::new(batch.items.iter().map(|item| item.leaf).collect());
@@ -132,7 +138,7 @@ fn settle(batches: &Calls, digits: u8) -> World {
             skipped: 0,
         };
         world.events.push(event(seq, 1, settled));
-        carry = batch.carry;
+        carried.extend(batch.carry);
     }
     world
 }
@@ -186,7 +192,7 @@ async fn receipts_add_up_to_what_was_taken_but_for_less_than_a_unit_per_payee() 
          settled 4 receipts over 0.000005099 USDT, each proven against its batch's root on chain\n\
          pending 0 receipts over 0 USDT\n\
          taken   0.000004 USDT by settlement\n\
-         carried 0.000001099 USDT, below a base unit of the token for each of 3 payees\n\
+         carried 0.000001099 USDT, below the smallest credit for each of 3 payees\n\
          the receipts add up to what was taken"
     );
     let report = audit(settle(&history(), 18)).await;
@@ -246,6 +252,7 @@ async fn what_is_not_on_chain_or_was_skipped_is_pending_and_nothing_may_be_taken
         org: ADDRESS,
         amount: Some(0),
         reason: SkipReason::InsufficientFunds,
+        payee: None,
     };
     world.events.push(event(2, 2, skipped));
     world

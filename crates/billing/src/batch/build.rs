@@ -7,7 +7,9 @@ use crate::{
     ports::SealInput,
     receipt::{RECEIPT_VERSION, leaf, receipt_id32},
 };
-use haithe_kernel::{CallId, Decimals, Failure, Kind, MoneyError, OrgId, Timestamp, Usdt, WalletAddress};
+use haithe_kernel::{
+    CallId, Decimals, Failure, Kind, MoneyError, OrgId, Timestamp, TokenUnits, Usdt, WalletAddress,
+};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
@@ -28,6 +30,14 @@ pub enum BatchError {
         /// The bound.
         most: u32,
     },
+    /// More gas than the policy allows.
+    #[error("the batch may need {gas} gas, more than the bound of {most}")]
+    TooMuchGas {
+        /// The bound of what it needs.
+        gas: u64,
+        /// The policy's bound.
+        most: u64,
+    },
     /// A call twice.
     #[error("call {0} is in the batch twice")]
     Twice(CallId),
@@ -40,6 +50,9 @@ pub enum BatchError {
     /// An organization that would pay itself, which the contract refuses.
     #[error("organization {0} would pay itself")]
     PaysItself(OrgId),
+    /// A payout of escrow to the platform, of nothing, or beyond the range of money.
+    #[error("a payout of escrow is out of range")]
+    Payout,
     /// A negative amount, or a sum beyond the range of money.
     #[error("an amount of organization {0} is out of range")]
     Amount(OrgId),
@@ -57,8 +70,17 @@ impl Failure for BatchError {
 /// What one organization owes, payee by payee.
 struct Owed {
     address: WalletAddress,
-    /// In nano-USDT.
-    payees: BTreeMap<Payee, i128>,
+    payees: BTreeMap<Payee, OwedTo>,
+    since: Timestamp,
+}
+
+/// What is owed to one payee.
+#[derive(Default)]
+struct OwedTo {
+    /// In nano-USDT, with what was carried.
+    nano: i128,
+    carried: Usdt,
+    carried_since: Option<Timestamp>,
 }
 
 impl Batch {
@@ -75,19 +97,22 @@ impl Batch {
         policy: &SealPolicy,
         now: Timestamp,
     ) -> Result<Self, BatchError> {
-        if input.items.is_empty() {
+        if input.items.is_empty() && input.carried.is_empty() && input.payouts.is_empty() {
             return Err(BatchError::Empty);
         }
         bounded("calls", input.items.len(), policy.max_items)?;
 
-        let owed = owed(&input)?;
+        let owed = owed(&input, now)?;
         bounded("organizations", owed.len(), policy.max_lines)?;
 
         let contracts: HashMap<_, _> = input.payee_orgs.iter().copied().collect();
         let mut lines = Vec::with_capacity(owed.len());
         let mut carry = Vec::new();
         for (org, owed) in owed {
-            let (credits, rests) = credits(org, &owed, policy.decimals, &contracts)?;
+            let withdrawing = input.withdrawing.contains(&org);
+            let is_due = |owed: &OwedTo| policy.is_due(owed.nano, owed.carried_since, withdrawing, now);
+            let unpayable = |payee| input.unpayable.contains(&CarryKey { org, payee });
+            let (credits, rests) = credits(org, &owed, policy.decimals, &contracts, is_due, unpayable)?;
             bounded(
                 "payees of one organization",
                 credits.len(),
@@ -98,6 +123,15 @@ impl Batch {
                 org,
                 address: owed.address,
                 credits,
+                since: owed.since,
+            });
+        }
+        let payouts = payouts(&input.payouts, policy.decimals, &contracts)?;
+        let gas = policy.gas.bound_of(&lines, &payouts);
+        if gas > policy.batch_gas {
+            return Err(BatchError::TooMuchGas {
+                gas,
+                most: policy.batch_gas,
             });
         }
 
@@ -117,6 +151,7 @@ impl Batch {
             seq,
             root,
             lines,
+            payouts,
             items,
             carry,
             sealed_at: now,
@@ -131,42 +166,51 @@ fn bounded(what: &'static str, count: usize, most: u32) -> Result<(), BatchError
     }
 }
 
-fn owed(input: &SealInput) -> Result<BTreeMap<OrgId, Owed>, BatchError> {
-    let mut orgs = BTreeMap::<OrgId, Owed>::new();
+fn owed(input: &SealInput, now: Timestamp) -> Result<BTreeMap<OrgId, Owed>, BatchError> {
+    let new = |address| Owed {
+        address,
+        payees: BTreeMap::new(),
+        since: now,
+    };
+    let mut orgs: BTreeMap<OrgId, Owed> = input
+        .carried
+        .iter()
+        .map(|(org, address)| (*org, new(*address)))
+        .collect();
     let mut calls = HashSet::with_capacity(input.items.len());
     for item in &input.items {
         if !calls.insert(item.call) {
             return Err(BatchError::Twice(item.call));
         }
-        let owed = orgs.entry(item.org).or_insert_with(|| Owed {
-            address: item.org_address,
-            payees: BTreeMap::new(),
-        });
+        let owed = orgs.entry(item.org).or_insert_with(|| new(item.org_address));
         if owed.address != item.org_address {
             return Err(BatchError::TwoContracts(item.org));
         }
+        owed.since = owed.since.min(item.due_since);
         for (payee, amount) in &item.credits {
-            owed.add(item.org, *payee, *amount)?;
+            if amount.is_negative() {
+                return Err(BatchError::Amount(item.org));
+            }
+            owed.to(item.org, *payee)?.nano += i128::from(amount.nano());
         }
     }
-    for (key, amount) in &input.carry {
-        if let Some(owed) = orgs.get_mut(&key.org) {
-            owed.add(key.org, key.payee, *amount)?;
+    for carry in &input.carry {
+        if let Some(owed) = orgs.get_mut(&carry.key.org) {
+            let owed = owed.to(carry.key.org, carry.key.payee)?;
+            owed.nano += i128::from(carry.amount.nano());
+            owed.carried = carry.amount;
+            owed.carried_since = Some(carry.since);
         }
     }
     Ok(orgs)
 }
 
 impl Owed {
-    fn add(&mut self, payer: OrgId, payee: Payee, amount: Usdt) -> Result<(), BatchError> {
-        if amount.is_negative() {
-            return Err(BatchError::Amount(payer));
-        }
+    fn to(&mut self, payer: OrgId, payee: Payee) -> Result<&mut OwedTo, BatchError> {
         if payee == Payee::Organization(payer) {
             return Err(BatchError::PaysItself(payer));
         }
-        *self.payees.entry(payee).or_default() += i128::from(amount.nano());
-        Ok(())
+        Ok(self.payees.entry(payee).or_default())
     }
 }
 
@@ -177,26 +221,58 @@ fn credits(
     owed: &Owed,
     decimals: Decimals,
     contracts: &HashMap<OrgId, WalletAddress>,
+    is_due: impl Fn(&OwedTo) -> bool,
+    is_unpayable: impl Fn(Payee) -> bool,
 ) -> Result<Credits, BatchError> {
     let out_of_range = |_: MoneyError| BatchError::Amount(org);
     let mut credits = Vec::new();
     let mut rests = Vec::new();
-    for (&payee, &nano) in &owed.payees {
-        let total = i64::try_from(nano).map_err(|_| BatchError::Amount(org))?;
-        let (units, rest) = Usdt::from_nano(total).to_units(decimals).map_err(out_of_range)?;
-        rests.push((CarryKey { org, payee }, rest));
-        if units.get() == 0 {
-            continue;
+    for (&payee, owed) in &owed.payees {
+        let total = i64::try_from(owed.nano).map_err(|_| BatchError::Amount(org))?;
+        let total = Usdt::from_nano(total);
+        let mut rest = total;
+        if is_due(owed) {
+            let units;
+            (units, rest) = total.to_units(decimals).map_err(out_of_range)?;
+            let (amount, _no_dust) = Usdt::from_units(units, decimals).map_err(out_of_range)?;
+            credits.push(BatchCredit {
+                payee,
+                address: address(payee, contracts)?,
+                units,
+                amount,
+                escrow: payee != Payee::Platform && is_unpayable(payee),
+            });
         }
-        let (amount, _no_dust) = Usdt::from_units(units, decimals).map_err(out_of_range)?;
-        credits.push(BatchCredit {
-            payee,
-            address: address(payee, contracts)?,
-            units,
-            amount,
-        });
+        if rest != owed.carried {
+            rests.push((CarryKey { org, payee }, rest));
+        }
     }
     Ok((credits, rests))
+}
+
+/// What is paid out of escrow, in whole base units; the rest stays there.
+fn payouts(
+    payouts: &[(Payee, Usdt)],
+    decimals: Decimals,
+    contracts: &HashMap<OrgId, WalletAddress>,
+) -> Result<Vec<BatchCredit>, BatchError> {
+    let out_of_range = |_: MoneyError| BatchError::Payout;
+    let mut credits = Vec::new();
+    for (payee, amount) in payouts {
+        let (units, _rest) = amount.to_units(decimals).map_err(out_of_range)?;
+        let (amount, _no_dust) = Usdt::from_units(units, decimals).map_err(out_of_range)?;
+        if *payee == Payee::Platform || units == TokenUnits::ZERO {
+            return Err(BatchError::Payout);
+        }
+        credits.push(BatchCredit {
+            payee: *payee,
+            address: address(*payee, contracts)?,
+            units,
+            amount,
+            escrow: false,
+        });
+    }
+    Ok(credits)
 }
 
 fn address(payee: Payee, contracts: &HashMap<OrgId, WalletAddress>) -> Result<WalletAddress, BatchError> {

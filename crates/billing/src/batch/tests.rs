@@ -4,6 +4,7 @@ use crate::{
     ports::SealInput,
     receipt::{RECEIPT_VERSION, leaf, receipt_id32},
 };
+use haithe_kernel::Decimals;
 use proptest::prelude::*;
 use std::{collections::BTreeMap, time::Duration};
 use uuid::Uuid;
@@ -18,7 +19,7 @@ fn policy(decimals: u8) -> SealPolicy {
         max_age: Duration::from_secs(60),
         max_lines: 50,
         max_credits_per_line: 20,
-        decimals: Decimals::new(decimals).unwrap(),
+        ..SealPolicy::new(Decimals::new(decimals).unwrap())
     }
 }
 
@@ -36,20 +37,30 @@ fn item(call: u128, org: i64, credits: &[(Payee, i64)]) -> BatchItem {
             .map(|(payee, nano)| (*payee, Usdt::from_nano(*nano)))
             .collect(),
         receipt_hash: [u8::try_from(call % 256).unwrap(); 32],
+        due_since: NOW,
     }
 }
 
 fn input(items: Vec<BatchItem>) -> SealInput {
     SealInput {
         items,
-        carry: Vec::new(),
         payee_orgs: (1..=9).map(|org| (OrgId(org), contract(org))).collect(),
+        ..SealInput::default()
     }
 }
 
 fn carry(org: i64, payee: Payee, nano: i64) -> (CarryKey, Usdt) {
     let org = OrgId(org);
     (CarryKey { org, payee }, Usdt::from_nano(nano))
+}
+
+fn carried(carry: impl IntoIterator<Item = (CarryKey, Usdt)>) -> Vec<Carry> {
+    let carried = |(key, amount)| Carry {
+        key,
+        amount,
+        since: NOW,
+    };
+    carry.into_iter().map(carried).collect()
 }
 
 fn credits(line: &BatchLine) -> Vec<(Payee, u128, i64)> {
@@ -98,7 +109,7 @@ fn calls_are_summed_per_organization_and_payee() {
 #[test]
 fn with_six_decimals_what_is_below_a_unit_waits_for_the_next_batch() {
     let mut first = input(vec![item(1, 1, &[(Payee::Platform, 1_999), (CREATOR, 999)])]);
-    first.carry = vec![carry(1, Payee::Platform, 2), carry(2, CREATOR, 500)];
+    first.carry = carried([carry(1, Payee::Platform, 2), carry(2, CREATOR, 500)]);
     let batch = Batch::build(1, first, &policy(6), NOW).unwrap();
     assert_eq!(credits(&batch.lines[0]), [(Payee::Platform, 2, 2_000)]);
     assert_eq!(
@@ -107,10 +118,10 @@ fn with_six_decimals_what_is_below_a_unit_waits_for_the_next_batch() {
     );
 
     let mut second = input(vec![item(2, 1, &[(CREATOR, 1)])]);
-    second.carry = batch.carry;
+    second.carry = carried(batch.carry);
     let batch = Batch::build(2, second, &policy(6), NOW).unwrap();
     assert_eq!(credits(&batch.lines[0]), [(CREATOR, 1, 1_000)]);
-    assert_eq!(batch.carry, [carry(1, Payee::Platform, 1), carry(1, CREATOR, 0)]);
+    assert_eq!(batch.carry, [carry(1, CREATOR, 0)], "only what changes");
 }
 
 #[test]
@@ -120,7 +131,7 @@ fn with_eighteen_decimals_nothing_is_carried() {
     let units = u128::try_from(i64::MAX).unwrap() * 1_000_000_000;
     assert_eq!(credits(&batch.lines[0]), [(Payee::Platform, units, i64::MAX)]);
     assert!(units < 1 << 96, "a credit must fit the contract's uint96");
-    assert_eq!(batch.carry, [carry(1, Payee::Platform, 0)]);
+    assert_eq!(batch.carry, []);
 }
 
 #[test]
@@ -173,6 +184,12 @@ fn the_policys_bounds_are_never_exceeded() {
     assert_eq!(build((1, 2, 2)), too_large("calls", 1));
     assert_eq!(build((2, 1, 2)), too_large("organizations", 1));
     assert_eq!(build((2, 2, 1)), too_large("payees of one organization", 1));
+    let policy = SealPolicy {
+        batch_gas: 500_000,
+        ..policy(6)
+    };
+    let batch = Batch::build(1, input(vec![item(1, 1, &[(CREATOR, 1_000)])]), &policy, NOW);
+    assert!(matches!(batch, Err(BatchError::TooMuchGas { most: 500_000, .. })));
 }
 
 #[test]
@@ -216,11 +233,11 @@ prop_compose! {
     fn any_input()(
         calls in prop::collection::vec(
             (1i64..=5, prop::collection::vec((payee(), amount()), 0..5)), 1..40),
-        carried in prop::collection::btree_map((1i64..=5, payee()), 0i64..1_000, 0..10),
+        carried_over in prop::collection::btree_map((1i64..=5, payee()), 0i64..1_000, 0..10),
     ) -> SealInput {
         let items = (1u128..).zip(&calls).map(|(call, (org, credits))| item(call, *org, credits)).collect();
-        let carry = carried.into_iter().map(|((org, payee), nano)| carry(org, payee, nano)).collect();
-        SealInput { carry, ..input(items) }
+        let carry = carried_over.into_iter().map(|((org, payee), nano)| carry(org, payee, nano));
+        SealInput { carry: carried(carry), ..input(items) }
     }
 }
 
@@ -246,9 +263,12 @@ proptest! {
                 add(&mut before, item.org, *payee, *amount);
             }
         }
-        for (key, amount) in input.carry.iter().filter(|(key, _)| settled(key.org)) {
-            add(&mut before, key.org, key.payee, *amount);
+        let mut rests: BTreeMap<CarryKey, Usdt> = BTreeMap::new();
+        for carry in input.carry.iter().filter(|carry| settled(carry.key.org)) {
+            add(&mut before, carry.key.org, carry.key.payee, carry.amount);
+            rests.insert(carry.key, carry.amount);
         }
+        rests.extend(batch.carry.iter().copied());
         for line in &batch.lines {
             for credit in &line.credits {
                 prop_assert!(credit.units.get() > 0);
@@ -258,10 +278,12 @@ proptest! {
             }
         }
         let unit = 10i64.pow(9u32.saturating_sub(decimals.digits()));
-        for (key, rest) in &batch.carry {
-            prop_assert!((0..unit).contains(&rest.nano()));
+        for (key, rest) in &rests {
+            prop_assert!((0..unit).contains(&rest.nano()) || !batch.carry.contains(&(*key, *rest)));
             add(&mut after, key.org, key.payee, *rest);
         }
+        before.retain(|_, amount| *amount != 0);
+        after.retain(|_, amount| *amount != 0);
         prop_assert_eq!(before, after);
     }
 

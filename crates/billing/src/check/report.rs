@@ -1,7 +1,7 @@
 //! What the check found, and how it is printed.
 
 use crate::{ledger::OrgPosition, scale::Scale};
-use haithe_kernel::{Decimals, Timestamp, TokenUnits, WalletAddress};
+use haithe_kernel::{Decimals, Timestamp, TokenUnits, Usdt, WalletAddress};
 use std::fmt;
 
 /// One side minus the other, in the finer of a base unit and a nano-USDT.
@@ -75,6 +75,7 @@ pub struct LedgerReport {
     pub decimals: Decimals,
     pub orgs: Vec<OrgCheck>,
     pub orchestrator: OrchestratorCheck,
+    pub escrow: Usdt,
     pub sum_of_postings: i128,
     pub unbalanced: Vec<String>,
     pub drifted: Vec<String>,
@@ -177,6 +178,13 @@ impl fmt::Display for LedgerReport {
             self.write_org(f, org)?;
         }
         self.write_orchestrator(f)?;
+        if self.escrow != Usdt::ZERO {
+            writeln!(
+                f,
+                "escrow  {} USDT of the platform's funds on chain belong to payees that cannot be paid for now; leave them in when you withdraw",
+                self.escrow
+            )?;
+        }
         if self.sum_of_postings != 0 {
             writeln!(
                 f,

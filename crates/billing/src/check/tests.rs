@@ -33,6 +33,7 @@ fn snapshot(orgs: Vec<OrgPosition>) -> LedgerSnapshot {
         unbalanced: Vec::new(),
         drifted: Vec::new(),
         orchestrator_mirror: Usdt::whole(3),
+        escrow: Usdt::ZERO,
         orchestrator_unconfirmed: 0,
         broken_receipts: 0,
         at: Timestamp::from_seconds(1_700_000_000),

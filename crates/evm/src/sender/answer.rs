@@ -4,7 +4,7 @@ use crate::failure::{NodeError, bounded};
 
 /// The meaning of an answer to `eth_sendRawTransaction`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// The node has it, now or since earlier.
     Accepted,
     /// Nobody knows whether the node has it.
@@ -22,6 +22,14 @@ pub(super) enum Answer {
 }
 
 impl Answer {
+    /// Why the node will never accept the transaction, if that is what it returned.
+    pub fn rejection(self) -> Option<String> {
+        match self {
+            Self::Rejected(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
     /// Reads what is no plain acceptance; a message that is not known is taken for a refusal and shown.
     pub fn of(error: &NodeError) -> Self {
         let payload = match error {

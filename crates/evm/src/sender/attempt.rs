@@ -40,7 +40,8 @@ impl Writer {
         nonce: u64,
         pass: &mut Pass,
     ) -> Result<(), SendError> {
-        match self.simulate(intent).await? {
+        // The intent itself is one of those that are on their way.
+        match self.simulate(intent, pass.settling.saturating_sub(1)).await? {
             Simulated::Ready { gas_limit } => {
                 let fees = self.first_fees().await?;
                 let offer = Offer {

@@ -24,6 +24,7 @@ mod writer;
 
 pub use handle::SenderHandle;
 pub use health::{Alarm, SenderHealth};
+pub(crate) use start::{Simulated, understood};
 
 use crate::{
     config::{SendPolicy, ServerKey},

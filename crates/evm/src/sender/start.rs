@@ -15,7 +15,7 @@ use alloy::{eips::BlockNumberOrTag, primitives::Bytes, providers::Provider, sol_
 use haithe_billing::outbox::{TxIntent, TxPurpose};
 
 /// What the node says an intent would do now.
-pub(super) enum Simulated {
+pub(crate) enum Simulated {
     /// It would go through.
     Ready { gas_limit: u64 },
     /// It would fail.
@@ -32,29 +32,50 @@ impl Writer {
         view: &View,
         pass: &mut Pass,
     ) -> Result<(), SendError> {
+        // Batches start in order: one that cannot start holds back those after it, without an alarm.
+        let mut batch_waits = false;
         for intent in queued {
             if self.signals.wants_cancelled(&intent.key) {
                 self.fail(intent, "cancelled before it was sent".to_owned(), pass)
                     .await?;
                 continue;
             }
-            let full = pass.in_flight >= self.lane.policy.max_in_flight;
-            if full || pass.blocked || self.halted.is_some() {
+            let is_batch = intent.purpose == TxPurpose::SettleBatch;
+            if is_batch && batch_waits {
                 continue;
             }
-            if self.is_resting(intent) {
-                self.alarm_refused(intent, pass);
-                continue;
-            }
-            match self.simulate(intent).await? {
-                Simulated::Ready { gas_limit } => self.number(intent, gas_limit, view, pass).await?,
-                Simulated::Refused { reason, data } => self.refuse(intent, reason, &data, view, pass).await?,
-                // What one call lacks must not hold up the others.
-                Simulated::Unclear(Answer::Rejected(reason)) => self.rest(intent, reason, pass),
-                Simulated::Unclear(answer) => self.report(intent, &answer, pass),
-            }
+            let started = self.start_one(intent, view, pass).await?;
+            batch_waits |= is_batch && !started;
         }
         Ok(())
+    }
+
+    /// Starts one intent, if it can start now; says whether it did.
+    async fn start_one(
+        &mut self,
+        intent: &TxIntent,
+        view: &View,
+        pass: &mut Pass,
+    ) -> Result<bool, SendError> {
+        let full = pass.in_flight >= self.lane.policy.max_in_flight;
+        if full || pass.blocked || self.halted.is_some() {
+            return Ok(false);
+        }
+        if self.is_resting(intent) {
+            self.alarm_refused(intent, pass);
+            return Ok(false);
+        }
+        match self.simulate(intent, pass.settling).await? {
+            Simulated::Ready { gas_limit } => {
+                self.number(intent, gas_limit, view, pass).await?;
+                return Ok(true);
+            }
+            Simulated::Refused { reason, data } => self.refuse(intent, reason, &data, view, pass).await?,
+            // What one call lacks must not hold up the others.
+            Simulated::Unclear(Answer::Rejected(reason)) => self.rest(intent, reason, pass),
+            Simulated::Unclear(answer) => self.report(intent, &answer, pass),
+        }
+        Ok(false)
     }
 
     async fn number(
@@ -69,6 +90,7 @@ impl Writer {
         let nonce = self.outbox.assign_nonce(intent.id, view.next_nonce).await?;
         pass.queued = pass.queued.saturating_sub(1);
         pass.in_flight += 1;
+        pass.settling += u64::from(intent.purpose == TxPurpose::SettleBatch);
         let offer = Offer {
             nonce,
             gas_limit,
@@ -77,8 +99,9 @@ impl Writer {
         self.attempt(intent, Purpose::AsAsked, offer, pass).await
     }
 
-    /// Runs the call on the newest block without sending it.
-    pub(super) async fn simulate(&self, intent: &TxIntent) -> Result<Simulated, NodeError> {
+    /// Runs the call on the newest block without sending it. A batch behind others that are on their
+    /// way (there are `ahead` of them) cannot be simulated yet; it gets the gas that bounds every batch.
+    pub(super) async fn simulate(&self, intent: &TxIntent, ahead: u64) -> Result<Simulated, NodeError> {
         let question = self
             .node()
             .provider()
@@ -89,7 +112,14 @@ impl Writer {
             .await
         {
             Ok(gas) => gas,
-            Err(error) => return understood(error),
+            Err(error) => {
+                return Ok(match understood(error)? {
+                    Simulated::Refused { data, .. } if follows(intent, &data, ahead) => Simulated::Ready {
+                        gas_limit: self.lane.policy.batch_gas,
+                    },
+                    simulated => simulated,
+                });
+            }
         };
         let cap = self.lane.policy.gas_cap;
         if gas > cap {
@@ -179,7 +209,7 @@ impl Writer {
 }
 
 /// Tells what the contract or the account lacks from what the node lacks.
-fn understood(error: NodeError) -> Result<Simulated, NodeError> {
+pub(crate) fn understood(error: NodeError) -> Result<Simulated, NodeError> {
     let data = error.revert_data();
     if let Some(reason) = error.revert_reason() {
         return Ok(Simulated::Refused { reason, data });
@@ -192,6 +222,13 @@ fn understood(error: NodeError) -> Result<Simulated, NodeError> {
         answer @ (Answer::NoFunds(_) | Answer::Rejected(_)) => Ok(Simulated::Unclear(answer)),
         _ => Err(error),
     }
+}
+
+/// The contract expects an earlier batch, and all batches before this one are on their way.
+fn follows(intent: &TxIntent, data: &Bytes, ahead: u64) -> bool {
+    intent.purpose == TxPurpose::SettleBatch
+        && WrongSequence::abi_decode(data)
+            .is_ok_and(|error| error.got > error.expected && error.got - error.expected <= ahead)
 }
 
 /// The contract has settled a batch of this number or a later one.

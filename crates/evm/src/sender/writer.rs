@@ -4,7 +4,7 @@ use super::{Alarm, Lane, SendError, SenderHealth, Step, answer::Answer, handle::
 use crate::{convert, failure::NodeError, node::Node};
 use alloy::{eips::BlockNumberOrTag, primitives::Address, providers::Provider};
 use haithe_billing::{
-    outbox::{TxIntent, TxIntentId, TxState},
+    outbox::{TxIntent, TxIntentId, TxPurpose, TxState},
     ports::TxOutbox,
 };
 use haithe_kernel::{Clock, MonotonicTime, Timestamp, WalletAddress};
@@ -56,6 +56,8 @@ pub(super) struct Pass {
     /// Nothing new may start in this step.
     pub blocked: bool,
     pub in_flight: usize,
+    /// Batches with a nonce that were not mined when the step began.
+    pub settling: u64,
     pub mined: usize,
     pub queued: usize,
     pub oldest: Option<Timestamp>,
@@ -107,6 +109,10 @@ impl Writer {
             .filter(|intent| intent.state == TxState::Mined)
             .count();
         pass.in_flight = numbered.len() - pass.mined;
+        let settling = numbered
+            .iter()
+            .filter(|intent| intent.purpose == TxPurpose::SettleBatch && intent.state != TxState::Mined);
+        pass.settling = u64::try_from(settling.count()).unwrap_or(u64::MAX);
         if numbered.is_empty() && queued.is_empty() {
             return Ok(());
         }

@@ -221,6 +221,7 @@ async fn every_event_arrives_with_what_it_says(chain: Chain) {
             org,
             amount: Some(9_000),
             reason: SkipReason::InsufficientFunds,
+            payee: None,
         }
     );
     let settled = next();

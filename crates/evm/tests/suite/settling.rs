@@ -8,12 +8,13 @@ use haithe_billing::{
     chain::{ChainError, EventBody, SkipReason},
     merkle::Tree,
     outbox::TxState,
-    ports::{ChainReader, SealInput, Settler},
+    ports::{ChainReader, SealInput, Settler, Submission},
 };
-use haithe_evm::EvmChainReader;
+use haithe_evm::{EvmChainReader, EvmSettler};
 use haithe_kernel::{CallId, OrgId, Timestamp, TokenUnits, Usdt, WalletAddress};
 use std::time::Duration;
 
+const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const NANO: u128 = 1_000_000_000; // base units of a nano-USDT at 18 decimals
 
 /// Two organizations with money, one without, and a creator.
@@ -52,6 +53,7 @@ impl Scene {
                 .map(|(payee, nano)| (*payee, Usdt::from_nano(*nano)))
                 .collect(),
             receipt_hash: [call as u8; 32],
+            due_since: NOW,
         };
         let creator = Payee::Creator(wallet(carol().address));
         let items = vec![
@@ -70,18 +72,16 @@ impl Scene {
         ];
         let input = SealInput {
             items,
-            carry: Vec::new(),
             payee_orgs: vec![(OrgId(2), wallet(self.shop))],
+            ..SealInput::default()
         };
         let policy = SealPolicy {
             max_items: 100,
             max_amount: Usdt::MAX,
             max_age: Duration::from_secs(1),
-            max_lines: 100,
-            max_credits_per_line: 100,
-            decimals: self.rig.chain.deployment.decimals,
+            ..SealPolicy::new(self.rig.chain.deployment.decimals)
         };
-        Batch::build(seq, input, &policy, Timestamp::from_seconds(1_800_000_000)).unwrap()
+        Batch::build(seq, input, &policy, NOW).unwrap()
     }
 
     async fn units(&self, holder: Address) -> u128 {
@@ -94,6 +94,8 @@ on_every_chain! {
     a_batch_pays_everybody_and_skips_who_has_nothing,
     a_batch_that_was_mined_into_a_pause_is_sent_again,
     a_settlement_that_a_reorganization_took_back_is_mined_again_once,
+    batches_behind_one_that_is_not_mined_follow_it_in_order,
+    a_batch_that_needs_too_much_gas_is_refused_before_it_has_a_nonce,
     an_amount_beyond_the_contracts_range_is_refused_here,
 }
 
@@ -144,6 +146,7 @@ async fn a_batch_pays_everybody_and_skips_who_has_nothing(chain: Chain) {
         org: wallet(scene.poor),
         amount: Some(5 * NANO),
         reason: SkipReason::InsufficientFunds,
+        payee: None,
     };
     let settled = EventBody::BatchSettled {
         seq: 0,
@@ -240,6 +243,54 @@ async fn a_settlement_that_a_reorganization_took_back_is_mined_again_once(chain:
     assert_eq!(scene.units(scene.rich).await, 8_000 * NANO, "paid once");
 }
 
+async fn batches_behind_one_that_is_not_mined_follow_it_in_order(chain: Chain) {
+    let mut scene = Scene::on(chain, 10_000 * NANO).await;
+    let settler = scene.rig.settler();
+    scene.rig.chain.hold().await;
+    for seq in 0..4 {
+        let submission = settler.submit(scene.batch(seq)).await.unwrap();
+        assert_eq!(submission, Submission::Queued);
+    }
+    scene.rig.drive().await;
+    for seq in 0..4 {
+        assert_eq!(scene.rig.state(&format!("settle/{seq}")), TxState::Sent);
+    }
+    scene.rig.chain.release().await;
+    scene.rig.drive().await;
+    scene.rig.finalize().await;
+    for seq in 0..4 {
+        assert_eq!(scene.rig.state(&format!("settle/{seq}")), TxState::Done);
+    }
+    assert_eq!(settler.next_sequence().await.unwrap(), 4);
+    assert_eq!(
+        scene.units(scene.rich).await,
+        2_000 * NANO,
+        "four batches of 2000"
+    );
+}
+
+async fn a_batch_that_needs_too_much_gas_is_refused_before_it_has_a_nonce(chain: Chain) {
+    let scene = Scene::on(chain, 10_000 * NANO).await;
+    let settler = EvmSettler::new(
+        scene.rig.chain.client.clone(),
+        scene.rig.outbox.clone(),
+        scene.rig.handle.clone(),
+        scene.rig.signer(),
+        scene.rig.clock.clone(),
+        250_000,
+    );
+    let submission = settler.submit(scene.batch(0)).await.unwrap();
+    assert!(
+        matches!(&submission, Submission::Refused { reason } if reason.contains("NotEnoughGas")),
+        "{submission:?}"
+    );
+    assert_eq!(scene.rig.outbox.len(), 0);
+    // A contract that accepts nothing at all is no fault of the batch.
+    does!(scene.rig.chain.actor(owner()).orchestrator().pause());
+    let submission = settler.submit(scene.batch(0)).await.unwrap();
+    assert_eq!((submission, scene.rig.outbox.len()), (Submission::Queued, 1));
+}
+
 async fn an_amount_beyond_the_contracts_range_is_refused_here(chain: Chain) {
     let rig = Rig::on(chain);
     let credit = BatchCredit {
@@ -247,6 +298,7 @@ async fn an_amount_beyond_the_contracts_range_is_refused_here(chain: Chain) {
         address: WalletAddress::new([0; 20]),
         units: TokenUnits::new(1 << 96),
         amount: Usdt::MAX,
+        escrow: false,
     };
     let batch = Batch {
         seq: 0,
@@ -255,7 +307,9 @@ async fn an_amount_beyond_the_contracts_range_is_refused_here(chain: Chain) {
             org: OrgId(1),
             address: WalletAddress::new([1; 20]),
             credits: vec![credit],
+            since: NOW,
         }],
+        payouts: Vec::new(),
         items: [].into(),
         carry: Vec::new(),
         sealed_at: Timestamp::from_seconds(0),

@@ -267,6 +267,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         Arc::new(MockProductStore::new()),
         Arc::new(MockCreatorRegistrar::new()),
         clock.clone(),
+        32,
     ));
     let hosting = Arc::new(Hosting::new(
         Arc::new(MockContentStore::new()),

@@ -255,6 +255,8 @@ pub struct Chain {
     pub rpc_timeout: Duration,
     #[serde(deserialize_with = "values::within::<1, 1_000_000, _, _>")]
     pub max_fee_gwei: u64,
+    #[serde(deserialize_with = "values::within::<7_000_000, 15_777_216, _, _>")]
+    pub batch_gas: u64,
     #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
     pub deployments_per_wallet: u64,
     #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
@@ -298,6 +300,8 @@ pub struct Settlement {
     pub max_organizations: u32,
     #[serde(deserialize_with = "values::within::<1, 1_000, _, _>")]
     pub max_payees: u32,
+    #[serde(rename = "min_credit_usdt", deserialize_with = "values::amount")]
+    pub min_credit: Usdt,
     #[serde(rename = "poll_milliseconds", deserialize_with = "values::milliseconds")]
     pub poll: Duration,
 }
@@ -332,6 +336,8 @@ pub struct Agent {
     pub max_calls_per_turn: usize,
     #[serde(deserialize_with = "values::within::<256, 16_777_216, _, _>")]
     pub max_tool_bytes: usize,
+    #[serde(deserialize_with = "values::within::<1, 1_000, _, _>")]
+    pub max_products: u32,
 }
 
 impl From<&Agent> for AgentLimits {
@@ -343,6 +349,7 @@ impl From<&Agent> for AgentLimits {
             cost: agent.max_cost,
             calls_per_turn: agent.max_calls_per_turn,
             tool_bytes: agent.max_tool_bytes,
+            ..Self::default()
         }
     }
 }

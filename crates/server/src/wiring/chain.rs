@@ -92,6 +92,7 @@ impl Chain {
         let token = Arc::new(OnceLock::new());
         let delay = first_contact(&client, &token, config).await?;
         let gate = Arc::new(SettlementGate::new(clock.clone(), delay));
+        let policy = seal_policy(config, &client).await;
         let reader: Arc<dyn ChainReader> = Arc::new(EvmChainReader::new(client.clone()));
         let index: Arc<dyn ChainIndex> = Arc::new(SqliteChainIndex::new(db));
         let outbox: Arc<dyn TxOutbox> = Arc::new(SqliteTxOutbox::new(db));
@@ -119,7 +120,7 @@ impl Chain {
         };
         supervisor.run("indexer", move |stop| loop_.clone().run(stop));
 
-        let sender = sender(config, &client, key, &outbox, clock);
+        let sender = sender(config, &client, key, &outbox, clock, policy.batch_gas);
         let handle = sender.handle();
         let watched = handle.clone();
         let sender = Arc::new(Mutex::new(Some(sender)));
@@ -145,13 +146,14 @@ impl Chain {
             handle.clone(),
             signer,
             clock.clone(),
+            policy.batch_gas,
         );
         let settlement = Arc::new(Settlement::new(
             Arc::new(SqliteSettlementStore::new(db)),
             Arc::new(settler),
             clock.clone(),
             gate.clone(),
-            seal_policy(config),
+            policy,
         ));
         let poll = config.settlement.poll;
         supervisor.run("settlement", move |stop| settle(settlement.clone(), poll, stop));
@@ -244,15 +246,24 @@ fn sender_figures(sender: &SenderHandle) -> SenderFigures {
     }
 }
 
-fn seal_policy(config: &Config) -> SealPolicy {
-    let settlement = &config.settlement;
+/// The bounds of batches. The gas bound is lowered to what the chain and the node allow one call,
+/// where they show it.
+async fn seal_policy(config: &Config, client: &ChainClient) -> SealPolicy {
+    let policy = config.seal_policy();
+    let ceiling = tokio::time::timeout(FIRST_CONTACT, client.gas_ceiling()).await;
+    let Ok(Some(ceiling)) = ceiling else {
+        return policy;
+    };
+    if ceiling < policy.batch_gas {
+        tracing::warn!(
+            ceiling,
+            batch_gas = policy.batch_gas,
+            "the node allows one call less gas than chain.batch_gas: settlement batches are smaller"
+        );
+    }
     SealPolicy {
-        max_items: settlement.max_calls,
-        max_amount: settlement.max_amount,
-        max_age: settlement.max_age,
-        max_lines: settlement.max_organizations,
-        max_credits_per_line: settlement.max_payees,
-        decimals: config.chain.decimals,
+        batch_gas: policy.batch_gas.min(ceiling),
+        ..policy
     }
 }
 
@@ -262,6 +273,7 @@ fn sender(
     key: ServerKey,
     outbox: &Arc<dyn TxOutbox>,
     clock: &Arc<dyn Clock>,
+    batch_gas: u64,
 ) -> Sender {
     let lane = Lane {
         node: client.node().clone(),
@@ -271,6 +283,8 @@ fn sender(
         policy: SendPolicy {
             max_fee_ceiling: u128::from(config.chain.max_fee_gwei) * GWEI,
             poll: config.chain.poll,
+            batch_gas,
+            gas_cap: SendPolicy::default().gas_cap.max(batch_gas),
             ..SendPolicy::default()
         },
     };

@@ -86,7 +86,8 @@ pub(crate) async fn receipt_audit(config: &Config, org: OrgId) -> Result<Option<
         return Ok(None);
     };
     let chain = &config.chain;
-    let audit = ReceiptAudit::new(books, reader(config)?, chain.start_block, RANGE, chain.decimals);
+    let audit = ReceiptAudit::new(books, reader(config)?, chain.start_block, RANGE, chain.decimals)
+        .with_min_credit(config.settlement.min_credit);
     Ok(Some(audit.run(org, position.address).await?))
 }
 

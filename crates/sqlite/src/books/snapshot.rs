@@ -23,7 +23,8 @@ pub(super) async fn read(db: &ReadOnlyDb) -> Result<LedgerSnapshot, StoreError> 
     let numbers = "SELECT coalesce((SELECT max(number) FROM chain_blocks), 0),
                           coalesce((SELECT sum(amount >> 32) FROM postings), 0),
                           coalesce((SELECT sum(amount & 4294967295) FROM postings), 0),
-                          (SELECT -balance FROM ledger_accounts WHERE name = 'chain/orchestrator')";
+                          (SELECT -balance FROM ledger_accounts WHERE name = 'chain/orchestrator'),
+                          coalesce((SELECT sum(balance) FROM ledger_accounts WHERE name LIKE 'escrow/%'), 0)";
     let row = sqlx::query(numbers)
         .fetch_one(&mut *connection)
         .await
@@ -35,6 +36,7 @@ pub(super) async fn read(db: &ReadOnlyDb) -> Result<LedgerSnapshot, StoreError> 
         columns.read("ledger_transfers.amount")?,
     );
     let orchestrator_mirror = columns.read("ledger_accounts.balance")?;
+    let escrow = columns.read("ledger_accounts.balance")?;
     Ok(LedgerSnapshot {
         block,
         orgs: orgs(connection).await?,
@@ -42,6 +44,7 @@ pub(super) async fn read(db: &ReadOnlyDb) -> Result<LedgerSnapshot, StoreError> 
         unbalanced: unbalanced(connection).await?,
         drifted: drifted(connection).await?,
         orchestrator_mirror,
+        escrow,
         orchestrator_unconfirmed: orchestrator_unconfirmed(connection).await?,
         broken_receipts: broken_receipts(connection).await?,
         at,
@@ -114,7 +117,7 @@ async fn orchestrator_unconfirmed(connection: &mut SqliteConnection) -> Result<i
                   CROSS JOIN batch_lines AS line ON line.seq = batches.seq AND line.skipped IS NULL
                   CROSS JOIN batch_credits AS credit ON credit.seq = line.seq AND credit.line = line.line
                   WHERE batches.final = 0 AND +batches.settled_block IS NOT NULL
-                    AND credit.payee NOT LIKE 'org/%'";
+                    AND (credit.payee NOT LIKE 'org/%' OR credit.escrow = 1)";
     let mut units = 0i128;
     for row in sqlx::query(inward)
         .fetch_all(&mut *connection)
@@ -123,6 +126,18 @@ async fn orchestrator_unconfirmed(connection: &mut SqliteConnection) -> Result<i
     {
         let inward: u128 = Columns::of(&row).read("batch_credits.units")?;
         units = units.saturating_add(i128::try_from(inward).unwrap_or(i128::MAX));
+    }
+    let paid_out = "SELECT payout.units FROM batches
+                    CROSS JOIN batch_payouts AS payout ON payout.seq = batches.seq
+                    WHERE batches.final = 0 AND +batches.settled_block IS NOT NULL
+                      AND batches.payouts_skipped = 0 AND payout.payee LIKE 'org/%'";
+    for row in sqlx::query(paid_out)
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(StoreError::new)?
+    {
+        let outward: u128 = Columns::of(&row).read("batch_payouts.units")?;
+        units = units.saturating_sub(i128::try_from(outward).unwrap_or(i128::MAX));
     }
     let outward = select_events!(
         "WHERE block > (SELECT last_final FROM chain_binding)

@@ -104,8 +104,8 @@ async fn batches(indexing: &mut Indexing<'_, '_>, to: BlockRef, block: i64) -> R
         indexing.touched.extend(orgs);
         for undo in [
             "UPDATE batches SET settled_tx = NULL, settled_block = NULL, settled_at = NULL, chain_hash = NULL,
-                                final = 0 WHERE seq = ?",
-            "UPDATE batch_lines SET skipped = NULL WHERE seq = ?",
+                                final = 0, payouts_skipped = 0 WHERE seq = ?",
+            "UPDATE batch_lines SET skipped = NULL, blamed = NULL WHERE seq = ?",
         ] {
             indexing.write.execute(sqlx::query(undo).bind(seq)).await?;
         }
@@ -134,20 +134,21 @@ async fn take_items_back(indexing: &mut Indexing<'_, '_>, to: BlockRef, seq: i64
             .alarm_at("final_batch_rewound", block, to.time, detail)
             .await;
     }
-    for undo in [
-        "UPDATE usage_records SET
+    let waited_again = "UPDATE usage_records SET
              batch_seq = ?1,
              skipped = EXISTS (SELECT 1 FROM batch_items AS earlier
                                WHERE earlier.usage_id = usage_records.id AND earlier.seq < ?1)
          WHERE id IN (SELECT item.usage_id FROM batch_items AS item
                       JOIN batch_lines AS line ON line.seq = item.seq AND line.line = item.line
-                      WHERE item.seq = ?1 AND line.skipped IS NOT NULL)",
-        "INSERT OR REPLACE INTO settlement_carry (org_id, payee, amount)
-         SELECT carry.org_id, carry.payee, carry.after FROM batch_carry AS carry
-         JOIN batch_lines AS line ON line.seq = carry.seq AND line.org_id = carry.org_id
-         WHERE carry.seq = ?1 AND line.skipped IS NOT NULL",
-    ] {
-        indexing.write.execute(sqlx::query(undo).bind(seq)).await?;
+                      WHERE item.seq = ?1 AND line.skipped IS NOT NULL)";
+    indexing
+        .write
+        .execute(sqlx::query(waited_again).bind(seq))
+        .await?;
+    let skipped = "SELECT line FROM batch_lines WHERE seq = ? AND skipped IS NOT NULL";
+    for row in indexing.write.all(sqlx::query(skipped).bind(seq)).await? {
+        let line = Columns::of(&row).read("batch_lines.line")?;
+        indexing.write.redo_carry(seq, line).await?;
     }
     Ok(())
 }

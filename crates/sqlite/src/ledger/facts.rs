@@ -78,7 +78,7 @@ impl OrgFacts {
                 (
                     SELECT count(*) FROM batch_lines AS line CROSS JOIN batches ON batches.seq = line.seq
                     WHERE line.org_id = ?1 AND batches.final = 1 AND line.seq >= org_books.skips_since
-                      AND line.skipped IN ('insufficient_funds', 'daily_cap')
+                      AND (line.skipped IN ('insufficient_funds', 'daily_cap') OR line.blamed = 'payer')
                       AND line.seq > coalesce((
                           SELECT settled.seq FROM batch_lines AS settled
                           CROSS JOIN batches ON batches.seq = settled.seq
@@ -124,12 +124,17 @@ pub(crate) async fn unconfirmed(
          SELECT 0, paid_units FROM withdrawals
          WHERE org_id = ?1 AND booked IS NULL AND ended = 'executed' AND paid_units IS NOT NULL
          UNION ALL
-         SELECT credit.payee = ?2, credit.units
+         SELECT credit.payee = ?2 AND credit.escrow = 0, credit.units
          FROM batches
          CROSS JOIN batch_lines AS line ON line.seq = batches.seq
          CROSS JOIN batch_credits AS credit ON credit.seq = line.seq AND credit.line = line.line
          WHERE batches.final = 0 AND +batches.settled_block IS NOT NULL AND line.skipped IS NULL
-           AND (line.org_id = ?1 OR credit.payee = ?2)",
+           AND (line.org_id = ?1 OR (credit.payee = ?2 AND credit.escrow = 0))
+         UNION ALL
+         SELECT 1, payout.units
+         FROM batches CROSS JOIN batch_payouts AS payout ON payout.seq = batches.seq
+         WHERE batches.final = 0 AND +batches.settled_block IS NOT NULL AND batches.payouts_skipped = 0
+           AND payout.payee = ?2",
     )
     .bind(org.0)
     .bind(columns::payee(Payee::Organization(org)))

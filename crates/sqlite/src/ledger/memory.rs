@@ -8,7 +8,7 @@ use haithe_billing::{capture::Captured, hold::BudgetSubject, ledger::Account, re
 use haithe_identity::api_key::ApiKeyId;
 use haithe_kernel::{CallId, Clock, OrgId, ProjectId, StoreError, Timestamp};
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard},
 };
 use tokio::sync::oneshot;
@@ -90,6 +90,8 @@ pub(crate) struct State {
     pub(crate) newest_usage: i64,
     /// The UTC day of the newest indexed block.
     pub(crate) chain_day: i64,
+    /// Usage records that no batch can contain, as far as this process found them.
+    pub(crate) aside: BTreeSet<i64>,
     /// Nothing can be written for the moment: what is served now could not be charged.
     pub(crate) failing: bool,
     /// The writer has ended: nothing can be promised any more.
@@ -125,6 +127,7 @@ impl State {
             Account::Withdrawing(org) => self.orgs.get_mut(&org).map(|money| &mut money.withdrawing),
             Account::ChainOrchestrator
             | Account::Creator(_)
+            | Account::Escrow(_)
             | Account::Platform
             | Account::PlatformLoss
             | Account::Dust => None,

@@ -146,7 +146,8 @@ impl WriteTx<'_> {
             | Account::Available(_)
             | Account::Unsettled(_)
             | Account::Withdrawing(_)
-            | Account::Creator(_) => {}
+            | Account::Creator(_)
+            | Account::Escrow(_) => {}
         }
         let insert = "INSERT INTO ledger_accounts (name) VALUES (?)
                       ON CONFLICT DO UPDATE SET name = excluded.name RETURNING id";

@@ -169,6 +169,7 @@ const FOR_CALL: &str = "
 async fn enable(
     write: &mut WriteTx<'_>,
     (org, project, id): (OrgId, ProjectId, ProductId),
+    most: u32,
     at: Timestamp,
 ) -> Result<Enabling, StoreError> {
     let accepted = "SELECT org_products.max_price_units, products.price_units FROM org_products
@@ -182,6 +183,14 @@ async fn enable(
     };
     if !within_limit(&mut Columns::of(&row))? {
         return Ok(Enabling::TooExpensive);
+    }
+    let others = "SELECT count(*) FROM project_products WHERE project_id = ? AND product_id <> ?";
+    let row = write
+        .optional(sqlx::query(others).bind(project.0).bind(id.0))
+        .await?;
+    let others: u32 = row.map_or(Ok(0), |row| Columns::of(&row).read("project_products.product_id"))?;
+    if others >= most {
+        return Ok(Enabling::TooMany);
     }
     let put = "INSERT INTO project_products (project_id, product_id, enabled_at) VALUES (?, ?, ?)
                ON CONFLICT DO NOTHING";
@@ -266,10 +275,11 @@ impl ProductStore for SqliteProductStore {
         org: OrgId,
         project: ProjectId,
         product: ProductId,
+        most: u32,
         at: Timestamp,
     ) -> Result<Enabling, StoreError> {
         self.db
-            .write(move |write| Box::pin(enable(write, (org, project, product), at)))
+            .write(move |write| Box::pin(enable(write, (org, project, product), most, at)))
             .await
     }
 

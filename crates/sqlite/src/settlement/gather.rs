@@ -1,151 +1,199 @@
-//! What goes into the next batch.
+//! Offering what waits to the sealer.
 
+use super::{carry, escrow, waiting::list};
 use crate::{
     columns::{Columns, read_each},
     db::Statement,
 };
 use haithe_billing::{
-    batch::{BatchItem, CarryKey, SealPolicy},
+    batch::{BatchItem, Carry, CarryKey, Payers, SealPolicy, Sealer, Verdict},
     capture::Payee,
     ports::SealInput,
 };
-use haithe_kernel::{OrgId, StoreError, Usdt, WalletAddress};
+use haithe_kernel::{OrgId, StoreError, Timestamp, Usdt, WalletAddress};
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-/// Waiting calls looked through at a time.
+/// Waiting calls looked through at a time: their numbers and organizations only.
 const PAGE: usize = 4096;
+
+/// Waiting calls read with their payees at a time.
+const LOADED: usize = 512;
 
 /// What a batch is built from, and the usage records behind its items, in the same order.
 pub(super) struct Gathered {
     pub(super) input: SealInput,
     pub(super) usage: Vec<i64>,
+    /// Usage records that no batch can contain.
+    pub(super) unsealable: BTreeSet<i64>,
 }
 
-/// Gathers waiting calls, oldest first. Those of suspended organizations come after all others:
-/// they would only be skipped again, and must keep nobody else waiting.
+/// Offers waiting calls to the sealer, oldest first, pass by pass.
 pub(super) async fn gather(
     connection: &mut SqliteConnection,
     policy: &SealPolicy,
-    suspended: &HashSet<OrgId>,
-) -> Result<Option<Gathered>, StoreError> {
-    let chosen = choose(connection, policy, suspended).await?;
-    let mut selection = Selection::new(policy, chosen.usage.len());
-    for some in chosen.usage.chunks(PAGE) {
-        selection.add(items(connection, some).await?);
+    now: Timestamp,
+    payers: Payers,
+    aside: &BTreeSet<i64>,
+) -> Result<Gathered, StoreError> {
+    let (withdrawing, unpayable) = (payers.withdrawing.clone(), payers.unpayable.clone());
+    let mut offering = Offering {
+        sealer: Sealer::new(*policy, now, payers),
+        now,
+        taken: BTreeMap::new(),
+        carry: BTreeMap::new(),
+        unsealable: BTreeSet::new(),
+    };
+    offering.pass(connection, aside, Offer::Oldest).await?;
+    let mut payouts = escrow::payouts(connection, policy, now).await?;
+    payouts.retain(|(payee, _)| offering.sealer.offer_payout(*payee));
+    let mut carried = BTreeSet::new();
+    for overdue in carry::overdue(connection, policy, now).await? {
+        if offering.sealer.offer_carry(&overdue) {
+            carried.insert(overdue.key.org);
+            offering.carry.insert(overdue.key, overdue);
+        }
     }
-    if selection.items.is_empty() {
-        return Ok(None);
+    loop {
+        offering.pass(connection, aside, Offer::All).await?;
+        if offering.sealer.next_pass().is_none() {
+            break;
+        }
     }
-    let orgs: BTreeSet<OrgId> = selection.items.iter().map(|item| item.org).collect();
-    let carry = carry(connection, orgs).await?;
-    let payees = selection
-        .items
-        .iter()
-        .flat_map(|item| item.credits.iter().map(|(payee, _)| *payee));
-    let payees = payees.chain(carry.iter().map(|(key, _)| key.payee));
+    let items = offering.taken.values();
+    let payees = items.flat_map(|item| item.credits.iter().map(|(payee, _)| *payee));
+    let payees = payees.chain(offering.carry.keys().map(|key| key.payee));
+    let payees = payees.chain(payouts.iter().map(|(payee, _)| *payee));
     let payees: BTreeSet<OrgId> = payees
         .filter_map(|payee| match payee {
             Payee::Organization(org) => Some(org),
             Payee::Platform | Payee::Creator(_) => None,
         })
         .collect();
+    let (usage, items) = offering.taken.into_iter().unzip();
     let input = SealInput {
-        items: selection.items,
-        carry,
+        items,
+        carry: offering.carry.into_values().collect(),
+        carried: contracts(connection, carried).await?,
+        withdrawing,
+        unpayable,
+        payouts,
         payee_orgs: contracts(connection, payees).await?,
     };
-    Ok(Some(Gathered {
+    Ok(Gathered {
         input,
-        usage: selection.usage,
-    }))
+        usage,
+        unsealable: offering.unsealable,
+    })
 }
 
-/// Calls for a batch, within its bounds of calls and organizations.
-struct Chosen {
-    usage: Vec<i64>,
-    orgs: BTreeSet<OrgId>,
-    max_items: usize,
-    max_orgs: usize,
+/// How much of what waits is offered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Offer {
+    /// Until one call is taken.
+    Oldest,
+    All,
 }
 
-impl Chosen {
-    fn is_full(&self) -> bool {
-        self.usage.len() >= self.max_items
-    }
-
-    fn offer(&mut self, id: i64, org: OrgId) {
-        let fits = self.orgs.contains(&org) || self.orgs.len() < self.max_orgs;
-        if fits && !self.is_full() {
-            self.orgs.insert(org);
-            self.usage.push(id);
-        }
-    }
+/// What was offered and taken so far.
+struct Offering {
+    sealer: Sealer,
+    now: Timestamp,
+    /// By usage record, oldest first.
+    taken: BTreeMap<i64, BatchItem>,
+    carry: BTreeMap<CarryKey, Carry>,
+    unsealable: BTreeSet<i64>,
 }
 
-async fn choose(
-    connection: &mut SqliteConnection,
-    policy: &SealPolicy,
-    suspended: &HashSet<OrgId>,
-) -> Result<Chosen, StoreError> {
-    let mut chosen = Chosen {
-        usage: Vec::new(),
-        orgs: BTreeSet::new(),
-        max_items: size(policy.max_items),
-        max_orgs: size(policy.max_lines),
-    };
-    let mut suspended_calls = Vec::new();
-    let mut after = i64::MIN;
-    while !chosen.is_full() {
-        let page = "SELECT id, org_id FROM usage_records
-                    WHERE batch_seq IS NULL AND charged > 0 AND id > ? ORDER BY id LIMIT ?";
-        let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
-        let statement = sqlx::query(page).bind(after).bind(limit);
-        let rows = read_each(connection, statement, |columns| {
-            Ok((
-                columns.read("usage_records.id")?,
-                columns.read("usage_records.org_id")?,
-            ))
-        })
-        .await?;
-        for &(id, org) in &rows {
-            after = id;
-            if !suspended.contains(&org) {
-                chosen.offer(id, org);
-            } else if suspended_calls.len() < chosen.max_items {
-                suspended_calls.push((id, org));
+impl Offering {
+    /// Offers every waiting call that the sealer wants in its current pass.
+    async fn pass(
+        &mut self,
+        connection: &mut SqliteConnection,
+        aside: &BTreeSet<i64>,
+        offer: Offer,
+    ) -> Result<(), StoreError> {
+        let at_once = if offer == Offer::Oldest { 1 } else { LOADED };
+        let mut after = i64::MIN;
+        while !self.sealer.is_full() {
+            let page = "SELECT id, org_id FROM usage_records
+                        WHERE batch_seq IS NULL AND charged > 0 AND id > ? ORDER BY id LIMIT ?";
+            let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
+            let statement = sqlx::query(page).bind(after).bind(limit);
+            let rows: Vec<(i64, OrgId)> = read_each(connection, statement, |columns| {
+                Ok((
+                    columns.read("usage_records.id")?,
+                    columns.read("usage_records.org_id")?,
+                ))
+            })
+            .await?;
+            let mut wanted = Vec::with_capacity(at_once);
+            for (number, &(id, org)) in (1..).zip(&rows) {
+                after = id;
+                let is_new =
+                    !aside.contains(&id) && !self.taken.contains_key(&id) && !self.unsealable.contains(&id);
+                if is_new && self.sealer.wants(org) {
+                    wanted.push(id);
+                }
+                if wanted.len() == at_once || number == rows.len() {
+                    self.offer(connection, &wanted).await?;
+                    wanted.clear();
+                }
+                if offer == Offer::Oldest && !self.taken.is_empty() {
+                    return Ok(());
+                }
+            }
+            if rows.len() < PAGE {
+                break;
             }
         }
-        if rows.len() < PAGE {
-            break;
-        }
+        Ok(())
     }
-    for (id, org) in suspended_calls {
-        chosen.offer(id, org);
-    }
-    Ok(chosen)
-}
 
-fn size(bound: u32) -> usize {
-    usize::try_from(bound).unwrap_or(usize::MAX)
+    async fn offer(&mut self, connection: &mut SqliteConnection, usage: &[i64]) -> Result<(), StoreError> {
+        if usage.is_empty() {
+            return Ok(());
+        }
+        let mut carried: HashMap<OrgId, Vec<Carry>> = HashMap::new();
+        for carry in carry::of_calls(connection, usage).await? {
+            carried.entry(carry.key.org).or_default().push(carry);
+        }
+        for (id, item) in items(connection, usage, self.now).await? {
+            let payees: HashSet<Payee> = item.credits.iter().map(|(payee, _)| *payee).collect();
+            let known = carried.get(&item.org).map(Vec::as_slice).unwrap_or_default();
+            let known: Vec<Carry> = known
+                .iter()
+                .filter(|carry| payees.contains(&carry.key.payee))
+                .copied()
+                .collect();
+            match self.sealer.offer(&item, &known) {
+                Verdict::Taken => {
+                    self.carry
+                        .extend(known.into_iter().map(|carry| (carry.key, carry)));
+                    self.taken.insert(id, item);
+                }
+                Verdict::Waits => {}
+                Verdict::Unsealable => {
+                    self.unsealable.insert(id);
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 async fn all(connection: &mut SqliteConnection, statement: Statement) -> Result<Vec<SqliteRow>, StoreError> {
     statement.fetch_all(connection).await.map_err(StoreError::new)
 }
 
-/// Numbers as the text of a JSON list, for `json_each`.
-fn list(numbers: impl IntoIterator<Item = i64>) -> String {
-    let numbers: Vec<String> = numbers.into_iter().map(|number| number.to_string()).collect();
-    format!("[{}]", numbers.join(","))
-}
-
 /// These calls, as settlement sees them.
 async fn items(
     connection: &mut SqliteConnection,
     usage: &[i64],
+    now: Timestamp,
 ) -> Result<Vec<(i64, BatchItem)>, StoreError> {
-    let chosen = "SELECT usage_records.id, call, org_id, organizations.address, receipts.hash
+    let chosen =
+        "SELECT usage_records.id, call, org_id, organizations.address, receipts.hash, finished_at, skipped
                   FROM json_each(?) AS chosen
                   CROSS JOIN usage_records ON usage_records.id = chosen.value
                   JOIN organizations ON organizations.id = org_id
@@ -159,6 +207,16 @@ async fn items(
             org_address: columns.read("organizations.address")?,
             credits: Vec::new(),
             receipt_hash: columns.read("receipts.hash")?,
+            due_since: columns.read("usage_records.finished_at")?,
+        };
+        let skipped: bool = columns.read("usage_records.skipped")?;
+        let item = if skipped {
+            BatchItem {
+                due_since: now,
+                ..item
+            }
+        } else {
+            item
         };
         Ok((id, item))
     })
@@ -194,27 +252,6 @@ async fn credits(
     Ok(credits)
 }
 
-/// What these organizations owe from earlier batches.
-pub(super) async fn carry(
-    connection: &mut SqliteConnection,
-    orgs: impl IntoIterator<Item = OrgId>,
-) -> Result<Vec<(CarryKey, Usdt)>, StoreError> {
-    let carry = "SELECT org_id, payee, amount FROM settlement_carry
-                 WHERE org_id IN (SELECT value FROM json_each(?)) AND amount <> 0 ORDER BY org_id, payee";
-    let orgs = list(orgs.into_iter().map(|org| org.0));
-    let rows = all(connection, sqlx::query(carry).bind(orgs)).await?;
-    rows.iter()
-        .map(|row| {
-            let mut columns = Columns::of(row);
-            let key = CarryKey {
-                org: columns.read("settlement_carry.org_id")?,
-                payee: columns.read("settlement_carry.payee")?,
-            };
-            Ok((key, columns.read("settlement_carry.amount")?))
-        })
-        .collect()
-}
-
 async fn contracts(
     connection: &mut SqliteConnection,
     orgs: BTreeSet<OrgId>,
@@ -231,48 +268,4 @@ async fn contracts(
             ))
         })
         .collect()
-}
-
-/// Chosen calls whose payees find a place in their organization's line; others wait.
-struct Selection {
-    items: Vec<BatchItem>,
-    usage: Vec<i64>,
-    payees: HashMap<OrgId, HashSet<Payee>>,
-    max_payees: usize,
-}
-
-impl Selection {
-    fn new(policy: &SealPolicy, calls: usize) -> Self {
-        Self {
-            items: Vec::with_capacity(calls),
-            usage: Vec::with_capacity(calls),
-            payees: HashMap::new(),
-            max_payees: size(policy.max_credits_per_line),
-        }
-    }
-
-    fn add(&mut self, items: Vec<(i64, BatchItem)>) {
-        for (id, item) in items {
-            let payees = self.payees.entry(item.org).or_default();
-            let new = item
-                .credits
-                .iter()
-                .filter(|(payee, _)| !payees.contains(payee))
-                .count();
-            if payees.len() + new > self.max_payees {
-                if item.credits.len() > self.max_payees {
-                    let (call, payees) = (item.call.to_string(), item.credits.len());
-                    tracing::error!(
-                        call,
-                        payees,
-                        "a call pays more payees than fit in a line and cannot be settled"
-                    );
-                }
-                continue;
-            }
-            payees.extend(item.credits.iter().map(|(payee, _)| *payee));
-            self.usage.push(id);
-            self.items.push(item);
-        }
-    }
 }

@@ -8,14 +8,13 @@ use haithe_billing::{
 use haithe_kernel::{StoreError, Timestamp, Usdt};
 use sqlx::SqliteConnection;
 
-/// The first batch that is not final.
-pub(super) async fn first_open(connection: &mut SqliteConnection) -> Result<Option<i64>, StoreError> {
-    let open = "SELECT seq FROM batches WHERE final = 0 ORDER BY seq LIMIT 1";
-    let row = sqlx::query(open)
-        .fetch_optional(connection)
-        .await
-        .map_err(StoreError::new)?;
-    row.map(|row| Columns::of(&row).read("batches.seq")).transpose()
+/// The batches that are not final, in order.
+pub(super) async fn open(connection: &mut SqliteConnection) -> Result<Vec<i64>, StoreError> {
+    let open = "SELECT seq FROM batches WHERE final = 0 ORDER BY seq";
+    read_each(connection, sqlx::query(open), |columns| {
+        columns.read("batches.seq")
+    })
+    .await
 }
 
 /// The number of the next batch.
@@ -78,6 +77,7 @@ pub(super) async fn whole(
         root: head.root,
         sealed_at: head.sealed_at,
         lines: lines(connection, seq).await?,
+        payouts: payouts(connection, seq).await?,
         items: items(connection, seq).await?.into(),
         carry: carry(connection, seq).await?,
     })
@@ -96,7 +96,7 @@ pub(super) async fn batch(
 }
 
 async fn lines(connection: &mut SqliteConnection, seq: i64) -> Result<Vec<BatchLine>, StoreError> {
-    let lines = "SELECT org_id, address FROM batch_lines WHERE seq = ? ORDER BY line";
+    let lines = "SELECT org_id, address, since FROM batch_lines WHERE seq = ? ORDER BY line";
     let rows = sqlx::query(lines)
         .bind(seq)
         .fetch_all(&mut *connection)
@@ -109,10 +109,10 @@ async fn lines(connection: &mut SqliteConnection, seq: i64) -> Result<Vec<BatchL
             org: columns.read("batch_lines.org_id")?,
             address: columns.read("batch_lines.address")?,
             credits: Vec::new(),
+            since: columns.read("batch_lines.since")?,
         });
     }
-    let credits =
-        "SELECT line, payee, address, units, amount FROM batch_credits WHERE seq = ? ORDER BY line, position";
+    let credits = "SELECT line, payee, address, units, amount, escrow FROM batch_credits WHERE seq = ? ORDER BY line, position";
     let rows = sqlx::query(credits)
         .bind(seq)
         .fetch_all(connection)
@@ -126,6 +126,7 @@ async fn lines(connection: &mut SqliteConnection, seq: i64) -> Result<Vec<BatchL
             address: columns.read("batch_credits.address")?,
             units: columns.read("batch_credits.units")?,
             amount: columns.read("batch_credits.amount")?,
+            escrow: columns.read("batch_credits.escrow")?,
         };
         let line = usize::try_from(line).ok().and_then(|line| lines.get_mut(line));
         line.ok_or(StoreError::inconsistent("batch_credits.line"))?
@@ -133,6 +134,20 @@ async fn lines(connection: &mut SqliteConnection, seq: i64) -> Result<Vec<BatchL
             .push(credit);
     }
     Ok(lines)
+}
+
+async fn payouts(connection: &mut SqliteConnection, seq: i64) -> Result<Vec<BatchCredit>, StoreError> {
+    let payouts = "SELECT payee, address, units, amount FROM batch_payouts WHERE seq = ? ORDER BY position";
+    read_each(connection, sqlx::query(payouts).bind(seq), |columns| {
+        Ok(BatchCredit {
+            payee: columns.read("batch_payouts.payee")?,
+            address: columns.read("batch_payouts.address")?,
+            units: columns.read("batch_payouts.units")?,
+            amount: columns.read("batch_payouts.amount")?,
+            escrow: false,
+        })
+    })
+    .await
 }
 
 async fn items(connection: &mut SqliteConnection, seq: i64) -> Result<Vec<SealedItem>, StoreError> {

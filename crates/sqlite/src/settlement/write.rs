@@ -1,10 +1,10 @@
 //! Storing a sealed batch.
 
-use super::{gather, read};
+use super::{carry, read};
 use crate::{columns, db::WriteTx, ledger::bulk::Bulk};
-use haithe_billing::batch::{Batch, BatchLine, CarryKey};
-use haithe_kernel::{StoreError, Usdt};
-use std::collections::HashMap;
+use haithe_billing::batch::{Batch, BatchLine, Carry, CarryKey};
+use haithe_kernel::StoreError;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Usage records marked by one statement.
 const UPDATED_AT_ONCE: usize = 1024;
@@ -15,16 +15,27 @@ pub(super) struct Sealing {
     /// The usage records behind its items, in the same order.
     pub(super) usage: Vec<i64>,
     /// The carry it was built from.
-    pub(super) carry: Vec<(CarryKey, Usdt)>,
+    pub(super) carry: Vec<Carry>,
+    /// How many batches may be open with it.
+    pub(super) max_open: usize,
 }
 
 impl Sealing {
     /// Stores the batch, unless something it was built from has changed; says whether it did.
     pub(super) async fn store(self, write: &mut WriteTx<'_>) -> Result<bool, StoreError> {
-        let orgs = self.batch.lines.iter().map(|line| line.org);
-        let unchanged = read::first_open(write.connection).await?.is_none()
+        let before: BTreeMap<CarryKey, Carry> = self.carry.iter().map(|carry| (carry.key, *carry)).collect();
+        let credited = self.batch.lines.iter().flat_map(|line| {
+            let org = line.org;
+            let key = move |payee| CarryKey { org, payee };
+            line.credits.iter().map(move |credit| key(credit.payee))
+        });
+        let changed = self.batch.carry.iter().map(|(key, _)| *key);
+        let keys: BTreeSet<CarryKey> = before.keys().copied().chain(credited).chain(changed).collect();
+        let now = carry::of_keys(write.connection, keys).await?;
+        let now: BTreeMap<CarryKey, Carry> = now.into_iter().map(|carry| (carry.key, carry)).collect();
+        let unchanged = read::open(write.connection).await?.len() < self.max_open
             && read::next(write.connection).await? == self.batch.seq
-            && gather::carry(write.connection, orgs).await? == self.carry;
+            && now == before;
         if !unchanged {
             return Ok(false);
         }
@@ -37,11 +48,24 @@ impl Sealing {
         for (line, content) in (0i64..).zip(&self.batch.lines) {
             write.store_line(seq, line, content).await?;
         }
+        for (position, payout) in (0i64..).zip(&self.batch.payouts) {
+            let insert = "INSERT INTO batch_payouts (seq, position, payee, address, units, amount)
+                          VALUES (?, ?, ?, ?, ?, ?)";
+            let statement = sqlx::query(insert)
+                .bind(seq)
+                .bind(position)
+                .bind(columns::payee(payout.payee))
+                .bind(columns::address(payout.address))
+                .bind(payout.units.to_string())
+                .bind(payout.amount.nano());
+            write.execute(statement).await?;
+        }
         write.store_items(seq, &self.batch, &self.usage).await?;
-        let before: HashMap<CarryKey, Usdt> = self.carry.into_iter().collect();
         for (key, after) in &self.batch.carry {
-            let before = before.get(key).copied().unwrap_or_default();
-            write.store_carry(seq, *key, before, *after).await?;
+            let before = before.get(key).copied();
+            write
+                .store_carry(seq, *key, before, *after, self.batch.sealed_at)
+                .await?;
         }
         Ok(true)
     }
@@ -49,13 +73,14 @@ impl Sealing {
 
 impl WriteTx<'_> {
     async fn store_line(&mut self, seq: i64, line: i64, content: &BatchLine) -> Result<(), StoreError> {
-        let insert = "INSERT INTO batch_lines (seq, line, org_id, address) VALUES (?, ?, ?, ?)";
+        let insert = "INSERT INTO batch_lines (seq, line, org_id, address, since) VALUES (?, ?, ?, ?, ?)";
         let statement = sqlx::query(insert).bind(seq).bind(line).bind(content.org.0);
-        self.execute(statement.bind(columns::address(content.address)))
-            .await?;
+        let statement = statement.bind(columns::address(content.address));
+        self.execute(statement.bind(content.since.micros())).await?;
         for (position, credit) in (0i64..).zip(&content.credits) {
-            let insert = "INSERT INTO batch_credits (seq, line, position, payee, address, units, amount)
-                          VALUES (?, ?, ?, ?, ?, ?, ?)";
+            let insert =
+                "INSERT INTO batch_credits (seq, line, position, payee, address, units, amount, escrow)
+                          VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
             let statement = sqlx::query(insert)
                 .bind(seq)
                 .bind(line)
@@ -63,7 +88,8 @@ impl WriteTx<'_> {
                 .bind(columns::payee(credit.payee))
                 .bind(columns::address(credit.address))
                 .bind(credit.units.to_string())
-                .bind(credit.amount.nano());
+                .bind(credit.amount.nano())
+                .bind(credit.escrow);
             self.execute(statement).await?;
         }
         Ok(())
@@ -101,23 +127,5 @@ impl WriteTx<'_> {
         } else {
             Err(StoreError::inconsistent("usage_records.batch_seq"))
         }
-    }
-
-    async fn store_carry(
-        &mut self,
-        seq: i64,
-        key: CarryKey,
-        before: Usdt,
-        after: Usdt,
-    ) -> Result<(), StoreError> {
-        let payee = columns::payee(key.payee);
-        let change = "INSERT INTO batch_carry (seq, org_id, payee, before, after) VALUES (?, ?, ?, ?, ?)";
-        let statement = sqlx::query(change).bind(seq).bind(key.org.0).bind(payee.clone());
-        self.execute(statement.bind(before.nano()).bind(after.nano()))
-            .await?;
-        let put = "INSERT OR REPLACE INTO settlement_carry (org_id, payee, amount) VALUES (?, ?, ?)";
-        self.execute(sqlx::query(put).bind(key.org.0).bind(payee).bind(after.nano()))
-            .await?;
-        Ok(())
     }
 }

@@ -162,8 +162,8 @@ async fn a_batch_that_is_not_ours_raises_an_alarm_and_moves_nothing() {
     let kinds: Vec<&str> = alarms.iter().map(|alarm| alarm.kind.as_str()).collect();
     assert_eq!(kinds, ["unknown_batch", "wrong_batch", "wrong_batch"]);
     assert_eq!(fixture.balance(org).await, before);
-    let open = fixture.settlements().open_batch().await.unwrap();
-    assert_eq!(open.map(|(_, state)| state), Some(BatchState::Sealed));
+    let open = fixture.settlements().open_batches().await.unwrap();
+    assert_eq!(open.first().map(|(_, state)| *state), Some(BatchState::Sealed));
 }
 
 #[tokio::test(flavor = "multi_thread")]

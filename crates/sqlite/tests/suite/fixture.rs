@@ -330,8 +330,8 @@ pub fn seal_all() -> SealPolicy {
         max_amount: Usdt::ZERO,
         max_age: Duration::ZERO,
         max_lines: 100,
-        max_credits_per_line: 100,
-        decimals: Decimals::new(18).unwrap(),
+        max_credits_per_line: 50,
+        ..SealPolicy::new(Decimals::new(18).unwrap())
     }
 }
 
@@ -348,6 +348,7 @@ pub fn settling(batch: &Batch, skipped: &[(u32, haithe_billing::chain::SkipReaso
                 org: line.address,
                 amount: Some(amount),
                 reason: *reason,
+                payee: None,
             }),
             None => {
                 total += amount;
@@ -355,6 +356,11 @@ pub fn settling(batch: &Batch, skipped: &[(u32, haithe_billing::chain::SkipReaso
             }
         }
     }
+    total += batch
+        .payouts
+        .iter()
+        .map(|payout| payout.units.get())
+        .sum::<u128>();
     events.push(EventBody::BatchSettled {
         seq: batch.seq,
         hash: [7; 32],

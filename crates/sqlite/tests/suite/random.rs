@@ -6,6 +6,7 @@ use crate::fixture::{
 use haithe_billing::{
     capture::Payee,
     chain::{EventBody, SkipReason},
+    hold::HoldError,
     ports::Ledger,
 };
 use haithe_kernel::{CallId, OrgId};
@@ -85,6 +86,7 @@ impl Run {
                         assert!(nano(amount) <= spendable);
                         self.holds.push((call, org));
                     }
+                    Err(HoldError::Suspended) => {}
                     Err(refused) => assert!(nano(amount) > spendable, "{refused}"),
                 }
             }

@@ -22,7 +22,7 @@ use futures::{FutureExt, channel::oneshot, future::try_join_all};
 use haithe_billing::capture::PriceLine;
 use haithe_kernel::Usdt;
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 impl Completions {
     /// Answers as an agent whose project brings something along.
@@ -53,6 +53,7 @@ impl Completions {
         draft.expect_other_names(&toolbox.definitions)?;
 
         let limits = self.agent_limits();
+        payees_within(limits.payees, &wish, &equipment)?;
         let asked = request_of(&draft, &equipment, &toolbox, &[], (1, limits.steps))?;
         let (id, started_at) = self.begin_call(&wish.caller);
         let products = Usdt::checked_sum(equipment.fees.iter().map(|fee| fee.amount)).unwrap_or(Usdt::MAX);
@@ -140,4 +141,16 @@ impl Completions {
 enum Waiting {
     Document(oneshot::Receiver<Result<Answer, CompletionError>>),
     Stream(Receiving),
+}
+
+/// Refuses a call that pays more payees than a settlement line can hold.
+fn payees_within(most: usize, wish: &Wish, equipment: &Equipment) -> Result<(), CompletionError> {
+    let context = &wish.caller.context;
+    let creators: HashSet<_> = equipment.fees.iter().map(|fee| fee.creator).collect();
+    let owner = usize::from(context.project.org != context.payer.id);
+    let payees = creators.len() + owner + 1;
+    if payees > most {
+        return Err(CompletionError::TooManyPayees { payees, most });
+    }
+    Ok(())
 }

@@ -1,0 +1,491 @@
+use super::*;
+use crate::{
+    batch::{Batch, CarryKey, GasModel},
+    ports::SealInput,
+};
+use haithe_kernel::{CallId, Decimals, WalletAddress};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+use uuid::Uuid;
+
+const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Histories of the property test. `HAITHE_DEEP=1` (`cargo xtask test --deep`) runs 10,000.
+fn histories() -> u64 {
+    if std::env::var_os("HAITHE_DEEP").is_some() {
+        10_000
+    } else {
+        300
+    }
+}
+
+/// SplitMix64: the same seed always gives the same history.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+}
+
+fn policy() -> SealPolicy {
+    SealPolicy::new(Decimals::new(6).unwrap())
+}
+
+fn creator(number: u64) -> Payee {
+    let mut bytes = [0xcc; 20];
+    bytes[..8].copy_from_slice(&number.to_be_bytes());
+    Payee::Creator(WalletAddress::new(bytes))
+}
+
+fn contract(org: OrgId) -> WalletAddress {
+    let mut bytes = [0xdd; 20];
+    bytes[..8].copy_from_slice(&org.0.to_be_bytes());
+    WalletAddress::new(bytes)
+}
+
+fn item(call: u128, org: i64, credits: &[(Payee, i64)]) -> BatchItem {
+    BatchItem {
+        call: CallId(Uuid::from_u128(call)),
+        org: OrgId(org),
+        org_address: contract(OrgId(org)),
+        credits: credits
+            .iter()
+            .map(|(payee, nano)| (*payee, Usdt::from_nano(*nano)))
+            .collect(),
+        receipt_hash: [1; 32],
+        due_since: NOW,
+    }
+}
+
+/// Waiting charges, oldest first, and what is carried.
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<BatchItem>,
+    carry: BTreeMap<CarryKey, Carry>,
+    unsealable: Vec<CallId>,
+}
+
+impl Queue {
+    fn of(items: Vec<BatchItem>) -> Self {
+        Self {
+            waiting: items.into(),
+            ..Self::default()
+        }
+    }
+
+    fn carry_of(&self, item: &BatchItem) -> Vec<Carry> {
+        let key = |payee| CarryKey { org: item.org, payee };
+        item.credits
+            .iter()
+            .filter_map(|(payee, _)| self.carry.get(&key(*payee)).copied())
+            .collect()
+    }
+
+    /// What a store does to seal a batch.
+    fn seal(&mut self, policy: SealPolicy, payers: Payers, now: Timestamp) -> Option<Batch> {
+        let withdrawing = payers.withdrawing.clone();
+        let mut sealer = Sealer::new(policy, now, payers);
+        let mut carried = Vec::new();
+        let mut carry = BTreeMap::new();
+        let mut taken = HashSet::new();
+        for item in &self.waiting {
+            let known = self.carry_of(item);
+            if sealer.wants(item.org) && sealer.offer(item, &known) == Verdict::Taken {
+                taken.insert(item.call);
+                carry.extend(known.into_iter().map(|carry| (carry.key, carry)));
+                break;
+            }
+        }
+        for overdue in self.carry.values() {
+            let is_overdue =
+                now.since(overdue.since) >= policy.max_deferral && overdue.amount >= Usdt::from_nano(1_000);
+            if is_overdue && sealer.offer_carry(overdue) {
+                carried.push((overdue.key.org, contract(overdue.key.org)));
+                carry.insert(overdue.key, *overdue);
+            }
+        }
+        loop {
+            for item in &self.waiting {
+                if sealer.is_full() {
+                    break;
+                }
+                if taken.contains(&item.call) || !sealer.wants(item.org) {
+                    continue;
+                }
+                let known = self.carry_of(item);
+                match sealer.offer(item, &known) {
+                    Verdict::Taken => {
+                        taken.insert(item.call);
+                        carry.extend(known.into_iter().map(|carry| (carry.key, carry)));
+                    }
+                    Verdict::Waits => {}
+                    Verdict::Unsealable => self.unsealable.push(item.call),
+                }
+            }
+            if sealer.next_pass().is_none() {
+                break;
+            }
+        }
+        let unsealable = &self.unsealable;
+        self.waiting.retain(|item| !unsealable.contains(&item.call));
+        if taken.is_empty() && carried.is_empty() {
+            return None;
+        }
+        let items: Vec<_> = self
+            .waiting
+            .iter()
+            .filter(|item| taken.contains(&item.call))
+            .cloned()
+            .collect();
+        self.waiting.retain(|item| !taken.contains(&item.call));
+        let payee_orgs = (0..100).map(|org| (OrgId(org), contract(OrgId(org)))).collect();
+        let input = SealInput {
+            items,
+            carry: carry.into_values().collect(),
+            carried,
+            withdrawing,
+            payee_orgs,
+            ..SealInput::default()
+        };
+        let before: BTreeMap<CarryKey, Carry> = input.carry.iter().map(|carry| (carry.key, *carry)).collect();
+        let batch = Batch::build(1, input, &policy, now).unwrap();
+        for (key, amount) in &batch.carry {
+            let since = before.get(key).map_or(now, |carry| carry.since);
+            self.carry.remove(key);
+            if *amount != Usdt::ZERO {
+                let carry = Carry {
+                    key: *key,
+                    amount: *amount,
+                    since,
+                };
+                self.carry.insert(*key, carry);
+            }
+        }
+        Some(batch)
+    }
+}
+
+/// Gas of a charge: the bound of a batch that contains nothing else.
+fn gas_of(item: &BatchItem) -> u64 {
+    GasModel::MEASURED.alone(CreditCounts::of(item.credits.iter().map(|(payee, _)| *payee)))
+}
+
+/// The tenants of one history.
+struct Tenants {
+    orgs: i64,
+    hostile: i64,
+    creators: u64,
+    calls: u128,
+}
+
+impl Tenants {
+    fn charge(&mut self, random: &mut Random) -> BatchItem {
+        self.calls += 1;
+        let org = 1 + i64::try_from(random.below(self.orgs.unsigned_abs())).unwrap();
+        let mut credits = vec![(Payee::Platform, 1_000)];
+        let (creators, price) = if org <= self.hostile {
+            // A project of 32 products of creators that nobody else pays, at any price.
+            (
+                1 + random.below(32),
+                1 + i64::try_from(random.below(2_000_000)).unwrap(),
+            )
+        } else {
+            (random.below(4), 50_000)
+        };
+        for _ in 0..creators {
+            let number = if org <= self.hostile {
+                self.creators += 1;
+                self.creators
+            } else {
+                random.below(6)
+            };
+            if !credits.iter().any(|(payee, _)| *payee == creator(number)) {
+                credits.push((creator(number), price));
+            }
+        }
+        if random.chance(20) {
+            credits.push((
+                Payee::Organization(OrgId(50 + i64::try_from(random.below(20)).unwrap())),
+                price,
+            ));
+        }
+        item(self.calls, org, &credits)
+    }
+}
+
+struct Waiting {
+    org: OrgId,
+    gas: u64,
+    most: u64,
+    waited: u64,
+}
+
+fn check_quarters(batch: &Batch, queue: &Queue, policy: &SealPolicy) {
+    for (number, line) in (0u32..).zip(&batch.lines) {
+        let others_wait = queue.waiting.iter().any(|item| item.org != line.org);
+        let calls = batch.items.iter().filter(|item| item.line == number).count();
+        let counts = CreditCounts::of(line.credits.iter().map(|credit| credit.payee));
+        assert!(
+            !others_wait || calls <= 1 || policy.gas.line(counts).used <= policy.batch_gas / 4,
+            "organization {} takes more than a quarter while others wait",
+            line.org
+        );
+    }
+}
+
+fn total(amounts: impl Iterator<Item = Usdt>) -> i128 {
+    amounts.map(|amount| i128::from(amount.nano())).sum()
+}
+
+/// One history: charges arrive, batches are sealed, until nothing waits.
+fn live(seed: u64) {
+    let mut random = Random(seed);
+    let deferring = random.chance(30);
+    let policy = SealPolicy {
+        batch_gas: 7_000_000 + random.below(8_000_000),
+        max_items: 40 + u32::try_from(random.below(400)).unwrap(),
+        min_credit: Usdt::from_nano(if deferring { 300_000 } else { 0 }),
+        ..policy()
+    };
+    let mut tenants = Tenants {
+        orgs: 2 + i64::try_from(random.below(12)).unwrap(),
+        hostile: 1 + i64::try_from(random.below(2)).unwrap(),
+        creators: 1_000,
+        calls: 0,
+    };
+    let mut queue = Queue::default();
+    let mut waits: BTreeMap<CallId, Waiting> = BTreeMap::new();
+    let (mut charged, mut paid) = (0, 0);
+    let mut now = NOW;
+    let rounds = 1 + random.below(8);
+    let rate = 1 + random.below(30);
+    for round in 0.. {
+        if round < rounds {
+            for _ in 0..random.below(rate * 2) {
+                let item = tenants.charge(&mut random);
+                let (mut own, mut others) = (0, 0);
+                for older in waits.values() {
+                    let sum = if older.org == item.org {
+                        &mut own
+                    } else {
+                        &mut others
+                    };
+                    *sum += older.gas;
+                }
+                let waiting = Waiting {
+                    org: item.org,
+                    gas: gas_of(&item),
+                    most: (4 * own + others).div_ceil(policy.batch_gas) + 1,
+                    waited: 0,
+                };
+                charged += total(item.credits.iter().map(|(_, amount)| *amount));
+                waits.insert(item.call, waiting);
+                queue.waiting.push_back(item);
+            }
+        } else if queue.waiting.is_empty() {
+            break;
+        }
+        now = now.plus(DAY);
+        let oldest = queue.waiting.front().map(|item| item.org);
+        let Some(batch) = queue.seal(policy, Payers::default(), now) else {
+            assert!(oldest.is_none(), "something waits and nothing is sealed");
+            continue;
+        };
+        assert!(policy.gas.bound_of(&batch.lines, &batch.payouts) <= policy.batch_gas);
+        if let Some(oldest) = oldest {
+            assert!(
+                batch.lines.iter().any(|line| line.org == oldest),
+                "oldest organization first"
+            );
+        }
+        check_quarters(&batch, &queue, &policy);
+        for waiting in waits.values_mut() {
+            waiting.waited += 1;
+        }
+        for sealed in batch.items.iter() {
+            let waiting = waits.remove(&sealed.call).expect("sealed once");
+            assert!(
+                waiting.waited <= waiting.most || deferring,
+                "seed {seed}: waited {} batches, not {}",
+                waiting.waited,
+                waiting.most
+            );
+        }
+        paid += total(
+            batch
+                .lines
+                .iter()
+                .flat_map(|line| &line.credits)
+                .map(|credit| credit.amount),
+        );
+        let carried = total(queue.carry.values().map(|carry| carry.amount));
+        let waiting = total(
+            queue
+                .waiting
+                .iter()
+                .flat_map(|item| &item.credits)
+                .map(|(_, amount)| *amount),
+        );
+        assert_eq!(charged, paid + carried + waiting, "money is conserved");
+    }
+    assert!(queue.unsealable.is_empty());
+    // What is carried is paid out after a week without any further call.
+    for _ in 0..200 {
+        now = now.plus(policy.max_deferral);
+        let Some(batch) = queue.seal(policy, Payers::default(), now) else {
+            break;
+        };
+        assert!(policy.gas.bound_of(&batch.lines, &batch.payouts) <= policy.batch_gas);
+    }
+    assert!(
+        queue
+            .carry
+            .values()
+            .all(|carry| carry.amount < Usdt::from_nano(1_000))
+    );
+}
+
+#[test]
+fn batches_of_random_tenants_fit_are_fair_and_keep_nobody_waiting() {
+    for seed in 0..histories() {
+        live(seed);
+    }
+}
+
+#[test]
+fn a_charge_with_more_payees_than_a_line_holds_is_unsealable() {
+    let policy = policy();
+    let credits: Vec<_> = (0..51).map(|number| (creator(number), 1)).collect();
+    let mut queue = Queue::of(vec![
+        item(1, 1, &credits),
+        item(2, 2, &[(Payee::Platform, 1_000)]),
+    ]);
+    let batch = queue.seal(policy, Payers::default(), NOW).unwrap();
+    assert_eq!(batch.items.len(), 1);
+    assert_eq!(queue.unsealable, [CallId(Uuid::from_u128(1))]);
+    assert!(queue.waiting.is_empty());
+}
+
+#[test]
+fn the_payers_of_the_first_audit_no_longer_make_one_batch() {
+    // 24 payers × 49 public projects of 49 organizations: one sealed batch of more than 12 M gas.
+    let mut items = Vec::new();
+    let mut call = 0;
+    for project in 0..49 {
+        for payer in 1..=24 {
+            call += 1;
+            let owner = Payee::Organization(OrgId(50 + project));
+            items.push(item(call, payer, &[(Payee::Platform, 1_000_000), (owner, 1_000)]));
+        }
+    }
+    let mut queue = Queue::of(items);
+    let (mut batches, mut calls) = (0, 0);
+    while let Some(batch) = queue.seal(policy(), Payers::default(), NOW) {
+        assert!(policy().gas.bound_of(&batch.lines, &batch.payouts) <= policy().batch_gas);
+        batches += 1;
+        calls += batch.items.len();
+    }
+    assert_eq!(calls, 24 * 49);
+    assert!((2..60).contains(&batches), "{batches}");
+}
+
+#[test]
+fn a_small_credit_waits_for_more_of_its_kind_and_at_most_seven_days() {
+    let policy = SealPolicy {
+        min_credit: Usdt::from_nano(10_000),
+        ..policy()
+    };
+    let charge = |call| item(call, 1, &[(Payee::Platform, 20_000), (creator(1), 4_000)]);
+    let credits = |batch: &Batch| -> Vec<i64> {
+        batch.lines[0]
+            .credits
+            .iter()
+            .map(|credit| credit.amount.nano())
+            .collect()
+    };
+    let mut queue = Queue::default();
+    for (call, expected) in [(1, vec![20_000]), (2, vec![20_000]), (3, vec![20_000, 12_000])] {
+        queue.waiting.push_back(charge(call));
+        let batch = queue.seal(policy, Payers::default(), NOW).unwrap();
+        assert_eq!(credits(&batch), expected);
+    }
+    queue.waiting.push_back(charge(4));
+    queue.seal(policy, Payers::default(), NOW).unwrap();
+    assert_eq!(queue.seal(policy, Payers::default(), NOW.plus(6 * DAY)), None);
+    let batch = queue.seal(policy, Payers::default(), NOW.plus(7 * DAY)).unwrap();
+    assert_eq!((credits(&batch), batch.items.len()), (vec![4_000], 0));
+    assert!(queue.carry.is_empty());
+}
+
+#[test]
+fn a_payer_who_withdraws_pays_small_credits_at_once() {
+    let policy = SealPolicy {
+        min_credit: Usdt::from_nano(10_000),
+        ..policy()
+    };
+    let payers = Payers {
+        withdrawing: HashSet::from([OrgId(1)]),
+        ..Payers::default()
+    };
+    let mut queue = Queue::of(vec![item(1, 1, &[(creator(1), 4_000)])]);
+    let batch = queue.seal(policy, payers, NOW).unwrap();
+    assert_eq!(batch.lines[0].credits.len(), 1);
+}
+
+#[test]
+fn suspended_organizations_take_what_the_others_leave() {
+    let payers = || Payers {
+        suspended: HashSet::from([OrgId(1)]),
+        ..Payers::default()
+    };
+    let policy = SealPolicy {
+        max_items: 3,
+        ..policy()
+    };
+    let charges = |org, calls: std::ops::Range<u128>| {
+        calls.map(move |call| item(call, org, &[(Payee::Platform, 1_000)]))
+    };
+    let mut queue = Queue::of(charges(1, 0..5).chain(charges(2, 10..12)).collect());
+    let batch = queue.seal(policy, payers(), NOW).unwrap();
+    let count = |org| {
+        let line = batch
+            .lines
+            .iter()
+            .position(|line| line.org == OrgId(org))
+            .unwrap();
+        batch
+            .items
+            .iter()
+            .filter(|item| item.line as usize == line)
+            .count()
+    };
+    assert_eq!((count(1), count(2)), (1, 2));
+}
+
+#[test]
+fn a_shrunk_policy_always_holds_a_line_with_one_credit() {
+    let credits = [(Payee::Platform, 1_000), (Payee::Organization(OrgId(50)), 1_000)];
+    for times in [1, 5, 63, 200] {
+        let mut queue = Queue::of(vec![item(1, 1, &credits), item(2, 2, &credits)]);
+        let policy = policy().shrunk(times);
+        let batch = queue.seal(policy, Payers::default(), NOW).unwrap();
+        assert!(!batch.items.is_empty());
+        assert!(policy.batch_gas <= self::policy().batch_gas);
+    }
+}
