@@ -26,6 +26,7 @@ mod memory;
 mod observing;
 mod organizations;
 mod outcome_matrix;
+mod outcome_matrix_departures;
 mod outcome_matrix_loops;
 mod outcomes;
 mod pass_through;

@@ -246,6 +246,9 @@ async fn readiness_tells_of_each_provider_what_calls_found_and_asks_none_itself(
     let app = App::start().await;
     let tenant = app.funded("acme", Usdt::whole(10)).await;
     tenant.enable(models::STURDY).await;
+    let other = Tenant::found(&app.chain, app.wallet(2).await, "other").await;
+    other.deposit(&app.chain, Usdt::whole(10)).await;
+    other.enable(models::STURDY).await;
     let healthy = eventually("all is well", async || {
         let (_, view) = ready(&app).await;
         (view["status"] == "ready").then_some(view)
@@ -262,8 +265,10 @@ async fn readiness_tells_of_each_provider_what_calls_found_and_asks_none_itself(
     assert!(providers.len() > 1 && providers.values().all(|provider| provider["ok"] == true));
 
     app.upstream.always(Script::status(500, "{}"));
-    let broken = eventually("a circuit opens", async || {
-        tenant.caller.chat(&question(models::STURDY.1)).send().await;
+    let broken = eventually("a circuit opens, for faults of several payers", async || {
+        for payer in [&tenant, &other] {
+            payer.caller.chat(&question(models::STURDY.1)).send().await;
+        }
         let (status, view) = ready(&app).await;
         assert_eq!(status, 200, "calls of other models are answered");
         (view["status"] == "degraded").then_some(view)

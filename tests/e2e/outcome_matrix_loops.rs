@@ -4,7 +4,7 @@
 //! Where usage is known the difference is zero. A product's creator is paid iff its content was loaded
 //! (a tool's iff it was offered) and the caller heard anything of the answer.
 
-mod project;
+pub mod project;
 
 use crate::{
     outcome_matrix::{metered_price, price},

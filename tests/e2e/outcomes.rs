@@ -188,7 +188,7 @@ async fn a_caller_who_leaves_a_stream_stops_the_provider_and_pays_for_what_was_g
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_caller_who_leaves_before_the_first_token_pays_nothing() {
+async fn a_caller_who_leaves_before_a_head_that_never_comes_pays_nothing() {
     let (app, tenant) = tenant().await;
     app.upstream.always(Script::hang());
     let caller = tenant.caller.clone();
@@ -196,6 +196,7 @@ async fn a_caller_who_leaves_before_the_first_token_pays_nothing() {
         tokio::spawn(async move { caller.chat(&streamed_question("per-token")).stream().await.status });
     let exchange = app.upstream.exchange(0).await;
     waiting.abort();
+    // The provider is given its time; then it is stopped.
     exchange.until_client_left().await;
     assert_free(&tenant).await;
 }

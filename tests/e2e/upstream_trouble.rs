@@ -115,23 +115,28 @@ async fn a_failing_provider_is_left_alone_until_a_probe_finds_it_well() {
     let app = App::with(setup).await;
     let tenant = tenant(&app).await;
     app.upstream.always(Script::status(500, "{}"));
-    for _ in 0..5 {
+    for _ in 0..8 {
         answered(&tenant, &question("sturdy")).await;
     }
-    assert_eq!(app.upstream.count(), 6, "six faults open the circuit");
+    // Five calls that tried three times each, and the first try of the sixth.
+    assert_eq!(
+        app.upstream.count(),
+        16,
+        "six calls that failed open the circuit for their payer"
+    );
     clock.advance(Duration::from_secs(5));
     answered(&tenant, &question("sturdy")).await;
-    assert_eq!(app.upstream.count(), 7, "one probe, which failed");
+    assert_eq!(app.upstream.count(), 17, "one probe, which failed");
 
     app.upstream.always(Script::default());
     answered(&tenant, &question("sturdy")).await;
-    assert_eq!(app.upstream.count(), 7, "still left alone");
+    assert_eq!(app.upstream.count(), 17, "still left alone");
     clock.advance(Duration::from_secs(5));
     for _ in 0..3 {
         answered(&tenant, &question("sturdy")).await;
     }
-    assert_eq!(app.upstream.count(), 10);
-    assert_eq!(app.spare.count(), 7);
+    assert_eq!(app.upstream.count(), 20);
+    assert_eq!(app.spare.count(), 10);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,7 +146,7 @@ async fn when_everybody_is_left_alone_the_caller_learns_when_to_come_back() {
     let tenant = tenant(&app).await;
     app.upstream.always(Script::status(500, "{}"));
     app.spare.always(Script::status(500, "{}"));
-    for _ in 0..2 {
+    for _ in 0..6 {
         tenant
             .caller
             .chat(&question("sturdy"))

@@ -161,6 +161,7 @@ impl Surroundings {
             ("limits.requests_per_address", number(0)),
             ("limits.logins_per_address", number(0)),
             ("server.max_connections_per_client", number(4_096)),
+            ("limits.concurrent_per_organization", number(0)),
         ]
         .map(|(path, value)| (path.to_owned(), value))
         .into();

@@ -2,6 +2,7 @@
 
 use crate::{
     catalogue::Model,
+    completions::CallPermit,
     error::CompletionError,
     meter::{Cost, Meter},
     ports::{
@@ -30,6 +31,8 @@ const ATTEMPTS: u32 = 2;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Account {
     pub org: OrgId,
+    /// Whose organization it is, to the circuit breaker.
+    pub owner: WalletAddress,
     pub project: ProjectId,
     pub wallet: WalletAddress,
     pub api_key: Option<ApiKeyId>,
@@ -110,6 +113,8 @@ pub(crate) struct Used {
     /// The provider that answered.
     pub provider: String,
     pub response_hash: [u8; 32],
+    /// Whether anything was generated, as far as is known.
+    pub produced: bool,
     /// Waiting for the provider to begin.
     pub upstream: Duration,
     /// From admission to the first token of a stream.
@@ -133,6 +138,8 @@ pub(crate) struct Call {
     pub request: Asked,
     pub started_at: Timestamp,
     pub tools: Tools,
+    /// The place among the calls that run at once, occupied until the charge is on disk.
+    pub permit: CallPermit,
 }
 
 /// What a call was charged, durably.
@@ -171,6 +178,7 @@ impl Call {
             outcome,
             provider: self.provider,
             response_hash: meter.digest(),
+            produced: meter.produced(),
             upstream: self.spans.upstream,
             first_token: self.spans.first_token,
         };
@@ -199,6 +207,7 @@ impl Call {
             started_at: self.started_at,
             hold_took: self.spans.hold,
             tools: self.tools,
+            permit: self.permit,
         };
         bill.pay(used, lines).await
     }
@@ -271,6 +280,8 @@ pub(crate) struct Bill {
     pub started_at: Timestamp,
     pub hold_took: Duration,
     pub tools: Tools,
+    /// See [`Call::permit`].
+    pub permit: CallPermit,
 }
 
 impl Bill {

@@ -8,13 +8,25 @@
 //! | no provider on the route begins to answer, also when asked again | none; the hold is given back |
 //! | a provider fails before its first token | none; the hold is given back |
 //! | the answer is complete | as reported; counted and flagged when nothing was reported |
+//! | the answer is larger than what is read of one | the counted input, flagged estimated and partial; the caller gets an error |
 //! | the provider dies mid-stream | what arrived, flagged partial; the stream ends with an error |
-//! | the caller leaves a stream | what was generated, flagged aborted; the provider is stopped |
-//! | the caller leaves a JSON call | as if it had stayed: the work is a task of its own |
+//! | the caller leaves a stream after its first token | what was generated, flagged aborted; the provider is stopped |
+//! | the caller leaves a stream between its head and its first token | the counted input, flagged aborted and estimated, without prices per call; the provider is stopped |
+//! | the caller leaves a stream before its head, which then comes with a status of success | the same |
+//! | the caller leaves a stream before its head, and the provider refuses or fails or does not answer within its first-byte timeout | none; nobody else is asked |
+//! | the caller leaves a stream while an attempt that failed is followed by a pause | none; nobody else is asked |
+//! | the service stops and closes the caller's connection | what was generated, flagged aborted; none before the first token |
+//! | the caller leaves a JSON call or embeddings | as if it had stayed: the work is a task of its own |
 //! | the charge cannot be recorded | the caller gets an error instead of the answer or `[DONE]` |
+//!
+//! Until the answer begins, the work of a stream belongs to the caller's request; when the caller
+//! leaves, it moves into a task of its own with its hold and its place among the calls that run at once
+//! ([`CallPermit`]). A step of an agent's loop ends in the same ways.
 
 mod admission;
 pub(crate) mod asking;
+mod fitting;
+mod permit;
 
 use crate::meter::{Form, Identity};
 use crate::{
@@ -24,17 +36,19 @@ use crate::{
     conversations::ConversationId,
     error::CompletionError,
     ports::{CallObserver, ChatModel, Endpoint, TokenAllowance, TokenCounter, UpstreamError},
-    request::{Asked, ChatRequest, EmbeddingRequest, RequestLimits},
+    presence::{Attended, Presence},
+    request::{Asked, ChatRequest, EmbeddingRequest, Needs, RequestLimits},
 };
 pub(crate) use admission::{account, quote};
 pub use asking::ProviderHealth;
 use asking::{Answered, Candidate, Reply};
 use bytes::Bytes;
-use futures::{channel::oneshot, stream::BoxStream};
+use futures::{FutureExt, channel::oneshot, stream::BoxStream};
 use haithe_billing::{capture::CallOutcome, holds::Holds};
 use haithe_identity::api_key::ApiKey;
 use haithe_kernel::{CallId, Clock, Decimals, ModelId, Random, Tasks, Timer, Timestamp, Usdt, WalletAddress};
 use haithe_orgs::ports::CallContext;
+pub use permit::CallPermit;
 use std::{collections::HashMap, fmt, sync::Arc};
 
 /// Who asks, on whose account. The context says that the caller may call as its project.
@@ -48,6 +62,8 @@ pub struct Caller {
     pub context: Arc<CallContext>,
     /// The id that the call has to have, where somebody will ask the ledger for it; never used twice.
     pub call: Option<CallId>,
+    /// The place that the call occupies among those that run at once.
+    pub permit: CallPermit,
 }
 
 impl Caller {
@@ -74,7 +90,7 @@ pub enum Answer {
         cost: Usdt,
     },
     /// An event stream. Its last event comes after the charge is on disk. Drop it when the caller
-    /// leaves: that stops the provider, and what was generated is charged.
+    /// leaves: that stops the provider, and the input and what was generated are charged.
     Stream {
         /// The call.
         call: CallId,
@@ -212,16 +228,19 @@ impl Completions {
         self.ask(caller, Asked::Embeddings(request)).await
     }
 
-    /// The model that is to answer, and who can.
+    /// The model that is to answer, and who can. A model that cannot take what the request `needs` is
+    /// refused before anything is sent.
     pub(crate) fn chosen(
         &self,
         caller: &Caller,
         name: Option<&str>,
-        endpoint: Endpoint,
+        needs: Needs,
     ) -> Result<(Arc<Model>, Vec<Arc<Candidate>>), CompletionError> {
         let model = self.choose(caller, name)?;
-        expect_capable(&model, endpoint)?;
-        let route = self.route(caller, &model);
+        if let Some(unmet) = needs.unmet_by(&model) {
+            return Err(unmet);
+        }
+        let route = self.route(caller, &model, needs);
         if route.is_empty() {
             return Err(UpstreamError::Credentials.into());
         }
@@ -229,17 +248,19 @@ impl Completions {
     }
 
     async fn ask(&self, caller: Caller, request: Asked) -> Result<Answer, CompletionError> {
-        let (model, route) = self.chosen(&caller, request.model(), request.endpoint())?;
+        let (model, route) = self.chosen(&caller, request.model(), request.needs())?;
         let call = self.admit(&caller, request, model).await?;
         let ports = Arc::clone(&self.ports);
         if call.request.stream() {
-            answer(call, route, &ports).await
+            let (connection, mut presence) = Presence::watched();
+            let work = async move { answer(call, route, &ports, &mut presence).await };
+            Attended::new(work.boxed(), connection, Arc::clone(&self.ports.tasks)).await
         } else {
             // In a task of its own: a caller who leaves cannot lose the charge.
             let (tell, answered) = oneshot::channel();
             let work = async move {
                 // Nobody may be listening any more; the charge stands all the same.
-                let _ = tell.send(answer(call, route, &ports).await);
+                let _ = tell.send(answer(call, route, &ports, &mut Presence::irrelevant()).await);
             };
             self.ports.tasks.spawn("completion", Box::pin(work));
             answered.await.map_err(|_| CompletionError::Interrupted)?
@@ -301,14 +322,17 @@ async fn answer(
     call: Box<Call>,
     route: Vec<Arc<Candidate>>,
     ports: &CompletionPorts,
+    presence: &mut Presence,
 ) -> Result<Answer, CompletionError> {
     let (id, most) = (call.id, call.granted);
-    match asking::reply(call, &route, ports).await? {
+    match asking::reply(call, &route, ports, presence).await? {
         Reply::Stream(events) => Ok(Answer::Stream {
             call: id,
             most,
             events,
         }),
+        // Nobody waits for this answer any more.
+        Reply::Left => Err(CompletionError::Interrupted),
         Reply::Document(answered) => {
             let Answered {
                 call,
@@ -337,22 +361,6 @@ async fn answer(
                 cost: charged.amount(),
             })
         }
-    }
-}
-
-/// A model either chats or makes vectors.
-fn expect_capable(model: &Model, endpoint: Endpoint) -> Result<(), CompletionError> {
-    let name = &model.name;
-    match (endpoint, model.capabilities.embeddings) {
-        (Endpoint::Chat, false) | (Endpoint::Embeddings, true) => Ok(()),
-        (Endpoint::Chat, true) => Err(CompletionError::invalid(
-            "model",
-            format!("the model {name} makes embeddings and does not chat"),
-        )),
-        (Endpoint::Embeddings, false) => Err(CompletionError::invalid(
-            "model",
-            format!("the model {name} makes no embeddings"),
-        )),
     }
 }
 

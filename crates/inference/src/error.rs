@@ -51,12 +51,14 @@ pub enum CompletionError {
         model: String,
     },
     /// More input than the model reads.
-    #[error("this request is longer than the {context} tokens that the model {model} reads; shorten it")]
+    #[error("{param} is longer than the {context} tokens that the model {model} reads; shorten it")]
     ContextExceeded {
         /// The model.
         model: String,
         /// Tokens it reads.
         context: u64,
+        /// The field that is too long.
+        param: &'static str,
     },
     /// The call would pay more payees than a settlement line can hold.
     #[error(
@@ -113,7 +115,7 @@ impl CompletionError {
         match self {
             Self::Invalid { param, .. } => param.as_deref(),
             Self::Unsupported { param, .. } => Some(param),
-            Self::ContextExceeded { .. } => Some("messages"),
+            Self::ContextExceeded { param, .. } => Some(param),
             Self::KeyScope { .. } | Self::UnknownModel { .. } | Self::NotEnabled { .. } => Some("model"),
             Self::Upstream(UpstreamError::Refused { param, .. }) => param.as_deref(),
             Self::TooLarge { .. }

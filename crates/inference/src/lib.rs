@@ -24,6 +24,7 @@ pub mod fault;
 mod json;
 mod meter;
 pub mod ports;
+mod presence;
 pub mod price;
 pub mod request;
 pub mod routing;
@@ -33,6 +34,8 @@ mod tokens;
 pub mod webhooks;
 
 pub use catalogue::{Catalogue, CatalogueError, CatalogueFile, Model};
-pub use completions::{Answer, Caller, CompletionPorts, CompletionSettings, Completions, ProviderHealth};
+pub use completions::{
+    Answer, CallPermit, Caller, CompletionPorts, CompletionSettings, Completions, ProviderHealth,
+};
 pub use dialect::ErrorObject;
 pub use error::CompletionError;

@@ -109,6 +109,13 @@ pub enum UpstreamError {
     /// No first byte, or nothing more, in time.
     #[error("the model's provider did not answer in time")]
     TimedOut,
+    /// The answer is complete and larger than what is read of one. The request caused that, not the
+    /// provider.
+    #[error("the model's answer is larger than {limit} bytes; ask for less in one request")]
+    TooLarge {
+        /// Bytes that are read of an answer.
+        limit: usize,
+    },
 }
 
 impl fmt::Debug for UpstreamError {
@@ -123,6 +130,7 @@ impl fmt::Debug for UpstreamError {
             Self::Resting { retry_after } => write!(f, "Resting({retry_after})"),
             Self::Failed(source) => write!(f, "Failed({source:?})"),
             Self::TimedOut => f.write_str("TimedOut"),
+            Self::TooLarge { limit } => write!(f, "TooLarge({limit})"),
         }
     }
 }
@@ -132,7 +140,7 @@ impl Failure for UpstreamError {
         match self {
             Self::Refused { status: 404, .. } => Kind::NotFound,
             Self::Refused { status: 413, .. } => Kind::TooLarge,
-            Self::Refused { status: 422, .. } => Kind::Unprocessable,
+            Self::Refused { status: 422, .. } | Self::TooLarge { .. } => Kind::Unprocessable,
             Self::Refused { .. } => Kind::Invalid,
             Self::RateLimited { .. } => Kind::RateLimited,
             Self::Credentials | Self::Failed(_) => Kind::Upstream,
@@ -149,6 +157,7 @@ impl Failure for UpstreamError {
             Self::TimedOut => "upstream_timeout",
             Self::Busy { .. } => "upstream_overloaded",
             Self::Resting { .. } => "upstream_resting",
+            Self::TooLarge { .. } => "upstream_answer_too_large",
         }
     }
     fn retry_after(&self) -> Option<u64> {
@@ -156,7 +165,11 @@ impl Failure for UpstreamError {
             // A provider may say 0, which would have our callers back at once.
             Self::RateLimited { retry_after } => Some(retry_after.unwrap_or(1).max(1)),
             Self::Busy { retry_after } | Self::Resting { retry_after } => Some((*retry_after).max(1)),
-            Self::Refused { .. } | Self::Credentials | Self::Failed(_) | Self::TimedOut => None,
+            Self::Refused { .. }
+            | Self::Credentials
+            | Self::Failed(_)
+            | Self::TimedOut
+            | Self::TooLarge { .. } => None,
         }
     }
 }
@@ -165,8 +178,11 @@ impl Failure for UpstreamError {
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait ChatModel: Send + Sync {
-    /// Sends the request once and returns when the answer is complete (JSON) or its first byte is
-    /// here (stream). Dropping the future stops the provider's work. Never retries by itself.
+    /// Sends the request once and returns when the answer is complete (JSON) or its head is here
+    /// with a status of success (stream): from then on the provider counts the input. The first bytes
+    /// of a stream come within the provider's first-byte timeout, which begins with the request, or
+    /// the stream ends with [`UpstreamError::TimedOut`]. Dropping the future or the stream stops the
+    /// provider's work. Never retries by itself.
     async fn send(&self, request: UpstreamRequest) -> Result<UpstreamAnswer, UpstreamError>;
 }
 
@@ -262,7 +278,7 @@ impl From<&UpstreamError> for AskOutcome {
             UpstreamError::Refused { .. } => Self::Refused,
             UpstreamError::RateLimited { .. } => Self::RateLimited,
             UpstreamError::Credentials => Self::Credentials,
-            UpstreamError::Failed(_) => Self::Failed,
+            UpstreamError::Failed(_) | UpstreamError::TooLarge { .. } => Self::Failed,
             UpstreamError::TimedOut => Self::TimedOut,
             UpstreamError::Busy { .. } => Self::Busy,
             UpstreamError::Resting { .. } => Self::Resting,

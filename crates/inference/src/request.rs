@@ -21,7 +21,7 @@ use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::{fmt, ops::Range};
 
-pub(crate) use asked::Asked;
+pub(crate) use asked::{Asked, Needs};
 pub use embedding::EmbeddingRequest;
 pub use messages::Media;
 

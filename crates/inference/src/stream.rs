@@ -3,8 +3,10 @@
 //! Reads are forwarded as they come, cut at event borders and otherwise untouched. The last events
 //! (usage, if asked for, and `[DONE]`) wait until the charge is on disk, which happens in a task of
 //! its own: a caller who leaves in that moment changes nothing. A caller who leaves earlier drops
-//! this stream; that closes the connection to the provider, and what was generated is charged.
+//! this stream; that closes the connection to the provider, and the input, which the provider counts
+//! once it has accepted the request, and what was generated are charged.
 
+mod begin;
 mod own;
 
 use crate::{
@@ -12,14 +14,15 @@ use crate::{
     dialect::ErrorObject,
     error::CompletionError,
     meter::{Chunk, Document, Meter},
-    ports::UpstreamError,
-    routing::Pass,
+    ports::{AskOutcome, UpstreamError},
+    routing::BreakerPermit,
     sse::{Block, Event, Splitter},
 };
+pub(crate) use begin::Unbegun;
 use bytes::Bytes;
-use futures::{Stream, StreamExt, channel::oneshot, future::poll_fn, ready, stream::BoxStream};
+use futures::{Stream, StreamExt, channel::oneshot, ready, stream::BoxStream};
 use haithe_billing::capture::CallOutcome;
-use haithe_kernel::{Failure, StoreError, Tasks};
+use haithe_kernel::{Failure, StoreError, Tasks, Timestamp};
 use own::{DONE, Own};
 use std::{
     borrow::Cow,
@@ -60,8 +63,8 @@ pub(crate) struct MeteredStream {
     meter: Meter,
     /// The call, until it is charged or given back.
     call: Option<Box<Call>>,
-    /// Learns how the provider fares.
-    pass: Pass,
+    /// Reports to the circuit breaker how the provider fares.
+    permit: BreakerPermit,
     tasks: Arc<dyn Tasks>,
     wants_usage: bool,
     /// What the caller gets next.
@@ -72,15 +75,26 @@ pub(crate) struct MeteredStream {
     /// Whether something generated was handed on.
     delivered: bool,
     phase: Phase,
+    /// When the provider was asked, until its first byte is here.
+    asked_at: Option<Timestamp>,
     /// Whether the first event is behind us.
     begun: bool,
+    /// Whether a caller reads this stream, so that dropping it means that the caller left.
+    attended: bool,
     /// A failure before that: an answer of its own rather than an event.
     failure: Option<CompletionError>,
     own: Own,
 }
 
 impl MeteredStream {
-    pub fn new(upstream: Upstream, call: Box<Call>, pass: Pass, tasks: Arc<dyn Tasks>) -> Self {
+    /// Over the events of a provider that was asked at `asked_at` and accepted the request.
+    pub fn new(
+        upstream: Upstream,
+        call: Box<Call>,
+        permit: BreakerPermit,
+        tasks: Arc<dyn Tasks>,
+        asked_at: Timestamp,
+    ) -> Self {
         Self {
             upstream: Some(upstream),
             splitter: Splitter::default(),
@@ -89,30 +103,16 @@ impl MeteredStream {
             choices: call.request.choices(),
             own: Own::of(&call),
             call: Some(call),
-            pass,
+            permit,
             tasks,
             ready: VecDeque::new(),
             usage: None,
             delivered: false,
             phase: Phase::Open,
+            asked_at: Some(asked_at),
             begun: false,
+            attended: false,
             failure: None,
-        }
-    }
-
-    /// Waits for the first event, so that a provider that fails before it makes a proper error; the
-    /// call comes back then, uncharged, to be made elsewhere.
-    pub async fn begin(&mut self) -> Result<(), (CompletionError, Option<Box<Call>>)> {
-        poll_fn(|cx| self.poll_ready(cx)).await;
-        self.begun = true;
-        match self.failure.take() {
-            Some(failure) => Err((failure, self.call.take())),
-            None => {
-                if matches!(self.phase, Phase::Open) {
-                    self.pass.begun();
-                }
-                Ok(())
-            }
         }
     }
 
@@ -121,11 +121,18 @@ impl MeteredStream {
         while self.ready.is_empty() {
             match &mut self.phase {
                 Phase::Over => break,
-                Phase::Open => match ready!(self.poll_upstream(cx)) {
-                    Some(Ok(read)) => self.take(read),
-                    Some(Err(error)) => self.end(End::Failed(error)),
-                    None => self.end_of_upstream(),
-                },
+                Phase::Open => {
+                    let read = ready!(self.poll_upstream(cx));
+                    if self.asked_at.is_some() {
+                        let failed = read.as_ref().and_then(|read| read.as_ref().err());
+                        self.note_first_byte(failed.map_or(AskOutcome::Answered, AskOutcome::from));
+                    }
+                    match read {
+                        Some(Ok(read)) => self.take(read),
+                        Some(Err(error)) => self.end(End::Failed(error)),
+                        None => self.end_of_upstream(),
+                    }
+                }
                 Phase::Charging { charged, .. } => {
                     let charged = Pin::new(charged).poll(cx);
                     if charged.is_pending() {
@@ -271,11 +278,11 @@ impl MeteredStream {
     fn end(&mut self, end: End) {
         let outcome = match &end {
             End::Complete => {
-                self.pass.complete();
+                self.permit.complete();
                 CallOutcome::Complete
             }
             End::Failed(error) => {
-                self.pass.failed(error);
+                self.permit.failed(error);
                 self.upstream = None;
                 CallOutcome::Partial
             }
@@ -283,7 +290,7 @@ impl MeteredStream {
         self.own.follow(&self.meter);
         // What is ready will be handed on before the caller learns of the end.
         let delivered = self.delivered || (self.meter.produced() && !self.ready.is_empty());
-        let charged = self.charge(outcome, delivered);
+        let charged = self.charge(outcome, delivered, false);
         let End::Failed(error) = end else {
             return self.wait_for(End::Complete, charged);
         };
@@ -316,10 +323,11 @@ impl MeteredStream {
         }
     }
 
-    /// Charges in a task of its own; `None` when nothing is due.
-    fn charge(&mut self, outcome: CallOutcome, delivered: bool) -> Option<Charging> {
+    /// Charges in a task of its own; `None` when nothing is due. `left` says that the caller left, which
+    /// makes the input due by itself.
+    fn charge(&mut self, outcome: CallOutcome, delivered: bool, left: bool) -> Option<Charging> {
         let meter = &self.meter;
-        let due = meter.produced() || meter.usage().is_some() || outcome == CallOutcome::Complete;
+        let due = meter.produced() || meter.usage().is_some() || outcome == CallOutcome::Complete || left;
         let call = self.call.take_if(|_| due)?;
         let meter = std::mem::take(&mut self.meter);
         let (tell, charged) = oneshot::channel();
@@ -372,10 +380,11 @@ impl Stream for MeteredStream {
 }
 
 impl Drop for MeteredStream {
-    /// The caller left: the provider stops, and what was generated so far is charged.
+    /// The caller left, the service cut it off, or a limit of the service ended the stream: the provider
+    /// stops, and what was generated so far is charged; after a departure the input is due in any case.
     fn drop(&mut self) {
         self.upstream = None;
-        let delivered = self.delivered;
-        drop(self.charge(CallOutcome::Aborted, delivered));
+        let left = self.attended && !self.tasks.stopping();
+        drop(self.charge(CallOutcome::Aborted, self.delivered, left));
     }
 }

@@ -43,6 +43,12 @@ pub trait Random: Send + Sync {
 pub trait Tasks: Send + Sync {
     /// Starts `work`; `name` appears in logs.
     fn spawn(&self, name: &'static str, work: Pin<Box<dyn Future<Output = ()> + Send>>);
+
+    /// Whether the service is stopping and closes callers' connections itself. A connection that
+    /// closes while this is `true` does not mean that its caller left.
+    fn stopping(&self) -> bool {
+        false
+    }
 }
 
 /// Waiting, such as between two tries.

@@ -115,6 +115,8 @@ struct Status(u16);
 fn failed(error: UpstreamError) -> EmbedError {
     match error {
         UpstreamError::Refused { status, .. } => EmbedError::Refused(Status(status).into()),
+        // It answered: these texts make more than is read, which says nothing about others.
+        UpstreamError::TooLarge { .. } => EmbedError::Refused(error.into()),
         UpstreamError::RateLimited { .. }
         | UpstreamError::Credentials
         | UpstreamError::Busy { .. }

@@ -11,29 +11,27 @@ use std::{
 };
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Gives `first`, then what follows; ends with [`UpstreamError::TimedOut`] after a pause of `idle`.
+/// Passes `events` on. Ends with [`UpstreamError::TimedOut`] when the first read has not come at
+/// `first_due`, or after a pause of `idle` between two reads.
 pub(crate) fn guarded(
-    first: Bytes,
-    rest: impl Stream<Item = Result<Bytes, reqwest::Error>> + Send + 'static,
+    events: impl Stream<Item = Result<Bytes, reqwest::Error>> + Send + 'static,
+    first_due: Instant,
     idle: Duration,
 ) -> BoxStream<'static, Result<Bytes, UpstreamError>> {
-    let now = Instant::now();
     Guarded {
-        first: Some(first),
-        rest: rest.boxed(),
+        events: events.boxed(),
         idle,
-        last: now,
-        alarm: Box::pin(sleep_until(now + idle)),
+        due: first_due,
+        alarm: Box::pin(sleep_until(first_due)),
     }
     .boxed()
 }
 
 struct Guarded {
-    first: Option<Bytes>,
-    rest: BoxStream<'static, Result<Bytes, reqwest::Error>>,
+    events: BoxStream<'static, Result<Bytes, reqwest::Error>>,
     idle: Duration,
-    /// When something last came. The alarm is moved only when it rings, not with every event.
-    last: Instant,
+    /// When the next read is due. The alarm is moved only when it rings, not with every read.
+    due: Instant,
     alarm: Pin<Box<Sleep>>,
 }
 
@@ -41,15 +39,17 @@ impl Stream for Guarded {
     type Item = Result<Bytes, UpstreamError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Some(first) = self.first.take() {
-            return Poll::Ready(Some(Ok(first)));
-        }
-        if let Poll::Ready(next) = self.rest.poll_next_unpin(cx) {
-            self.last = Instant::now();
+        if let Poll::Ready(next) = self.events.poll_next_unpin(cx) {
+            self.due = Instant::now() + self.idle;
             return Poll::Ready(next.map(|read| read.map_err(failed)));
         }
+        // A pause may be allowed that ends before the alarm does: the alarm must not ring too late.
+        if self.due < self.alarm.deadline() {
+            let due = self.due;
+            self.alarm.as_mut().reset(due);
+        }
         while self.alarm.as_mut().poll(cx).is_ready() {
-            let due = self.last + self.idle;
+            let due = self.due;
             if due <= Instant::now() {
                 return Poll::Ready(Some(Err(UpstreamError::TimedOut)));
             }

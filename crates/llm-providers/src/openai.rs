@@ -18,7 +18,7 @@ use http::{
 use reqwest::{Body, Client, Request, Response};
 use secrecy::{ExposeSecret, SecretString};
 use std::{borrow::Cow, time::Duration};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
 /// Bytes of an answer that is not streamed.
@@ -103,29 +103,27 @@ impl OpenAiCompatible {
     async fn whole(&self, response: Response) -> Result<Bytes, UpstreamError> {
         let (body, cut) = read(response, MOST_ANSWER_BYTES, self.timeouts.idle).await?;
         if cut {
-            let what = format!("the answer is larger than {MOST_ANSWER_BYTES} bytes");
-            return Err(UpstreamError::Failed(what.into()));
+            return Err(UpstreamError::TooLarge {
+                limit: MOST_ANSWER_BYTES,
+            });
         }
         Ok(body)
     }
 
-    /// Waits for the first bytes of a stream.
+    /// Waits for the head of a stream. Its first bytes are due within what is left of the first-byte
+    /// timeout.
     async fn stream(&self, http: Request) -> Result<UpstreamAnswer, UpstreamError> {
-        let begun = async {
-            let mut response = self.accepted(http).await?;
-            if !is_stream(&response) {
-                return Ok((response, None));
-            }
-            let first = response.chunk().await.map_err(failed)?;
-            Ok((response, Some(first.unwrap_or_default())))
-        };
-        match timeout(self.timeouts.first_byte, begun).await.map_err(late)?? {
-            (response, Some(first)) => {
-                let rest = response.bytes_stream();
-                Ok(UpstreamAnswer::Stream(guarded(first, rest, self.timeouts.idle)))
-            }
-            (response, None) => self.whole(response).await.map(UpstreamAnswer::Json),
+        let first_due = Instant::now() + self.timeouts.first_byte;
+        let response = timeout_at(first_due, self.accepted(http)).await.map_err(late)??;
+        if !is_stream(&response) {
+            return self.whole(response).await.map(UpstreamAnswer::Json);
         }
+        let events = response.bytes_stream();
+        Ok(UpstreamAnswer::Stream(guarded(
+            events,
+            first_due,
+            self.timeouts.idle,
+        )))
     }
 
     /// Sends the request; gives the response when the provider accepted it.

@@ -117,16 +117,23 @@ impl App {
         self.address
     }
 
-    /// Stops in good order: no new connections; requests in flight finish; streams that outlast the
-    /// configured patience end with an error event; charges are written; tasks end; the database
-    /// is closed.
+    /// Stops in good order: no new connections; requests in flight finish, and so does the work of calls
+    /// whose callers have left; streams that outlast the configured patience end with an error event;
+    /// charges are written; tasks end; the database is closed.
     pub async fn stop(mut self) {
         tracing::info!("the service stops");
         self.stop.accepting.cancel();
-        if timeout(self.patience, &mut self.serving).await.is_err() {
+        let tasks = self.assembly.tasks.clone();
+        let mut served = false;
+        let finished = async {
+            let _ = (&mut self.serving).await;
+            served = true;
+            tasks.ended().await;
+        };
+        if timeout(self.patience, finished).await.is_err() {
             tracing::info!("open streams are told to end");
             self.assembly.drain.0.cancel();
-            if timeout(LAST_WORDS, &mut self.serving).await.is_err() {
+            if !served && timeout(LAST_WORDS, &mut self.serving).await.is_err() {
                 self.stop.connections.cancel();
                 let _ = timeout(LAST_WORDS, &mut self.serving).await;
             }

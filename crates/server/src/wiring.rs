@@ -141,7 +141,7 @@ pub enum WiringError {
 pub(crate) struct Assembly {
     pub state: AppState,
     pub drain: Drain,
-    tasks: TokioTasks,
+    pub tasks: TokioTasks,
     supervisor: Supervisor,
     db: Db,
 }
@@ -149,9 +149,9 @@ pub(crate) struct Assembly {
 impl Assembly {
     /// Waits (`patience` at most, each) for charges and background tasks, then closes the database.
     pub async fn wind_up(self, patience: Duration) {
-        self.tasks.0.close();
-        if timeout(patience, self.tasks.0.wait()).await.is_err() {
-            tracing::error!(left = self.tasks.0.len(), "calls in flight are given up");
+        if timeout(patience, self.tasks.ended()).await.is_err() {
+            let left = self.tasks.tracker.len();
+            tracing::error!(left, "shutdown timeout: abandoning in-flight calls");
         }
         if timeout(patience, self.supervisor.stop()).await.is_err() {
             tracing::error!("background tasks did not end in time");
@@ -187,7 +187,11 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
 
     let challenges: Arc<dyn ChallengeStore> = Arc::new(SqliteChallengeStore::new(&db));
     let session_store: Arc<dyn SessionStore> = Arc::new(SqliteSessionStore::new(&db));
-    let tasks = TokioTasks::default();
+    let drain = Drain::default();
+    let tasks = TokioTasks {
+        drain: drain.clone(),
+        ..TokioTasks::default()
+    };
     let idempotency = Arc::new(Idempotency::new(
         Arc::new(SqliteIdempotencyStore::new(&db, &encryption)),
         clock.clone(),
@@ -320,7 +324,6 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         chain_id: config.chain.id,
     });
     let healthy = db.clone();
-    let drain = Drain::default();
     let state = AppState::new(Services {
         challenges: Arc::new(Challenges::new(
             challenges.clone(),

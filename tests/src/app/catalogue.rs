@@ -16,6 +16,7 @@ pub mod models {
     pub const VECTORS: (i64, &str) = (12, "vectors");
     pub const SIGHTED: (i64, &str) = (21, "open/sighted");
     pub const PATIENT: (i64, &str) = (22, "patient");
+    pub const ENDURING: (i64, &str) = (23, "enduring");
     /// Those a test organization enables.
     pub const USUAL: [(i64, &str); 5] = [PER_CALL, PER_TOKEN, BOTH, FREE, SANDBOX];
 }
@@ -37,6 +38,15 @@ retries = 0
 circuit_faults = 0
 
 [providers.patient]
+base_url = "{base_url}"
+connect_timeout_ms = 60000
+first_byte_timeout_ms = 60000
+idle_timeout_ms = 60000
+answer_timeout_ms = 60000
+retries = 0
+circuit_faults = 0
+
+[providers.frail]
 base_url = "{base_url}"
 connect_timeout_ms = 60000
 first_byte_timeout_ms = 60000
@@ -204,6 +214,17 @@ price = {{ input = "1", cached = "0.5", output = "3" }}
 context = 100000
 max_output = 1000
 capabilities = ["streaming", "tools"]
+
+[[models]]
+id = 23
+name = "enduring"
+display_name = "Answered by the patient one when its provider cannot"
+provider = "frail"
+price = {{ input = "1", cached = "0.5", output = "3" }}
+context = 100000
+max_output = 1000
+capabilities = ["streaming", "tools"]
+fallbacks = ["patient"]
 "#
     )
 }

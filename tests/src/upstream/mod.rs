@@ -12,6 +12,7 @@ mod saying;
 mod script;
 #[cfg(test)]
 mod tests;
+mod under_way;
 
 pub use exchange::{Exchange, Metered, Stage};
 pub use script::{Answer, Ending, Says, Script, UsageReport};
@@ -38,6 +39,7 @@ use std::{
     time::Duration,
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::sleep};
+use under_way::{Counts, Watched};
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
@@ -57,6 +59,7 @@ struct Shared {
     queue: Mutex<VecDeque<Script>>,
     seen: watch::Sender<Vec<Arc<Exchange>>>,
     connections: AtomicUsize,
+    under_way: Arc<Counts>,
     recording: bool,
 }
 
@@ -75,6 +78,7 @@ impl Upstream {
             queue: Mutex::default(),
             seen: watch::Sender::new(Vec::new()),
             connections: AtomicUsize::new(0),
+            under_way: Arc::default(),
             recording,
         });
         let address = listener.local_addr().expect("a bound listener has an address");
@@ -124,6 +128,40 @@ impl Upstream {
     /// How many connections were made to it.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::Relaxed)
+    }
+
+    /// How many requests are being answered.
+    pub fn under_way(&self) -> usize {
+        self.shared.under_way.now()
+    }
+
+    /// How many requests were being answered at the same time, at most.
+    pub fn most_under_way(&self) -> usize {
+        self.shared.under_way.most()
+    }
+
+    /// Waits for the first request that satisfies the condition.
+    pub async fn exchange_where(
+        &self,
+        what: &str,
+        mut condition: impl FnMut(&Exchange) -> bool,
+    ) -> Arc<Exchange> {
+        let mut seen = self.shared.seen.subscribe();
+        let mut looked_at = 0;
+        let found = async {
+            loop {
+                let new: Vec<Arc<Exchange>> = seen.borrow_and_update()[looked_at..].to_vec();
+                looked_at += new.len();
+                if let Some(found) = new.into_iter().find(|exchange| condition(exchange)) {
+                    return found;
+                }
+                seen.changed().await.expect("the upstream owns the list");
+            }
+        };
+        match tokio::time::timeout(DEADLINE, found).await {
+            Ok(found) => found,
+            Err(_) => panic!("no request arrived that {what}; {} did", self.count()),
+        }
     }
 
     /// Waits for request number `number` (from 0).
@@ -188,7 +226,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> io::Result<R
         return Ok(response);
     }
     let exchange = Arc::new(Exchange::new(head.method, path, head.headers, body));
-    let watched = Watched(Arc::clone(&exchange));
+    let watched = Watched::new(&exchange, &shared.under_way);
     let request: ChatRequest = serde_json::from_slice(&exchange.body).unwrap_or_default();
     let script = shared.script_for(&request, &exchange);
     if shared.recording {
@@ -196,6 +234,9 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> io::Result<R
     }
     if script.wait_ms > 0 {
         sleep(Duration::from_millis(script.wait_ms)).await;
+    }
+    if script.gated {
+        exchange.resumed().await;
     }
     match &script.answer {
         Answer::Hang => std::future::pending().await,
@@ -255,15 +296,6 @@ impl Shared {
         }
         let queued = self.queue.lock().unwrap().pop_front();
         queued.unwrap_or_else(|| self.default.lock().unwrap().clone())
-    }
-}
-
-/// Notes that the other side left, should the answer be dropped before its end.
-struct Watched(Arc<Exchange>);
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        self.0.end(Stage::ClientLeft);
     }
 }
 
@@ -331,7 +363,7 @@ fn steps(plan: &Plan) -> Vec<Step> {
 }
 
 fn streamed(plan: Plan, watched: Watched) -> Response<Body> {
-    watched.0.note(|metered| {
+    watched.exchange().note(|metered| {
         metered.input = plan.script.input;
         metered.cached = plan.script.cached;
         metered.stage = Stage::Answering;
@@ -339,7 +371,7 @@ fn streamed(plan: Plan, watched: Watched) -> Response<Body> {
     let steps = steps(&plan).into_iter();
     let frames = stream::unfold(Some((plan, steps, watched)), |state| async move {
         let (plan, mut steps, watched) = state?;
-        let exchange = Arc::clone(&watched.0);
+        let exchange = Arc::clone(watched.exchange());
         let Some(mut step) = steps.next() else {
             exchange.end(Stage::Finished);
             return None;

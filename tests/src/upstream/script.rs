@@ -12,6 +12,8 @@ pub struct Script {
     pub answer: Answer,
     /// Milliseconds before the first byte.
     pub wait_ms: u64,
+    /// Nothing is answered until the test calls [`Exchange::resume`](super::Exchange::resume).
+    pub gated: bool,
     /// Input tokens the provider claims; `cached` of them came from its cache.
     pub input: u64,
     /// See `input`.
@@ -102,6 +104,7 @@ impl Default for Script {
         Self {
             answer: Answer::Completion,
             wait_ms: 0,
+            gated: false,
             input: 10,
             cached: 0,
             output: 5,
@@ -197,6 +200,13 @@ impl Script {
         if let Answer::Verbatim { headers, .. } = &mut self.answer {
             headers.push((name.into(), value.into()));
         }
+        self
+    }
+
+    /// Which answers nothing until the test calls [`Exchange::resume`](super::Exchange::resume).
+    #[must_use]
+    pub fn gated(mut self) -> Self {
+        self.gated = true;
         self
     }
 

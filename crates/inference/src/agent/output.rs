@@ -1,9 +1,13 @@
 //! The way from a loop to its caller: a document at the end, or events as they come.
 
-use crate::{completions::Answer, error::CompletionError};
+use crate::{
+    completions::Answer,
+    error::CompletionError,
+    presence::{Connection, Presence},
+};
 use bytes::Bytes;
 use futures::{
-    FutureExt, SinkExt, Stream, StreamExt,
+    SinkExt, Stream, StreamExt,
     channel::{mpsc, oneshot},
 };
 use haithe_kernel::{CallId, Usdt};
@@ -28,9 +32,6 @@ pub(super) struct Sending {
     begun: Option<oneshot::Sender<Result<(), CompletionError>>>,
     events: mpsc::Sender<Bytes>,
 }
-
-/// Ends when the caller has left.
-pub(super) type Gone = futures::future::Fuse<oneshot::Receiver<()>>;
 
 impl Sending {
     /// Says that there will be a stream.
@@ -76,7 +77,7 @@ pub(super) struct Receiving {
 /// What the caller reads. Dropping it tells the loop.
 struct Events {
     events: mpsc::Receiver<Bytes>,
-    _here: oneshot::Sender<()>,
+    _connection: Connection,
 }
 
 impl Stream for Events {
@@ -87,24 +88,19 @@ impl Stream for Events {
 }
 
 /// Both ends of a stream.
-pub(super) fn events() -> (Sending, Gone, Receiving) {
+pub(super) fn events() -> (Sending, Presence, Receiving) {
     let (begin, begun) = oneshot::channel();
     let (send, receive) = mpsc::channel(BUFFERED);
-    let (here, gone) = oneshot::channel();
+    let (connection, presence) = Presence::watched();
     let sending = Sending {
         begun: Some(begin),
         events: send,
     };
     let events = Events {
         events: receive,
-        _here: here,
+        _connection: connection,
     };
-    (sending, gone.fuse(), Receiving { begun, events })
-}
-
-/// Nobody ever leaves.
-pub(super) fn stays() -> Gone {
-    futures::future::Fuse::terminated()
+    (sending, presence, Receiving { begun, events })
 }
 
 impl Receiving {

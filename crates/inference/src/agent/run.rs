@@ -25,14 +25,15 @@ use crate::{
     price::Quote,
     request::{Asked, ChatRequest, RequestLimits},
     sse::Splitter,
+    stream::MeteredStream,
 };
 use bytes::Bytes;
-use futures::{StreamExt, channel::oneshot, stream::BoxStream};
+use futures::{StreamExt, channel::oneshot};
 use haithe_billing::capture::{CallOutcome, PriceLine};
 use haithe_kernel::{CallId, Timestamp, Usdt};
-use lookout::{Cut, Lookout};
+use lookout::{Cut, Lookout, in_time};
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 /// What the loop itself composes may be larger than what callers send: history and data join it.
 const COMPOSED: RequestLimits = RequestLimits {
@@ -261,6 +262,7 @@ impl Loop {
             request,
             started_at: self.completions.ports().clock.now(),
             tools: bill.tools.clone(),
+            permit: bill.permit.clone(),
         };
         Ok(Some((Box::new(call), report)))
     }
@@ -274,9 +276,15 @@ impl Loop {
         kept: &mut Vec<Value>,
     ) -> TurnEnd {
         let ports = Arc::clone(self.completions.ports());
-        match self.lookout.within(reply(call, &self.route, &ports)).await {
+        let Lookout { presence, deadline } = &mut self.lookout;
+        match in_time(deadline, reply(call, &self.route, &ports, presence)).await {
+            // The caller is still there: what the service's own limit ends costs nothing.
             Err(cut) => TurnEnd::Cut(cut),
             Ok(Err(error)) => TurnEnd::Unanswered(error),
+            Ok(Ok(Reply::Left)) => {
+                self.note(report).await;
+                TurnEnd::Cut(Cut::Left)
+            }
             Ok(Ok(Reply::Document(answered))) => {
                 let Answered {
                     call,
@@ -306,7 +314,7 @@ impl Loop {
     /// Hears a streamed turn, and hands on what is the caller's.
     async fn listen(
         &mut self,
-        mut pieces: BoxStream<'static, Bytes>,
+        mut pieces: Pin<Box<MeteredStream>>,
         number: u32,
         output: &mut Output,
         kept: &mut Vec<Value>,
@@ -323,7 +331,11 @@ impl Loop {
             let piece = match self.lookout.within(pieces.next()).await {
                 Ok(Some(piece)) => piece,
                 Ok(None) => break,
-                Err(cut) => return TurnEnd::Cut(cut),
+                Err(Cut::Left) => return TurnEnd::Cut(Cut::Left),
+                Err(Cut::Late) => {
+                    pieces.give_up();
+                    return TurnEnd::Cut(Cut::Late);
+                }
             };
             let Ok(Some(block)) = splitter.push(piece) else {
                 continue;
@@ -370,8 +382,8 @@ impl Loop {
     }
 
     fn lines_of(&self, used: &Used, delivered: bool) -> Vec<PriceLine> {
-        self.quote
-            .lines(used.tokens, delivered || used.outcome == CallOutcome::Complete)
+        let delivered = (delivered && used.produced) || used.outcome == CallOutcome::Complete;
+        self.quote.lines(used.tokens, delivered)
     }
 }
 

@@ -4,7 +4,7 @@
 //! coarse bound is more than there is are tokens counted, with a margin, since the provider's own
 //! tokenizer differs a little. Output is bounded by the caller, the model, and what money is left.
 
-use super::{Caller, Completions};
+use super::{Caller, Completions, fitting::beyond};
 use crate::{
     call::{Account, Allowed, Call, Purse, Spans},
     catalogue::Model,
@@ -45,6 +45,7 @@ impl Completions {
         let most = |bound| quote.most(bound);
         let set_aside = self.set_aside((id, started_at), caller, &request, &model, &quote, most);
         let SetAside { hold, bound, took } = set_aside.await?;
+        self.expect_inputs_fit(&request, &model).await?;
         let output = quote.affordable_output(hold.amount(), bound);
         Ok(Box::new(Call {
             id,
@@ -62,6 +63,7 @@ impl Completions {
             request,
             started_at,
             tools: self.tools.clone(),
+            permit: caller.permit.clone(),
         }))
     }
 
@@ -157,14 +159,14 @@ impl Completions {
             .saturating_add(media.unwrap_or(0));
         // More bytes than the context has tokens: only a count can tell whether it fits.
         let input = match media {
-            None => context,
+            None => {
+                self.expect_text_fits(&request.text(), model, "messages").await?;
+                context
+            }
             Some(_) if input <= context => input,
             Some(_) => {
                 let counted = self.count(request, model, context).await;
-                counted.ok_or_else(|| CompletionError::ContextExceeded {
-                    model: model.name.clone(),
-                    context,
-                })?
+                counted.ok_or_else(|| beyond(model, "messages"))?
             }
         };
         let most = u64::from(model.max_output);
@@ -220,6 +222,7 @@ fn estimate(request: &Asked) -> u64 {
 pub(crate) fn account(caller: &Caller) -> Account {
     Account {
         org: caller.context.payer.id,
+        owner: caller.context.payer.owner,
         prompt_log: caller.context.settings.prompt_log,
         project: caller.context.project.id,
         wallet: caller.wallet,

@@ -1,9 +1,10 @@
 //! Asking: the model's own provider first, then its fallbacks, until one begins to answer.
 //!
 //! Only a provider's own trouble leads on, to another try or to the next; a refusal of the request
-//! itself is the caller's to hear. Nothing is tried again once a byte of an answer is here. A model
-//! whose circuit is open is passed over at once. Whoever answers, the caller pays the price of the
-//! model it asked for.
+//! itself is the caller's to hear. Nothing is tried again once a byte of an answer is here, nor once
+//! the caller of a stream has left: the attempt under way then goes on until the provider accepts the
+//! request, which makes the input due, or fails. A model whose circuit is open is passed over at once.
+//! Whoever answers, the caller pays the price of the model it asked for.
 
 use super::{Caller, CompletionPorts, Completions};
 use crate::{
@@ -13,14 +14,17 @@ use crate::{
     fault::Fault,
     meter::{Chunk, Document, Meter},
     ports::{AskOutcome, ChatModel, Endpoint, UpstreamAnswer, UpstreamError, UpstreamRequest},
-    routing::{Breaker, Pass, RetryPolicy, retry::Tried},
-    stream::{MeteredStream, Upstream},
+    presence::Presence,
+    request::Needs,
+    routing::{Breaker, BreakerPermit, RetryPolicy, circuit::Verdict, retry::Tried},
+    stream::{MeteredStream, Unbegun, Upstream},
 };
 use bytes::Bytes;
-use futures::stream::BoxStream;
-use haithe_kernel::{Failure, ModelId, Random, Tasks};
+use haithe_billing::capture::CallOutcome;
+use haithe_kernel::{Failure, ModelId, Random, Tasks, Timestamp};
 use std::{
     collections::{BTreeMap, HashMap},
+    pin::Pin,
     sync::Arc,
 };
 
@@ -60,7 +64,9 @@ pub struct ProviderHealth {
 /// A provider's answer, metered and not yet charged.
 pub(crate) enum Reply {
     Document(Box<Answered>),
-    Stream(BoxStream<'static, Bytes>),
+    Stream(Pin<Box<MeteredStream>>),
+    /// The caller of a stream left before the answer began. What was due is charged.
+    Left,
 }
 
 /// A document that answers a call.
@@ -95,11 +101,15 @@ impl Completions {
     }
 
     /// Who may answer, in order: the model asked for, and those of its fallbacks that the
-    /// organization has enabled and that read as much.
-    pub(crate) fn route(&self, caller: &Caller, model: &Arc<Model>) -> Vec<Arc<Candidate>> {
-        let route = self.catalogue.route(model).into_iter().filter(|candidate| {
-            candidate.id == model.id || (caller.may_use(candidate) && candidate.context >= model.context)
-        });
+    /// organization has enabled, that read as much, and that can take what the request needs.
+    pub(crate) fn route(&self, caller: &Caller, model: &Arc<Model>, needs: Needs) -> Vec<Arc<Candidate>> {
+        let fits = |candidate: &Model| {
+            caller.may_use(candidate)
+                && candidate.context >= model.context
+                && needs.unmet_by(candidate).is_none()
+        };
+        let route = self.catalogue.route(model).into_iter();
+        let route = route.filter(|candidate| candidate.id == model.id || fits(candidate));
         let candidates = route.filter_map(|model| self.candidates.get(&model.id).cloned());
         candidates.collect()
     }
@@ -110,21 +120,29 @@ pub(crate) async fn reply(
     mut call: Box<Call>,
     route: &[Arc<Candidate>],
     ports: &CompletionPorts,
+    presence: &mut Presence,
 ) -> Result<Reply, CompletionError> {
+    let payer = call.account.owner;
     let mut first = None;
     let mut rest = route;
     while let Some((candidate, others)) = rest.split_first() {
         rest = others;
         let mut tries = 0;
+        // However often it is tried, a call is one fault of a model at most.
+        let mut blamed = false;
         loop {
-            let pass = match candidate.breaker.admit() {
-                Ok(pass) => pass,
+            if presence.has_left() {
+                return Ok(Reply::Left);
+            }
+            let permit = match candidate.breaker.admit(payer) {
+                Ok(permit) if blamed => permit.blaming_nobody(),
+                Ok(permit) => permit,
                 Err(resting) => {
                     first.get_or_insert(resting.into());
                     break;
                 }
             };
-            let (error, back) = match ask(call, candidate, pass, &ports.tasks).await {
+            let (error, back) = match ask(call, candidate, permit, &ports.tasks, presence).await {
                 Ok(reply) => return Ok(reply),
                 Err(Failed {
                     error: CompletionError::Upstream(error),
@@ -134,6 +152,7 @@ pub(crate) async fn reply(
             };
             call = back;
             tries += 1;
+            blamed |= Verdict::of(&error) == Verdict::Fault;
             tracing::warn!(
                 call.id = %call.id, provider = candidate.model.provider, tries, code = error.code(), cause = ?error,
                 "a provider gave no answer"
@@ -141,14 +160,18 @@ pub(crate) async fn reply(
             let tried = Tried {
                 tries,
                 spent: ports.clock.now().since(call.started_at),
-                others: others.iter().any(|other| other.breaker.ready()),
+                others: others.iter().any(|other| other.breaker.ready(payer)),
             };
             let pause = candidate
                 .retry
                 .pause(&error, tried, chance(ports.random.as_ref()));
             first.get_or_insert(error.into());
-            match pause.filter(|_| candidate.breaker.ready()) {
-                Some(pause) => ports.timer.sleep(pause).await,
+            match pause.filter(|_| candidate.breaker.ready(payer)) {
+                Some(pause) => {
+                    if presence.during(ports.timer.sleep(pause)).await.is_none() {
+                        return Ok(Reply::Left);
+                    }
+                }
                 None => break,
             }
         }
@@ -164,21 +187,28 @@ fn chance(random: &dyn Random) -> u32 {
 async fn ask(
     mut call: Box<Call>,
     candidate: &Candidate,
-    mut pass: Pass,
+    mut permit: BreakerPermit,
     tasks: &Arc<dyn Tasks>,
+    presence: &mut Presence,
 ) -> Result<Reply, Failed> {
     call.provider.clone_from(&candidate.model.provider);
     let most = call.bound.output.min(u64::from(candidate.model.max_output));
+    let streamed = call.request.stream();
     let request = UpstreamRequest {
         provider: candidate.model.provider.clone(),
         endpoint: call.request.endpoint(),
         body: call.request.for_upstream(&candidate.model, most),
-        stream: call.request.stream(),
+        stream: streamed,
         request_id: call.id.to_string(),
     };
-    let streamed = call.request.stream();
     let asked_at = call.tools.clock.now();
-    let answer = candidate.provider.send(request).await;
+    let answer = match (candidate.provider.send(request).await, streamed) {
+        // Its first byte is waited for yet.
+        (Ok(UpstreamAnswer::Stream(events)), true) => {
+            return begin(call, events, permit, (tasks, asked_at), presence).await;
+        }
+        (answer, _) => answer,
+    };
     let took = call.tools.clock.now().since(asked_at);
     call.spans.upstream += took;
     let outcome = answer
@@ -187,10 +217,11 @@ async fn ask(
     call.tools
         .observer
         .asked(&candidate.model.provider, outcome, took);
-    let error = match (answer, streamed) {
-        (Ok(UpstreamAnswer::Json(body)), false) => match read(body, call.request.endpoint()) {
+    let error = match answer {
+        Ok(UpstreamAnswer::Json(body)) if streamed => not_a_stream(&body),
+        Ok(UpstreamAnswer::Json(body)) => match read(body, call.request.endpoint()) {
             Ok((document, meter)) => {
-                pass.complete();
+                permit.complete();
                 return Ok(Reply::Document(Box::new(Answered {
                     call,
                     document,
@@ -199,12 +230,19 @@ async fn ask(
             }
             Err(error) => error,
         },
-        (Ok(UpstreamAnswer::Stream(events)), true) => return begin(call, events, pass, tasks).await,
-        (Ok(UpstreamAnswer::Json(body)), true) => not_a_stream(&body),
-        (Ok(UpstreamAnswer::Stream(_)), false) => failure("a stream came where none was asked for"),
-        (Err(error), _) => error,
+        Ok(UpstreamAnswer::Stream(_)) => failure("a stream came where none was asked for"),
+        Err(error) => error,
     };
-    pass.failed(&error);
+    permit.failed(&error);
+    if let UpstreamError::TooLarge { .. } = error {
+        // The provider has done the work.
+        let meter = Meter::of(call.request.endpoint());
+        let charged = call.charge(meter, CallOutcome::Partial, false).await;
+        return Err(Failed {
+            error: charged.map_or_else(CompletionError::Capture, |_| error.into()),
+            call: None,
+        });
+    }
     Err(Failed {
         error: error.into(),
         call: Some(call),
@@ -223,17 +261,27 @@ fn read(body: Bytes, endpoint: Endpoint) -> Result<(Document, Meter), UpstreamEr
     }
 }
 
-/// Waits for the first event; the stream itself says to `pass` how it fares from then on.
+/// Waits for the first event; the stream itself reports to `permit` how it fares from then on.
 async fn begin(
     call: Box<Call>,
     events: Upstream,
-    pass: Pass,
-    tasks: &Arc<dyn Tasks>,
+    permit: BreakerPermit,
+    (tasks, asked_at): (&Arc<dyn Tasks>, Timestamp),
+    presence: &mut Presence,
 ) -> Result<Reply, Failed> {
-    let mut stream = Box::pin(MeteredStream::new(events, call, pass, Arc::clone(tasks)));
-    match stream.begin().await {
+    let stream = MeteredStream::new(events, call, permit, Arc::clone(tasks), asked_at);
+    let mut stream = Box::pin(stream);
+    match stream.begin(presence).await {
         Ok(()) => Ok(Reply::Stream(stream)),
-        Err((error, call)) => Err(Failed { error, call }),
+        Err(Unbegun::Failed(error, call)) => Err(Failed { error, call }),
+        Err(Unbegun::Left(call, meter)) => {
+            // A caller whom the stopping service cut off did not leave.
+            if let Some(call) = call.filter(|_| !tasks.stopping()) {
+                // A charge that fails is logged where it fails, and nobody waits for it.
+                let _ = call.charge(*meter, CallOutcome::Aborted, false).await;
+            }
+            Ok(Reply::Left)
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Every end of a call, with a ledger in memory and a provider that does as it is told.
 
 mod admission;
+mod departures;
 mod json;
 mod routes;
 pub(crate) mod stage;

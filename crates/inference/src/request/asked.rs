@@ -1,7 +1,7 @@
 //! What a caller can ask of a model.
 
 use super::{ChatRequest, EmbeddingRequest, Media};
-use crate::{catalogue::Model, ports::Endpoint};
+use crate::{catalogue::Model, error::CompletionError, ports::Endpoint};
 use bytes::Bytes;
 
 /// A checked request of either kind.
@@ -13,7 +13,69 @@ pub(crate) enum Asked {
     Embeddings(EmbeddingRequest),
 }
 
+/// What a request needs of a model beside reading text. A model that lacks it is not asked: what it would
+/// make of the request, often a failure, says nothing about how it fares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Needs {
+    pub endpoint: Endpoint,
+    /// The answer is an event stream.
+    pub streaming: bool,
+    /// Messages hold images, or other parts that are not text.
+    pub vision: bool,
+}
+
+impl Needs {
+    /// Why `model` cannot take the request: the field at fault, and what would be right.
+    pub fn unmet_by(self, model: &Model) -> Option<CompletionError> {
+        let name = &model.name;
+        let can = model.capabilities;
+        let (param, why) = match self.endpoint {
+            Endpoint::Chat if can.embeddings => (
+                "model",
+                format!("the model {name} makes embeddings and does not chat"),
+            ),
+            Endpoint::Embeddings if !can.embeddings => {
+                ("model", format!("the model {name} makes no embeddings"))
+            }
+            _ if self.streaming && !can.streaming => (
+                "stream",
+                format!("the model {name} does not stream; leave stream out, or use a model that streams"),
+            ),
+            _ if self.vision && !can.vision => (
+                "messages",
+                format!(
+                    "the model {name} reads text only; leave out parts of messages that are not text, or use \
+                     a model with the capability vision"
+                ),
+            ),
+            _ => return None,
+        };
+        Some(CompletionError::invalid(param, why))
+    }
+}
+
+impl ChatRequest {
+    pub(crate) fn needs(&self) -> Needs {
+        Needs {
+            endpoint: Endpoint::Chat,
+            streaming: self.stream(),
+            vision: self.media() != Media::default(),
+        }
+    }
+}
+
 impl Asked {
+    pub fn needs(&self) -> Needs {
+        match self {
+            Self::Chat(request) => request.needs(),
+            Self::Embeddings(_) => Needs {
+                endpoint: Endpoint::Embeddings,
+                streaming: false,
+                vision: false,
+            },
+        }
+    }
+
     /// Where a provider takes it.
     pub const fn endpoint(&self) -> Endpoint {
         match self {

@@ -20,7 +20,25 @@ pub struct EmbeddingRequest {
     first: usize,
     model: Option<(Field, Option<String>)>,
     /// Tokens that were given as such.
-    tokens: u64,
+    tokens: Tokens,
+}
+
+/// Tokens that a caller gave as such.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Tokens {
+    /// Of all inputs.
+    all: u64,
+    /// Of the longest input.
+    longest: u64,
+}
+
+impl Tokens {
+    fn with(self, input: u64) -> Self {
+        Self {
+            all: self.all.saturating_add(input),
+            longest: self.longest.max(input),
+        }
+    }
 }
 
 impl EmbeddingRequest {
@@ -73,12 +91,36 @@ impl EmbeddingRequest {
     }
 
     pub(crate) const fn tokens(&self) -> u64 {
-        self.tokens
+        self.tokens.all
     }
 
-    /// The texts among the inputs. Reads the body again.
+    /// Tokens of the longest input that was given as tokens.
+    pub(crate) const fn longest_list(&self) -> u64 {
+        self.tokens.longest
+    }
+
+    /// The texts among the inputs that have more bytes than this. Reads the body again.
+    pub(crate) fn texts_longer_than(&self, bytes: usize) -> Vec<String> {
+        // Escapes only make a text longer than what it stands for.
+        if self.body.len() <= bytes {
+            return Vec::new();
+        }
+        let text = self.text_of_each();
+        text.into_iter().filter(|text| text.len() > bytes).collect()
+    }
+
+    /// The texts among the inputs, each followed by a line's end. Reads the body again.
     pub(crate) fn text(&self) -> String {
-        let mut texts = Texts(String::new());
+        let mut whole = String::new();
+        for text in self.text_of_each() {
+            whole.push_str(&text);
+            whole.push('\n');
+        }
+        whole
+    }
+
+    fn text_of_each(&self) -> Vec<String> {
+        let mut texts = Texts(Vec::new());
         let mut json = serde_json::Deserializer::from_slice(&self.body);
         // The body has been checked; whatever was read before an oddity is what there is.
         let _ = crate::json::Object(&mut texts).deserialize(&mut json);
@@ -91,8 +133,8 @@ impl EmbeddingRequest {
     }
 }
 
-/// Checks `input`; gives the number of tokens that stand in it as such.
-fn check_input(raw: &str) -> Result<u64, CompletionError> {
+/// Checks `input`; gives the numbers of tokens that stand in it as such.
+fn check_input(raw: &str) -> Result<Tokens, CompletionError> {
     let wrong = || {
         CompletionError::invalid(
             "input",
@@ -102,7 +144,7 @@ fn check_input(raw: &str) -> Result<u64, CompletionError> {
         )
     };
     match raw.as_bytes().first() {
-        Some(b'"') if raw != "\"\"" => return Ok(0),
+        Some(b'"') if raw != "\"\"" => return Ok(Tokens::default()),
         Some(b'[') => {}
         _ => return Err(wrong()),
     }
@@ -116,7 +158,7 @@ fn check_input(raw: &str) -> Result<u64, CompletionError> {
         u64::try_from(tokens.len()).ok()
     };
     if first.is_ascii_digit() {
-        return tokens(raw).ok_or_else(wrong);
+        return Ok(Tokens::default().with(tokens(raw).ok_or_else(wrong)?));
     }
     if items.len() > MOST_INPUTS {
         return Err(wrong());
@@ -126,16 +168,16 @@ fn check_input(raw: &str) -> Result<u64, CompletionError> {
             .iter()
             .all(|item| kind(item) == Some(b'"') && item.get() != "\"\"") =>
         {
-            Ok(0)
+            Ok(Tokens::default())
         }
-        b'[' => items.iter().try_fold(0u64, |sum, item| {
-            Ok(sum.saturating_add(tokens(item.get()).ok_or_else(wrong)?))
+        b'[' => items.iter().try_fold(Tokens::default(), |sum, item| {
+            Ok(sum.with(tokens(item.get()).ok_or_else(wrong)?))
         }),
         _ => Err(wrong()),
     }
 }
 
-struct Texts(String);
+struct Texts(Vec<String>);
 
 impl Fields for Texts {
     fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
@@ -149,9 +191,10 @@ impl Fields for Texts {
         };
         for item in items.into_iter().filter(|item| item.get().starts_with('"')) {
             let mut json = serde_json::Deserializer::from_str(item.get());
+            let mut text = String::new();
             // It is a text; an oddity in it ends what is counted of it.
-            let _ = Append(&mut self.0).deserialize(&mut json);
-            self.0.push('\n');
+            let _ = Append(&mut text).deserialize(&mut json);
+            self.0.push(text);
         }
         Ok(())
     }
@@ -182,6 +225,15 @@ mod tests {
             );
             assert_eq!(request.model(), Some("m"));
         }
+    }
+
+    #[test]
+    fn the_longest_inputs_are_found_among_many() {
+        let request = parse(r#"{"input":[[1,2],[3],[4,5,6]]}"#).unwrap();
+        assert_eq!((request.tokens(), request.longest_list()), (6, 3));
+        let request = parse(r#"{"input":["abc","abcd","\u0061\u0062","abcde"]}"#).unwrap();
+        assert_eq!(request.texts_longer_than(3), ["abcd", "abcde"]);
+        assert!(request.texts_longer_than(5).is_empty());
     }
 
     #[test]

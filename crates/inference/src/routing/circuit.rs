@@ -1,13 +1,32 @@
-//! When a model is left alone, and how it is found to have recovered.
+//! When calls are kept away from a model, and how it is found to have recovered.
 //!
-//! Closed: calls pass, consecutive faults are counted. Open: nobody passes until a pause is over.
-//! Then one call at a time is a probe: if its answer begins, the circuit closes, one fault away from
-//! opening again until an answer was complete; if it fails, the pause begins anew. Only what is the
-//! upstream's own fault counts: see [`Verdict::of`].
+//! A circuit is shared by all payers, and none of them may open it for the others: a request that makes
+//! a provider fail is cheap to write. So faults are remembered per payer, an organization's owner.
+//!
+//! * **For one payer.** As many faults of its own in a row as the policy says keep this payer away, and
+//!   nobody else, for the policy's pause. Then one call of it at a time is a probe.
+//! * **For everybody.** The circuit opens when the faults since anybody's last complete answer reach the
+//!   policy's number, coming from at least [`DISTINCT_PAYERS`] payers, none of whom counts for more
+//!   than half of them (rounded up). After the pause each payer may send one probe at a time, at most
+//!   [`MOST_PROBES`] together: an answer to any of them closes the circuit; it opens anew once the
+//!   probes of [`DISTINCT_PAYERS`] payers have failed. A payer whose probe failed rests alone.
+//!
+//! In an outage while only one payer calls, the circuit stays closed for the others, and that payer's
+//! calls fail fast. Only what is the upstream's own fault counts: see [`Verdict::of`]. What is
+//! remembered is bounded: [`MOST_PAYERS`] payers, for [`WINDOW`] after their last fault.
 
 use crate::ports::UpstreamError;
-use haithe_kernel::MonotonicTime;
+use haithe_kernel::{MonotonicTime, WalletAddress};
 use std::time::Duration;
+
+/// Payers whose faults open a circuit for everybody, at least.
+pub const DISTINCT_PAYERS: usize = 2;
+/// Payers whose faults one circuit remembers; beyond that the oldest fault is forgotten.
+pub const MOST_PAYERS: usize = 64;
+/// Probes under way at once while a circuit is open.
+pub const MOST_PROBES: usize = 4;
+/// How long a payer's last fault is remembered.
+pub const WINDOW: Duration = Duration::from_secs(600);
 
 /// When a circuit opens and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +46,7 @@ impl Default for CircuitPolicy {
     }
 }
 
-/// What a try says about the upstream.
+/// What a call says about the upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// It answered to the end, or refused a request as only a working service can.
@@ -44,7 +63,7 @@ impl Verdict {
     /// What a failed try says.
     pub const fn of(error: &UpstreamError) -> Self {
         match error {
-            UpstreamError::Refused { .. } => Self::Sound,
+            UpstreamError::Refused { .. } | UpstreamError::TooLarge { .. } => Self::Sound,
             UpstreamError::Failed(_) | UpstreamError::TimedOut | UpstreamError::Busy { .. } => Self::Fault,
             UpstreamError::RateLimited { .. }
             | UpstreamError::Credentials
@@ -58,17 +77,42 @@ impl Verdict {
 pub enum Admission {
     /// Yes.
     Free,
-    /// Yes, and its verdict decides for everybody.
+    /// Yes, and others wait for its verdict.
     Probe,
     /// Not for this long.
     Refused(Duration),
 }
 
+/// Whether calls of every payer are kept away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    Closed { faults: u32 },
-    Open { until: MonotonicTime },
-    Probing,
+    Closed,
+    /// Until then; from then on until a probe's answer begins, only probes pass.
+    Open {
+        until: MonotonicTime,
+    },
+}
+
+/// What is remembered of a payer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Record {
+    payer: WalletAddress,
+    /// Its faults since its own last complete answer.
+    in_a_row: u32,
+    /// Its faults since anybody's last complete answer, or since the circuit opened.
+    recent: u32,
+    /// Until when this payer is kept away; once that is over, its next call is a probe.
+    resting: Option<MonotonicTime>,
+    /// A probe of it is under way.
+    probing: bool,
+    /// When its last fault, or its probe, was.
+    last: MonotonicTime,
+}
+
+impl Record {
+    const fn says_nothing(&self) -> bool {
+        self.in_a_row == 0 && self.recent == 0 && self.resting.is_none() && !self.probing
+    }
 }
 
 /// What changed, for the log.
@@ -76,241 +120,199 @@ enum State {
 pub enum Change {
     /// Nothing to speak of.
     None,
-    /// Calls are kept away from now on.
+    /// Calls of this payer are kept away from now on.
+    OpenedForPayer,
+    /// Calls of everybody are kept away from now on.
     Opened,
-    /// Calls pass again.
+    /// Calls of everybody pass again.
     Closed,
 }
 
-/// The state of one upstream.
-#[derive(Debug, Clone, Copy)]
+/// The rules, without a clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Circuit {
     policy: CircuitPolicy,
     state: State,
+    records: Vec<Record>,
 }
 
 impl Circuit {
-    /// Closed, without a fault.
+    /// Closed.
     pub const fn new(policy: CircuitPolicy) -> Self {
         Self {
             policy,
-            state: State::Closed { faults: 0 },
+            state: State::Closed,
+            records: Vec::new(),
         }
     }
 
-    /// Closed, without a fault.
+    /// Closed, without a fault that is remembered.
     pub const fn is_calm(&self) -> bool {
-        matches!(self.state, State::Closed { faults: 0 })
+        matches!(self.state, State::Closed) && self.records.is_empty()
     }
 
-    /// Whether calls are kept away, or one of them is just finding out whether they must be.
+    /// Whether calls of everybody are kept away, or probes are finding out whether they must be.
     pub const fn is_open(&self) -> bool {
-        matches!(self.state, State::Open { .. } | State::Probing)
+        matches!(self.state, State::Open { .. })
     }
 
-    /// Whether [`Circuit::admit`] would let a call pass.
-    pub fn would_admit(&self, now: MonotonicTime) -> bool {
-        let mut copy = *self;
-        !matches!(copy.admit(now), Admission::Refused(_))
+    /// Whether [`Circuit::admit`] would let a call of this payer pass.
+    pub fn would_admit(&self, payer: WalletAddress, now: MonotonicTime) -> bool {
+        !matches!(self.decide(payer, now), Admission::Refused(_))
     }
 
-    /// Asks for passage. A probe must be followed by a verdict.
-    pub fn admit(&mut self, now: MonotonicTime) -> Admission {
-        match self.state {
-            State::Closed { .. } => Admission::Free,
-            State::Open { until } if now >= until => {
-                self.state = State::Probing;
-                Admission::Probe
-            }
-            State::Open { until } => Admission::Refused(until.since(now)),
-            // The probe will be back soon, and a second one would only cost another caller time.
-            State::Probing => Admission::Refused(Duration::ZERO),
+    /// Decides about a call of this payer. A probe must be followed by a verdict.
+    pub fn admit(&mut self, payer: WalletAddress, now: MonotonicTime) -> Admission {
+        let admission = self.decide(payer, now);
+        if admission == Admission::Probe {
+            self.note(payer, now, |record| {
+                record.probing = true;
+                record.last = now;
+            });
         }
+        admission
     }
 
-    /// Takes what a call found; `probe` says whether it passed as one.
-    pub fn take(&mut self, verdict: Verdict, probe: bool, now: MonotonicTime) -> Change {
-        match (self.state, verdict) {
-            (State::Closed { faults }, Verdict::Fault) => {
-                let faults = faults.saturating_add(1);
-                if self.policy.faults == 0 {
-                    return Change::None;
-                }
-                if faults < self.policy.faults {
-                    self.state = State::Closed { faults };
-                    return Change::None;
-                }
-                self.open(now)
-            }
-            (State::Closed { .. }, Verdict::Sound) => {
-                self.state = State::Closed { faults: 0 };
-                Change::None
-            }
-            (State::Probing, Verdict::Fault) if probe => self.open(now),
-            (State::Probing, Verdict::Sound) if probe => {
-                self.state = State::Closed { faults: 0 };
-                Change::Closed
-            }
-            (State::Probing, Verdict::Begun) if probe => {
-                let faults = self.policy.faults.saturating_sub(1);
-                self.state = State::Closed { faults };
-                Change::Closed
-            }
-            (State::Probing, Verdict::Unclear) if probe => {
-                self.state = State::Open { until: now };
-                Change::None
-            }
+    fn decide(&self, payer: WalletAddress, now: MonotonicTime) -> Admission {
+        let known = self.records.iter().find(|record| record.payer == payer);
+        let own = known.and_then(|record| record.resting);
+        if let Some(rest) = own.and_then(|until| Self::rest(until, now)) {
+            return Admission::Refused(rest);
+        }
+        let open = match self.state {
+            State::Closed => false,
+            State::Open { until } => match Self::rest(until, now) {
+                Some(rest) => return Admission::Refused(rest),
+                None => true,
+            },
+        };
+        if !open && own.is_none() {
+            return Admission::Free;
+        }
+        let probes = self.records.iter().filter(|record| record.probing).count();
+        // A probe will be back soon, and one more would only cost another caller time.
+        if known.is_some_and(|record| record.probing) || (open && probes >= MOST_PROBES) {
+            return Admission::Refused(Duration::ZERO);
+        }
+        Admission::Probe
+    }
+
+    /// What is left of a rest; `None` when it is over.
+    fn rest(until: MonotonicTime, now: MonotonicTime) -> Option<Duration> {
+        (now < until).then(|| until.since(now))
+    }
+
+    /// Takes what a call of this payer found; `probe` says whether it passed as one.
+    pub fn take(
+        &mut self,
+        payer: WalletAddress,
+        verdict: Verdict,
+        probe: bool,
+        now: MonotonicTime,
+    ) -> Change {
+        self.forget(now);
+        if probe && let Some(record) = self.records.iter_mut().find(|record| record.payer == payer) {
+            record.probing = false;
+        }
+        let change = match verdict {
             // Calls that passed before it opened say nothing new, good or bad.
-            (State::Open { .. } | State::Probing, _)
-            | (State::Closed { .. }, Verdict::Begun | Verdict::Unclear) => Change::None,
+            _ if self.is_open() && !probe => Change::None,
+            Verdict::Fault => self.fault(payer, probe, now),
+            Verdict::Sound => self.answered(payer, 0),
+            // It is one fault away from resting again until an answer was complete.
+            Verdict::Begun if probe => self.answered(payer, self.policy.faults.saturating_sub(1)),
+            Verdict::Begun | Verdict::Unclear => Change::None,
+        };
+        self.records.retain(|record| !record.says_nothing());
+        change
+    }
+
+    fn fault(&mut self, payer: WalletAddress, probe: bool, now: MonotonicTime) -> Change {
+        let CircuitPolicy { faults, pause } = self.policy;
+        if faults == 0 {
+            return Change::None;
+        }
+        let mut rests = probe;
+        self.note(payer, now, |record| {
+            record.last = now;
+            record.in_a_row = record.in_a_row.saturating_add(1);
+            record.recent = record.recent.saturating_add(1);
+            rests |= record.in_a_row >= faults;
+            if rests {
+                record.resting = Some(now.plus(pause));
+            }
+        });
+        let blaming = self.records.iter().filter(|record| record.recent > 0);
+        let distinct = blaming.clone().count() >= DISTINCT_PAYERS;
+        let share = faults.div_ceil(2);
+        let sum = blaming.fold(0u32, |sum, record| sum.saturating_add(record.recent.min(share)));
+        if distinct && (self.is_open() || sum >= faults) {
+            self.state = State::Open {
+                until: now.plus(pause),
+            };
+            self.forgive();
+            return Change::Opened;
+        }
+        if rests {
+            Change::OpenedForPayer
+        } else {
+            Change::None
         }
     }
 
-    fn open(&mut self, now: MonotonicTime) -> Change {
-        let until = now.plus(self.policy.pause);
-        self.state = State::Open { until };
-        Change::Opened
+    /// An answer to this payer, which has `in_a_row` faults left.
+    fn answered(&mut self, payer: WalletAddress, in_a_row: u32) -> Change {
+        self.forgive();
+        if let Some(record) = self.records.iter_mut().find(|record| record.payer == payer) {
+            record.in_a_row = in_a_row;
+            record.resting = None;
+        }
+        if self.is_open() {
+            self.state = State::Closed;
+            return Change::Closed;
+        }
+        Change::None
+    }
+
+    /// Everybody's faults are counted anew; each payer's own row stays.
+    fn forgive(&mut self) {
+        for record in &mut self.records {
+            record.recent = 0;
+        }
+    }
+
+    fn forget(&mut self, now: MonotonicTime) {
+        self.records
+            .retain(|record| record.probing || now.since(record.last) < WINDOW);
+    }
+
+    /// Changes what is remembered of this payer; a new record takes the place of the oldest one where
+    /// there are too many.
+    fn note(&mut self, payer: WalletAddress, now: MonotonicTime, change: impl FnOnce(&mut Record)) {
+        if let Some(known) = self.records.iter_mut().find(|record| record.payer == payer) {
+            return change(known);
+        }
+        let mut new = Record {
+            payer,
+            in_a_row: 0,
+            recent: 0,
+            resting: None,
+            probing: false,
+            last: now,
+        };
+        change(&mut new);
+        if self.records.len() < MOST_PAYERS {
+            return self.records.push(new);
+        }
+        let oldest = self
+            .records
+            .iter_mut()
+            .min_by_key(|record| (record.probing, record.last));
+        if let Some(oldest) = oldest {
+            *oldest = new;
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const POLICY: CircuitPolicy = CircuitPolicy {
-        faults: 3,
-        pause: Duration::from_secs(10),
-    };
-    const START: MonotonicTime = MonotonicTime::from_start(Duration::from_secs(1_000));
-
-    fn opened() -> Circuit {
-        let mut circuit = Circuit::new(POLICY);
-        for _ in 0..3 {
-            circuit.take(Verdict::Fault, false, START);
-        }
-        circuit
-    }
-
-    #[test]
-    fn faults_in_a_row_open_it_and_a_sound_answer_begins_the_count_anew() {
-        let mut circuit = Circuit::new(POLICY);
-        for _ in 0..5 {
-            circuit.take(Verdict::Fault, false, START);
-            circuit.take(Verdict::Fault, false, START);
-            assert_eq!(circuit.take(Verdict::Sound, false, START), Change::None);
-        }
-        assert!(circuit.is_calm());
-        circuit.take(Verdict::Fault, false, START);
-        circuit.take(Verdict::Fault, false, START);
-        assert_eq!(circuit.take(Verdict::Fault, false, START), Change::Opened);
-        assert_eq!(circuit.admit(START), Admission::Refused(POLICY.pause));
-    }
-
-    #[test]
-    fn after_the_pause_one_call_at_a_time_finds_out_whether_it_recovered() {
-        let mut circuit = opened();
-        let later = START.plus(POLICY.pause);
-        assert_eq!(circuit.admit(later), Admission::Probe);
-        assert_eq!(circuit.admit(later), Admission::Refused(Duration::ZERO));
-        assert_eq!(circuit.take(Verdict::Fault, true, later), Change::Opened);
-        assert_eq!(circuit.admit(later), Admission::Refused(POLICY.pause));
-
-        let later = later.plus(POLICY.pause);
-        assert_eq!(circuit.admit(later), Admission::Probe);
-        assert_eq!(circuit.take(Verdict::Sound, true, later), Change::Closed);
-        assert!(circuit.is_calm());
-    }
-
-    #[test]
-    fn an_answer_that_only_began_leaves_it_one_fault_from_opening() {
-        let mut circuit = opened();
-        let later = START.plus(POLICY.pause);
-        circuit.admit(later);
-        assert_eq!(circuit.take(Verdict::Begun, true, later), Change::Closed);
-        assert_eq!(circuit.admit(later), Admission::Free);
-        assert_eq!(circuit.take(Verdict::Fault, false, later), Change::Opened);
-    }
-
-    #[test]
-    fn a_probe_that_learned_nothing_leaves_its_place_to_the_next() {
-        let mut circuit = opened();
-        let later = START.plus(POLICY.pause);
-        circuit.admit(later);
-        circuit.take(Verdict::Unclear, true, later);
-        assert_eq!(circuit.admit(later), Admission::Probe);
-    }
-
-    #[test]
-    fn a_policy_of_no_faults_never_opens() {
-        let mut circuit = Circuit::new(CircuitPolicy { faults: 0, ..POLICY });
-        for _ in 0..100 {
-            assert_eq!(circuit.take(Verdict::Fault, false, START), Change::None);
-        }
-        assert!(circuit.is_calm());
-    }
-
-    #[derive(Debug, Clone)]
-    enum Step {
-        Wait(u64),
-        Call,
-        End(usize, Verdict),
-    }
-
-    fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let verdict = prop_oneof![
-            1 => Just(Verdict::Sound),
-            1 => Just(Verdict::Begun),
-            3 => Just(Verdict::Fault),
-            1 => Just(Verdict::Unclear),
-        ];
-        let step = prop_oneof![
-            (0u64..8).prop_map(Step::Wait),
-            Just(Step::Call),
-            (any::<usize>(), verdict).prop_map(|(which, verdict)| Step::End(which, verdict)),
-        ];
-        prop::collection::vec(step, 0..200)
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_happens_one_probe_runs_at_most_and_nobody_is_kept_away_for_longer_than_a_pause(
-            steps in steps(),
-        ) {
-            let mut circuit = Circuit::new(POLICY);
-            let mut now = START;
-            // Calls under way: whether each is a probe.
-            let mut calls: Vec<bool> = Vec::new();
-            let mut in_a_row = 0;
-            for step in steps {
-                match step {
-                    Step::Wait(seconds) => now = now.plus(Duration::from_secs(seconds)),
-                    Step::Call => match circuit.admit(now) {
-                        Admission::Free => calls.push(false),
-                        Admission::Probe => calls.push(true),
-                        Admission::Refused(rest) => {
-                            prop_assert!(rest <= POLICY.pause);
-                            let probing = calls.contains(&true);
-                            prop_assert!(probing || circuit.would_admit(now.plus(rest)));
-                        }
-                    },
-                    Step::End(which, verdict) if !calls.is_empty() => {
-                        let probe = calls.remove(which % calls.len());
-                        in_a_row = match verdict {
-                            Verdict::Fault => in_a_row + 1,
-                            Verdict::Sound => 0,
-                            _ => in_a_row,
-                        };
-                        let change = circuit.take(verdict, probe, now);
-                        if change == Change::Opened {
-                            prop_assert!(probe || in_a_row >= 1);
-                            prop_assert_eq!(verdict, Verdict::Fault);
-                        }
-                    }
-                    Step::End(..) => {}
-                }
-                prop_assert!(calls.iter().filter(|probe| **probe).count() <= 1);
-            }
-        }
-    }
-}
+mod tests;

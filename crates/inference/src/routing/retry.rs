@@ -44,9 +44,10 @@ impl RetryPolicy {
     /// model. A slow or busy provider is not waited for while somebody else could answer.
     pub fn pause(&self, error: &UpstreamError, tried: Tried, chance: u32) -> Option<Duration> {
         let asked_for = match error {
-            UpstreamError::Refused { .. } | UpstreamError::Credentials | UpstreamError::Resting { .. } => {
-                return None;
-            }
+            UpstreamError::Refused { .. }
+            | UpstreamError::Credentials
+            | UpstreamError::Resting { .. }
+            | UpstreamError::TooLarge { .. } => return None,
             UpstreamError::RateLimited { .. } | UpstreamError::Busy { .. } | UpstreamError::TimedOut
                 if tried.others =>
             {

@@ -5,7 +5,7 @@ mod signatures;
 
 use super::*;
 use crate::{
-    completions::{Answer, tests::stage},
+    completions::{Answer, CallPermit, tests::stage},
     error::CompletionError,
     ports::UpstreamError,
 };
@@ -261,7 +261,7 @@ async fn the_payload_is_the_user_s_message_and_the_answer_comes_inline() {
     });
     let triggers = stage.triggers();
     let accepted = verified(&triggers).await;
-    let Ran::Answered(answer) = triggers.run(accepted, ()).await.unwrap() else {
+    let Ran::Answered(answer) = triggers.run(accepted, CallPermit::default()).await.unwrap() else {
         panic!("an answer");
     };
     let said: Value = serde_json::from_slice(&answer).unwrap();
@@ -295,7 +295,10 @@ async fn what_was_received_before_is_not_asked_again() {
         stage.inbox.expect_receive().return_once(|_| Ok(received));
         let triggers = stage.triggers();
         let accepted = verified(&triggers).await;
-        let ran = triggers.run(accepted, ()).await.map_err(|error| error.code());
+        let ran = triggers
+            .run(accepted, CallPermit::default())
+            .await
+            .map_err(|error| error.code());
         assert_eq!(ran, expected, "{seen:?}");
     }
 }
@@ -315,7 +318,10 @@ async fn outcome_of(delivery: Option<&str>, error: CompletionError) -> (Result<R
     });
     let triggers = stage.triggers();
     let accepted = verified(&triggers).await;
-    let ran = triggers.run(accepted, ()).await.map_err(|error| error.code());
+    let ran = triggers
+        .run(accepted, CallPermit::default())
+        .await
+        .map_err(|error| error.code());
     (ran, told.await.unwrap())
 }
 
@@ -366,7 +372,7 @@ async fn an_answer_too_large_to_keep_is_given_once() {
     let triggers = stage.triggers();
     let accepted = verified(&triggers).await;
     assert!(matches!(
-        triggers.run(accepted, ()).await,
+        triggers.run(accepted, CallPermit::default()).await,
         Ok(Ran::Answered(answer)) if answer.len() > 1 << 20
     ));
 }
@@ -397,7 +403,7 @@ async fn the_place_is_held_until_the_agent_has_answered_even_when_the_caller_lea
     let accepted = verified(&triggers).await;
     let freed = Arc::new(AtomicU32::new(0));
     {
-        let mut run = Box::pin(triggers.run(accepted, Place(Arc::clone(&freed))));
+        let mut run = Box::pin(triggers.run(accepted, CallPermit::new(Place(Arc::clone(&freed)))));
         assert!(futures::poll!(&mut run).is_pending());
         assert_eq!(freed.load(Ordering::SeqCst), 0);
     }

@@ -5,8 +5,9 @@ use super::{
     WebhookSecret, WebhookStore, signature::Signed,
 };
 use crate::{
-    completions::{Answer, Caller},
+    completions::{Answer, CallPermit, Caller},
     error::CompletionError,
+    ports::UpstreamError,
 };
 use bytes::Bytes;
 use futures::channel::oneshot;
@@ -112,11 +113,12 @@ impl Triggers {
     }
 
     /// Asks the agent, once for each `webhook-id`. Without a delivery address it waits for the answer,
-    /// but a caller who leaves stops nothing. `place` is dropped when the agent has answered.
+    /// but a caller who leaves stops nothing. `permit` is held until the agent's work is over and its
+    /// answer is kept.
     ///
     /// # Errors
     /// [`WebhookError`]; except for [`WebhookError::Lost`], the message may come again.
-    pub async fn run<P: Send + 'static>(&self, accepted: Accepted, place: P) -> Result<Ran, WebhookError> {
+    pub async fn run(&self, accepted: Accepted, permit: CallPermit) -> Result<Ran, WebhookError> {
         let delivers = accepted.webhook.delivery_url.is_some();
         let now = self.clock.now();
         let event = NewEvent {
@@ -137,8 +139,7 @@ impl Triggers {
         let (tell, told) = oneshot::channel();
         let this = self.clone();
         let work = async move {
-            let answered = this.answer(&accepted, event).await;
-            drop(place);
+            let answered = this.answer(&accepted, event, permit).await;
             // Nobody may be listening; the answer is kept all the same.
             let _ = tell.send(answered);
         };
@@ -151,9 +152,14 @@ impl Triggers {
     }
 
     /// Asks, and tells the inbox how it ended.
-    async fn answer(&self, accepted: &Accepted, event: EventId) -> Result<Bytes, WebhookError> {
+    async fn answer(
+        &self,
+        accepted: &Accepted,
+        event: EventId,
+        permit: CallPermit,
+    ) -> Result<Bytes, WebhookError> {
         let delivers = accepted.webhook.delivery_url.is_some();
-        let answered = self.ask(accepted).await;
+        let answered = self.ask(accepted, permit.clone()).await;
         let now = self.clock.now();
         let outcome = match &answered {
             Ok(answer) if delivers => Outcome::Deliver(accepted.delivered(answer, now)),
@@ -172,12 +178,13 @@ impl Triggers {
         answered
     }
 
-    async fn ask(&self, accepted: &Accepted) -> Result<Bytes, WebhookError> {
+    async fn ask(&self, accepted: &Accepted, permit: CallPermit) -> Result<Bytes, WebhookError> {
         let caller = Caller {
             wallet: accepted.webhook.wallet,
             api_key: None,
             context: Arc::clone(&accepted.context),
             call: None,
+            permit,
         };
         let payload = String::from_utf8_lossy(&accepted.payload);
         let question = json!({"messages": [{"role": "user", "content": payload}]});
@@ -193,7 +200,11 @@ impl Triggers {
 const fn may_be_charged(error: &WebhookError) -> bool {
     matches!(
         error,
-        WebhookError::Completion(CompletionError::Capture(_) | CompletionError::Interrupted)
+        WebhookError::Completion(
+            CompletionError::Capture(_)
+                | CompletionError::Interrupted
+                | CompletionError::Upstream(UpstreamError::TooLarge { .. })
+        )
     )
 }
 

@@ -89,8 +89,8 @@ pub async fn trigger(
     let from = Client::of(&parts, &proxies).ip;
     let accepted = triggers.verify(id, signed, payload, from).await?;
     limiter.webhook(&parts, accepted.webhook.id, &accepted.context)?;
-    let place = calls.take(accepted.context.payer.id)?;
-    match triggers.run(accepted, place).await? {
+    let permit = calls.take(accepted.context.payer.id)?;
+    match triggers.run(accepted, permit).await? {
         Ran::Answered(answer) => {
             let answer: Box<RawValue> = serde_json::from_slice(&answer).map_err(ApiError::internal)?;
             Ok(Success::of("Answered", answer).into_response())

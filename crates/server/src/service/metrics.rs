@@ -90,11 +90,15 @@ pub const CATALOGUE: &[(&str, &str, &str)] = &[
         "Connections closed to keep a limit: client (the client has as many as it may have), room (idle, closed for a new one)",
     ),
     ("haithe_open_streams", "gauge", "Streamed answers under way"),
-    ("haithe_calls_under_way", "gauge", "Calls under way"),
+    (
+        "haithe_calls_under_way",
+        "gauge",
+        "Calls under way: until the charge is on disk, also when the caller has left",
+    ),
     (
         "haithe_circuits_open",
         "gauge",
-        "Models that calls are kept away from because they keep failing, by provider",
+        "Models that calls of all payers are kept away from because they keep failing, by provider",
     ),
     (
         "haithe_writer_queue",

@@ -1,5 +1,6 @@
 //! The kernel's ports on this machine: its clock, its randomness, its runtime.
 
+use crate::state::Drain;
 use futures::FutureExt;
 use haithe_kernel::{Clock, MonotonicTime, Random, Tasks, Timer, Timestamp};
 use std::{
@@ -45,11 +46,28 @@ impl Random for OsRandom {
 
 /// Work that outlives its request, waited for by a graceful stop.
 #[derive(Debug, Clone, Default)]
-pub struct TokioTasks(pub TaskTracker);
+pub struct TokioTasks {
+    /// Counts the tasks that have not ended.
+    pub tracker: TaskTracker,
+    /// Cancelled when a stop closes callers' connections.
+    pub drain: Drain,
+}
+
+impl TokioTasks {
+    /// Waits until every task has ended, those included that are started meanwhile.
+    pub async fn ended(&self) {
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+}
 
 impl Tasks for TokioTasks {
+    fn stopping(&self) -> bool {
+        self.drain.0.is_cancelled()
+    }
+
     fn spawn(&self, name: &'static str, work: Pin<Box<dyn Future<Output = ()> + Send>>) {
-        self.0.spawn(async move {
+        self.tracker.spawn(async move {
             if AssertUnwindSafe(work).catch_unwind().await.is_err() {
                 tracing::error!(task = name, "a task panicked");
             }

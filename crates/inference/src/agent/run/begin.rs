@@ -6,7 +6,7 @@ use crate::{
         ProductFee,
         compose::Draft,
         gear::{Equipment, Gear, Wish},
-        output::{Output, Receiving, events, stays},
+        output::{Output, Receiving, events},
         speech::{Identity, Names},
         tools::Toolbox,
     },
@@ -14,7 +14,7 @@ use crate::{
     completions::{Answer, Caller, Completions, account, quote},
     conversations::ConversationId,
     error::CompletionError,
-    ports::Endpoint,
+    presence::Presence,
     price::Quote,
     request::ChatRequest,
 };
@@ -33,7 +33,7 @@ impl Completions {
         conversation: Option<ConversationId>,
         gears: Vec<Arc<dyn Gear>>,
     ) -> Result<Answer, CompletionError> {
-        let (model, route) = self.chosen(&caller, request.model(), Endpoint::Chat)?;
+        let (model, route) = self.chosen(&caller, request.model(), request.needs())?;
         if request.choices() != 1 {
             let why = "n must be 1 for a project with products, search or memory";
             return Err(CompletionError::invalid("n", why));
@@ -84,17 +84,19 @@ impl Completions {
             started_at,
             hold_took: set_aside.took,
             tools: self.tools().clone(),
+            permit: wish.caller.permit.clone(),
         };
         let names = Names {
             ours: toolbox.definitions.iter().map(|tool| tool.name.clone()).collect(),
             callers: !draft.own_tools.is_empty(),
         };
-        let (output, gone, waiting) = if request.stream() {
-            let (sending, gone, receiving) = events();
-            (Output::Events(sending), gone, Waiting::Stream(receiving))
+        let (output, presence, waiting) = if request.stream() {
+            let (sending, presence, receiving) = events();
+            (Output::Events(sending), presence, Waiting::Stream(receiving))
         } else {
             let (tell, answered) = oneshot::channel();
-            (Output::Document(tell), stays(), Waiting::Document(answered))
+            let presence = Presence::irrelevant();
+            (Output::Document(tell), presence, Waiting::Document(answered))
         };
         let looping = Loop {
             completions: self.clone(),
@@ -113,7 +115,7 @@ impl Completions {
             toolbox,
             names,
             lookout: Lookout {
-                gone,
+                presence,
                 deadline: self.ports().timer.sleep(limits.time).boxed().fuse(),
             },
             fees,

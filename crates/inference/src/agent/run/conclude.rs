@@ -95,6 +95,7 @@ impl Loop {
                 .last()
                 .map(|used| used.provider.clone())
                 .unwrap_or_default(),
+            produced: self.used.iter().any(|used| used.produced),
             response_hash: only.map_or_else(|| hash.finalize().into(), |used| used.response_hash),
             upstream: self.used.iter().map(|used| used.upstream).sum(),
             first_token: self.first_token,

@@ -1,6 +1,6 @@
 //! What ends a step from outside: a caller who leaves, or time that is up.
 
-use crate::agent::output::Gone;
+use crate::presence::Presence;
 use futures::{
     FutureExt,
     future::{BoxFuture, Fuse, poll_fn},
@@ -18,7 +18,7 @@ pub(super) enum Cut {
 
 /// Looks out for both.
 pub(super) struct Lookout {
-    pub gone: Gone,
+    pub presence: Presence,
     pub deadline: Fuse<BoxFuture<'static, ()>>,
 }
 
@@ -30,11 +30,26 @@ impl Lookout {
             if let Poll::Ready(done) = work.as_mut().poll(cx) {
                 return Poll::Ready(Ok(done));
             }
-            if self.gone.poll_unpin(cx).is_ready() {
+            if self.presence.poll_left(cx).is_ready() {
                 return Poll::Ready(Err(Cut::Left));
             }
             self.deadline.poll_unpin(cx).map(|()| Err(Cut::Late))
         })
         .await
     }
+}
+
+/// Does the work, which looks after the caller's presence itself, unless time is up before.
+pub(super) async fn in_time<T>(
+    deadline: &mut Fuse<BoxFuture<'static, ()>>,
+    work: impl Future<Output = T>,
+) -> Result<T, Cut> {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        if let Poll::Ready(done) = work.as_mut().poll(cx) {
+            return Poll::Ready(Ok(done));
+        }
+        deadline.poll_unpin(cx).map(|()| Err(Cut::Late))
+    })
+    .await
 }

@@ -2,12 +2,12 @@
 
 mod fakes;
 
-pub use fakes::{FakeLedger, FakeProvider, document, feed, reads, say};
+pub use fakes::{FakeLedger, FakeProvider, TokioTasks, document, feed, reads, say};
 
 use crate::{
     agent::AgentLimits,
     catalogue::{Catalogue, CatalogueFile},
-    completions::{Answer, Caller, CompletionPorts, CompletionSettings, Completions},
+    completions::{Answer, CallPermit, Caller, CompletionPorts, CompletionSettings, Completions},
     error::CompletionError,
     ports::{ChatModel, MockTokenCounter, Unwatched, UpstreamAnswer, UpstreamError, UpstreamRequest},
     request::RequestLimits,
@@ -45,7 +45,7 @@ upstream_name = "up"
 price = { input = "0.001", cached = "0.0005", output = "0.002" }
 context = 100000
 max_output = 1000
-capabilities = ["streaming", "tools"]
+capabilities = ["streaming", "tools", "vision"]
 
 [[models]]
 id = 2
@@ -55,6 +55,7 @@ provider = "p"
 price = { per_call = "0.000005" }
 context = 100000
 max_output = 1000
+capabilities = ["streaming"]
 
 [[models]]
 id = 3
@@ -65,6 +66,7 @@ active = false
 price = {}
 context = 1000
 max_output = 10
+capabilities = ["streaming"]
 
 [[models]]
 id = 4
@@ -74,6 +76,7 @@ provider = "p"
 price = {}
 context = 1000
 max_output = 10
+capabilities = ["streaming"]
 
 [[models]]
 id = 5
@@ -83,6 +86,7 @@ provider = "p"
 price = { input = "0.001", output = "0.002" }
 context = 120
 max_output = 20
+capabilities = ["streaming"]
 
 [providers.q]
 base_url = "http://q.example/v1"
@@ -97,6 +101,7 @@ price = { input = "0.003", output = "0.003" }
 context = 100000
 max_output = 2000
 fallbacks = ["gone", "disabled", "tiny", "tokens", "calls"]
+capabilities = ["streaming"]
 
 [[models]]
 id = 7
@@ -107,6 +112,7 @@ price = {}
 context = 1000
 max_output = 10
 fallbacks = ["disabled"]
+capabilities = ["streaming"]
 
 [providers.r]
 base_url = "http://r.example/v1"
@@ -123,6 +129,7 @@ price = { input = "0.001", output = "0.002" }
 context = 100000
 max_output = 1000
 fallbacks = ["tokens"]
+capabilities = ["streaming"]
 
 [[models]]
 id = 9
@@ -132,6 +139,7 @@ provider = "r"
 price = { input = "0.001", output = "0.002" }
 context = 100000
 max_output = 1000
+capabilities = ["streaming"]
 "#;
 
 pub struct Stage {
@@ -139,8 +147,10 @@ pub struct Stage {
     pub ledger: Arc<FakeLedger>,
     pub provider: Arc<FakeProvider>,
     pub clock: Arc<FixedClock>,
+    pub tasks: Arc<TokioTasks>,
     pub context: CallContext,
     pub api_key: Option<ApiKey>,
+    pub permit: CallPermit,
 }
 
 /// A stage where the organization has plenty, every character counts as a token, and the provider
@@ -183,6 +193,7 @@ pub fn stage_with(
         drawn.to_be_bytes()
     });
     let clock = Arc::new(FixedClock::at(NOW));
+    let tasks = Arc::new(TokioTasks::default());
     let gate = Arc::new(SettlementGate::new(clock.clone(), Duration::from_secs(86_400)));
     let ports = CompletionPorts {
         holds: Holds::new(ledger.clone(), gate),
@@ -194,7 +205,7 @@ pub fn stage_with(
         observer: Arc::new(Unwatched),
         clock: clock.clone(),
         random: Arc::new(random),
-        tasks: Arc::new(fakes::TokioTasks),
+        tasks: tasks.clone(),
         timer: clock.clone(),
         gears: Vec::new(),
     };
@@ -209,8 +220,10 @@ pub fn stage_with(
         ledger,
         provider,
         clock,
+        tasks,
         context: context(),
         api_key: None,
+        permit: CallPermit::default(),
     }
 }
 
@@ -286,6 +299,7 @@ impl Stage {
     pub fn caller(&self) -> Caller {
         Caller {
             call: None,
+            permit: self.permit.clone(),
             wallet: WALLET,
             api_key: self.api_key.clone().map(Arc::new),
             context: Arc::new(self.context.clone()),

@@ -336,31 +336,6 @@ async fn a_caller_who_leaves_stops_the_provider_and_pays_for_what_was_generated(
 }
 
 #[tokio::test]
-async fn a_caller_who_leaves_before_the_first_token_pays_nothing() {
-    let (feed, script) = feed();
-    let stage = stage(script);
-    say(&feed, ROLE);
-    let mut events = stage.stream(ASK).await;
-    events.next().await.unwrap();
-    drop(events);
-    assert!(feed.is_closed());
-    stage.assert_free();
-}
-
-#[tokio::test]
-async fn a_caller_who_leaves_before_the_provider_answers_gives_the_hold_back() {
-    let stage = stage(reads(&[ROLE]));
-    stage.provider.slow.store(true, Ordering::SeqCst);
-    let run = stage.run(ASK);
-    tokio::select! {
-        biased;
-        _ = run => panic!("the provider has not answered yet"),
-        () = async { while stage.asked().is_empty() { tokio::task::yield_now().await } } => {}
-    }
-    stage.assert_free();
-}
-
-#[tokio::test]
 async fn a_caller_who_leaves_while_the_charge_is_written_changes_nothing() {
     let stage = stage(reads(&[HEL, STOP, USAGE, DONE]));
     stage.ledger.slow.store(true, Ordering::SeqCst);

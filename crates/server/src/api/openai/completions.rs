@@ -1,6 +1,6 @@
 //! `POST /chat/completions`: the hot path.
 
-use super::stream::{Events, Occupied};
+use super::stream::Events;
 use crate::{
     http::{
         ApiError,
@@ -21,7 +21,7 @@ use axum::{
 };
 use haithe_identity::{Credential, api_key::ApiKey};
 use haithe_inference::{
-    Answer, Caller, CompletionError, Completions, ErrorObject, conversations::ConversationId,
+    Answer, CallPermit, Caller, CompletionError, Completions, ErrorObject, conversations::ConversationId,
 };
 use haithe_kernel::{CallId, Decimals, Failure, OrgId, Usdt};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts};
@@ -79,14 +79,16 @@ pub struct Calls {
 }
 
 impl Calls {
-    pub(in crate::api) fn take(self, org: OrgId) -> Result<Occupied, ApiError> {
+    /// A place for a call of this organization. The call's work keeps it until its charge is on disk,
+    /// whether or not the caller waits for that.
+    pub(in crate::api) fn take(self, org: OrgId) -> Result<CallPermit, ApiError> {
         let Ok(place) = Arc::clone(&self.all).try_acquire_owned() else {
             return Err(self.service_full());
         };
         let Some(own) = self.own.take(org) else {
             return Err(self.organization_full());
         };
-        Ok((place, own))
+        Ok(CallPermit::new((place, own)))
     }
 
     /// Refuses a call that [`take`](Self::take) would refuse now. Nothing is taken, so that a client that sends
@@ -117,6 +119,10 @@ impl Calls {
 /// OpenAI's chat completions: unknown fields pass through; `usage` and the header `x-haithe-cost` also
 /// say what the call cost. With `"stream": true` the answer is an event stream, and the header
 /// `x-haithe-cost-limit` says what it can cost at most.
+///
+/// A caller that closes the connection of a stream pays for what was generated until then, and for the input
+/// once the provider has accepted the request, also before the first token; not for prices per call then.
+/// A call without a stream is carried out and charged whether or not its caller waits.
 #[utoipa::path(post, path = "/api/v1beta/openai/chat/completions",
     params(("haithe-conversation" = Option<i64>, Header, description =
         "The conversation to go on with: its messages are remembered, and this question and its answer are added")),
@@ -140,8 +146,11 @@ pub async fn create(
     calls.expect_place(caller.context.payer.id)?;
     let body = limits.read(&parts, body).await?;
     let figures = Arc::clone(&calls.figures);
-    let place = calls.take(caller.context.payer.id)?;
-    let caller = Caller::from(caller);
+    let permit = calls.take(caller.context.payer.id)?;
+    let caller = Caller {
+        permit,
+        ..Caller::from(caller)
+    };
     let key = caller.api_key.clone();
     let decimals = completions.decimals();
     let ran = completions.run(caller, conversation, body).await;
@@ -152,7 +161,7 @@ pub async fn create(
             Ok(response)
         }
         Answer::Stream { call, most, events } => {
-            let body = Body::from_stream(Events::new(events, drain, place, figures.stream()));
+            let body = Body::from_stream(Events::new(events, drain, figures.stream()));
             let mut response = answer(call, "text/event-stream; charset=utf-8", body);
             say_cost(&mut response, X_HAITHE_COST_LIMIT, most, decimals);
             // Proxies in front must pass every event on at once.
@@ -262,6 +271,7 @@ impl From<ApiCaller> for Caller {
             },
             context: caller.context,
             call: caller.call,
+            permit: CallPermit::default(),
         }
     }
 }

@@ -64,8 +64,11 @@ pub async fn create(
     // Before the body is in memory: a call that has no place is refused by its head.
     calls.expect_place(caller.context.payer.id)?;
     let body = limits.read(&parts, body).await?;
-    let _place = calls.take(caller.context.payer.id)?;
-    let caller = Caller::from(caller);
+    let permit = calls.take(caller.context.payer.id)?;
+    let caller = Caller {
+        permit,
+        ..Caller::from(caller)
+    };
     let key = caller.api_key.clone();
     let ran = completions.embed(caller, body).await;
     match ran.map_err(|error| refused_to(key.as_deref(), error, &parts, &proxies))? {

@@ -1,9 +1,6 @@
 //! A stream of events as a body that a stop of the service can end.
 
-use crate::{
-    service::{metrics::Open, rates::Place},
-    state::Drain,
-};
+use crate::{service::metrics::Open, state::Drain};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream::BoxStream};
 use haithe_inference::ErrorObject;
@@ -14,7 +11,6 @@ use std::{
     pin::Pin,
     task::{Context, Poll},
 };
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 /// The service stops while a stream is open.
@@ -31,22 +27,19 @@ impl Failure for Stopping {
     }
 }
 
-/// A place among all calls, and one among the organization's.
-pub type Occupied = (OwnedSemaphorePermit, Place);
-
 /// Passes events on, each as its own write, until they end or the service's patience does; then the
 /// last event says so, the provider is stopped, and what was generated is charged.
 pub struct Events {
-    /// `None` once ended. Dropping them is what stops the provider, and gives the places back.
-    open: Option<(BoxStream<'static, Bytes>, Occupied, Open)>,
+    /// `None` once ended. Dropping them is what stops the provider.
+    open: Option<(BoxStream<'static, Bytes>, Open)>,
     drained: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl Events {
-    /// Over `events`, occupying `place`, and counted as `open`.
-    pub fn new(events: BoxStream<'static, Bytes>, drain: Drain, place: Occupied, open: Open) -> Self {
+    /// Over `events`, counted as `open`.
+    pub fn new(events: BoxStream<'static, Bytes>, drain: Drain, open: Open) -> Self {
         Self {
-            open: Some((events, place, open)),
+            open: Some((events, open)),
             drained: Box::pin(drain.0.cancelled_owned()),
         }
     }
@@ -77,43 +70,22 @@ impl Stream for Events {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::{metrics::Figures, rates::Places};
-    use haithe_kernel::OrgId;
-    use std::sync::Arc;
-    use tokio::sync::Semaphore;
-
-    async fn place(places: &Arc<Semaphore>) -> Occupied {
-        let own = Places::new(0).take(OrgId(1)).unwrap();
-        (places.clone().acquire_owned().await.unwrap(), own)
-    }
+    use crate::service::metrics::Figures;
 
     #[tokio::test]
-    async fn events_pass_one_by_one_and_the_place_is_given_back_at_the_end() {
-        let places = Arc::new(Semaphore::new(1));
+    async fn events_pass_one_by_one() {
         let events = futures::stream::iter([Bytes::from_static(b"a"), Bytes::from_static(b"b")]).boxed();
-        let mut stream = Events::new(
-            events,
-            Drain::default(),
-            place(&places).await,
-            Figures::new().stream(),
-        );
+        let mut stream = Events::new(events, Drain::default(), Figures::new().stream());
         assert_eq!(stream.next().await, Some(Ok(Bytes::from_static(b"a"))));
         assert_eq!(stream.next().await, Some(Ok(Bytes::from_static(b"b"))));
         assert_eq!(stream.next().await, None);
-        assert_eq!(places.available_permits(), 1);
     }
 
     #[tokio::test]
     async fn a_stop_ends_an_open_stream_with_an_error_event() {
-        let places = Arc::new(Semaphore::new(1));
         let drain = Drain::default();
         let events = futures::stream::pending().boxed();
-        let mut stream = Events::new(
-            events,
-            drain.clone(),
-            place(&places).await,
-            Figures::new().stream(),
-        );
+        let mut stream = Events::new(events, drain.clone(), Figures::new().stream());
         drain.0.cancel();
         let last = stream.next().await.unwrap().unwrap();
         let last = std::str::from_utf8(&last).unwrap();
@@ -122,6 +94,5 @@ mod tests {
             "{last}"
         );
         assert_eq!(stream.next().await, None);
-        assert_eq!(places.available_permits(), 1);
     }
 }

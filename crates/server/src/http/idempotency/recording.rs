@@ -20,8 +20,8 @@ use std::{
 /// The caller left.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the caller left this stream here; what was generated until then is charged; use a new Idempotency-Key \
-     to ask again"
+    "the caller left this stream here; its input and what was generated until then are charged; use a new \
+     Idempotency-Key to ask again"
 )]
 struct CutOff;
 

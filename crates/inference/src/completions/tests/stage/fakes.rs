@@ -111,9 +111,17 @@ impl ChatModel for FakeProvider {
 }
 
 /// Tasks of the test's own runtime.
-pub struct TokioTasks;
+#[derive(Default)]
+pub struct TokioTasks {
+    /// The service stops and closes its callers' connections.
+    pub stopping: AtomicBool,
+}
 
 impl Tasks for TokioTasks {
+    fn stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
     fn spawn(&self, _: &'static str, work: Pin<Box<dyn Future<Output = ()> + Send>>) {
         tokio::spawn(work);
     }
