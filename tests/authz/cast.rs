@@ -38,6 +38,8 @@ pub struct World {
     pub foreign_call: String,
     /// A product of the creator, which both tenants' contracts accept.
     pub product: i64,
+    /// The uid of a public project whose organization is neither tenant.
+    pub public_project: String,
     callers: BTreeMap<Principal, Caller>,
     counter: AtomicU64,
 }
@@ -69,7 +71,8 @@ impl World {
         let own = tenant(&app, "owner", "Own").await;
         let foreign = tenant(&app, "somebody else", "Foreign").await;
         let doomed = tenant(&app, "owner", "Doomed").await;
-        tenant(&app, "owner elsewhere", "Elsewhere").await;
+        let elsewhere = tenant(&app, "owner elsewhere", "Elsewhere").await;
+        elsewhere.change_project(json!({"public": true})).await;
         let own_call = call(&own).await;
         let foreign_call = call(&foreign).await;
 
@@ -95,6 +98,7 @@ impl World {
         let world = Self {
             now: now.seconds(),
             product,
+            public_project: elsewhere.project_uid,
             own,
             foreign,
             doomed,

@@ -14,6 +14,7 @@ pub enum Action {
     ManageModelsAndProjects,
     ReadOrgMoney,
     MoveOrgMoney,
+    AcceptProjects,
     ReadProject,
     ConfigureProject,
     ManageProject,
@@ -22,7 +23,7 @@ pub enum Action {
 }
 
 /// Owner, admin, member | project admin, developer, viewer.
-const TABLE: [(Action, &str); 13] = [
+const TABLE: [(Action, &str); 14] = [
     (ReadOrg, "yyy yyy"),
     (ManageOrg, "y-- ---"),
     (ReadAdministration, "yy- ---"),
@@ -31,6 +32,7 @@ const TABLE: [(Action, &str); 13] = [
     (ManageModelsAndProjects, "yy- ---"),
     (ReadOrgMoney, "yy- ---"),
     (MoveOrgMoney, "y-- ---"),
+    (AcceptProjects, "yy- ---"),
     (ReadProject, "yy- yyy"),
     (ConfigureProject, "yy- yy-"),
     (ManageProject, "yy- y--"),

@@ -72,7 +72,8 @@ async fn bodies_that_are_no_json_object_are_refused_everywhere() {
                 .body(body.clone())
                 .send()
                 .await;
-            // Unknown fields are ignored, however deep; only the chat dialect bounds the depth.
+            // REST routes refuse the unknown field; the dialects pass it on, and the chat dialect bounds the
+            // depth.
             if *what == "a deep object" {
                 found.expect_no_harm(&answer, path, what);
             } else {

@@ -86,19 +86,6 @@ async fn strangers_and_missing_objects_are_answered_alike() {
     assert_eq!(answers.len(), 1, "{answers:?}");
 }
 
-async fn publish(tenant: &Tenant, price: &str) {
-    let path = format!("/v1/projects/{}", tenant.project_id);
-    let body = format!(r#"{{"public": true, "price_per_call": {price}}}"#);
-    tenant
-        .owner
-        .client
-        .patch(&path)
-        .header("content-type", "application/json")
-        .body(body)
-        .data()
-        .await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_public_project_of_another_organization_is_paid_by_the_callers_own() {
     let app = App::start().await;
@@ -114,7 +101,8 @@ async fn a_public_project_of_another_organization_is_paid_by_the_callers_own() {
         .chat(&question("per-call"))
         .openai_refused(404, "not_found")
         .await;
-    publish(&seller, "50000000000000000").await;
+    seller.publish(&app.chain, Usdt::from_nano(50_000_000)).await;
+    buyer.accept(&seller, Usdt::from_nano(50_000_000)).await;
     let answer = caller.chat(&question("per-call")).send().await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(

@@ -2,6 +2,7 @@
 
 use alloy::primitives::U256;
 use haithe_billing::{
+    ExpenditureScope,
     capture::{CallOutcome, Capture, LineItem, Payee, PriceLine, TokenUsage, UsageRecord},
     hold::HoldRequest,
     ports::Ledger,
@@ -57,6 +58,7 @@ async fn charge(around: &Surroundings, tenant: &Tenant, creator: &User, product:
         org,
         lines,
         usage,
+        expenditure: ExpenditureScope::Organization,
     };
     let cost = capture.cost();
     let hold = HoldRequest {
@@ -65,6 +67,7 @@ async fn charge(around: &Surroundings, tenant: &Tenant, creator: &User, product:
         most: cost,
         least: cost,
         budgets: Vec::new(),
+        expenditure: ExpenditureScope::Organization,
     };
     ledger.hold(hold).await.expect("the deposit covers it");
     let captured = ledger.capture(capture).await.expect("it is stored");

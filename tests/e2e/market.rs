@@ -171,7 +171,7 @@ async fn a_project_uses_a_product_that_its_organization_accepted_on_chain() {
     let owner = &tenant.owner.client;
     let enable = |id: i64| owner.post(&format!("/v1/products/{id}/enable")).query(&query);
     enable(facts).refused(409, "product_not_enabled_on_chain").await;
-    enable(odd).refused(409, "product_unusable").await;
+    enable(odd).refused(422, "product_unusable").await;
     enable(999).refused(404, "not_found").await;
     app.chain
         .enable_product(&tenant.owner.wallet, tenant.contract, contract, whole(2))
@@ -181,7 +181,7 @@ async fn a_project_uses_a_product_that_its_organization_accepted_on_chain() {
     })
     .await;
     let products = format!("/v1/projects/{project}/products");
-    assert_eq!(owner.get(&products).data().await, json!({"product_ids": [facts]}));
+    assert_eq!(owner.get(&products).data().await["product_ids"], json!([facts]));
     let price = owner
         .get(&format!("/v1/projects/{project}/price-per-call"))
         .data()
@@ -194,7 +194,7 @@ async fn a_project_uses_a_product_that_its_organization_accepted_on_chain() {
         .delete(&format!("/v1/products/{facts}/disable"))
         .query(&query);
     assert_eq!(disable.data().await, json!({}));
-    assert_eq!(owner.get(&products).data().await, json!({"product_ids": []}));
+    assert_eq!(owner.get(&products).data().await["product_ids"], json!([]));
 }
 
 #[tokio::test]

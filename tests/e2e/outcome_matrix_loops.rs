@@ -8,7 +8,7 @@ pub mod project;
 
 use crate::{
     outcome_matrix::{metered_price, price},
-    selling::sell,
+    selling::{sell, sell_unhosted},
 };
 use alloy::primitives::U256;
 use haithe_tests::{
@@ -299,7 +299,7 @@ async fn a_product_that_was_not_loaded_and_a_tool_that_was_not_offered_cost_noth
     }
     let maker = stage.app.wallet(7).await;
     let broken = ("broken", "promptset", U256::from(1_000_000_000_000u64));
-    sell(&stage.app, &maker, &stage.tenant, broken, b"not JSON").await;
+    sell_unhosted(&stage.app, &maker, &stage.tenant, broken).await;
     let asked = stage.app.upstream.count();
     for streamed in [false, true] {
         let body = question("per-token", streamed);

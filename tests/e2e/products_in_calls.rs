@@ -2,7 +2,7 @@
 
 use crate::{
     market::{creator, whole},
-    selling::{sell, texts},
+    selling::{sell, sell_unhosted, texts},
 };
 use haithe_kernel::Usdt;
 use haithe_tests::{
@@ -93,7 +93,7 @@ async fn a_product_that_cannot_be_loaded_refuses_the_call_or_is_left_out_as_the_
     let maker = creator(&app, 7).await;
     let tenant = app.funded("Acme", Usdt::whole(5)).await;
     let broken = ("broken", "promptset", whole(1));
-    sell(&app, &maker, &tenant, broken, b"not JSON").await;
+    sell_unhosted(&app, &maker, &tenant, broken).await;
     let ask = question("per-call");
     tenant
         .caller

@@ -16,16 +16,11 @@ async fn a_public_project_is_paid_once_on_chain_and_every_check_agrees() {
     let app = App::with(Setup::default().set("settlement.max_calls", 2)).await;
     let payer = app.funded("Payer", Usdt::whole(2)).await;
     let seller = Tenant::found(&app.chain, app.wallet(2).await, "Seller").await;
-    let price = serde_json::from_str::<serde_json::Value>(&app.chain.units(FEE).get().to_string());
-    let published = json!({"public": true, "price_per_call": price.unwrap()});
-    let published = seller.change_project(published).await;
+    let published = seller.publish(&app.chain, FEE).await;
     assert_eq!(usdt(&published["price_per_call_usdt"]), FEE);
 
-    let caller = payer
-        .owner
-        .client
-        .with("haithe-organization", format!("org-{}", payer.org_uid))
-        .with("haithe-project", format!("proj-{}", seller.project_uid));
+    payer.accept(&seller, FEE).await;
+    let caller = payer.calling(&seller);
     let mut calls = Vec::new();
     for _ in 0..2 {
         let answer = caller.chat(&question("per-call")).send().await;

@@ -10,14 +10,30 @@ use haithe_tests::{
 };
 use serde_json::Value;
 
+/// As [`sell`], of content that its creator never hosts: it cannot be loaded, and could be later.
+pub async fn sell_unhosted(app: &App, maker: &User, tenant: &Tenant, product: (&str, &str, U256)) -> i64 {
+    offer(app, maker, tenant, product, b"[\"Be kind.\"]", false).await
+}
+
 /// Seals, hosts, publishes at this price, and enables for the tenant's project; gives the product's
 /// number.
 pub async fn sell(
     app: &App,
     maker: &User,
     tenant: &Tenant,
+    product: (&str, &str, U256),
+    content: &[u8],
+) -> i64 {
+    offer(app, maker, tenant, product, content, true).await
+}
+
+async fn offer(
+    app: &App,
+    maker: &User,
+    tenant: &Tenant,
     (name, category, price): (&str, &str, U256),
     content: &[u8],
+    hosted: bool,
 ) -> i64 {
     let shown = app.anonymous().get("/v1/tee/pub-key").data().await;
     let enclave: EnclavePublicKey = shown["tee_pubkey"]
@@ -27,10 +43,12 @@ pub async fn sell(
         .expect("a key");
     let address: WalletAddress = maker.address().parse().expect("an address");
     let sealed = Sealed::for_creator(&enclave, address, content);
-    let put = maker.client.put("/v1/content").body(sealed.bytes.clone());
-    put.header("content-type", "application/octet-stream")
-        .data()
-        .await;
+    if hosted {
+        let put = maker.client.put("/v1/content").body(sealed.bytes.clone());
+        put.header("content-type", "application/octet-stream")
+            .data()
+            .await;
+    }
     let uri = format!("haithe:sha256:{}", sealed.digest);
     let contract = app
         .chain

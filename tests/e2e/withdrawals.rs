@@ -120,7 +120,7 @@ async fn a_cancelled_withdrawal_gives_back_what_it_froze() {
     let more = json!({"amount": wire(&app, Usdt::from_nano(2_000_000_001))});
     let asked = owner.post(&org(&tenant, "withdrawals")).json(&more);
     asked.refused(409, "insufficient_balance").await;
-    let own = json!({"amount": 1, "to": tenant.contract.to_string()});
+    let own = json!({"amount": 1, "confirm_small": true, "to": tenant.contract.to_string()});
     let asked = owner.post(&org(&tenant, "withdrawals")).json(&own);
     asked.refused(400, "invalid_payee").await;
 

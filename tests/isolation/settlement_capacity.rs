@@ -109,6 +109,7 @@ async fn charges_beyond_one_transactions_gas_stop_nobodys_settlement() {
     }
     for shop in &shops {
         let calls = payers.iter().map(async |payer| {
+            payer.accept(shop, Usdt::from_nano(1_000_000)).await;
             let caller = payer
                 .owner
                 .client

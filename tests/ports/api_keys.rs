@@ -402,6 +402,25 @@ async fn keys_and_revocations_outlive_a_restart(db: impl Database) {
     );
 }
 
+async fn keys_issued_before_a_time_are_revoked_and_later_ones_stay(db: impl Database) {
+    let world = with_accounts(db).await;
+    let keys = world.db.api_keys();
+    for (number, address) in [(1, wallet(1)), (2, wallet(2)), (3, wallet(1)), (4, wallet(1))] {
+        keys.create(key(number, address)).await.unwrap();
+    }
+    let first = all(&world, wallet(1)).await.items.pop().unwrap();
+    keys.revoke(wallet(1), first.id, at(5)).await.unwrap().unwrap();
+    assert_eq!(keys.revoke_issued_before(at(4), at(9)).await.unwrap(), 2);
+    assert_eq!(keys.revoke_issued_before(at(4), at(10)).await.unwrap(), 0);
+    let revoked: Vec<_> = all(&world, wallet(1))
+        .await
+        .items
+        .iter()
+        .map(|key| (key.hash.0[0], key.revoked_at))
+        .collect();
+    assert_eq!(revoked, [(4, None), (3, Some(at(9))), (1, Some(at(5)))]);
+}
+
 on_every_database!(
     a_key_reads_back_by_its_hash_with_all_its_bounds,
     of_many_default_keys_made_at_once_one_is_stored,
@@ -414,6 +433,7 @@ on_every_database!(
     a_rotated_key_keeps_its_number_and_authority_and_its_old_hash_finds_nothing,
     of_many_rotations_at_once_each_replaces_the_one_before,
     a_key_is_revoked_once_by_its_own_wallet,
+    keys_issued_before_a_time_are_revoked_and_later_ones_stay,
     a_keys_use_is_noted,
     keys_and_revocations_outlive_a_restart,
 );

@@ -4,6 +4,7 @@ use crate::{
     database::{Database, on_every_database},
     world::{CHAIN_ID, ORCHESTRATOR, World, nano, wallet},
 };
+use std::time::Duration;
 
 async fn a_database_belongs_to_one_chain_and_orchestrator(db: impl Database) {
     let index = db.index();
@@ -180,8 +181,22 @@ async fn dust_below_a_nano_is_reported_and_not_credited(db: impl Database) {
     world.assert_sound().await;
 }
 
+async fn the_withdrawal_delay_is_recorded_and_outlives_a_restart(db: impl Database) {
+    let index = db.index();
+    assert_eq!(index.withdrawal_delay().await.unwrap(), None);
+    index.bind(CHAIN_ID, ORCHESTRATOR, 7).await.unwrap();
+    assert_eq!(index.withdrawal_delay().await.unwrap(), None);
+    let delay = Duration::from_secs(86_400);
+    index.record_withdrawal_delay(delay).await.unwrap();
+    index.bind(CHAIN_ID, ORCHESTRATOR, 7).await.unwrap();
+    assert_eq!(index.withdrawal_delay().await.unwrap(), Some(delay));
+    let db = db.reopened().await;
+    assert_eq!(db.index().withdrawal_delay().await.unwrap(), Some(delay));
+}
+
 on_every_database!(
     a_database_belongs_to_one_chain_and_orchestrator,
+    the_withdrawal_delay_is_recorded_and_outlives_a_restart,
     the_checkpoint_is_the_last_step_and_outlives_a_restart,
     remembered_blocks_come_newest_first,
     the_same_event_again_changes_nothing,

@@ -14,7 +14,9 @@ use haithe_marketplace::{
     hosting::ContentStore,
     ports::{CreatorStore, ProductStore},
 };
-use haithe_orgs::ports::{AuditStore, BotStore, Directory, OrgStore, ProjectStore, RoleStore};
+use haithe_orgs::ports::{
+    AcceptedProjectStore, AuditStore, BotStore, Directory, OrgStore, ProjectStore, RoleStore,
+};
 use std::sync::Arc;
 
 /// 15 January 2026, noon: far from the border of a day or a month.
@@ -55,6 +57,7 @@ pub trait Database: Sized + Send + Sync + 'static {
     fn idempotency(&self) -> Arc<dyn IdempotencyStore>;
     fn orgs(&self) -> Arc<dyn OrgStore>;
     fn projects(&self) -> Arc<dyn ProjectStore>;
+    fn accepted_projects(&self) -> Arc<dyn AcceptedProjectStore>;
     fn bots(&self) -> Arc<dyn BotStore>;
     fn roles(&self) -> Arc<dyn RoleStore>;
     fn audit(&self) -> Arc<dyn AuditStore>;

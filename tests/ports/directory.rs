@@ -7,7 +7,10 @@ use crate::{
 use haithe_billing::chain::EventBody;
 use haithe_kernel::{ModelId, ProjectUid};
 use haithe_orgs::{OrgRole, OrgSettingsChange, ProjectChange, ProjectRole, PromptLog, members::decided};
+use std::time::Duration;
 use uuid::Uuid;
+
+const NOTICE: haithe_orgs::PriceNotice = haithe_orgs::PriceNotice(Duration::from_secs(604_800));
 
 async fn a_context_holds_payer_project_standing_and_models(db: impl Database) {
     let mut world = World::over(db).await;
@@ -197,7 +200,10 @@ async fn every_change_makes_older_answers_stale(db: impl Database) {
         public: Some(true),
         ..ProjectChange::default()
     };
-    projects.change(project.id, public, act(wallet(1))).await.unwrap();
+    projects
+        .change(project.id, public, NOTICE, act(wallet(1)))
+        .await
+        .unwrap();
     grew("a changed project");
     let sold = EventBody::OwnershipTransferred {
         org: org.address,

@@ -8,7 +8,8 @@ use haithe_billing::{
     chain::EventBody,
     outbox::{NewTx, TxAttempt, TxPurpose},
 };
-use haithe_kernel::Page;
+use haithe_identity::api_key::{BudgetWindow, KeyBudget};
+use haithe_kernel::{Page, Usdt};
 use haithe_orgs::{
     AuditAction, Caller, ChainRole, OrgRole, OrgSettingsChange, Organization, PromptLog, members::decided,
     roles::RoleChange,
@@ -268,7 +269,58 @@ async fn what_was_mined_before_a_decision_and_is_seen_after_it_is_older(db: impl
     assert_eq!(open(&world.db).await[0].seen, ChainRole::None);
 }
 
+async fn default_budgets_are_those_of_one_organization_or_of_all_of_the_wallet(db: impl Database) {
+    let mut world = World::over(db).await;
+    let (mine, other) = (
+        world.organization("Acme", wallet(1)).await,
+        world.organization("Bcme", wallet(2)).await,
+    );
+    let orgs = world.db.orgs();
+    let budget = |whole, window| KeyBudget {
+        limit: Usdt::whole(whole),
+        window,
+    };
+    for (org, owner, budget) in [
+        (&mine, wallet(1), budget(5, BudgetWindow::Day)),
+        (&other, wallet(2), budget(3, BudgetWindow::Total)),
+    ] {
+        let change = OrgSettingsChange {
+            default_key_budget: Some(Some(budget)),
+            ..OrgSettingsChange::default()
+        };
+        let act = Caller::from(owner).acts(NOON);
+        let after = orgs.change_settings(org.id, change, act).await.unwrap();
+        assert_eq!(after.default_key_budget, Some(budget));
+        assert_eq!(orgs.settings(org.id).await.unwrap(), after);
+    }
+    let of = async |wallet, org| orgs.default_key_budgets(wallet, org).await.unwrap();
+    assert_eq!(of(wallet(1), None).await, [budget(5, BudgetWindow::Day)]);
+    assert_eq!(of(wallet(3), None).await, []);
+    assert_eq!(
+        of(wallet(1), Some(other.id)).await,
+        [budget(3, BudgetWindow::Total)]
+    );
+    orgs.put_member(
+        other.id,
+        wallet(1),
+        OrgRole::Member,
+        decided(),
+        Caller::from(wallet(2)).acts(NOON),
+    )
+    .await
+    .unwrap();
+    assert_eq!(of(wallet(1), None).await.len(), 2);
+    let clear = OrgSettingsChange {
+        default_key_budget: Some(None),
+        ..OrgSettingsChange::default()
+    };
+    let act = Caller::from(wallet(1)).acts(NOON);
+    orgs.change_settings(mine.id, clear, act).await.unwrap();
+    assert_eq!(of(wallet(1), Some(mine.id)).await, []);
+}
+
 on_every_database!(
+    default_budgets_are_those_of_one_organization_or_of_all_of_the_wallet,
     what_was_mined_before_a_decision_and_is_seen_after_it_is_older,
     a_decision_opens_a_change_until_it_is_settled,
     our_own_transactions_change_what_is_seen_and_decide_nothing,

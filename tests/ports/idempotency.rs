@@ -20,6 +20,7 @@ fn claim(slot: u8) -> Claim {
         wallet: wallet(1),
         at: NOON,
         expires_at: NOON.plus(KEPT),
+        most: 10_000,
     }
 }
 
@@ -227,7 +228,39 @@ async fn a_wallet_loses_its_oldest_answers_beyond_what_it_may_keep(db: impl Data
     assert_eq!(again(&db, &fresh).await, Claimed::Answered(largest));
 }
 
+/// Finding 19: a wallet has a bounded number of slots; the ones it has give their answers as before.
+async fn a_wallet_takes_no_more_slots_than_it_may(db: impl Database) {
+    let store = db.idempotency();
+    let few = |slot: u8| Claim {
+        most: 3,
+        ..claim(slot)
+    };
+    for slot in 1..=3 {
+        assert_eq!(store.claim(few(slot)).await.unwrap(), Claimed::Taken);
+    }
+    let held = store.claim(few(1)).await.unwrap();
+    assert_eq!(held, Claimed::InFlight, "its own slots are found");
+    assert_eq!(store.claim(few(4)).await.unwrap(), Claimed::Full);
+    let foreign = Claim {
+        wallet: wallet(2),
+        ..few(4)
+    };
+    assert_eq!(
+        store.claim(foreign).await.unwrap(),
+        Claimed::Taken,
+        "another wallet's"
+    );
+    assert_eq!(store.claim(few(5)).await.unwrap(), Claimed::Full);
+    // What expires and what is released makes room, also after the sweep.
+    let expired = NOON.plus(KEPT);
+    assert_eq!(store.sweep(expired, 2).await.unwrap(), 2);
+    for (slot, expected) in [(6, Claimed::Taken), (7, Claimed::Taken), (8, Claimed::Full)] {
+        assert_eq!(store.claim(few(slot)).await.unwrap(), expected, "{slot}");
+    }
+}
+
 on_every_database!(
+    a_wallet_takes_no_more_slots_than_it_may,
     a_slot_is_taken_once_and_then_gives_its_answer,
     of_many_claims_at_once_exactly_one_takes_the_slot,
     another_request_is_told_apart_whatever_stands_in_the_slot,

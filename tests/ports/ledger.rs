@@ -5,12 +5,15 @@ use crate::{
     world::{World, call_id, capture, exactly, line, nano, platform_lines, transfer, wallet},
 };
 use haithe_billing::{
+    ExpenditureScope,
     capture::Payee,
     chain::EventBody,
     hold::{HoldError, HoldRequest},
     ledger::Balance,
 };
+use haithe_identity::api_key::ApiKeyId;
 use haithe_kernel::{Failure, Kind, OrgId, TokenUnits, Usdt};
+use haithe_orgs::Project;
 
 async fn a_hold_takes_as_much_of_most_as_there_is(db: impl Database) {
     let mut world = World::over(db).await;
@@ -289,7 +292,51 @@ async fn amounts_the_token_cannot_express_are_no_reason_to_stop(db: impl Databas
     world.assert_sound().await;
 }
 
+/// Captures `amount` of a project; what the scope had spent before.
+async fn spend_in<D: Database>(
+    world: &World<D>,
+    project: &Project,
+    key: Option<ApiKeyId>,
+    scope: ExpenditureScope,
+    amount: i64,
+) -> i64 {
+    let call = call_id();
+    let ledger = world.db.ledger();
+    ledger
+        .hold(exactly(call, project.org, nano(amount)))
+        .await
+        .unwrap();
+    let mut capture = capture(call, project.org, project, platform_lines(nano(amount)));
+    capture.usage.api_key = key;
+    capture.expenditure = scope;
+    ledger.capture(capture).await.unwrap().spent_before.nano()
+}
+
+/// Finding 22: what was spent before is told of the scope that the capture names, without gaps and also after
+/// a restart.
+async fn a_capture_says_what_its_scope_had_spent(db: impl Database) {
+    use ExpenditureScope::{ApiKey, Organization, Project as OfProject};
+    let mut world = World::over(db).await;
+    let (org, project) = world.funded("Acme", nano(1_000)).await;
+    let (other, key) = (world.project(&org).await, Some(ApiKeyId(7)));
+    assert_eq!(spend_in(&world, &other, None, OfProject, 100).await, 0);
+    assert_eq!(spend_in(&world, &project, key, OfProject, 10).await, 0);
+    assert_eq!(spend_in(&world, &other, key, ApiKey, 1).await, 10);
+    assert_eq!(spend_in(&world, &project, None, OfProject, 20).await, 10);
+    let world = world.reopened().await;
+    assert_eq!(spend_in(&world, &project, key, ApiKey, 2).await, 11);
+    assert_eq!(spend_in(&world, &project, None, OfProject, 0).await, 32);
+    assert_eq!(spend_in(&world, &other, None, OfProject, 0).await, 101);
+    assert_eq!(spend_in(&world, &other, None, Organization, 0).await, 133);
+    assert_eq!(
+        spend_in(&world, &project, None, ApiKey, 0).await,
+        32,
+        "without a key"
+    );
+}
+
 on_every_database!(
+    a_capture_says_what_its_scope_had_spent,
     a_hold_takes_as_much_of_most_as_there_is,
     what_is_covered_is_never_refused,
     of_many_holds_at_once_exactly_those_that_are_covered_pass,

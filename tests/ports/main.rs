@@ -3,6 +3,7 @@
 //! Expectations come from the ports' documentation. A second database adds one line to
 //! [`on_every_database`] and inherits everything here.
 
+mod accepted_projects;
 mod api_keys;
 mod books;
 mod bots;

@@ -7,11 +7,26 @@ use crate::{
 };
 use haithe_billing::{capture::PriceLine, chain::EventBody};
 use haithe_kernel::{OrgId, Page, ProductId, ProjectId, Usdt, WalletAddress};
-use haithe_marketplace::{Category, PageChange, ProductFilter, ProductOrder, ProductPage, ports::Enabling};
+use haithe_marketplace::{
+    Category, PageChange, ProductFilter, ProductOrder, ProductPage,
+    catalog::ProjectProduct,
+    ports::{CallProduct, ContentAcceptance, EnabledContent, Enabling, ProductAcceptance},
+    usability::{ContentPin, ProductFault, ProductField},
+};
 use std::time::Duration;
 
 /// Units of a token of 18 decimals in one nano-USDT.
 const UNITS: u128 = 1_000_000_000;
+
+/// What a project accepts of a product that was added by [`added`].
+fn content(follow_updates: Option<bool>) -> EnabledContent {
+    EnabledContent {
+        uri: URI.into(),
+        follow_updates,
+    }
+}
+
+const URI: &str = "https://example.com/sealed";
 
 fn contract(number: u8) -> WalletAddress {
     wallet(0x80 + number)
@@ -24,7 +39,7 @@ fn added(number: u8, creator: u8, category: &str, price: u128) -> EventBody {
         product: contract(number),
         creator: wallet(creator),
         name: format!("Product {number}"),
-        uri: "https://example.com/sealed".into(),
+        uri: URI.into(),
         encrypted_key: "00".into(),
         category: category.into(),
         price: Some(price * UNITS),
@@ -230,7 +245,12 @@ async fn a_project_uses_what_its_organizations_contract_accepts(db: impl Databas
     let first = page_of(&world.db, 1).await.product.id;
     let second = page_of(&world.db, 2).await.product.id;
     let products = world.db.products();
-    let enable = async |product| products.enable(org, project, product, 32, NOON).await.unwrap();
+    let enable = async |product| {
+        products
+            .enable(org, project, product, content(None), 32, NOON)
+            .await
+            .unwrap()
+    };
     assert_eq!(enable(first).await, Enabling::Enabled);
     assert_eq!(enable(first).await, Enabling::Enabled, "twice is no error");
     assert_eq!(enable(second).await, Enabling::NotOnChain);
@@ -242,7 +262,11 @@ async fn a_project_uses_what_its_organizations_contract_accepts(db: impl Databas
     world.mine_one(price).await;
     assert_eq!(enable(first).await, Enabling::TooExpensive);
     let used = products.of_project(project).await.unwrap();
-    assert_eq!(used.iter().map(number).collect::<Vec<_>>(), [1], "enabled before");
+    assert_eq!(
+        used.iter().map(|used| number(&used.page)).collect::<Vec<_>>(),
+        [1],
+        "enabled before"
+    );
     assert!(products.disable(project, first).await.unwrap());
     assert!(!products.disable(project, first).await.unwrap());
     assert_eq!(products.of_project(project).await.unwrap(), []);
@@ -259,12 +283,18 @@ async fn a_projects_products_come_in_the_order_they_were_enabled(db: impl Databa
     for (seconds, number) in [(1, 3), (2, 1), (3, 2)] {
         let id = page_of(&world.db, number).await.product.id;
         let at = NOON.plus(Duration::from_secs(seconds));
-        products.enable(org.id, project.id, id, 32, at).await.unwrap();
+        products
+            .enable(org.id, project.id, id, content(None), 32, at)
+            .await
+            .unwrap();
     }
     let world = world.reopened().await;
     let products = world.db.products();
     let used = products.of_project(project.id).await.unwrap();
-    assert_eq!(used.iter().map(number).collect::<Vec<_>>(), [3, 1, 2]);
+    assert_eq!(
+        used.iter().map(|used| number(&used.page)).collect::<Vec<_>>(),
+        [3, 1, 2]
+    );
     assert_eq!(products.of_project(other.id).await.unwrap(), []);
 }
 
@@ -300,7 +330,7 @@ async fn calls_and_projects_are_counted_and_sorted_by(db: impl Database) {
     for (project, number) in [(&project, 0), (&project, 1), (&other, 1), (&other, 2)] {
         let products = world.db.products();
         products
-            .enable(org.id, project.id, ids[number], 32, NOON)
+            .enable(org.id, project.id, ids[number], content(None), 32, NOON)
             .await
             .unwrap();
     }
@@ -348,6 +378,152 @@ async fn calls_and_projects_are_counted_and_sorted_by(db: impl Database) {
     assert_eq!(of(1).await, Some((2, 5, 1)));
 }
 
+fn hosted(digit: char) -> String {
+    format!("haithe:sha256:{}", String::from(digit).repeat(64))
+}
+
+async fn publishes(world: &mut World<impl Database>, uri: &str) {
+    let changed = EventBody::UriChanged {
+        product: contract(1),
+        uri: uri.into(),
+    };
+    world.mine_one(changed).await;
+}
+
+async fn a_project_keeps_the_content_it_accepted_until_it_accepts_other_content(db: impl Database) {
+    let mut world = market(db).await;
+    let (org, project) = user(&mut world).await;
+    let product = page_of(&world.db, 1).await.product.id;
+    let (old, new) = (hosted('1'), hosted('2'));
+    publishes(&mut world, &old).await;
+    let products = world.db.products();
+    let accepting = |uri: &str, follow_updates| EnabledContent {
+        uri: uri.into(),
+        follow_updates,
+    };
+    let enable = async |content| {
+        let enabled = products.enable(org, project, product, content, 32, NOON).await;
+        assert_eq!(enabled.unwrap(), Enabling::Enabled);
+    };
+    let state = async || -> (CallProduct, ProjectProduct) {
+        let called = products.for_call(project).await.unwrap().remove(0);
+        (called, products.of_project(project).await.unwrap().remove(0))
+    };
+    enable(accepting(&old, None)).await;
+    publishes(&mut world, &new).await;
+    enable(accepting(&new, None)).await;
+    let (called, listed) = state().await;
+    assert_eq!(
+        (called.source.uri, called.outdated),
+        (old.clone(), true),
+        "enabling again changes nothing"
+    );
+    let pin = ContentPin {
+        uri: old.clone(),
+        follow_updates: false,
+    };
+    assert_eq!((listed.pin, listed.published_uri), (pin, new.clone()));
+
+    let accept = async |uri: &str| {
+        products
+            .accept_content(project, product, uri.into())
+            .await
+            .unwrap()
+    };
+    assert_eq!(accept(&old).await, ContentAcceptance::Changed);
+    assert_eq!(accept(&new).await, ContentAcceptance::Accepted);
+    let unused = products.accept_content(project, ProductId(999), new.clone());
+    assert_eq!(unused.await.unwrap(), ContentAcceptance::NotEnabled);
+    let (called, _) = state().await;
+    assert_eq!((called.source.uri, called.outdated), (new.clone(), false));
+
+    enable(accepting(&new, Some(true))).await;
+    let latest = hosted('3');
+    publishes(&mut world, &latest).await;
+    let (called, listed) = state().await;
+    assert_eq!(
+        (called.source.uri, called.outdated),
+        (latest.clone(), false),
+        "updates are followed"
+    );
+    assert!(listed.pin.follow_updates);
+    enable(accepting(&latest, Some(false))).await;
+    publishes(&mut world, &new).await;
+    let (called, _) = state().await;
+    assert_eq!(
+        (called.source.uri, called.outdated),
+        (latest, true),
+        "and not any more"
+    );
+}
+
+async fn a_call_finds_what_the_contract_accepts_at_the_price_in_force(db: impl Database) {
+    let mut world = market(db).await;
+    let (org, project) = user(&mut world).await;
+    let first = page_of(&world.db, 1).await.product.id;
+    let products = world.db.products();
+    let enabled = products
+        .enable(org, project, first, content(None), 32, NOON)
+        .await;
+    assert_eq!(enabled.unwrap(), Enabling::Enabled);
+    let found = async || products.for_call(project).await.unwrap().remove(0).acceptance;
+    assert_eq!(found().await, ProductAcceptance::Accepted);
+    let price = EventBody::PriceChanged {
+        product: contract(1),
+        price: Some(301 * UNITS),
+    };
+    world.mine_one(price).await;
+    assert_eq!(found().await, ProductAcceptance::AboveMaximum(Some(nano(300))));
+}
+
+async fn a_fault_counts_for_the_content_it_was_found_in(db: impl Database) {
+    let mut world = market(db).await;
+    let product = page_of(&world.db, 1).await.product.id;
+    let shown = page_of(&world.db, 1).await.content_fault;
+    assert_eq!(
+        shown.map(|fault| fault.field),
+        Some(ProductField::Uri),
+        "it has no SHA-256"
+    );
+    let (bad, good) = (hosted('1'), hosted('2'));
+    publishes(&mut world, &bad).await;
+    // The words alone show that the key cannot be read, whatever is stored.
+    let shown = page_of(&world.db, 1).await.content_fault;
+    assert_eq!(shown.map(|fault| fault.field), Some(ProductField::EncryptedKey));
+    let fault = ProductFault {
+        field: ProductField::Content,
+        pointer: Some("/url".into()),
+        reason: "the address is not allowed".into(),
+    };
+    let (org, project) = user(&mut world).await;
+    let products = world.db.products();
+    let accepted = EnabledContent {
+        uri: bad.clone(),
+        follow_updates: Some(true),
+    };
+    products
+        .enable(org, project, product, accepted, 32, NOON)
+        .await
+        .unwrap();
+    let noted = async || products.for_call(project).await.unwrap().remove(0).fault_noted;
+    assert!(!noted().await);
+    products
+        .note_fault(product, bad.clone(), Some(fault.clone()), NOON)
+        .await
+        .unwrap();
+    products
+        .note_fault(product, bad.clone(), Some(fault), NOON)
+        .await
+        .unwrap();
+    assert!(noted().await);
+    publishes(&mut world, &good).await;
+    assert!(!noted().await, "other content");
+    publishes(&mut world, &bad).await;
+    assert!(noted().await);
+    products.note_fault(product, bad, None, NOON).await.unwrap();
+    assert!(!noted().await);
+}
+
 on_every_database!(
     calls_and_projects_are_counted_and_sorted_by,
     what_the_chain_says_reads_back,
@@ -358,4 +534,7 @@ on_every_database!(
     a_product_of_a_block_that_went_is_none,
     a_project_uses_what_its_organizations_contract_accepts,
     a_projects_products_come_in_the_order_they_were_enabled,
+    a_project_keeps_the_content_it_accepted_until_it_accepts_other_content,
+    a_call_finds_what_the_contract_accepts_at_the_price_in_force,
+    a_fault_counts_for_the_content_it_was_found_in,
 );

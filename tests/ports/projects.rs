@@ -4,9 +4,14 @@ use crate::{
     database::{Database, on_every_database},
     world::{World, act, new_project, wallet},
 };
-use haithe_kernel::{Listed, ModelId, Page, ProjectId, ProjectUid};
-use haithe_orgs::{Project, ProjectChange, ProjectMember, ProjectRole, members::decided};
+use haithe_kernel::{Listed, ModelId, Page, PriceSchedule, ProjectId, ProjectUid};
+use haithe_orgs::{
+    OrgError, PriceNotice, Project, ProjectChange, ProjectMember, ProjectRole, members::decided,
+};
+use std::time::Duration;
 use uuid::Uuid;
+
+const NOTICE: PriceNotice = PriceNotice(Duration::from_secs(604_800));
 
 async fn a_project_starts_private_free_and_with_the_documented_defaults(db: impl Database) {
     let mut world = World::over(db).await;
@@ -32,7 +37,7 @@ async fn a_project_starts_private_free_and_with_the_documented_defaults(db: impl
     );
     assert_eq!(made.memory_window, 30);
     assert_eq!(made.memory_retention_days, None);
-    assert_eq!(made.price_per_call.nano(), 0);
+    assert_eq!(made.price_per_call, PriceSchedule::default());
     let projects = world.db.projects();
     assert_eq!(projects.find(made.id).await.unwrap(), Some(made.clone()));
     assert_eq!(projects.find_by_uid(made.uid).await.unwrap(), Some(made.clone()));
@@ -58,7 +63,7 @@ async fn a_change_touches_only_what_it_names(db: impl Database) {
         public: Some(true),
     };
     let changed = projects
-        .change(made.id, everything, act(wallet(1)))
+        .change(made.id, everything, NOTICE, act(wallet(1)))
         .await
         .unwrap()
         .unwrap();
@@ -70,7 +75,7 @@ async fn a_change_touches_only_what_it_names(db: impl Database) {
         memory_retention_days: Some(365),
         skip_unavailable_products: true,
         default_model: ModelId(3),
-        price_per_call: haithe_kernel::Usdt::from_nano(i64::MAX),
+        price_per_call: PriceSchedule::fixed(haithe_kernel::Usdt::from_nano(i64::MAX)),
         public: true,
         ..made.clone()
     };
@@ -80,7 +85,7 @@ async fn a_change_touches_only_what_it_names(db: impl Database) {
         ..ProjectChange::default()
     };
     let changed = projects
-        .change(made.id, forget, act(wallet(1)))
+        .change(made.id, forget, NOTICE, act(wallet(1)))
         .await
         .unwrap()
         .unwrap();
@@ -90,7 +95,12 @@ async fn a_change_touches_only_what_it_names(db: impl Database) {
     };
     assert_eq!(changed, expected);
     assert_eq!(projects.find(made.id).await.unwrap(), Some(expected));
-    let nobody = projects.change(ProjectId(made.id.0 + 9), ProjectChange::default(), act(wallet(1)));
+    let nobody = projects.change(
+        ProjectId(made.id.0 + 9),
+        ProjectChange::default(),
+        NOTICE,
+        act(wallet(1)),
+    );
     assert_eq!(nobody.await.unwrap(), None);
 }
 
@@ -241,7 +251,67 @@ async fn a_deleted_project_is_gone_and_its_receipts_stay(db: impl Database) {
     world.assert_sound().await;
 }
 
+/// Finding 24: names are compared by their keys, per organization, among projects that are not deleted.
+async fn a_name_is_used_once_in_an_organization(db: impl Database) {
+    let mut world = World::over(db).await;
+    let org = world.organization("Acme", wallet(1)).await;
+    let other = world.organization("Other", wallet(1)).await;
+    let projects = world.db.projects();
+    let create = |org, name| projects.create(new_project(org, name), act(wallet(1)));
+    let first = create(org.id, "Agent").await.unwrap();
+    let second = create(org.id, "Agents").await.unwrap();
+    create(other.id, "Agent").await.unwrap();
+    for name in ["Agent", "AGENT", "agent", "\u{ff21}gent"] {
+        assert!(
+            matches!(create(org.id, name).await, Err(OrgError::ProjectNameTaken)),
+            "{name}"
+        );
+    }
+    let rename = |id, name: &str| {
+        let change = ProjectChange {
+            name: Some(name.into()),
+            search_enabled: Some(true),
+            ..ProjectChange::default()
+        };
+        projects.change(id, change, NOTICE, act(wallet(1)))
+    };
+    assert!(matches!(
+        rename(second.id, "agent").await,
+        Err(OrgError::ProjectNameTaken)
+    ));
+    let unchanged = projects.find(second.id).await.unwrap().unwrap();
+    assert_eq!(
+        (unchanged.name.as_str(), unchanged.search_enabled),
+        ("Agents", false)
+    );
+    assert_eq!(rename(first.id, "AGENT").await.unwrap().unwrap().name, "AGENT");
+    projects.delete(first.id, act(wallet(1))).await.unwrap();
+    assert_eq!(rename(second.id, "agent").await.unwrap().unwrap().name, "agent");
+    assert!(matches!(
+        create(org.id, "Agent").await,
+        Err(OrgError::ProjectNameTaken)
+    ));
+    create(org.id, "Agents").await.unwrap();
+}
+
+async fn of_many_projects_of_one_name_one_is_created(db: impl Database) {
+    let mut world = World::over(db).await;
+    let org = world.organization("Acme", wallet(1)).await;
+    let creating = (0..32).map(|_| {
+        let projects = world.db.projects();
+        let new = new_project(org.id, "Agent");
+        tokio::spawn(async move { projects.create(new, act(wallet(1))).await.is_ok() })
+    });
+    let created = futures::future::join_all(creating).await;
+    assert_eq!(
+        created.into_iter().filter(|made| *made.as_ref().unwrap()).count(),
+        1
+    );
+}
+
 on_every_database!(
+    a_name_is_used_once_in_an_organization,
+    of_many_projects_of_one_name_one_is_created,
     a_project_starts_private_free_and_with_the_documented_defaults,
     a_change_touches_only_what_it_names,
     lists_are_newest_first_and_per_organization_or_wallet,

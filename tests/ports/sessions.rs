@@ -165,6 +165,17 @@ async fn sessions_outlive_a_restart_and_so_does_their_revocation(db: impl Databa
     assert_eq!(names(&db, wallet(1)).await, [2]);
 }
 
+async fn sessions_opened_before_a_time_are_revoked_and_later_ones_stay(db: impl Database) {
+    for (number, address) in [(1, wallet(1)), (2, wallet(2)), (3, wallet(1))] {
+        db.sessions().open(session(number, address)).await.unwrap();
+    }
+    let third = session(3, wallet(1)).created_at;
+    assert_eq!(db.sessions().revoke_opened_before(third).await.unwrap(), 2);
+    assert_eq!(db.sessions().revoke_opened_before(third).await.unwrap(), 0);
+    assert_eq!(names(&db, wallet(1)).await, [3]);
+    assert!(names(&db, wallet(2)).await.is_empty());
+}
+
 on_every_database!(
     a_session_reads_back_as_it_was_opened,
     a_session_ends_when_its_token_does,
@@ -174,6 +185,7 @@ on_every_database!(
     a_use_is_noted,
     only_its_own_wallet_revokes_a_session_and_only_once,
     revoking_all_names_each_and_spares_other_wallets,
+    sessions_opened_before_a_time_are_revoked_and_later_ones_stay,
     the_first_login_makes_the_account,
     a_sweep_deletes_expired_sessions_only,
     sessions_outlive_a_restart_and_so_does_their_revocation,

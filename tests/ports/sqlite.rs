@@ -14,18 +14,25 @@ use haithe_marketplace::{
     hosting::ContentStore,
     ports::{CreatorStore, ProductStore},
 };
-use haithe_orgs::ports::{AuditStore, BotStore, Directory, OrgStore, ProjectStore, RoleStore};
+use haithe_orgs::ports::{
+    AcceptedProjectStore, AuditStore, BotStore, Directory, OrgStore, ProjectStore, RoleStore,
+};
 use haithe_sqlite::{
-    Db, DbConfig, EncryptionKey, SqliteApiKeyStore, SqliteAuditStore, SqliteBooks, SqliteBotStore,
-    SqliteChainIndex, SqliteChainStats, SqliteChallengeStore, SqliteContentStore, SqliteConversationStore,
-    SqliteCreatorStore, SqliteDirectory, SqliteEarningsStore, SqliteIdempotencyStore, SqliteLedger,
-    SqliteOrgStore, SqliteProductStore, SqliteProjectStore, SqliteRoleStore, SqliteSessionStore,
-    SqliteSettlementStore, SqliteTreasuryStore, SqliteTxOutbox, SqliteUsageStore, SqliteWaitlist,
-    SqliteWebhookInbox, SqliteWebhookStore,
+    Db, DbConfig, EncryptionKey, SqliteAcceptedProjectStore, SqliteApiKeyStore, SqliteAuditStore,
+    SqliteBooks, SqliteBotStore, SqliteChainIndex, SqliteChainStats, SqliteChallengeStore,
+    SqliteContentStore, SqliteConversationStore, SqliteCreatorStore, SqliteDirectory, SqliteEarningsStore,
+    SqliteIdempotencyStore, SqliteLedger, SqliteOrgStore, SqliteProductStore, SqliteProjectStore,
+    SqliteRoleStore, SqliteSessionStore, SqliteSettlementStore, SqliteTreasuryStore, SqliteTxOutbox,
+    SqliteUsageStore, SqliteWaitlist, SqliteWebhookInbox, SqliteWebhookStore,
 };
 use secrecy::SecretString;
 use std::sync::Arc;
 use tempfile::TempDir;
+
+fn key_of(byte: u8) -> EncryptionKey {
+    let digits = SecretString::from(hex::encode([byte; 32]));
+    EncryptionKey::parse(&digits).unwrap()
+}
 
 fn encryption_key() -> EncryptionKey {
     EncryptionKey::parse(&SecretString::from("7e".repeat(32))).unwrap()
@@ -48,11 +55,19 @@ impl SqliteDatabase {
         Self { db, setup, dir }
     }
 
+    /// Webhooks under an encryption key of this byte.
+    pub fn webhooks_under(&self, byte: u8) -> Arc<dyn WebhookStore> {
+        Arc::new(SqliteWebhookStore::new(&self.db, &key_of(byte)))
+    }
+
+    /// Messages of webhooks under an encryption key of this byte.
+    pub fn webhook_inbox_under(&self, byte: u8) -> Arc<dyn WebhookInbox> {
+        Arc::new(SqliteWebhookInbox::new(&self.db, &key_of(byte)))
+    }
+
     /// The slots under an encryption key of this byte.
     pub fn idempotency_under(&self, byte: u8) -> Arc<dyn IdempotencyStore> {
-        let digits = SecretString::from(hex::encode([byte; 32]));
-        let key = EncryptionKey::parse(&digits).unwrap();
-        Arc::new(SqliteIdempotencyStore::new(&self.db, &key))
+        Arc::new(SqliteIdempotencyStore::new(&self.db, &key_of(byte)))
     }
 }
 
@@ -86,6 +101,9 @@ impl Database for SqliteDatabase {
     }
     fn projects(&self) -> Arc<dyn ProjectStore> {
         Arc::new(SqliteProjectStore::new(&self.db))
+    }
+    fn accepted_projects(&self) -> Arc<dyn AcceptedProjectStore> {
+        Arc::new(SqliteAcceptedProjectStore::new(&self.db))
     }
     fn bots(&self) -> Arc<dyn BotStore> {
         Arc::new(SqliteBotStore::new(&self.db, &encryption_key()))

@@ -6,8 +6,8 @@ use crate::{
 };
 use bytes::Bytes;
 use haithe_inference::webhooks::{
-    Delivery, EventId, EventKey, Message, MessageState, NewEvent, NewWebhook, Outcome, Received, Webhook,
-    WebhookChange, WebhookId, WebhookSecret,
+    Delivery, Due, EventId, EventKey, Message, MessageState, NewEvent, NewWebhook, Outcome, Received,
+    Webhook, WebhookChange, WebhookId, WebhookSecret,
 };
 use haithe_kernel::{Page, Timestamp};
 use haithe_orgs::{AuditAction, Organization, Project};
@@ -203,9 +203,17 @@ async fn close(db: &impl Database, event: EventId, outcome: Outcome) {
     db.webhook_inbox().close(event, outcome, NOON).await.unwrap();
 }
 
-async fn due(db: &impl Database, now: Timestamp) -> Vec<Delivery> {
+async fn all_due(db: &impl Database, now: Timestamp) -> Vec<Due> {
     let again = now.plus(Duration::from_secs(120));
     db.webhook_inbox().due(now, again, 16).await.unwrap()
+}
+
+async fn due(db: &impl Database, now: Timestamp) -> Vec<Delivery> {
+    let ready = |due| match due {
+        Due::Ready(delivery) => *delivery,
+        Due::Unreadable { event, .. } => panic!("{event:?} cannot be read"),
+    };
+    all_due(db, now).await.into_iter().map(ready).collect()
 }
 
 fn body(text: &'static str) -> Bytes {
@@ -455,3 +463,59 @@ on_every_database!(
     messages_are_listed_newest_first_with_what_has_become_of_them,
     old_messages_are_forgotten_and_those_under_way_are_not,
 );
+
+/// Finding 19: an answer that does not open holds up no other, and its webhook can be listed and deleted.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_does_not_open_holds_up_no_other() {
+    use crate::{database::Setup, sqlite::SqliteDatabase};
+    let (world, _, project, made) = prepared(SqliteDatabase::open(Setup::default()).await).await;
+    let (broken, whole) = (
+        fresh(&world.db, &made, "broken").await,
+        fresh(&world.db, &made, "whole").await,
+    );
+    let elsewhere = world.db.webhook_inbox_under(9);
+    elsewhere
+        .close(broken, Outcome::Deliver(body("{}")), NOON)
+        .await
+        .unwrap();
+    close(&world.db, whole, Outcome::Deliver(body("{}"))).await;
+    let found = all_due(&world.db, NOON).await;
+    let [
+        Due::Unreadable {
+            event,
+            webhook,
+            attempts,
+        },
+        Due::Ready(ready),
+    ] = found.as_slice()
+    else {
+        panic!("{found:?}");
+    };
+    assert_eq!((*event, *webhook, *attempts), (broken, made.id, 0));
+    assert_eq!(ready.event, whole);
+    // It is due again like any other, and given up in the end.
+    let inbox = world.db.webhook_inbox();
+    inbox.undelivered(broken, Some(later(500))).await.unwrap();
+    inbox.delivered(whole).await.unwrap();
+    let found = all_due(&world.db, later(500)).await;
+    assert!(
+        matches!(found[..], [Due::Unreadable { attempts: 1, .. }]),
+        "{found:?}"
+    );
+    inbox.undelivered(broken, None).await.unwrap();
+    assert!(all_due(&world.db, later(100_000)).await.is_empty());
+
+    // The webhook's own address does not open under another key.
+    let elsewhere = world.db.webhooks_under(9);
+    let listed = elsewhere
+        .of_project(project.id, haithe_kernel::Page::FIRST)
+        .await
+        .unwrap();
+    assert_eq!((listed.total, listed.items[0].id), (1, made.id));
+    assert_eq!(listed.items[0].delivery_url, None);
+    let deleted = elsewhere
+        .delete(project.id, made.id, act(wallet(1)))
+        .await
+        .unwrap();
+    assert_eq!(deleted.map(|webhook| webhook.id), Some(made.id));
+}

@@ -3,6 +3,7 @@
 
 use crate::database::{Database, NOON, Setup};
 use haithe_billing::{
+    ExpenditureScope,
     batch::{Batch, SealPolicy},
     capture::{CallOutcome, Capture, Captured, LineItem, Payee, PriceLine, TokenUsage, UsageRecord},
     chain::{BlockRef, ChainEvent, EventBody, Hash32, IndexStep, SkipReason, StepEffects},
@@ -227,7 +228,8 @@ impl<D: Database> World<D> {
     }
 
     pub async fn project(&self, org: &Organization) -> Project {
-        let new = new_project(org.id, "project");
+        let mut new = new_project(org.id, "project");
+        new.name = format!("project {}", new.uid);
         self.db.projects().create(new, act(wallet(1))).await.unwrap()
     }
 
@@ -366,6 +368,7 @@ pub fn exactly(call: CallId, org: OrgId, amount: Usdt) -> HoldRequest {
         most: amount,
         least: amount,
         budgets: Vec::new(),
+        expenditure: ExpenditureScope::Organization,
     }
 }
 

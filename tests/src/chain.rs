@@ -4,6 +4,7 @@
     reason = "events and calls have as many as the contracts gave them"
 )]
 
+use crate::sealed::Sealed;
 use crate::wallets::Wallet;
 use alloy::{
     consensus::TxEnvelope,
@@ -15,7 +16,7 @@ use alloy::{
     sol,
     sol_types::{SolCall, SolEvent, SolValue},
 };
-use haithe_devchain::{DEMO_BALANCE, DevChain, DevChainConfig, Mining, ServedChain};
+use haithe_devchain::{DEFAULT_CHAIN_ID, DEMO_BALANCE, DevChain, DevChainConfig, Mining, ServedChain};
 use haithe_evm::{DeployPlan, Deployment, Node, RpcLimits, ServerKey, TestMoney, TokenPlan, deploy};
 use haithe_kernel::{Decimals, TokenUnits, Usdt, WalletAddress};
 use secrecy::SecretString;
@@ -48,6 +49,13 @@ sol! {
         function roles(address account) external view returns (uint8);
     }
 
+    /// The part of a product that its creator calls.
+    #[sol(rpc)]
+    interface ProductContract {
+        function setUri(string uri) external;
+        function setPricePerCall(uint256 price) external;
+    }
+
     /// The payment token.
     #[sol(rpc)]
     interface Token {
@@ -65,6 +73,10 @@ pub struct ChainSetup {
     pub mining: Mining,
     /// Decimals of the payment token.
     pub decimals: u8,
+    /// EIP-155 chain id.
+    pub chain_id: u64,
+    /// Changes what is deployed.
+    pub plan: fn(&mut DeployPlan),
 }
 
 impl Default for ChainSetup {
@@ -72,6 +84,8 @@ impl Default for ChainSetup {
         Self {
             mining: Mining::Instant,
             decimals: 18,
+            chain_id: DEFAULT_CHAIN_ID,
+            plan: |_| (),
         }
     }
 }
@@ -103,6 +117,7 @@ impl Chain {
     pub async fn with(setup: ChainSetup) -> Self {
         let (operator, server) = (Wallet::named("operator"), Wallet::named("server"));
         let dev = DevChain::start(DevChainConfig {
+            chain_id: setup.chain_id,
             funded: vec![
                 (operator.address(), DEMO_BALANCE),
                 (server.address(), DEMO_BALANCE),
@@ -115,7 +130,7 @@ impl Chain {
         let decimals = Decimals::new(setup.decimals).expect("6 to 18 decimals");
         let node = Node::over(dev.rpc_client(), RpcLimits::default());
         let key = ServerKey::parse(&SecretString::from(operator.key_hex())).expect("a key");
-        let plan = DeployPlan {
+        let mut plan = DeployPlan {
             token: TokenPlan::Test(decimals),
             owner: operator.wallet_address(),
             server: server.wallet_address(),
@@ -124,6 +139,7 @@ impl Chain {
             initial_daily_cap: None,
             price_notice: Duration::from_secs(7 * 86_400),
         };
+        (setup.plan)(&mut plan);
         let deployment = deploy(&node, dev.chain_id(), &key, &plan)
             .await
             .expect("the contracts deploy");
@@ -167,10 +183,13 @@ impl Chain {
         created.expect("the orchestrator announces the organization")
     }
 
-    /// Publishes a product by the creator's own transaction; gives its contract.
+    /// Publishes a product by the creator's own transaction; gives its contract. Its content is sealed as it
+    /// should be and hosted nowhere.
     pub async fn add_product(&self, creator: &Wallet, name: &str, category: &str, price: U256) -> Address {
-        let nowhere = ("https://content.example/sealed", "00");
-        self.add_product_at(creator, (name, category), nowhere, price)
+        let sealed = Sealed::for_fixture(creator.wallet_address(), b"Facts.");
+        let uri = format!("haithe:sha256:{}", sealed.digest);
+        let unhosted = (uri.as_str(), sealed.wrapped_key.as_str());
+        self.add_product_at(creator, (name, category), unhosted, price)
             .await
     }
 
@@ -196,6 +215,18 @@ impl Chain {
             Some(event.product)
         });
         added.expect("the orchestrator announces the product")
+    }
+
+    /// Publishes other content of a product.
+    pub async fn set_uri(&self, creator: &Wallet, product: Address, uri: &str) {
+        let call = ProductContract::setUriCall { uri: uri.into() };
+        self.send(creator, product, call.abi_encode()).await;
+    }
+
+    /// Sets or announces a product's price.
+    pub async fn set_price(&self, creator: &Wallet, product: Address, price: U256) {
+        let call = ProductContract::setPricePerCallCall { price };
+        self.send(creator, product, call.abi_encode()).await;
     }
 
     /// Lets an organization's contract accept calls of a product up to a price.

@@ -1,5 +1,6 @@
 //! Captures: what a call did cost, taken durably and exactly once.
 
+use crate::ExpenditureScope;
 use haithe_identity::api_key::ApiKeyId;
 use haithe_kernel::{CallId, ModelId, OrgId, ProductId, ProjectId, Timestamp, Usdt, WalletAddress};
 use serde::{Deserialize, Serialize};
@@ -117,6 +118,8 @@ pub struct Capture {
     pub lines: Vec<PriceLine>,
     /// The facts.
     pub usage: UsageRecord,
+    /// Whose spending before this call the answer says.
+    pub expenditure: ExpenditureScope,
 }
 
 impl Capture {
@@ -134,7 +137,7 @@ pub struct Captured {
     pub charged: Usdt,
     /// cost − charged, borne by the platform.
     pub lost: Usdt,
-    /// What the organization had spent before this call, all time.
+    /// What was spent before this call, all time, in the capture's [`ExpenditureScope`].
     pub spent_before: Usdt,
 }
 

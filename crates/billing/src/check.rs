@@ -89,13 +89,24 @@ impl LedgerCheck {
 
     async fn look(&self) -> Result<LedgerReport, CheckError> {
         let snapshot = self.books.snapshot().await?;
-        let at = Some(snapshot.block);
-        let mut orgs = Vec::with_capacity(snapshot.orgs.len());
-        for position in &snapshot.orgs {
-            let onchain = self.reader.token_balance(position.address, at).await?;
-            orgs.push(self.org(position, onchain));
-        }
-        let held = self.reader.token_balance(self.orchestrator, at).await?;
+        // The orchestrator first, so that its balance is there without any organization.
+        let holders = std::iter::once(self.orchestrator)
+            .chain(snapshot.orgs.iter().map(|position| position.address))
+            .collect::<Vec<_>>();
+        let asked = holders.len();
+        let balances = self.reader.token_balances(holders, Some(snapshot.block)).await?;
+        let (Some(held), true) = (balances.first().copied(), balances.len() == asked) else {
+            return Err(
+                ChainError::unavailable("the node answered fewer balances than it was asked for").into(),
+            );
+        };
+        let onchain = balances.iter().skip(1);
+        let orgs = snapshot
+            .orgs
+            .iter()
+            .zip(onchain)
+            .map(|(position, onchain)| self.org(position, *onchain))
+            .collect();
         Ok(LedgerReport {
             block: snapshot.block,
             at: snapshot.at,

@@ -22,7 +22,7 @@ use std::{
     fmt,
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicI64, Ordering::Relaxed},
+        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -33,7 +33,8 @@ pub type OldestCharges = HashMap<OrgId, Timestamp>;
 /// Admits new charges while the index and settlement keep up. Cheap enough for every call.
 pub struct SettlementGate {
     clock: Arc<dyn Clock>,
-    limit: Duration,
+    /// Microseconds that either may lag.
+    limit: AtomicU64,
     /// Microseconds of monotonic time; negative for what was before its start.
     indexed: AtomicI64,
     /// When settlement last reported; the same.
@@ -61,16 +62,22 @@ impl SettlementLag {
 }
 
 impl SettlementGate {
-    /// Open, as if all were caught up now; `withdrawal_delay` is the contracts'.
+    /// Open, as if all were caught up now; `withdrawal_delay` is the contracts'. While it is not known
+    /// it is zero, and the gate is closed.
     pub fn new(clock: Arc<dyn Clock>, withdrawal_delay: Duration) -> Self {
         let now = micros(clock.monotonic());
         Self {
             clock,
-            limit: withdrawal_delay / 4,
+            limit: AtomicU64::new(limit_of(withdrawal_delay)),
             indexed: AtomicI64::new(now),
             reported: AtomicI64::new(now),
             oldest: RwLock::default(),
         }
+    }
+
+    /// The contracts' withdrawal delay, once they reported it.
+    pub fn set_withdrawal_delay(&self, withdrawal_delay: Duration) {
+        self.limit.store(limit_of(withdrawal_delay), Relaxed);
     }
 
     /// Whether this organization may be charged.
@@ -110,7 +117,7 @@ impl SettlementGate {
         SettlementLag {
             index: since(self.indexed.load(Relaxed)),
             settlement: since(oldest.map_or(reported, |oldest| oldest.min(reported))),
-            limit: self.limit,
+            limit: Duration::from_micros(self.limit.load(Relaxed)),
         }
     }
 
@@ -138,6 +145,11 @@ impl SettlementGate {
         let age = self.clock.now().since(time).as_micros();
         micros(self.clock.monotonic()).saturating_sub(i64::try_from(age).unwrap_or(i64::MAX))
     }
+}
+
+/// A quarter of the delay, in microseconds.
+fn limit_of(withdrawal_delay: Duration) -> u64 {
+    u64::try_from((withdrawal_delay / 4).as_micros()).unwrap_or(u64::MAX)
 }
 
 fn micros(at: MonotonicTime) -> i64 {
@@ -171,6 +183,20 @@ mod tests {
         assert!(gate.admit(ORG).is_ok());
         clock.advance(Duration::from_micros(1));
         assert!(matches!(gate.admit(ORG), Err(HoldError::SettlementDelayed)));
+    }
+
+    #[test]
+    fn it_goes_by_the_contracts_delay_and_is_closed_while_that_is_unknown() {
+        let clock = Arc::new(FixedClock::at(Timestamp::from_seconds(1_000_000)));
+        let gate = SettlementGate::new(clock.clone(), Duration::ZERO);
+        clock.advance(Duration::from_secs(1));
+        assert!(!gate.lag().is_tolerable());
+        gate.set_withdrawal_delay(24 * HOUR);
+        assert!(gate.lag().is_tolerable());
+        clock.advance(6 * HOUR);
+        assert!(!gate.lag().is_tolerable());
+        gate.set_withdrawal_delay(48 * HOUR);
+        assert!(gate.lag().is_tolerable());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! A hold is no posting. It lives in the memory of the one process that owns the ledger; a crash
 //! forgets holds, which is right, because it also forgets the calls they were for.
 
+use crate::ExpenditureScope;
 use haithe_identity::api_key::ApiKeyId;
 use haithe_kernel::{CallId, Failure, Kind, OrgId, ProjectId, StoreError, Timestamp, Usdt};
 
@@ -40,6 +41,8 @@ pub struct HoldRequest {
     pub least: Usdt,
     /// Budgets it must fit too.
     pub budgets: Vec<BudgetClaim>,
+    /// Whose figures the caller may be told.
+    pub expenditure: ExpenditureScope,
 }
 
 /// Why nothing was set aside.
@@ -55,6 +58,14 @@ pub enum HoldError {
         /// What the call needs at least.
         least: Usdt,
     },
+    /// As [`HoldError::Funds`], for a caller who may not read the organization's balance.
+    #[error(
+        "this organization's balance does not cover this call, which needs at least {least} USDT; ask its owner or an admin to deposit USDT"
+    )]
+    FundsConcealed {
+        /// What the call needs at least.
+        least: Usdt,
+    },
     /// The organization's on-chain daily cap.
     #[error(
         "this organization's daily cap leaves {left} USDT today, less than this call needs; raise the cap or try again tomorrow"
@@ -63,6 +74,11 @@ pub enum HoldError {
         /// What the cap leaves.
         left: Usdt,
     },
+    /// As [`HoldError::DailyCap`], for a caller who may not read the organization's money.
+    #[error(
+        "this organization's daily cap leaves less than this call needs; ask its owner to raise the cap or try again tomorrow"
+    )]
+    DailyCapConcealed,
     /// A key's or project's budget.
     #[error("the budget of this {} leaves {left} USDT, less than this call needs", match .subject { BudgetSubject::ApiKey(_) => "API key", BudgetSubject::Project(_) => "project" })]
     Budget {
@@ -84,20 +100,36 @@ pub enum HoldError {
     Store(#[from] StoreError),
 }
 
+impl HoldError {
+    /// The refusal without figures of the organization that `scope` does not show.
+    #[must_use]
+    pub fn told_to(self, scope: ExpenditureScope) -> Self {
+        match self {
+            refusal if scope.shows_organization() => refusal,
+            Self::Funds { least, .. } => Self::FundsConcealed { least },
+            Self::DailyCap { .. } => Self::DailyCapConcealed,
+            refusal => refusal,
+        }
+    }
+}
+
 impl Failure for HoldError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Funds { .. } | Self::DailyCap { .. } | Self::Budget { .. } | Self::Suspended => {
-                Kind::PaymentRequired
-            }
+            Self::Funds { .. }
+            | Self::FundsConcealed { .. }
+            | Self::DailyCap { .. }
+            | Self::DailyCapConcealed
+            | Self::Budget { .. }
+            | Self::Suspended => Kind::PaymentRequired,
             Self::SettlementDelayed => Kind::Unavailable,
             Self::Store(error) => error.kind(),
         }
     }
     fn code(&self) -> &'static str {
         match self {
-            Self::Funds { .. } => "insufficient_quota",
-            Self::DailyCap { .. } => "daily_cap_reached",
+            Self::Funds { .. } | Self::FundsConcealed { .. } => "insufficient_quota",
+            Self::DailyCap { .. } | Self::DailyCapConcealed => "daily_cap_reached",
             Self::Budget { .. } => "budget_exceeded",
             Self::Suspended => "organization_suspended",
             Self::SettlementDelayed => "settlement_delayed",
@@ -110,5 +142,29 @@ impl Failure for HoldError {
             Self::Store(error) => error.retry_after(),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_shows_the_organizations_figures_only_to_those_who_may_read_them() {
+        let funds = || HoldError::Funds {
+            spendable: Usdt::whole(77),
+            least: Usdt::whole(1),
+        };
+        let cap = || HoldError::DailyCap {
+            left: Usdt::whole(77),
+        };
+        for scope in [ExpenditureScope::Project, ExpenditureScope::ApiKey] {
+            for (refusal, told) in [(funds(), funds().told_to(scope)), (cap(), cap().told_to(scope))] {
+                assert!(!told.to_string().contains("77"), "{told}");
+                assert_eq!((told.code(), told.kind()), (refusal.code(), refusal.kind()));
+            }
+        }
+        let told = funds().told_to(ExpenditureScope::Organization).to_string();
+        assert!(told.contains("77 USDT"), "{told}");
     }
 }

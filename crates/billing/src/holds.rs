@@ -1,6 +1,7 @@
 //! Holds as guards: whatever way a call ends, its money is either captured or given back.
 
 use crate::{
+    ExpenditureScope,
     capture::{Capture, Captured, PriceLine, UsageRecord},
     gate::SettlementGate,
     hold::{HoldError, HoldRequest},
@@ -37,6 +38,7 @@ impl Holds {
             call,
             org,
             amount: Usdt::ZERO,
+            expenditure: request.expenditure,
             live: true,
         };
         match self.ledger.hold(request).await {
@@ -68,6 +70,7 @@ pub struct Hold {
     call: CallId,
     org: OrgId,
     amount: Usdt,
+    expenditure: ExpenditureScope,
     live: bool,
 }
 
@@ -103,6 +106,7 @@ impl Hold {
             org: self.org,
             lines,
             usage,
+            expenditure: self.expenditure,
         };
         match self.ledger.capture(capture).await {
             Ok(captured) => {

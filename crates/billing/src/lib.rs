@@ -15,6 +15,8 @@
 //! What only an organization's owner can do, withdraw and bound what a day may take, is the
 //! [`treasury`]'s: it says what the owner's wallet has to sign.
 //!
+//! [`deployment`] says what the contracts need before they hold tenants' money.
+//!
 //! Whoever doubts any of this asks the chain: [`check`] compares the whole ledger with it,
 //! [`verify`] one receipt, [`audit`] all receipts of an organization.
 //!
@@ -28,7 +30,9 @@ pub mod batch;
 pub mod capture;
 pub mod chain;
 pub mod check;
+pub mod deployment;
 pub mod earnings;
+pub mod expenditure;
 pub mod faucet;
 pub mod gate;
 pub mod hold;
@@ -45,6 +49,8 @@ pub mod settlement;
 pub mod treasury;
 pub mod usage;
 pub mod verify;
+
+pub use expenditure::ExpenditureScope;
 
 #[cfg(test)]
 mod fixtures;

@@ -120,6 +120,11 @@ pub trait ChainIndex: Send + Sync {
     /// Binds this database to one chain and orchestrator for ever, starting below `start`;
     /// an error when it is bound to another.
     async fn bind(&self, chain_id: u64, orchestrator: WalletAddress, start: u64) -> Result<(), StoreError>;
+    /// The contracts' withdrawal delay, as it was recorded; `None` when it never was.
+    async fn withdrawal_delay(&self) -> Result<Option<Duration>, StoreError>;
+    /// Records the contracts' withdrawal delay, so that a start while the chain is away knows it. Only
+    /// after [`bind`](Self::bind).
+    async fn record_withdrawal_delay(&self, delay: Duration) -> Result<(), StoreError>;
     /// The last indexed block; `None` before the first step.
     async fn checkpoint(&self) -> Result<Option<BlockRef>, StoreError>;
     /// Remembered blocks, newest first.
@@ -152,12 +157,27 @@ pub trait ChainReader: Send + Sync {
         to: u64,
         orgs: Vec<WalletAddress>,
     ) -> Result<Vec<ChainEvent>, ChainError>;
-    /// The payment token's balance of `holder`, at a block or at the head.
-    async fn token_balance(
+    /// The payment token's balances of `holders` in their order, all at one block or all at the head,
+    /// in few requests however many holders there are. A balance beyond 128 bits is given as the
+    /// largest number, so that it affects only its own holder.
+    async fn token_balances(
         &self,
-        holder: WalletAddress,
+        holders: Vec<WalletAddress>,
         block: Option<u64>,
-    ) -> Result<TokenUnits, ChainError>;
+    ) -> Result<Vec<TokenUnits>, ChainError>;
+}
+
+/// What became of a batch that was submitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Submission {
+    /// It is in the outbox. A contract that accepts no batch at all (it is paused, say) is left to the
+    /// sender, which tries again.
+    Queued,
+    /// The contract accepts batches, but not this one. It has no nonce, so it can be dissolved.
+    Refused {
+        /// Why, in the words of the contract or the node.
+        reason: String,
+    },
 }
 
 /// What became of a batch that was submitted.

@@ -1,4 +1,6 @@
-//! The child: limits itself, reads one document from its standard input, answers on its standard output.
+//! The child: confines itself, reads one document from its standard input, answers on its standard output.
+
+mod confine;
 
 use crate::{
     chunk::chunks,
@@ -8,7 +10,6 @@ use crate::{
     wire::{Answer, Excess, Order, Refusal},
 };
 use haithe_marketplace::knowledge::{Format, ReadLimits};
-use rlimit::Resource;
 use std::{
     io::{self, BufRead, Read, Write},
     process::ExitCode,
@@ -17,23 +18,38 @@ use std::{
 
 /// The stack that documents are read on: libraries may recurse as deep as a document is nested.
 const STACK_BYTES: usize = 64 << 20;
-/// Open files: the three pipes, and a few for the system's own needs.
-const FILES: u64 = 16;
+/// The exit code of a child that could not confine itself and therefore read nothing.
+pub(crate) const UNCONFINED: u8 = 3;
 
-/// Runs the child. The server starts it; nobody else needs to.
-pub fn run() -> ExitCode {
-    match answer(io::stdin().lock()).and_then(|answer| tell(&answer)) {
-        Ok(()) => ExitCode::SUCCESS,
-        // The server sees that there is no answer.
-        Err(_) => ExitCode::FAILURE,
+/// Why there is no answer.
+enum Stopped {
+    /// A limit or the filter could not be set.
+    Unconfined,
+    /// A pipe broke, or the order makes no sense.
+    Pipe,
+}
+
+impl From<io::Error> for Stopped {
+    fn from(_: io::Error) -> Self {
+        Self::Pipe
     }
 }
 
-fn answer(mut input: impl BufRead) -> io::Result<Answer> {
+/// Runs the child. The server starts it; nobody else needs to.
+pub fn run() -> ExitCode {
+    match answer(io::stdin().lock()).and_then(|answer| Ok(tell(&answer)?)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Stopped::Unconfined) => ExitCode::from(UNCONFINED),
+        // The server sees that there is no answer.
+        Err(Stopped::Pipe) => ExitCode::FAILURE,
+    }
+}
+
+fn answer(mut input: impl BufRead) -> Result<Answer, Stopped> {
     let mut order = String::new();
     input.by_ref().take(4_096).read_line(&mut order)?;
-    let Order { format, limits } = serde_json::from_str(&order)?;
-    confine(&limits)?;
+    let Order { format, limits } = serde_json::from_str(&order).map_err(io::Error::from)?;
+    confine::confine(&limits).map_err(|_| Stopped::Unconfined)?;
     let most = limits.bytes.saturating_add(1);
     let mut bytes = Vec::new();
     input
@@ -61,29 +77,6 @@ fn read(format: Format, bytes: &[u8], limits: &ReadLimits) -> Answer {
         Ok(pieces) => Answer::Pieces(pieces),
         Err(refusal) => Answer::Refused(refusal),
     }
-}
-
-/// Gives up memory, time, files and the right to write any, for good.
-fn confine(limits: &ReadLimits) -> io::Result<()> {
-    let seconds = limits.within.as_secs().max(1);
-    for (resource, most) in [
-        (Resource::AS, limits.memory_bytes),
-        (Resource::CPU, seconds),
-        (Resource::NOFILE, FILES),
-        (Resource::FSIZE, 0),
-        (Resource::CORE, 0),
-    ] {
-        let (_, hard) = resource.get()?;
-        let most = most.min(hard);
-        // A second more until the system kills instead of asking.
-        let last = if resource == Resource::CPU {
-            (most + 1).min(hard)
-        } else {
-            most
-        };
-        resource.set(most, last)?;
-    }
-    Ok(())
 }
 
 fn tell(answer: &Answer) -> io::Result<()> {

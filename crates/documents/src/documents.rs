@@ -1,6 +1,9 @@
 //! The adapter: one child per document.
 
-use crate::wire::{Answer, Excess, Order, Refusal};
+use crate::{
+    child::UNCONFINED,
+    wire::{Answer, Excess, Order, Refusal},
+};
 use async_trait::async_trait;
 use haithe_marketplace::{
     knowledge::{Chunk, Format, ReadLimits},
@@ -44,6 +47,8 @@ enum Failed {
     Start(#[source] io::Error),
     #[error("the pipe to the reader broke")]
     Pipe(#[source] io::Error),
+    #[error("the reader could not confine itself (seccomp, resource limits) and read nothing")]
+    Unconfined,
 }
 
 /// [`Documents`] in children of this program.
@@ -120,6 +125,9 @@ impl ChildDocuments {
             .map_err(|error| unavailable(Failed::Pipe(error)))?;
         if status.signal() == Some(SIGXCPU) {
             return Err(ExtractError::Late);
+        }
+        if status.code() == Some(UNCONFINED.into()) {
+            return Err(unavailable(Failed::Unconfined));
         }
         if !status.success() {
             return Err(ExtractError::Malformed(format));

@@ -8,8 +8,8 @@
 //!
 //! A document is a stranger's: it may be built to exhaust memory, time or the stack of whoever reads
 //! it, and a stack that overflows takes its process along. So no document is read in the server:
-//! [`ChildDocuments`] starts a child per document with an empty environment, no files, and limits on
-//! memory and time ([`child`]), and believes of its answer only what it checks. Everything runs over
+//! [`ChildDocuments`] starts a child per document with an empty environment, no files, no sockets, no
+//! programs, and limits on memory and time ([`child`]), and believes of its answer only what it checks. Everything runs over
 //! pipes: no content touches a disk.
 //!
 //! The crate owns the libraries that parse documents. It must never know of networks, stores or other

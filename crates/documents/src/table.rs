@@ -66,15 +66,43 @@ fn flat(value: &str) -> String {
     value.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Whichever separator the first line has most of.
+/// How much of a table is examined to find its delimiter.
+const SAMPLE_BYTES: usize = 64 << 10;
+const SAMPLE_ROWS: usize = 100;
+
+/// The delimiter by which most rows have as many columns as the first one; among equals the one with
+/// more columns, then a comma. Delimiters inside quotes do not count.
 fn delimiter(text: &str) -> u8 {
-    let first = text.lines().next().unwrap_or_default().as_bytes();
-    let count = |wanted: u8| first.iter().filter(|byte| **byte == wanted).count();
-    // The last of equals wins: a comma.
+    let sample = text.get(..text.floor_char_boundary(SAMPLE_BYTES)).unwrap_or(text);
+    // The last of equals wins.
     [b'|', b'\t', b';', b',']
         .into_iter()
-        .max_by_key(|separator| count(*separator))
+        .max_by_key(|delimiter| fit(sample, *delimiter))
         .unwrap_or(b',')
+}
+
+/// How well a delimiter fits: the rows that have as many columns as the first one, per thousand, and
+/// that number of columns. A delimiter that the first row does not contain does not fit at all.
+fn fit(sample: &str, delimiter: u8) -> (usize, usize) {
+    let mut reader = ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(delimiter)
+        .from_reader(sample.as_bytes());
+    let mut widths = reader
+        .records()
+        .take(SAMPLE_ROWS)
+        .map_while(Result::ok)
+        .map(|record| record.len());
+    let Some(columns) = widths.next().filter(|columns| *columns > 1) else {
+        return (0, 0);
+    };
+    let (mut rows, mut alike) = (1_usize, 1_usize);
+    for width in widths {
+        rows += 1;
+        alike += usize::from(width == columns);
+    }
+    (alike * 1000 / rows, columns)
 }
 
 #[cfg(test)]
@@ -100,6 +128,26 @@ mod tests {
         assert_eq!(rows("a;b\n1,5;2\n"), ["a: 1,5; b: 2"]);
         assert_eq!(rows("a\tb\n1\t2\n"), ["a: 1; b: 2"]);
         assert_eq!(rows("only,names\n"), ["only; names"]);
+    }
+
+    /// Field case K1.
+    #[test]
+    fn delimiters_inside_quotes_or_in_some_rows_only_do_not_count() {
+        assert_eq!(
+            rows("\"Name, Vorname, Titel\";Ort\n\"Muster, Anna, Dr.\";Bern\n"),
+            ["Name, Vorname, Titel: Muster, Anna, Dr.; Ort: Bern"]
+        );
+        assert_eq!(
+            rows("Name, Vorname, Titel;Ort\nMuster, Anna;Bern\nBeispiel;Basel, Stadt, CH\n"),
+            [
+                "Name, Vorname, Titel: Muster, Anna; Ort: Bern",
+                "Name, Vorname, Titel: Beispiel; Ort: Basel, Stadt, CH",
+            ]
+        );
+        assert_eq!(
+            rows("a,b\n1;2;3,4\n5;6;7,8\n"),
+            ["a: 1;2;3; b: 4", "a: 5;6;7; b: 8"]
+        );
     }
 
     #[test]

@@ -202,6 +202,10 @@ impl Egress {
 
 #[async_trait::async_trait]
 impl Fetcher for Egress {
+    fn refuses(&self, url: &str) -> bool {
+        self.read(url).is_err()
+    }
+
     async fn fetch(&self, request: FetchRequest) -> Result<Fetched, FetchError> {
         let within = request.within.min(LONGEST);
         tokio::time::timeout(within, self.walk(request))

@@ -4,7 +4,7 @@ use crate::{
     config::EvmConfig,
     contracts::{
         HaitheOrchestrator::{self, HaitheOrchestratorInstance},
-        TestUsdt::{self, TestUsdtInstance},
+        TestUsdt,
     },
     convert,
     failure::{ConnectError, NodeError},
@@ -164,13 +164,6 @@ impl ChainClient {
     ) -> Result<HaitheOrchestratorInstance<impl Provider + Clone>, ConnectError> {
         self.token().await?;
         Ok(self.unchecked())
-    }
-
-    /// The checked payment token's contract.
-    pub(crate) async fn token_contract(
-        &self,
-    ) -> Result<TestUsdtInstance<impl Provider + Clone>, ConnectError> {
-        Ok(TestUsdt::new(self.token().await?, self.node().provider().clone()))
     }
 
     fn unchecked(&self) -> HaitheOrchestratorInstance<impl Provider + Clone + use<>> {

@@ -19,7 +19,7 @@ use alloy::{
     sol_types::{SolConstructor, SolEvent},
 };
 use futures::future::try_join_all;
-use haithe_kernel::{Decimals, TokenUnits, WalletAddress};
+use haithe_kernel::{Decimals, MoneyError, TokenUnits, WalletAddress};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -90,6 +90,14 @@ pub enum DeploymentError {
         /// The plan's.
         wanted: u8,
     },
+    /// The existing token cannot be used.
+    #[error("the token {token} cannot be used: {source}; nothing was deployed")]
+    Token {
+        /// The token.
+        token: WalletAddress,
+        /// Why.
+        source: MoneyError,
+    },
     /// A transaction.
     #[error(transparent)]
     Transaction(#[from] DirectError),
@@ -110,13 +118,7 @@ pub async fn deploy(
     key: &ServerKey,
     plan: &DeployPlan,
 ) -> Result<Deployment, DeploymentError> {
-    let found = node.ask("eth_chainId", node.provider().get_chain_id()).await?;
-    if found != chain_id {
-        return Err(DeploymentError::ChainId {
-            found,
-            wanted: chain_id,
-        });
-    }
+    expect_chain(node, chain_id).await?;
     let run = Run {
         node,
         direct: Direct { node, chain_id, key },
@@ -133,6 +135,38 @@ pub async fn deploy(
     })
 }
 
+/// The decimals of a token that exists. Sends no transaction.
+///
+/// # Errors
+/// [`DeploymentError::ChainId`], [`DeploymentError::Token`] for decimals that the ledger cannot keep,
+/// and [`DeploymentError::Node`], also when there is no token at the address.
+pub async fn token_decimals(
+    node: &Node,
+    chain_id: u64,
+    token: WalletAddress,
+) -> Result<Decimals, DeploymentError> {
+    expect_chain(node, chain_id).await?;
+    let found = decimals(node, convert::address(token)).await?;
+    Decimals::new(found).map_err(|source| DeploymentError::Token { token, source })
+}
+
+async fn expect_chain(node: &Node, chain_id: u64) -> Result<(), DeploymentError> {
+    let found = node.ask("eth_chainId", node.provider().get_chain_id()).await?;
+    if found != chain_id {
+        return Err(DeploymentError::ChainId {
+            found,
+            wanted: chain_id,
+        });
+    }
+    Ok(())
+}
+
+async fn decimals(node: &Node, token: Address) -> Result<u8, NodeError> {
+    let token = TestUsdt::new(token, node.provider().clone());
+    let decimals = token.decimals();
+    node.ask("decimals()", decimals.call()).await
+}
+
 struct Run<'a> {
     node: &'a Node,
     direct: Direct<'a>,
@@ -142,36 +176,30 @@ struct Run<'a> {
 impl Run<'_> {
     async fn token(&self) -> Result<(Address, Decimals), DeploymentError> {
         match self.plan.token {
-            TokenPlan::Existing(token, decimals) => {
-                let found = self.decimals(convert::address(token)).await?;
-                let wanted = u8::from(decimals);
+            TokenPlan::Existing(token, planned) => {
+                let found = decimals(self.node, convert::address(token)).await?;
+                let wanted = u8::from(planned);
                 if found != wanted {
                     return Err(DeploymentError::Decimals { token, found, wanted });
                 }
-                Ok((convert::address(token), decimals))
+                Ok((convert::address(token), planned))
             }
-            TokenPlan::Test(decimals) => {
+            TokenPlan::Test(wanted) => {
                 for candidate in self.made(TestUsdt::DEPLOYED_BYTECODE.len()).await? {
-                    if self.decimals(candidate).await? == u8::from(decimals) {
-                        return Ok((candidate, decimals));
+                    if decimals(self.node, candidate).await? == u8::from(wanted) {
+                        return Ok((candidate, wanted));
                     }
                 }
                 let arguments = TestUsdt::constructorCall {
-                    decimals_: decimals.into(),
+                    decimals_: wanted.into(),
                     owner_: self.direct.address(),
                 };
                 let token = self
                     .create("deploying tUSDT", &TestUsdt::BYTECODE, &arguments.abi_encode())
                     .await?;
-                Ok((token, decimals))
+                Ok((token, wanted))
             }
         }
-    }
-
-    async fn decimals(&self, token: Address) -> Result<u8, NodeError> {
-        let token = TestUsdt::new(token, self.node.provider().clone());
-        let decimals = token.decimals();
-        self.node.ask("decimals()", decimals.call()).await
     }
 
     async fn orchestrator(&self, usdt: Address) -> Result<Address, DeploymentError> {

@@ -25,6 +25,7 @@
 //! no error and no `Debug` output here. alloy's own HTTP transport names them in spans of level
 //! `DEBUG`, so leave its log targets at `INFO`.
 
+mod admission;
 mod again;
 mod client;
 mod config;
@@ -37,6 +38,7 @@ mod direct;
 mod events;
 mod failure;
 mod faucet;
+mod governance;
 mod money;
 mod node;
 mod on_behalf;
@@ -53,7 +55,7 @@ pub use client::ChainClient;
 pub use config::{DeployBudget, EvmConfig, GWEI, KeyError, RoleBudget, RpcLimits, SendPolicy, ServerKey};
 pub use contracts::Contract;
 pub use creators::EvmCreatorRegistrar;
-pub use deploy::{DeployPlan, Deployment, DeploymentError, TokenPlan, deploy};
+pub use deploy::{DeployPlan, Deployment, DeploymentError, TokenPlan, deploy, token_decimals};
 pub use deployer::EvmOrgDeployer;
 pub use direct::DirectError;
 pub use failure::{ConnectError, NodeError};

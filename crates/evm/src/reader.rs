@@ -2,18 +2,25 @@
 
 use crate::{
     client::ChainClient,
+    contracts::TestUsdt,
     convert,
     events::{self, Decoded},
     failure::NodeError,
 };
 use alloy::{
     eips::BlockNumberOrTag,
-    primitives::{Address, B256},
+    network::TransactionBuilder,
+    primitives::{Address, B256, Bytes},
     providers::Provider,
-    rpc::types::{Filter, Log},
+    rpc::{
+        client::BatchRequest,
+        types::{Filter, Log, TransactionRequest},
+    },
+    sol_types::SolCall,
+    transports::TransportError,
 };
 use async_trait::async_trait;
-use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt, future::try_join_all, stream};
 use haithe_billing::{
     chain::{BlockRef, ChainError, ChainEvent, EventBody, Hash32},
     ports::ChainReader,
@@ -23,6 +30,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Organizations per question about transfers; geth allows 1000 topics in a position.
 const ORGS_PER_QUESTION: usize = 500;
+
+/// Balances asked for in one JSON-RPC batch. Hosted nodes allow 100 and more.
+const BALANCES_PER_BATCH: usize = 100;
+/// Batches under way at once, so that a check leaves the node's other places free.
+const BATCHES_AT_ONCE: usize = 2;
 
 /// [`ChainReader`] over JSON-RPC.
 #[derive(Debug, Clone)]
@@ -72,6 +84,58 @@ impl EvmChainReader {
             [self.logs(out), self.logs(into)]
         });
         Ok(try_join_all(questions).await?.into_iter().flatten().collect())
+    }
+
+    /// Balances of one batch. A node that takes no batches is asked one by one.
+    async fn balances(
+        &self,
+        token: Address,
+        holders: Vec<Address>,
+        block: Option<u64>,
+    ) -> Result<Vec<TokenUnits>, NodeError> {
+        match self.balances_at_once(token, &holders, block).await {
+            Err(NodeError::Refused(_) | NodeError::Nonsense(_) | NodeError::Unreachable(_)) => {}
+            answered => return answered,
+        }
+        let one = |holder: Address| async move {
+            let contract = TestUsdt::new(token, self.client.node().provider().clone());
+            let balance = contract.balanceOf(holder).block(convert::at(block));
+            let units = self.client.node().ask("balanceOf()", balance.call()).await?;
+            Ok::<_, NodeError>(TokenUnits::new(convert::amount(units).unwrap_or(u128::MAX)))
+        };
+        try_join_all(holders.into_iter().map(one)).await
+    }
+
+    /// One JSON-RPC batch of `eth_call`s.
+    async fn balances_at_once(
+        &self,
+        token: Address,
+        holders: &[Address],
+        block: Option<u64>,
+    ) -> Result<Vec<TokenUnits>, NodeError> {
+        let node = self.client.node();
+        let question = async {
+            let mut batch = BatchRequest::new(node.provider().client());
+            let mut waiting = Vec::with_capacity(holders.len());
+            for holder in holders {
+                let call = TestUsdt::balanceOfCall { account: *holder };
+                let call = TransactionRequest::default()
+                    .with_to(token)
+                    .with_input(call.abi_encode());
+                waiting.push(batch.add_call::<_, Bytes>("eth_call", &(call, convert::at(block)))?);
+            }
+            batch.send().await?;
+            try_join_all(waiting).await
+        };
+        let answers = node
+            .ask::<_, TransportError>("balanceOf() in a batch", question)
+            .await?;
+        let units = |answer: &Bytes| {
+            let units = TestUsdt::balanceOfCall::abi_decode_returns(answer)
+                .map_err(|_| NodeError::Nonsense("a balance that is not a number".into()))?;
+            Ok(TokenUnits::new(convert::amount(units).unwrap_or(u128::MAX)))
+        };
+        answers.iter().map(units).collect()
     }
 
     /// When each block was made, for logs that do not say it.
@@ -200,18 +264,21 @@ impl ChainReader for EvmChainReader {
         rows.into_values().map(event).collect()
     }
 
-    async fn token_balance(
+    async fn token_balances(
         &self,
-        holder: WalletAddress,
+        holders: Vec<WalletAddress>,
         block: Option<u64>,
-    ) -> Result<TokenUnits, ChainError> {
-        let token = self.client.token_contract().await?;
-        let balance = token
-            .balanceOf(convert::address(holder))
-            .block(convert::at(block));
-        let units = self.client.node().ask("balanceOf()", balance.call()).await?;
-        let units =
-            convert::amount(units).ok_or_else(|| NodeError::Nonsense("a balance beyond 128 bits".into()))?;
-        Ok(TokenUnits::new(units))
+    ) -> Result<Vec<TokenUnits>, ChainError> {
+        let token = self.client.token().await?;
+        let chunks: Vec<Vec<Address>> = holders
+            .chunks(BALANCES_PER_BATCH)
+            .map(|chunk| chunk.iter().copied().map(convert::address).collect())
+            .collect();
+        let answers: Vec<Vec<TokenUnits>> = stream::iter(chunks)
+            .map(|chunk| self.balances(token, chunk, block))
+            .buffered(BATCHES_AT_ONCE)
+            .try_collect()
+            .await?;
+        Ok(answers.concat())
     }
 }

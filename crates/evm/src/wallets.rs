@@ -1,6 +1,9 @@
 //! Signatures of smart-contract wallets: ERC-1271, and ERC-6492 before they are deployed.
 
-use crate::{client::ChainClient, contracts::SignatureProbe, convert, failure::NodeError, node::Node};
+use crate::{
+    admission::Admission, client::ChainClient, contracts::SignatureProbe, convert, failure::NodeError,
+    node::Node,
+};
 use alloy::{
     network::TransactionBuilder,
     primitives::{B256, Bytes},
@@ -11,13 +14,17 @@ use alloy::{
 use async_trait::async_trait;
 use haithe_identity::{
     challenge::MessageDigest,
-    ports::{ContractWallets, WalletCheckError},
+    fair_queue::FairLimits,
+    ports::{ContractWallets, WalletCheck, WalletCheckError},
 };
 use haithe_kernel::WalletAddress;
-use std::{error::Error, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 /// Longest signature looked at, in bytes. An ERC-6492 wrapper carries a factory's calldata.
 const LONGEST: usize = 16 * 1024;
+
+/// Checks of one client network that wait for a place, at most.
+const WAITING_PER_CLIENT: usize = 16;
 
 /// [`ContractWallets`] by `eth_call`s that deploy nothing, one per digest.
 #[derive(Debug, Clone)]
@@ -27,6 +34,8 @@ pub struct EvmContractWallets {
     gas: u64,
     /// For all questions about one signature together, their queue included.
     patience: Duration,
+    /// Who asks next.
+    admission: Arc<Admission>,
 }
 
 impl EvmContractWallets {
@@ -41,6 +50,12 @@ impl EvmContractWallets {
             node,
             gas: limits.stranger_gas,
             patience: limits.request_timeout,
+            admission: Arc::new(Admission::new(FairLimits {
+                places: limits.stranger_concurrency,
+                per_client: (limits.stranger_concurrency / 4).max(1),
+                per_wallet: (limits.stranger_concurrency / 2).max(1),
+                waiting_per_client: WAITING_PER_CLIENT,
+            })),
         }
     }
 }
@@ -96,16 +111,21 @@ fn unavailable(error: impl Into<Box<dyn Error + Send + Sync>>) -> WalletCheckErr
 
 #[async_trait]
 impl ContractWallets for EvmContractWallets {
-    async fn accepted(
-        &self,
-        address: WalletAddress,
-        digests: Vec<MessageDigest>,
-        signature: Vec<u8>,
-    ) -> Result<Option<MessageDigest>, WalletCheckError> {
+    async fn accepted(&self, check: WalletCheck) -> Result<Option<MessageDigest>, WalletCheckError> {
+        let WalletCheck {
+            client,
+            address,
+            digests,
+            signature,
+        } = check;
         if signature.len() > LONGEST {
             return Ok(None);
         }
-        let answer = self.first_accepted(address, digests, signature.into());
+        let answer = async {
+            let turn = self.admission.enter(client, address);
+            let _turn = turn.await.map_err(|_| WalletCheckError::Crowded)?;
+            self.first_accepted(address, digests, signature.into()).await
+        };
         tokio::time::timeout(self.patience, answer)
             .await
             .unwrap_or_else(|elapsed| Err(unavailable(elapsed)))

@@ -110,6 +110,32 @@ pub enum BudgetWindow {
     Total,
 }
 
+impl BudgetWindow {
+    /// Its stable name.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Day => "day",
+            Self::Month => "month",
+            Self::Total => "total",
+        }
+    }
+}
+
+/// Not the name of a budget's window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be day, month or total")]
+pub struct UnknownWindow;
+
+impl FromStr for BudgetWindow {
+    type Err = UnknownWindow;
+    fn from_str(word: &str) -> Result<Self, UnknownWindow> {
+        [Self::Day, Self::Month, Self::Total]
+            .into_iter()
+            .find(|window| window.word() == word)
+            .ok_or(UnknownWindow)
+    }
+}
+
 /// How much a key may spend in a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyBudget {
@@ -117,6 +143,28 @@ pub struct KeyBudget {
     pub limit: Usdt,
     /// Per window.
     pub window: BudgetWindow,
+}
+
+impl KeyBudget {
+    /// The budget that lets a key spend the least. Of equal limits the longer window is tighter.
+    pub fn tightest(budgets: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let rank = |budget: &Self| {
+            let window = match budget.window {
+                BudgetWindow::Total => 0,
+                BudgetWindow::Month => 1,
+                BudgetWindow::Day => 2,
+            };
+            (budget.limit, window)
+        };
+        budgets.into_iter().min_by_key(rank)
+    }
+}
+
+/// `12.5/day`
+impl fmt::Display for KeyBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.limit, self.window.word())
+    }
 }
 
 /// A key's authority, as stored.

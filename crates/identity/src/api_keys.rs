@@ -75,13 +75,19 @@ impl ApiKeys {
         }
     }
 
-    /// Makes the wallet's default key, which covers its projects with context headers.
+    /// Makes the wallet's default key, which covers its projects with context headers. `budget` is what
+    /// the wallet's organizations let a new key spend.
     ///
     /// # Errors
     /// [`KeyError::Create`] while one is live.
-    pub async fn issue_default(&self, address: WalletAddress) -> Result<IssuedKey, KeyError> {
+    pub async fn issue_default(
+        &self,
+        address: WalletAddress,
+        budget: Option<KeyBudget>,
+    ) -> Result<IssuedKey, KeyError> {
         let spec = KeySpec {
             name: "default".into(),
+            budget,
             ..KeySpec::default()
         };
         self.issue_as(address, spec, true).await

@@ -34,10 +34,15 @@ pub const LARGEST: usize = 1 << 20;
 /// Bytes of answers kept for one wallet; beyond, its oldest are lost.
 pub const MOST_PER_WALLET: u64 = 64 << 20;
 
+/// Keys remembered for one wallet, of any kind; beyond, new keys are refused until old ones expire.
+pub const MOST_KEYS_PER_WALLET: u32 = 100_000;
+
 /// Rows that one sweep of the store deletes at most.
 const SWEPT_AT_ONCE: u32 = 500;
 /// Seconds after which a request that is under way may be asked for again.
 const TRY_AGAIN: u64 = 1;
+/// Seconds after which some of too many keys may have expired.
+const TRY_LATER: u64 = 600;
 
 /// A request that wants a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +59,8 @@ pub struct Claim {
     pub at: Timestamp,
     /// When the slot is empty again.
     pub expires_at: Timestamp,
+    /// Slots that the wallet may have at most, this one included.
+    pub most: u32,
 }
 
 /// What a claim finds.
@@ -61,6 +68,8 @@ pub struct Claim {
 pub enum Claimed {
     /// Nothing: the slot is the claim's.
     Taken,
+    /// The wallet has as many slots as it may have, and this would be one more.
+    Full,
     /// A request with another fingerprint.
     Reused,
     /// The same request, under way.
@@ -114,6 +123,12 @@ pub enum IdempotencyError {
          use a new key to do it again"
     )]
     TooLarge,
+    /// The wallet used too many keys.
+    #[error(
+        "this wallet has used {MOST_KEYS_PER_WALLET} Idempotency-Keys within 72 hours, the most that are \
+         remembered; send the request without the header, or wait until older keys expire"
+    )]
+    TooManyKeys,
     /// The answer is not there.
     #[error(
         "the first request with this Idempotency-Key was carried out, and its answer is lost; a charge, if \
@@ -133,6 +148,7 @@ impl Failure for IdempotencyError {
         match self {
             Self::Key(_) => Kind::Invalid,
             Self::Reused => Kind::Unprocessable,
+            Self::TooManyKeys => Kind::RateLimited,
             Self::InFlight | Self::TooLarge | Self::Lost { .. } => Kind::Conflict,
             Self::Store(error) => error.kind(),
         }
@@ -141,6 +157,7 @@ impl Failure for IdempotencyError {
         match self {
             Self::Key(_) => "invalid_idempotency_key",
             Self::Reused => "idempotency_key_reused",
+            Self::TooManyKeys => "idempotency_keys_exhausted",
             Self::InFlight => "idempotency_in_flight",
             Self::TooLarge => "idempotency_answer_too_large",
             Self::Lost { .. } => "idempotency_answer_lost",
@@ -150,6 +167,7 @@ impl Failure for IdempotencyError {
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::InFlight => Some(TRY_AGAIN),
+            Self::TooManyKeys => Some(TRY_LATER),
             Self::Store(error) => error.retry_after(),
             _ => None,
         }
@@ -217,11 +235,13 @@ impl Idempotency {
             wallet: attempt.principal.address,
             at,
             expires_at: at.plus(KEPT),
+            most: MOST_KEYS_PER_WALLET,
         };
         let (slot, work) = (claim.slot, claim.work);
         match self.ports.store.claim(claim).await? {
             Claimed::Taken => Ok(Begun::First(Ticket::new(slot, work, Arc::clone(&self.ports)))),
             Claimed::Answered(answer) => Ok(Begun::Again(answer)),
+            Claimed::Full => Err(IdempotencyError::TooManyKeys),
             Claimed::Reused => Err(IdempotencyError::Reused),
             Claimed::InFlight => Err(IdempotencyError::InFlight),
             Claimed::TooLarge => Err(IdempotencyError::TooLarge),

@@ -8,7 +8,7 @@ pub use error::{LoginError, Refusal};
 
 use crate::{
     challenge::{MessageDigest, NonceHash},
-    ports::{ChallengeStore, ContractWallets, SessionStore},
+    ports::{ChallengeStore, ContractWallets, SessionStore, WalletCheck},
     session::Session,
     sessions::session_id,
     signature::{WalletSignature, personal_digest},
@@ -111,7 +111,7 @@ impl Logins {
         let now = self.clock.now();
         let address = request.claim.address();
         let candidates = self.candidates(&request.claim, now).await?;
-        let signed = self.signed(address, candidates, &request.signature).await?;
+        let signed = self.signed(address, candidates, &request).await?;
         if !self.challenges.take(address, signed.challenge, now).await? {
             return Err(Refusal::Used.into());
         }
@@ -172,15 +172,19 @@ impl Logins {
         &self,
         address: WalletAddress,
         candidates: Vec<Candidate>,
-        signature: &WalletSignature,
+        request: &LoginRequest,
     ) -> Result<Candidate, LoginError> {
+        let signature = &request.signature;
         let plain = |candidate: &Candidate| signature.recover(candidate.signed) == Ok(address);
         let mut found = candidates.iter().position(plain);
         if let (None, Some(wallets)) = (found, &self.wallets) {
-            let digests = candidates.iter().map(|candidate| candidate.signed).collect();
-            let accepted = wallets
-                .accepted(address, digests, signature.as_bytes().to_vec())
-                .await?;
+            let check = WalletCheck {
+                client: request.ip.map(ClientIp::network),
+                address,
+                digests: candidates.iter().map(|candidate| candidate.signed).collect(),
+                signature: signature.as_bytes().to_vec(),
+            };
+            let accepted = wallets.accepted(check).await?;
             found = candidates
                 .iter()
                 .position(|candidate| Some(candidate.signed) == accepted);

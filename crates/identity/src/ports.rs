@@ -8,7 +8,7 @@ use crate::{
     session::{Account, Session, SessionId},
 };
 use async_trait::async_trait;
-use haithe_kernel::{Failure, Kind, Listed, Page, StoreError, Timestamp, WalletAddress};
+use haithe_kernel::{ClientNetwork, Failure, Kind, Listed, Page, StoreError, Timestamp, WalletAddress};
 use uuid::Uuid;
 
 /// Challenges that wait for a signature.
@@ -68,6 +68,8 @@ pub trait SessionStore: Send + Sync {
         address: WalletAddress,
         kept: Option<SessionId>,
     ) -> Result<Vec<SessionId>, StoreError>;
+    /// Revokes every session of every wallet that was opened before this time; returns how many.
+    async fn revoke_opened_before(&self, before: Timestamp) -> Result<u64, StoreError>;
     /// The wallet's account.
     async fn account(&self, address: WalletAddress) -> Result<Option<Account>, StoreError>;
     /// Deletes expired sessions; returns how many.
@@ -147,6 +149,9 @@ pub trait ApiKeyStore: Send + Sync {
         address: WalletAddress,
         at: Timestamp,
     ) -> Result<Option<ApiKey>, StoreError>;
+    /// Revokes every key of every wallet that was issued before this time and is not revoked yet;
+    /// returns how many.
+    async fn revoke_issued_before(&self, before: Timestamp, at: Timestamp) -> Result<u64, StoreError>;
     /// When the wallet's newest default key was issued, revoked or not.
     async fn last_issued(&self, address: WalletAddress) -> Result<Option<Timestamp>, StoreError>;
     /// Notes a use.
@@ -159,33 +164,52 @@ pub enum WalletCheckError {
     /// The chain did not answer in time.
     #[error("the chain cannot be reached to check a smart wallet's signature; try again shortly")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The client has too many checks waiting.
+    #[error("too many logins of smart wallets from this network are waiting; try again shortly")]
+    Crowded,
 }
 
 impl Failure for WalletCheckError {
     fn kind(&self) -> Kind {
-        Kind::Unavailable
+        match self {
+            Self::Unavailable(_) => Kind::Unavailable,
+            Self::Crowded => Kind::RateLimited,
+        }
     }
     fn code(&self) -> &'static str {
-        "chain_unavailable"
+        match self {
+            Self::Unavailable(_) => "chain_unavailable",
+            Self::Crowded => "too_many_wallet_checks",
+        }
     }
     fn retry_after(&self) -> Option<u64> {
         Some(5)
     }
 }
 
+/// A signature that a contract has to check.
+#[derive(Debug, Clone)]
+pub struct WalletCheck {
+    /// The client that logs in: clients take turns.
+    pub client: Option<ClientNetwork>,
+    /// The wallet.
+    pub address: WalletAddress,
+    /// What the signature may cover.
+    pub digests: Vec<MessageDigest>,
+    /// The signature.
+    pub signature: Vec<u8>,
+}
+
 /// Signatures of smart-contract wallets (ERC-1271, and ERC-6492 for those not yet deployed).
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait ContractWallets: Send + Sync {
-    /// The first of `digests` over which the wallet at `address` accepts `signature`. Runs a stranger's
-    /// code on the node: all of it together is bounded in time, each question in gas, and how many
-    /// wallets are asked at once is bounded too. A revert or a wrong answer is a refusal.
-    async fn accepted(
-        &self,
-        address: WalletAddress,
-        digests: Vec<MessageDigest>,
-        signature: Vec<u8>,
-    ) -> Result<Option<MessageDigest>, WalletCheckError>;
+    /// The first of the digests over which the wallet accepts the signature. Runs the code of a contract
+    /// that the client names on the node: all of it together is bounded in time, each request in gas,
+    /// and how many wallets are asked at once is bounded too. Clients get their places in turn, and
+    /// neither one client nor one wallet holds them all ([`fair_queue`](crate::fair_queue)). A revert or
+    /// a wrong answer is a refusal.
+    async fn accepted(&self, check: WalletCheck) -> Result<Option<MessageDigest>, WalletCheckError>;
 }
 
 /// People who wait to be let in.
@@ -202,7 +226,8 @@ pub trait Waitlist: Send + Sync {
 pub trait IdempotencyStore: Send + Sync {
     /// Takes the slot, or tells what stands in it; a different fingerprint comes before everything
     /// else. Of any number of concurrent claims exactly one takes a slot. A slot that has expired at
-    /// `claim.at` is empty. An answer that cannot be read any more is lost.
+    /// `claim.at` is empty. An answer that cannot be read any more is lost. A wallet that has `claim.most`
+    /// slots takes no other one; those it has give their answers as before.
     async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError>;
     /// Ends the claim with this work: keeps its answer so that nobody reads it in the store, or
     /// releases its slot. A slot is released only if nothing is booked under its work; else its answer

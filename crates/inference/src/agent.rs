@@ -32,7 +32,11 @@ pub use gear::{
 #[cfg(any(test, feature = "mocks"))]
 pub use gear::{MockGear, MockServerTool};
 pub use memory::Memory;
-pub use products::{ProductLoader, ProductPorts, Products};
+#[cfg(any(test, feature = "mocks"))]
+pub use products::MockProductLoader;
+pub use products::{
+    OfferError, OpenError, ProductCheck, ProductChecks, ProductLoader, ProductOpener, ProductPorts, Products,
+};
 #[cfg(any(test, feature = "mocks"))]
 pub use search::MockWebSearch;
 pub use search::{Search, SearchError, SearchHit, WebSearch};

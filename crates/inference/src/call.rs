@@ -15,7 +15,7 @@ use crate::{
 };
 use futures::channel::oneshot;
 use haithe_billing::{
-    capture::{CallOutcome, Captured, PriceLine, TokenUsage, UsageRecord},
+    capture::{CallOutcome, Captured, PriceLine, TokenUsage, UsageRecord, allocate},
     holds::Hold,
 };
 use haithe_identity::api_key::ApiKeyId;
@@ -38,6 +38,8 @@ pub(crate) struct Account {
     pub api_key: Option<ApiKeyId>,
     /// What the log may keep.
     pub prompt_log: PromptLog,
+    /// The most that is ever charged, where the caller set a limit of its own.
+    pub max_cost: Option<Usdt>,
 }
 
 /// What every call needs besides its own facts.
@@ -305,6 +307,11 @@ impl Bill {
             response_hash: used.response_hash,
             started_at: self.started_at,
             finished_at,
+        };
+        // A provider that used more than the hold covers is not paid by a caller who set a limit.
+        let lines = match self.account.max_cost {
+            Some(maximum) => allocate(&lines, maximum),
+            None => lines,
         };
         let captured = record(self.hold, lines, usage).await?;
         if captured.lost.is_positive() {

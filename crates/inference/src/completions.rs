@@ -39,12 +39,12 @@ use crate::{
     presence::{Attended, Presence},
     request::{Asked, ChatRequest, EmbeddingRequest, Needs, RequestLimits},
 };
-pub(crate) use admission::{account, quote};
+pub(crate) use admission::{account, payer_would_accept, quote};
 pub use asking::ProviderHealth;
 use asking::{Answered, Candidate, Reply};
 use bytes::Bytes;
 use futures::{FutureExt, channel::oneshot, stream::BoxStream};
-use haithe_billing::{capture::CallOutcome, holds::Holds};
+use haithe_billing::{ExpenditureScope, capture::CallOutcome, holds::Holds};
 use haithe_identity::api_key::ApiKey;
 use haithe_kernel::{CallId, Clock, Decimals, ModelId, Random, Tasks, Timer, Timestamp, Usdt, WalletAddress};
 use haithe_orgs::ports::CallContext;
@@ -60,8 +60,12 @@ pub struct Caller {
     pub api_key: Option<Arc<ApiKey>>,
     /// Payer and project, resolved and permitted.
     pub context: Arc<CallContext>,
+    /// Whose expenditure the caller is told.
+    pub expenditure: ExpenditureScope,
     /// The id that the call has to have, where somebody will ask the ledger for it; never used twice.
     pub call: Option<CallId>,
+    /// The most that the caller lets the whole call cost, the model included. It never raises another limit.
+    pub max_cost: Option<Usdt>,
     /// The place that the call occupies among those that run at once.
     pub permit: CallPermit,
 }

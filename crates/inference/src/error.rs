@@ -5,7 +5,8 @@ use crate::{
     ports::{AllowanceSpent, UpstreamError},
 };
 use haithe_billing::hold::HoldError;
-use haithe_kernel::{Failure, Kind, StoreError};
+use haithe_kernel::{Failure, Kind, StoreError, Usdt};
+use haithe_orgs::PayerRefusal;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +80,19 @@ pub enum CompletionError {
     /// Nothing could be set aside for the call, so the model never heard of it.
     #[error(transparent)]
     Hold(#[from] HoldError),
+    /// The payer did not accept another organization's project, or not at its price. Nothing was set aside.
+    #[error(transparent)]
+    Payer(#[from] PayerRefusal),
+    /// The caller's own limit does not cover the least that the call can cost. Nothing was set aside.
+    #[error(
+        "this call costs at least {least} USDT, more than the {maximum} USDT that the header Haithe-Max-Cost allows; raise it, shorten the request or choose a cheaper model"
+    )]
+    MaxCost {
+        /// The least that the call can cost.
+        least: Usdt,
+        /// The caller's limit.
+        maximum: Usdt,
+    },
     /// What the project brings along cannot be had. Nothing was set aside.
     #[error(transparent)]
     Gear(#[from] GearError),
@@ -122,6 +136,8 @@ impl CompletionError {
             | Self::TooManyPayees { .. }
             | Self::TokenRate(_)
             | Self::Hold(_)
+            | Self::Payer(_)
+            | Self::MaxCost { .. }
             | Self::Gear(_)
             | Self::Upstream(_)
             | Self::Capture(_)
@@ -142,6 +158,8 @@ impl Failure for CompletionError {
             Self::UnknownModel { .. } => Kind::NotFound,
             Self::TokenRate(_) => Kind::RateLimited,
             Self::Hold(error) => error.kind(),
+            Self::Payer(refusal) => refusal.kind(),
+            Self::MaxCost { .. } => Kind::PaymentRequired,
             Self::Gear(error) => error.kind(),
             Self::Upstream(error) => error.kind(),
             Self::Capture(_) => Kind::Unavailable,
@@ -161,6 +179,8 @@ impl Failure for CompletionError {
             Self::TooManyPayees { .. } => "too_many_payees",
             Self::TokenRate(_) => "rate_limited",
             Self::Hold(error) => error.code(),
+            Self::Payer(refusal) => refusal.code(),
+            Self::MaxCost { .. } => "max_cost_exceeded",
             Self::Gear(error) => error.code(),
             Self::Upstream(error) => error.code(),
             Self::Capture(_) => "charge_not_recorded",
@@ -176,6 +196,18 @@ impl Failure for CompletionError {
             Self::Upstream(error) => error.retry_after(),
             Self::Capture(_) | Self::Interrupted => Some(1),
             _ => None,
+        }
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Payer(refusal) => refusal.details(),
+            Self::Gear(error) => error.details(),
+            Self::MaxCost { least, maximum } => vec![
+                ("least_cost_usdt", least.to_string()),
+                ("max_cost_usdt", maximum.to_string()),
+            ],
+            _ => Vec::new(),
         }
     }
 }

@@ -27,7 +27,7 @@ pub use model::{
     DeliveryUrl, EventId, EventKey, Message, MessageState, NewWebhook, Webhook, WebhookChange, WebhookId,
     WebhookName,
 };
-pub use ports::{Agent, Delivery, NewEvent, Outcome, Received, WebhookInbox, WebhookStore};
+pub use ports::{Agent, Delivery, Due, NewEvent, Outcome, Received, WebhookInbox, WebhookStore};
 #[cfg(any(test, feature = "mocks"))]
 pub use ports::{MockAgent, MockWebhookInbox, MockWebhookStore};
 pub use secret::{SecretError, WebhookSecret};

@@ -45,6 +45,11 @@ pub trait Failure: Error + Send + Sync + 'static {
     fn retry_after(&self) -> Option<u64> {
         None
     }
+    /// Facts for programs beside the message, by name: prices, limits, a field at fault. Amounts are exact
+    /// decimal texts.
+    fn details(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
 }
 
 /// The question could not be answered: a store or another adapter failed.

@@ -145,6 +145,12 @@ impl Failure for FetchError {
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait::async_trait]
 pub trait Fetcher: Send + Sync {
+    /// Whether `url`, as it is written, is never called: its scheme, port or host is not allowed. A name
+    /// that resolves to a private address is refused when it is called, because that can change.
+    fn refuses(&self, url: &str) -> bool {
+        let _ = url;
+        false
+    }
     /// Sends `request` once and reads the whole answer. Never retries.
     async fn fetch(&self, request: FetchRequest) -> Result<Fetched, FetchError>;
 }

@@ -13,8 +13,10 @@ mod error;
 mod fetch;
 mod id;
 mod money;
+mod names;
 mod page;
 mod ports;
+mod price;
 mod time;
 
 pub use address::{AddressError, WalletAddress};
@@ -23,8 +25,10 @@ pub use error::{Failure, Kind, StoreError};
 pub use fetch::{FetchError, FetchMethod, FetchRequest, Fetched, Fetcher, Redirects};
 pub use id::{CallId, ModelId, OrgId, OrgUid, ProductId, ProjectId, ProjectUid, UidError};
 pub use money::{Decimals, MoneyError, TokenUnits, Usdt};
+pub use names::{NameProblem, name_key, name_problem};
 pub use page::{Listed, Page, PageError};
 pub use ports::{Clock, FixedClock, Random, Tasks, Timer};
+pub use price::{AnnouncedPrice, PriceSchedule};
 pub use time::{MonotonicTime, Timestamp, TimestampError};
 
 #[cfg(any(test, feature = "mocks"))]

@@ -228,6 +228,21 @@ impl TokenUnits {
         }
     }
 
+    /// Reads a decimal number of USDT such as `12.5`: digits, and after a point at most as many digits as
+    /// the token has decimals.
+    ///
+    /// # Errors
+    /// [`MoneyError::Form`] for anything else, [`MoneyError::OutOfRange`] beyond 128 bits of base units.
+    pub fn from_decimal(text: &str, decimals: Decimals) -> Result<Self, MoneyError> {
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        let width = usize::from(decimals.0);
+        if !digits(whole) || !digits(fraction) || fraction.len() > width {
+            return Err(MoneyError::Form);
+        }
+        format!("{whole}{fraction:0<width$}").parse()
+    }
+
     /// The amount in USDT: an exact decimal number without trailing zeros, as fine as the token counts.
     pub fn to_decimal(self, decimals: Decimals) -> String {
         let per_usdt = 10u128.pow(decimals.digits());
@@ -387,6 +402,13 @@ mod tests {
             let (back, dust) = Usdt::from_units(units, decimals).unwrap();
             prop_assert_eq!(dust, TokenUnits::ZERO);
             prop_assert_eq!(back.nano() + rest.nano(), nano);
+        }
+
+        #[test]
+        fn units_print_as_usdt_and_read_back(units: u128, digits in 6u8..=18) {
+            let decimals = Decimals::new(digits).unwrap();
+            let units = TokenUnits::new(units);
+            prop_assert_eq!(TokenUnits::from_decimal(&units.to_decimal(decimals), decimals), Ok(units));
         }
 
         #[test]

@@ -1,6 +1,9 @@
 //! What browsers of the marketplace see.
 
-use crate::product::Product;
+use crate::{
+    product::Product,
+    usability::{ContentPin, ProductFault, ProductField},
+};
 use haithe_kernel::{Timestamp, WalletAddress};
 
 /// A wallet that may publish, mirrored from the chain.
@@ -57,21 +60,35 @@ pub struct ProductPage {
     pub photo_url: Option<String>,
     /// How much it is used.
     pub uses: Uses,
+    /// Why its content can never be loaded as it is published, as far as that is known.
+    pub content_fault: Option<ProductFault>,
 }
 
 impl ProductPage {
     /// Why no project can use it; `None` when one can.
-    pub fn unusable(&self) -> Option<&'static str> {
+    pub fn unusable(&self) -> Option<ProductFault> {
+        let fault = |field, reason| Some(ProductFault::new(field, reason));
         if self.product.retired {
-            Some("its creator has retired it")
+            fault(ProductField::Retired, "its creator has retired it")
         } else if self.product.category.is_none() {
-            Some("its category is unknown here")
+            fault(ProductField::Category, "its category is unknown here")
         } else if self.product.price_per_call.is_none() {
-            Some("its price is beyond what can be paid")
+            fault(ProductField::Price, "its price is beyond what can be paid")
         } else {
-            None
+            self.content_fault.clone()
         }
     }
+}
+
+/// A product that a project enabled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectProduct {
+    /// The product and what its creator says about it.
+    pub page: ProductPage,
+    /// The content that the project accepted.
+    pub pin: ContentPin,
+    /// The address of the content that is published now.
+    pub published_uri: String,
 }
 
 /// In which order products are listed.

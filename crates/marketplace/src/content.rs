@@ -13,6 +13,7 @@ pub use rpc::{ArgumentError, ParameterType, Place, RpcParameter, RpcTool};
 
 use crate::{product::Category, sealing::Plaintext};
 use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
 use std::{fmt, sync::Arc};
 use url::Url;
 
@@ -27,6 +28,8 @@ pub enum ContentError {
     /// Not JSON, or another form. Line and column count from 1.
     #[error("the content is not of the documented form (line {line}, column {column})")]
     Form {
+        /// The place as far as the documented form names it (RFC 6901).
+        pointer: String,
         /// Line.
         line: usize,
         /// Column.
@@ -43,6 +46,46 @@ pub enum ContentError {
         /// What it must be.
         problem: &'static str,
     },
+}
+
+impl ContentError {
+    /// The place in the content (RFC 6901), where it is JSON.
+    pub fn pointer(&self) -> Option<String> {
+        match self {
+            Self::Form { pointer, .. } => Some(pointer.clone()),
+            Self::Rule { field, .. } if NAMES.contains(field) => Some(format!("/{field}")),
+            // The rule is about the document as a whole.
+            Self::Rule { .. } => Some(String::new()),
+            Self::TooLarge(_) => None,
+        }
+    }
+}
+
+/// The names that the documented forms have. Other names are the creator's own words, which nobody else reads.
+const NAMES: &[&str] = &[
+    "name",
+    "description",
+    "method",
+    "url",
+    "headers",
+    "parameters",
+    "tools",
+    "in",
+    "type",
+    "required",
+];
+
+/// The path to a place in the content, up to the first name that is the creator's own.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    let mut pointer = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Map { key } if NAMES.contains(&key.as_str()) => pointer.push_str(&format!("/{key}")),
+            Segment::Map { .. } | Segment::Enum { .. } | Segment::Unknown => break,
+        }
+    }
+    pointer
 }
 
 /// The content of a product, ready for use.
@@ -87,10 +130,21 @@ fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ContentError> {
     if bytes.len() > MOST_JSON {
         return Err(ContentError::TooLarge(MOST_JSON));
     }
-    serde_json::from_slice(bytes).map_err(|error| ContentError::Form {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let place = pointer(error.path());
+        malformed(place, error.inner())
+    })?;
+    reader.end().map_err(|error| malformed(String::new(), &error))?;
+    Ok(read)
+}
+
+fn malformed(pointer: String, error: &serde_json::Error) -> ContentError {
+    ContentError::Form {
+        pointer,
         line: error.line(),
         column: error.column(),
-    })
+    }
 }
 
 /// Refuses `field` unless `good`.

@@ -16,6 +16,7 @@ pub mod ports;
 pub mod product;
 pub mod sealing;
 mod tool_lists;
+pub mod usability;
 
 pub use catalog::{
     Creator, CreatorStatistics, NewCreator, PageChange, ProductFilter, ProductOrder, ProductPage, Uses,

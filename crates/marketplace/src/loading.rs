@@ -20,14 +20,12 @@ use crate::{
     content::ProductContent,
     enclave::Enclave,
     hosting::{ContentDigest, ContentStore},
-    market::MarketError,
-    ports::ProductStore,
     product::Category,
     sealing::{Plaintext, SealedContent, WrappedKey},
 };
 use cache::{Cache, Key};
 use error::shared;
-use haithe_kernel::{Clock, FetchRequest, Fetcher, ProductId, WalletAddress};
+use haithe_kernel::{Clock, FetchRequest, Fetcher, WalletAddress};
 use std::{sync::Arc, time::Duration};
 
 /// Longest time for fetching content.
@@ -47,20 +45,10 @@ pub struct ProductSource {
 /// What loading needs.
 #[expect(missing_docs, reason = "named after their types")]
 pub struct ContentPorts {
-    pub products: Arc<dyn ProductStore>,
     pub hosted: Arc<dyn ContentStore>,
     pub fetcher: Arc<dyn Fetcher>,
     pub enclave: Arc<dyn Enclave>,
     pub clock: Arc<dyn Clock>,
-}
-
-/// What became of trying to load content.
-#[derive(Debug, Clone)]
-pub enum Check {
-    /// A call would find it.
-    Loads,
-    /// A call would not, and why.
-    Fails(LoadError),
 }
 
 /// The contents of products.
@@ -80,15 +68,6 @@ impl ProductContents {
         }
     }
 
-    /// The content of a product of this number.
-    ///
-    /// # Errors
-    /// [`LoadError`], which says why it cannot be loaded.
-    pub async fn load(&self, id: ProductId) -> Result<ProductContent, LoadError> {
-        let source = self.ports.products.source(id).await.map_err(shared)?;
-        self.open(&source.ok_or(LoadError::NotFound)?).await
-    }
-
     /// The content of a product that is published like this.
     ///
     /// # Errors
@@ -103,22 +82,6 @@ impl ProductContents {
             .get(key, self.plaintext(uri, wrapped, source.creator))
             .await?;
         Ok(ProductContent::read(category, plaintext)?)
-    }
-
-    /// Whether the content of the caller's product can be loaded.
-    ///
-    /// # Errors
-    /// [`MarketError::NotFound`], [`MarketError::NotTheCreator`], and the store's.
-    pub async fn check(&self, caller: WalletAddress, id: ProductId) -> Result<Check, MarketError> {
-        let source = self.ports.products.source(id).await?;
-        let source = source.ok_or(MarketError::NotFound("product"))?;
-        if source.creator != caller {
-            return Err(MarketError::NotTheCreator);
-        }
-        Ok(match self.open(&source).await {
-            Ok(_) => Check::Loads,
-            Err(reason) => Check::Fails(reason),
-        })
     }
 
     /// Wipes what is no longer kept. To be called once in a while.

@@ -1,11 +1,18 @@
 //! Use case: browse products, say something about one's own, and use them in projects.
 
 use crate::{
-    catalog::{Creator, CreatorStatistics, NewCreator, PageChange, ProductFilter, ProductPage},
-    ports::{CreatorRegistrar, CreatorStore, Enabling, ProductStore, RegisterError},
+    catalog::{
+        Creator, CreatorStatistics, NewCreator, PageChange, ProductFilter, ProductPage, ProjectProduct,
+    },
+    ports::{
+        ContentAcceptance, CreatorRegistrar, CreatorStore, EnabledContent, Enabling, ProductStore,
+        RegisterError,
+    },
+    usability::ProductFault,
 };
 use haithe_kernel::{
-    Clock, Failure, Kind, Listed, OrgId, Page, ProductId, ProjectId, StoreError, Usdt, WalletAddress,
+    Clock, Failure, Kind, Listed, NameProblem, OrgId, Page, ProductId, ProjectId, StoreError, Usdt,
+    WalletAddress, name_problem,
 };
 use std::sync::Arc;
 use url::Url;
@@ -39,9 +46,15 @@ pub enum MarketError {
     /// A change without content.
     #[error("nothing to change: give description or photo_url")]
     NothingToChange,
-    /// Nobody can use it.
-    #[error("this product cannot be enabled: {0}")]
-    Unusable(&'static str),
+    /// It can never be used as it is published.
+    #[error("this product can never be used as it is published: {0}")]
+    Unusable(ProductFault),
+    /// The project does not use the product.
+    #[error("this project does not use this product; enable it first")]
+    NotEnabled,
+    /// The creator published other content meanwhile.
+    #[error("the creator has published other content since; read the project's products and accept it again")]
+    ContentChanged,
     /// The organization's contract must accept it first.
     #[error(
         "the organization's contract has not enabled this product; its owner or an admin calls enableProduct first"
@@ -59,6 +72,9 @@ pub enum MarketError {
     /// What a creator says of itself is too long or has control characters.
     #[error("{0} must have 1 to {1} bytes and no control characters")]
     Text(&'static str, usize),
+    /// A text that looks like another one.
+    #[error("{0} {1}")]
+    Deceptive(&'static str, NameProblem),
     /// No registration.
     #[error(transparent)]
     Register(#[from] RegisterError),
@@ -72,11 +88,18 @@ impl Failure for MarketError {
         match self {
             Self::NotFound(_) => Kind::NotFound,
             Self::NotTheCreator => Kind::Forbidden,
-            Self::Description | Self::Photo | Self::NothingToChange | Self::Text(..) => Kind::Invalid,
+            Self::Description
+            | Self::Photo
+            | Self::NothingToChange
+            | Self::Text(..)
+            | Self::Deceptive(..) => Kind::Invalid,
             Self::Register(error) => error.kind(),
-            Self::Unusable(_) | Self::NotOnChain | Self::TooExpensive | Self::TooManyProducts { .. } => {
-                Kind::Conflict
-            }
+            Self::Unusable(_) => Kind::Unprocessable,
+            Self::NotOnChain
+            | Self::TooExpensive
+            | Self::TooManyProducts { .. }
+            | Self::NotEnabled
+            | Self::ContentChanged => Kind::Conflict,
             Self::Store(error) => error.kind(),
         }
     }
@@ -87,9 +110,11 @@ impl Failure for MarketError {
             Self::Description => "invalid_description",
             Self::Photo => "invalid_photo_url",
             Self::NothingToChange => "nothing_to_change",
-            Self::Text(..) => "invalid_text",
+            Self::Text(..) | Self::Deceptive(..) => "invalid_text",
             Self::Register(error) => error.code(),
             Self::Unusable(_) => "product_unusable",
+            Self::NotEnabled => "product_not_enabled",
+            Self::ContentChanged => "content_changed",
             Self::NotOnChain => "product_not_enabled_on_chain",
             Self::TooExpensive => "product_price_above_maximum",
             Self::TooManyProducts { .. } => "too_many_products",
@@ -101,6 +126,12 @@ impl Failure for MarketError {
             Self::Store(error) => error.retry_after(),
             Self::Register(error) => error.retry_after(),
             _ => None,
+        }
+    }
+    fn details(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Unusable(fault) => fault.details(),
+            _ => Vec::new(),
         }
     }
 }
@@ -140,6 +171,9 @@ impl Market {
         for (name, text, most) in [("uri", &new.uri, URI_BYTES), ("pub_key", &new.pub_key, KEY_BYTES)] {
             if text.is_empty() || text.len() > most || text.chars().any(char::is_control) {
                 return Err(MarketError::Text(name, most));
+            }
+            if let Some(problem) = name_problem(text) {
+                return Err(MarketError::Deceptive(name, problem));
             }
         }
         if self.creators.find(new.address).await?.is_some() {
@@ -232,21 +266,46 @@ impl Market {
         changed.ok_or(MarketError::NotFound("product"))
     }
 
-    /// Makes a product one of a project's. Whether the caller may is `orgs`' question, asked before.
+    /// Makes a product one of a project's with `content`, which was checked before. Whether the caller may
+    /// is `orgs`' question, asked before.
     ///
     /// # Errors
     /// [`MarketError::Unusable`], [`MarketError::NotOnChain`], [`MarketError::TooExpensive`],
     /// [`MarketError::TooManyProducts`].
-    pub async fn enable(&self, org: OrgId, project: ProjectId, id: ProductId) -> Result<(), MarketError> {
-        if let Some(reason) = self.product(id).await?.unusable() {
-            return Err(MarketError::Unusable(reason));
+    pub async fn enable(
+        &self,
+        org: OrgId,
+        project: ProjectId,
+        id: ProductId,
+        content: EnabledContent,
+    ) -> Result<(), MarketError> {
+        if let Some(fault) = self.product(id).await?.unusable() {
+            return Err(MarketError::Unusable(fault));
         }
         let (most, now) = (self.max_products, self.clock.now());
-        match self.products.enable(org, project, id, most, now).await? {
+        let enabling = self.products.enable(org, project, id, content, most, now);
+        match enabling.await? {
             Enabling::Enabled => Ok(()),
             Enabling::NotOnChain => Err(MarketError::NotOnChain),
             Enabling::TooExpensive => Err(MarketError::TooExpensive),
             Enabling::TooMany => Err(MarketError::TooManyProducts { most }),
+        }
+    }
+
+    /// Makes a project use the content that is published now at `uri`, which was checked before.
+    ///
+    /// # Errors
+    /// [`MarketError::NotEnabled`], [`MarketError::ContentChanged`].
+    pub async fn accept_content(
+        &self,
+        project: ProjectId,
+        id: ProductId,
+        uri: String,
+    ) -> Result<(), MarketError> {
+        match self.products.accept_content(project, id, uri).await? {
+            ContentAcceptance::Accepted => Ok(()),
+            ContentAcceptance::NotEnabled => Err(MarketError::NotEnabled),
+            ContentAcceptance::Changed => Err(MarketError::ContentChanged),
         }
     }
 
@@ -265,13 +324,14 @@ impl Market {
     ///
     /// # Errors
     /// The store's.
-    pub async fn of_project(&self, project: ProjectId) -> Result<Vec<ProductPage>, MarketError> {
+    pub async fn of_project(&self, project: ProjectId) -> Result<Vec<ProjectProduct>, MarketError> {
         Ok(self.products.of_project(project).await?)
     }
 
     /// What the products of a project cost together per call. Those that cannot be used cost nothing.
-    pub fn price_per_call(products: &[ProductPage]) -> Usdt {
-        let usable = products.iter().filter(|page| page.unusable().is_none());
+    pub fn price_per_call(products: &[ProjectProduct]) -> Usdt {
+        let pages = products.iter().map(|product| &product.page);
+        let usable = pages.filter(|page| page.unusable().is_none());
         let prices = usable.filter_map(|page| page.product.price_per_call);
         prices.fold(Usdt::ZERO, |sum, price| {
             sum.checked_add(price).unwrap_or(Usdt::MAX)
@@ -327,6 +387,7 @@ mod tests {
             description: None,
             photo_url: None,
             uses: Uses::default(),
+            content_fault: None,
         }
     }
 
@@ -355,11 +416,24 @@ mod tests {
         strange.product.category = None;
         let mut priceless = page();
         priceless.product.price_per_call = None;
-        for unusable in [retired, strange, priceless] {
+        let mut broken = page();
+        broken.content_fault = Some(ProductFault::new(
+            crate::usability::ProductField::Uri,
+            "it has no SHA-256",
+        ));
+        for unusable in [retired, strange, priceless, broken] {
             let mut products = showing(unusable);
             products.expect_enable().never();
             let refused = market(products)
-                .enable(OrgId(1), ProjectId(1), ProductId(1))
+                .enable(
+                    OrgId(1),
+                    ProjectId(1),
+                    ProductId(1),
+                    EnabledContent {
+                        uri: String::new(),
+                        follow_updates: None,
+                    },
+                )
                 .await;
             assert!(matches!(refused, Err(MarketError::Unusable(_))));
         }
@@ -407,7 +481,16 @@ mod tests {
     fn the_price_of_a_project_is_the_sum_of_what_can_be_used() {
         let mut retired = page();
         retired.product.retired = true;
-        assert_eq!(Market::price_per_call(&[page(), page(), retired]), Usdt::whole(2));
+        let used = |page| ProjectProduct {
+            page,
+            pin: crate::usability::ContentPin {
+                uri: String::new(),
+                follow_updates: false,
+            },
+            published_uri: String::new(),
+        };
+        let all = [page(), page(), retired].map(used);
+        assert_eq!(Market::price_per_call(&all), Usdt::whole(2));
         assert_eq!(Market::price_per_call(&[]), Usdt::ZERO);
     }
 }

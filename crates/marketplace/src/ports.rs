@@ -11,13 +11,16 @@ pub use tool_servers::{MockToolServers, MockToolSession};
 pub use tool_servers::{OpenServer, ServedTool, ToolAnswer, ToolServerError, ToolServers, ToolSession};
 
 use crate::{
-    catalog::{Creator, CreatorStatistics, NewCreator, PageChange, ProductFilter, ProductPage},
+    catalog::{
+        Creator, CreatorStatistics, NewCreator, PageChange, ProductFilter, ProductPage, ProjectProduct,
+    },
     loading::ProductSource,
     product::Product,
+    usability::ProductFault,
 };
 use async_trait::async_trait;
 use haithe_kernel::{
-    Failure, Kind, Listed, OrgId, Page, ProductId, ProjectId, StoreError, Timestamp, WalletAddress,
+    Failure, Kind, Listed, OrgId, Page, ProductId, ProjectId, StoreError, Timestamp, Usdt, WalletAddress,
 };
 
 /// Creators, mirrored from the chain.
@@ -45,13 +48,50 @@ pub enum Enabling {
     TooMany,
 }
 
+/// What the contract of a project's organization says of calls of a product at its price in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProductAcceptance {
+    /// It accepts them.
+    Accepted,
+    /// It does not accept calls of this product.
+    NotOnChain,
+    /// It accepts them up to a price below the one in force; `None` where the maximum is beyond our range.
+    AboveMaximum(Option<Usdt>),
+}
+
 /// A project's product, as a call finds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallProduct {
     /// The product.
     pub product: Product,
-    /// Whether the contract of the project's organization accepts calls of it at today's price.
-    pub accepted: bool,
+    /// Whether the contract of the project's organization accepts calls of it at the price in force.
+    pub acceptance: ProductAcceptance,
+    /// Where the content that the project uses is, and whom it opens for.
+    pub source: ProductSource,
+    /// Whether the creator published other content than the project accepted.
+    pub outdated: bool,
+    /// Whether it is stored already that the published content can never be loaded.
+    pub fault_noted: bool,
+}
+
+/// How a project uses a product.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnabledContent {
+    /// The address of the content that the project accepts, as it was checked.
+    pub uri: String,
+    /// Whether the project uses whatever the creator publishes; `None` leaves what is set.
+    pub follow_updates: Option<bool>,
+}
+
+/// What became of accepting a product's published content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContentAcceptance {
+    /// The project uses it from now on.
+    Accepted,
+    /// The project does not use the product.
+    NotEnabled,
+    /// The creator has published other content since.
+    Changed,
 }
 
 /// Products, mirrored from the chain, and what is said and done about them here.
@@ -69,23 +109,41 @@ pub trait ProductStore: Send + Sync {
     /// Changes what is said about a product; gives it after the change.
     async fn describe(&self, id: ProductId, change: PageChange) -> Result<Option<ProductPage>, StoreError>;
     /// Makes the product one of the project's, if the contract of the project's organization accepts
-    /// calls of it at today's price and the project has fewer than `most` others. Enabling twice is no
-    /// error.
+    /// calls of it at today's price and the project has fewer than `most` others. Enabling twice is not an
+    /// error and leaves the accepted content as it is, except that a project that stops following updates
+    /// accepts `content`.
     async fn enable(
         &self,
         org: OrgId,
         project: ProjectId,
         product: ProductId,
+        content: EnabledContent,
         most: u32,
         at: Timestamp,
     ) -> Result<Enabling, StoreError>;
+    /// Makes the project use the content at `uri`, if that is what the creator publishes now.
+    async fn accept_content(
+        &self,
+        project: ProjectId,
+        product: ProductId,
+        uri: String,
+    ) -> Result<ContentAcceptance, StoreError>;
+    /// Stores why the content at `uri` can never be loaded, or that it can. It counts for as long as the
+    /// product is published with this `uri`.
+    async fn note_fault(
+        &self,
+        product: ProductId,
+        uri: String,
+        fault: Option<ProductFault>,
+        at: Timestamp,
+    ) -> Result<(), StoreError>;
     /// Takes it away; says whether it was there.
     async fn disable(&self, project: ProjectId, product: ProductId) -> Result<bool, StoreError>;
     /// The project's products with what its organization's contract says of them, in the order they
     /// were enabled. One that is not on chain any more is not accepted.
     async fn for_call(&self, project: ProjectId) -> Result<Vec<CallProduct>, StoreError>;
     /// The project's products, in the order they were enabled.
-    async fn of_project(&self, project: ProjectId) -> Result<Vec<ProductPage>, StoreError>;
+    async fn of_project(&self, project: ProjectId) -> Result<Vec<ProjectProduct>, StoreError>;
 }
 
 /// Why a creator was not registered.

@@ -7,6 +7,7 @@
 //! library reaches the network: its own clients are not compiled in.
 
 mod error;
+mod listing;
 mod servers;
 mod session;
 #[cfg(test)]

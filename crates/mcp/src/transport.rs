@@ -4,6 +4,7 @@
 //! fetcher's bounds before anything of them is used. There is no listening stream beside the requests:
 //! a server that wants one is told that there is none, as the protocol allows.
 
+use crate::listing::lenient;
 use bytes::Bytes;
 use futures::{
     StreamExt,
@@ -121,12 +122,17 @@ impl StreamableHttpClient for FetchingClient {
             redirects: Redirects::Refused,
         };
         let answer = self.fetcher.fetch(request).await;
+        let mut answer = answer.map_err(StreamableHttpError::Client)?;
         let waits = matches!(message, JsonRpcMessage::Request(_));
-        read(
-            answer.map_err(StreamableHttpError::Client)?,
-            waits,
-            session.is_some(),
-        )
+        if lists_tools(&message) && content_type(&answer) == JSON {
+            answer.body = lenient(&answer.body);
+        }
+        Ok(match read(answer, waits, session.is_some())? {
+            StreamableHttpPostResponse::Sse(events, session) if lists_tools(&message) => {
+                StreamableHttpPostResponse::Sse(events.map(lenient_event).boxed(), session)
+            }
+            other => other,
+        })
     }
 
     async fn delete_session(
@@ -168,14 +174,38 @@ fn calls(message: &ClientJsonRpcMessage) -> bool {
     matches!(request.request, ClientRequest::CallToolRequest(_))
 }
 
+fn lists_tools(message: &ClientJsonRpcMessage) -> bool {
+    let JsonRpcMessage::Request(request) = message else {
+        return false;
+    };
+    matches!(request.request, ClientRequest::ListToolsRequest(_))
+}
+
+fn lenient_event(event: Result<Sse, SseError>) -> Result<Sse, SseError> {
+    event.map(|mut event| {
+        let data = event.data.take();
+        event.data = data.map(|data| match String::from_utf8(lenient(data.as_bytes())) {
+            Ok(read) => read,
+            Err(_) => data,
+        });
+        event
+    })
+}
+
+/// The media type of a response, in lower case and without parameters.
+fn content_type(answer: &Fetched) -> String {
+    let header = answer.headers.iter().find(|(name, _)| name == "content-type");
+    let value = header.and_then(|(_, value)| value.split(';').next());
+    value.unwrap_or_default().trim().to_ascii_lowercase()
+}
+
 /// What an answer to a message says. `waits`: the message wants an answer; `inside`: it named a session.
 fn read(answer: Fetched, waits: bool, inside: bool) -> Outcome<StreamableHttpPostResponse> {
     let header = |wanted: &str| {
         let found = answer.headers.iter().find(|(name, _)| name == wanted);
         found.map(|(_, value)| value.as_str())
     };
-    let form = header("content-type").and_then(|value| value.split(';').next());
-    let form = form.unwrap_or_default().trim().to_ascii_lowercase();
+    let form = content_type(&answer);
     let session = header(SESSION).filter(|session| session.len() <= MOST_SESSION);
     let session = session.map(str::to_owned);
     match answer.status {

@@ -93,6 +93,10 @@ actions!(
     ProjectCreated = "project.created",
     /// A project's configuration, price or public flag.
     ProjectChanged = "project.changed",
+    /// Another organization's public project was accepted, or its maximum price changed.
+    ProjectAccepted = "accepted_project.added",
+    /// Another organization's public project is not accepted any more.
+    ProjectAcceptanceWithdrawn = "accepted_project.removed",
     /// A project was deleted.
     ProjectDeleted = "project.deleted",
     /// A wallet got a role in a project.

@@ -1,7 +1,7 @@
 //! What can be wrong with a request about organizations and projects.
 
-use crate::{bots::BotTokenError, organizations::NAME_CHARS, ports::DeployError};
-use haithe_kernel::{Failure, Kind, StoreError};
+use crate::{accepted::MOST_ACCEPTED, bots::BotTokenError, organizations::NAME_CHARS, ports::DeployError};
+use haithe_kernel::{Failure, Kind, NameProblem, StoreError};
 
 /// A rule about organizations, projects or members that was broken.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +15,12 @@ pub enum OrgError {
     /// A name that cannot be shown.
     #[error("a name has 1 to {NAME_CHARS} characters and no control characters")]
     Name,
+    /// A name that looks like another one.
+    #[error("the name {0}")]
+    DeceptiveName(NameProblem),
+    /// Another project of the organization has this name.
+    #[error("the organization already has a project of this name; choose another name")]
+    ProjectNameTaken,
     /// A setting outside its range.
     #[error("{0}")]
     Setting(&'static str),
@@ -39,6 +45,12 @@ pub enum OrgError {
     /// An address that cannot own the organization.
     #[error("name another wallet than the owner's, the organization's own contract and the zero address")]
     NotAnOwner,
+    /// The organization's own projects need no acceptance.
+    #[error("this project belongs to the organization itself, which needs no acceptance to call it")]
+    OwnProject,
+    /// The list of accepted projects is full.
+    #[error("this organization accepts {MOST_ACCEPTED} projects, which is the limit; withdraw one first")]
+    TooManyAccepted,
     /// The caller owns no indexed organization.
     #[error(
         "no organization of this wallet is indexed yet; send createOrganization(name) first, or give a name here"
@@ -61,12 +73,18 @@ impl Failure for OrgError {
             Self::NotFound(_) | Self::NotAMember | Self::NothingIndexed => Kind::NotFound,
             Self::Forbidden => Kind::Forbidden,
             Self::Name
+            | Self::DeceptiveName(_)
             | Self::Setting(_)
             | Self::BotToken(_)
             | Self::NothingToChange
             | Self::Nobody
             | Self::NotAnOwner => Kind::Invalid,
-            Self::Owner | Self::AlreadyAMember | Self::CallsInFlight => Kind::Conflict,
+            Self::Owner
+            | Self::AlreadyAMember
+            | Self::CallsInFlight
+            | Self::ProjectNameTaken
+            | Self::OwnProject
+            | Self::TooManyAccepted => Kind::Conflict,
             Self::Deploy(error) => error.kind(),
             Self::Store(error) => error.kind(),
         }
@@ -75,7 +93,8 @@ impl Failure for OrgError {
         match self {
             Self::NotFound(_) => "not_found",
             Self::Forbidden => "forbidden",
-            Self::Name => "invalid_name",
+            Self::Name | Self::DeceptiveName(_) => "invalid_name",
+            Self::ProjectNameTaken => "project_name_taken",
             Self::Setting(_) => "invalid_setting",
             Self::BotToken(_) => "invalid_token",
             Self::NothingToChange => "nothing_to_change",
@@ -84,6 +103,8 @@ impl Failure for OrgError {
             Self::AlreadyAMember => "already_a_member",
             Self::Nobody => "zero_address",
             Self::NotAnOwner => "not_an_owner",
+            Self::OwnProject => "own_project",
+            Self::TooManyAccepted => "too_many_accepted_projects",
             Self::NothingIndexed => "organization_not_indexed",
             Self::CallsInFlight => "calls_in_flight",
             Self::Deploy(error) => error.code(),

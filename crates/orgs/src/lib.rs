@@ -5,9 +5,11 @@
 //! must never know how a balance is kept (that is `billing`), how a chain is read, or how a request
 //! arrives. Ownership and organizations come from the chain: the directory mirrors them, and only
 //! the indexer writes them; what only the owner's wallet can do is [encoded](ownership) for it to
-//! sign, and [roles](roles) decided here are mirrored there. Every write is [audited](audit). What it
+//! sign, and [roles](roles) decided here are mirrored there. What an organization pays for other
+//! organizations' projects is limited by what it [accepted](accepted). Every write is [audited](audit). What it
 //! needs from outside are the ports in [`ports`].
 
+pub mod accepted;
 pub mod audit;
 pub mod bots;
 pub mod contexts;
@@ -23,13 +25,14 @@ pub mod roles;
 pub mod settings;
 pub mod transaction;
 
+pub use accepted::{AcceptedProject, AcceptedProjects, CallPrices, PayerRefusal, payer_accepts};
 pub use audit::{Act, Audit, AuditAction, Caller};
 pub use bots::{BotPlatform, BotTokens, Bots};
 pub use contexts::{ContextClaim, ContextError, Contexts};
 pub use error::OrgError;
 pub use model::{
-    NewProject, OrgMember, OrgRole, Organization, Project, ProjectChange, ProjectMember, ProjectRole, Search,
-    Standing,
+    NewProject, OrgMember, OrgRole, Organization, PriceNotice, Project, ProjectChange, ProjectMember,
+    ProjectRole, Search, Standing,
 };
 pub use organizations::{MemberChange, OrgAccess, Organizations};
 pub use ownership::{OwnerCall, Ownership};

@@ -1,8 +1,10 @@
 //! Organizations, projects, members.
 
 use crate::{bots::BotTokens, roles::ChainRole};
-use haithe_kernel::{ModelId, OrgId, OrgUid, ProjectId, ProjectUid, Timestamp, Usdt, WalletAddress};
-use std::{fmt, str::FromStr};
+use haithe_kernel::{
+    ModelId, OrgId, OrgUid, PriceSchedule, ProjectId, ProjectUid, Timestamp, Usdt, WalletAddress,
+};
+use std::{fmt, str::FromStr, time::Duration};
 
 /// The zero address, which nobody has.
 pub const NOBODY: WalletAddress = WalletAddress::new([0; 20]);
@@ -54,8 +56,8 @@ pub struct Project {
     pub skip_unavailable_products: bool,
     /// Model used when a request names none.
     pub default_model: ModelId,
-    /// What another organization pays per call of this public project.
-    pub price_per_call: Usdt,
+    /// What another organization pays per call of this public project; a rise is announced first.
+    pub price_per_call: PriceSchedule,
     /// May other organizations call it?
     pub public: bool,
     /// Which bots it has.
@@ -92,6 +94,29 @@ pub struct ProjectChange {
     pub default_model: Option<ModelId>,
     pub price_per_call: Option<Usdt>,
     pub public: Option<bool>,
+}
+
+/// How long a rise of a public project's price is announced before it applies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PriceNotice(pub Duration);
+
+impl PriceNotice {
+    /// The project's price after it is set to `price`. A rise is announced where other organizations could
+    /// be calling: the project is public, or one of them `accepted` it.
+    pub fn set_price(
+        self,
+        current: PriceSchedule,
+        (public, accepted): (bool, bool),
+        price: Usdt,
+        now: Timestamp,
+    ) -> PriceSchedule {
+        let notice = if public || accepted {
+            self.0
+        } else {
+            Duration::ZERO
+        };
+        current.set(price, now, notice)
+    }
 }
 
 impl fmt::Display for ProjectChange {
@@ -243,5 +268,31 @@ impl FromStr for Search {
             return Err(SearchError);
         }
         Ok(Self(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_price_rises_with_notice_where_another_organization_could_be_calling() {
+        let notice = PriceNotice(Duration::from_secs(60));
+        let now = Timestamp::from_seconds(0);
+        let free = PriceSchedule::default();
+        for (public, accepted, at_once) in [
+            (false, false, true),
+            (true, false, false),
+            (false, true, false),
+            (true, true, false),
+        ] {
+            let raised = notice.set_price(free, (public, accepted), Usdt::whole(499), now);
+            assert_eq!(
+                raised.in_force(now) == Usdt::whole(499),
+                at_once,
+                "public {public}, accepted {accepted}"
+            );
+            assert_eq!(raised.in_force(now.plus(notice.0)), Usdt::whole(499));
+        }
     }
 }

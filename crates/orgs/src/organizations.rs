@@ -11,20 +11,23 @@ use crate::{
     roles::{ChainRole, Course, course},
     transaction::UnsignedTransaction,
 };
-use haithe_kernel::{Clock, Listed, ModelId, OrgId, Page, WalletAddress};
+use haithe_kernel::{Clock, Listed, ModelId, OrgId, Page, WalletAddress, name_problem};
 use std::sync::Arc;
 
 /// Longest name, in characters.
 pub const NAME_CHARS: usize = 64;
 
-/// A name fit to be shown: trimmed, 1 to 64 characters, no control characters.
+/// A name fit to be shown: trimmed, 1 to 64 characters, no control characters, nothing that deceives.
 ///
 /// # Errors
-/// [`OrgError::Name`] otherwise.
+/// [`OrgError::Name`] or [`OrgError::DeceptiveName`] otherwise.
 pub fn valid_name(text: &str) -> Result<String, OrgError> {
     let name = text.trim();
     if name.is_empty() || name.chars().count() > NAME_CHARS || name.chars().any(char::is_control) {
         return Err(OrgError::Name);
+    }
+    if let Some(problem) = name_problem(name) {
+        return Err(OrgError::DeceptiveName(problem));
     }
     Ok(name.to_owned())
 }

@@ -21,6 +21,8 @@ pub enum Action {
     ReadOrgMoney,
     /// Withdraw, set the daily cap, transfer ownership (the wallet's own transactions).
     MoveOrgMoney,
+    /// Accept other organizations' public projects up to a price, and read which ones are accepted.
+    AcceptProjects,
     /// Read the project, its configuration, price and products.
     ReadProject,
     /// Configure the project: models, memory, search, products, webhooks, bots.
@@ -47,6 +49,7 @@ const fn row(action: Action) -> [bool; 6] {
         Action::ManageModelsAndProjects => [Y, Y, N, N, N, N],
         Action::ReadOrgMoney => [Y, Y, N, N, N, N],
         Action::MoveOrgMoney => [Y, N, N, N, N, N],
+        Action::AcceptProjects => [Y, Y, N, N, N, N],
         Action::ReadProject => [Y, Y, N, Y, Y, Y],
         Action::ConfigureProject => [Y, Y, N, Y, Y, N],
         Action::ManageProject => [Y, Y, N, Y, N, N],
@@ -86,6 +89,7 @@ mod tests {
         (Action::ManageModelsAndProjects, "yy- ---"),
         (Action::ReadOrgMoney, "yy- ---"),
         (Action::MoveOrgMoney, "y-- ---"),
+        (Action::AcceptProjects, "yy- ---"),
         (Action::ReadProject, "yy- yyy"),
         (Action::ConfigureProject, "yy- yy-"),
         (Action::ManageProject, "yy- y--"),

@@ -10,20 +10,22 @@ pub use chain::{ChainSync, DeployError, OrgDeployer, OwnerTransactions, RoleMirr
 pub use chain::{MockChainSync, MockOrgDeployer, MockOwnerTransactions, MockRoleMirror};
 
 use crate::{
+    accepted::AcceptedProject,
     audit::{Act, AuditAction, AuditEntry},
     bots::{BotPlatform, BotToken},
     error::OrgError,
     members::Judge,
     model::{
-        NewProject, OrgMember, OrgRole, Organization, Project, ProjectChange, ProjectMember, ProjectRole,
-        Search, Standing,
+        NewProject, OrgMember, OrgRole, Organization, PriceNotice, Project, ProjectChange, ProjectMember,
+        ProjectRole, Search, Standing,
     },
     roles::RoleChange,
     settings::{OrgSettings, OrgSettingsChange},
 };
 use async_trait::async_trait;
+use haithe_identity::api_key::KeyBudget;
 use haithe_kernel::{
-    Listed, ModelId, OrgId, OrgUid, Page, ProductId, ProjectId, ProjectUid, StoreError, Timestamp,
+    Listed, ModelId, OrgId, OrgUid, Page, ProductId, ProjectId, ProjectUid, StoreError, Timestamp, Usdt,
     WalletAddress,
 };
 
@@ -58,6 +60,13 @@ pub trait OrgStore: Send + Sync {
     async fn pending_owner(&self, id: OrgId) -> Result<Option<WalletAddress>, StoreError>;
     /// The settings; the defaults where nothing was ever set.
     async fn settings(&self, id: OrgId) -> Result<OrgSettings, StoreError>;
+    /// The default budgets of new keys that are set: of this organization, or of every organization that
+    /// the wallet has a role in.
+    async fn default_key_budgets(
+        &self,
+        wallet: WalletAddress,
+        org: Option<OrgId>,
+    ) -> Result<Vec<KeyBudget>, StoreError>;
     /// Changes settings; gives them after the change.
     async fn change_settings(
         &self,
@@ -140,8 +149,10 @@ pub trait AuditStore: Send + Sync {
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait ProjectStore: Send + Sync {
-    /// Creates a project.
-    async fn create(&self, project: NewProject, act: Act) -> Result<Project, StoreError>;
+    /// Creates a project, unless another project of the organization that is not deleted has its name
+    /// ([`OrgError::ProjectNameTaken`]). Names are compared by [`haithe_kernel::name_key`]; of concurrent
+    /// callers with one name exactly one creates.
+    async fn create(&self, project: NewProject, act: Act) -> Result<Project, OrgError>;
     /// By number.
     async fn find(&self, id: ProjectId) -> Result<Option<Project>, StoreError>;
     /// By public identifier.
@@ -160,13 +171,16 @@ pub trait ProjectStore: Send + Sync {
         name: Option<Search>,
         page: Page,
     ) -> Result<Listed<Project>, StoreError>;
-    /// Changes it; gives the project after the change.
+    /// Changes it; gives the project after the change. A new name is compared as [`create`](Self::create)
+    /// compares it; the project's own name is never taken. A price is set by [`PriceNotice::set_price`], from
+    /// the project as it is and as it was accepted in the same transaction.
     async fn change(
         &self,
         id: ProjectId,
         change: ProjectChange,
+        notice: PriceNotice,
         act: Act,
-    ) -> Result<Option<Project>, StoreError>;
+    ) -> Result<Option<Project>, OrgError>;
     /// Deletes it; gives what it was. Usage records and receipts stay.
     async fn delete(&self, id: ProjectId, act: Act) -> Result<Option<Project>, StoreError>;
     /// Members, newest first.
@@ -193,6 +207,37 @@ pub trait ProjectStore: Send + Sync {
         judge: Judge<ProjectRole>,
         act: Act,
     ) -> Result<Option<ProjectMember>, OrgError>;
+}
+
+/// What became of accepting a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepting {
+    /// It is accepted.
+    Accepted(AcceptedProject),
+    /// The project does not exist or is not public.
+    NotPublic,
+    /// The project belongs to the organization itself.
+    Own,
+    /// The organization accepts [`MOST_ACCEPTED`](crate::accepted::MOST_ACCEPTED) others.
+    Full,
+}
+
+/// Public projects that organizations other than their own accepted, each up to a price per call.
+#[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
+#[async_trait]
+pub trait AcceptedProjectStore: Send + Sync {
+    /// Accepts the project up to `maximum`, or replaces the maximum.
+    async fn put(
+        &self,
+        org: OrgId,
+        project: ProjectUid,
+        maximum: Usdt,
+        act: Act,
+    ) -> Result<Accepting, StoreError>;
+    /// Those that the organization accepts, newest first.
+    async fn of_org(&self, org: OrgId, page: Page) -> Result<Listed<AcceptedProject>, StoreError>;
+    /// Withdraws the acceptance; returns whether there was one. It works for a project of any state.
+    async fn remove(&self, org: OrgId, project: ProjectUid, act: Act) -> Result<bool, StoreError>;
 }
 
 /// Tokens of projects' bots, encrypted where they are kept. A deleted project has none.
@@ -223,6 +268,9 @@ pub struct CallContext {
     pub products: Vec<ProductId>,
     /// The payer's settings.
     pub settings: OrgSettings,
+    /// The most that the payer accepted to pay per call of another organization's project, its products
+    /// included; `None` when it did not accept the project, or owns it.
+    pub accepted: Option<Usdt>,
 }
 
 /// The hot path's view of organizations and projects.
@@ -243,6 +291,6 @@ pub trait Directory: Send + Sync {
         project: Option<ProjectId>,
     ) -> Result<Option<(OrgUid, Option<ProjectUid>)>, StoreError>;
     /// Grows with every committed change that could alter an answer of this port (organizations,
-    /// projects, members, models, settings). An answer cached under an older version is stale. No I/O.
+    /// projects, members, models, settings, accepted projects). An answer cached under an older version is stale. No I/O.
     fn version(&self) -> u64;
 }

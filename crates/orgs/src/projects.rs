@@ -4,7 +4,10 @@ use crate::{
     audit::Caller,
     error::OrgError,
     members::{self, Edit},
-    model::{NewProject, Organization, Project, ProjectChange, ProjectMember, ProjectRole, Search, Standing},
+    model::{
+        NewProject, Organization, PriceNotice, Project, ProjectChange, ProjectMember, ProjectRole, Search,
+        Standing,
+    },
     organizations::{Organizations, valid_name},
     policy::{Action, allows},
     ports::{OrgStore, ProjectStore},
@@ -36,6 +39,7 @@ pub struct Projects {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     default_model: ModelId,
+    notice: PriceNotice,
 }
 
 impl Projects {
@@ -47,6 +51,7 @@ impl Projects {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
         default_model: ModelId,
+        notice: PriceNotice,
     ) -> Self {
         Self {
             orgs,
@@ -55,6 +60,7 @@ impl Projects {
             clock,
             random,
             default_model,
+            notice,
         }
     }
 
@@ -90,7 +96,7 @@ impl Projects {
     /// Creates a project with the organization's default model.
     ///
     /// # Errors
-    /// [`OrgError`] by the rule table; [`OrgError::Name`].
+    /// [`OrgError`] by the rule table; [`OrgError::Name`], [`OrgError::ProjectNameTaken`].
     pub async fn create(
         &self,
         caller: impl Into<Caller>,
@@ -111,7 +117,7 @@ impl Projects {
             default_model: settings.default_model.unwrap_or(self.default_model),
             created_at: now,
         };
-        Ok(self.store.create(new, caller.acts(now)).await?)
+        self.store.create(new, caller.acts(now)).await
     }
 
     /// Projects of an organization, newest first.
@@ -142,10 +148,12 @@ impl Projects {
         Ok(self.store.of_wallet(caller, name, page).await?)
     }
 
-    /// Changes configuration; the price and the public flag need more than the rest.
+    /// Changes configuration; the price and the public flag need more than the rest. A lower price acts at
+    /// once, a higher one after the [`PriceNotice`].
     ///
     /// # Errors
-    /// [`OrgError::NothingToChange`], [`OrgError::Setting`], and the rule table's.
+    /// [`OrgError::NothingToChange`], [`OrgError::Setting`], [`OrgError::ProjectNameTaken`], and the rule
+    /// table's.
     pub async fn change(
         &self,
         caller: impl Into<Caller>,
@@ -185,7 +193,7 @@ impl Projects {
             return Err(OrgError::Setting("price_per_call must not be negative"));
         }
         self.store
-            .change(id, change, caller.acts(self.clock.now()))
+            .change(id, change, self.notice, caller.acts(self.clock.now()))
             .await?
             .ok_or(OrgError::NotFound("project"))
     }

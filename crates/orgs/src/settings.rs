@@ -1,6 +1,7 @@
 //! An organization's settings.
 
 use crate::{audit::Caller, error::OrgError, organizations::Organizations, policy::Action, ports::OrgStore};
+use haithe_identity::api_key::KeyBudget;
 use haithe_kernel::{ClientIp, Clock, ModelId, OrgId, WalletAddress};
 use ipnet::IpNet;
 use std::{fmt, net::IpAddr, str::FromStr, sync::Arc};
@@ -117,6 +118,8 @@ pub struct OrgSettings {
     pub prompt_log: PromptLog,
     /// From where calls on its account may come.
     pub ip_allowlist: IpAllowlist,
+    /// What a new API key may spend, unless its maker names another budget. `None`: no limit.
+    pub default_key_budget: Option<KeyBudget>,
 }
 
 /// What to change; `None` leaves a setting as it is.
@@ -126,6 +129,7 @@ pub struct OrgSettingsChange {
     pub default_model: Option<Option<ModelId>>,
     pub prompt_log: Option<PromptLog>,
     pub ip_allowlist: Option<IpAllowlist>,
+    pub default_key_budget: Option<Option<KeyBudget>>,
 }
 
 impl fmt::Display for OrgSettingsChange {
@@ -141,6 +145,10 @@ impl fmt::Display for OrgSettingsChange {
         }
         if let Some(list) = &self.ip_allowlist {
             parts.push(format!("ip_allowlist=[{}]", list.texts().join(",")));
+        }
+        if let Some(budget) = self.default_key_budget {
+            let budget = budget.map_or_else(|| "null".to_owned(), |budget| budget.to_string());
+            parts.push(format!("default_key_budget={budget}"));
         }
         f.write_str(&parts.join(" "))
     }
@@ -172,6 +180,21 @@ impl Settings {
             .authorize(caller, org, Action::ReadAdministration)
             .await?;
         Ok(self.store.settings(org).await?)
+    }
+
+    /// What a new API key of the wallet may spend when its maker names no budget: the default of `org`,
+    /// or, for a key that is bound to no organization, the tightest default of all organizations that
+    /// the wallet has a role in. That the wallet may make a key for `org` is decided before.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn budget_of_new_key(
+        &self,
+        wallet: WalletAddress,
+        org: Option<OrgId>,
+    ) -> Result<Option<KeyBudget>, OrgError> {
+        let budgets = self.store.default_key_budgets(wallet, org).await?;
+        Ok(KeyBudget::tightest(budgets))
     }
 
     /// Changes them. Calls that begin afterwards go by the new ones. That a model exists is the

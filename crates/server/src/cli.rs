@@ -7,6 +7,7 @@ mod http;
 mod keygen;
 mod logging;
 mod receipt;
+mod revoke;
 mod serve;
 
 use crate::{Config, ConfigError, Sources, config::Environment, service::supervisor::describe};
@@ -45,6 +46,9 @@ enum Command {
     /// The contracts
     #[command(subcommand)]
     Chain(chain::ChainCommand),
+    /// Revoke every API key and session issued before a time; after a backup was restored, while no
+    /// server runs
+    Revoke(revoke::RevokeArgs),
     /// For development
     #[command(subcommand)]
     Dev(dev::DevCommand),
@@ -112,6 +116,7 @@ fn command(cli: Cli) -> Ran {
         Command::Ledger(LedgerCommand::Check) => check::ledger(&load(sources)?),
         Command::Receipt(command) => receipt::run(command, sources),
         Command::Chain(command) => chain::run(command),
+        Command::Revoke(args) => revoke::run(&args, &load(sources)?),
         Command::Dev(command) => dev::run(command),
         Command::Keygen => keygen::keygen(),
         // Handled before there was anything to load.

@@ -11,7 +11,7 @@ mod values;
 pub use layers::{ConfigError, Environment, Sources};
 pub use sections::{
     Agent, Auth, Chain, Content, Conversations, Database, Embeddings, Enclave, Inference, Limits, Log,
-    LogFormat, Metrics, Search, SearchEngineName, Server, Settlement, SiteEntry, Webhooks,
+    LogFormat, Metrics, Projects, Search, SearchEngineName, Server, Settlement, SiteEntry, Webhooks,
 };
 
 use haithe_billing::batch::{CreditCounts, SealPolicy};
@@ -49,6 +49,8 @@ pub struct Config {
     pub embeddings: Embeddings,
     /// What a wallet may keep of its conversations.
     pub conversations: Conversations,
+    /// Public projects.
+    pub projects: Projects,
     /// Webhooks of projects.
     pub webhooks: Webhooks,
     /// What is kept of creators' sealed content.
@@ -148,10 +150,10 @@ impl Config {
             ));
         }
         config.check_capacity()?;
-        if config.chain.faucet && !config.chain.is_of_developers() {
+        if config.chain.faucet && !config.chain.is_for_development() {
             return Err(ConfigError::setting(
                 "chain.faucet",
-                "must be false: the faucet is for development chains (133717, 31337, 1337), which chain.id is not",
+                "must be false: the faucet is for development chains (133717, 31337), which chain.id is not",
             ));
         }
         let (provider, model) = (&config.embeddings.provider, &config.embeddings.model);

@@ -4,6 +4,7 @@
 //! of failures in the path's dialect), the router, and [`idempotency`] if it names itself. Handlers parse with [`extract`], call one use
 //! case, and answer with [`Success`] or an [`ApiError`].
 
+pub mod amount;
 pub mod body;
 pub mod connections;
 pub mod cors;
@@ -13,6 +14,7 @@ pub mod envelope;
 pub mod error;
 pub mod extract;
 pub mod idempotency;
+pub mod known_names;
 pub mod limits;
 pub mod public_reads;
 pub mod security;

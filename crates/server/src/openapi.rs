@@ -41,7 +41,9 @@ pub enum DocumentError {
         description = "Organizations, projects and API keys over REST, and models through an API that OpenAI's \
             SDKs understand. Successful REST answers are `{\"success\":true,\"message\":…,\"data\":…}`; lists also \
             say their whole length in `x-total-count`. Parameters of POST, PATCH, PUT and DELETE may come in \
-            the query or in a JSON body; the same name with two values is refused."
+            the query or in a JSON body; the same name with two values is refused. Names that an operation does not \
+            document are refused with 400 `unknown_field` or `unknown_parameter`, except where a model's dialect \
+            passes them on."
     ),
     components(schemas(RestFailure, OpenAiFailure)),
     modifiers(&Credentials)

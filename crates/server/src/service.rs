@@ -3,9 +3,11 @@
 pub mod brief;
 mod embedder;
 pub mod health;
+pub mod ledger_watch;
 pub mod metrics;
 mod prompts;
 pub mod rates;
+pub mod safeguards;
 pub mod supervisor;
 pub mod system;
 pub mod watch;

@@ -18,12 +18,15 @@ use haithe_identity::waitlist::WaitingList;
 use haithe_identity::{ApiKeys, Authenticator, Challenges, Idempotency, Logins, Sessions};
 use haithe_inference::{
     Catalogue, Completions,
+    agent::ProductChecks,
     conversations::Conversations,
     webhooks::{ProjectWebhooks, Triggers},
 };
-use haithe_kernel::{Decimals, Tasks};
-use haithe_marketplace::{Market, enclave::Enclave, hosting::Hosting, loading::ProductContents};
-use haithe_orgs::{Audit, Bots, Contexts, Organizations, Ownership, Projects, Settings, ports::ChainSync};
+use haithe_kernel::{Clock, Decimals, Tasks};
+use haithe_marketplace::{Market, enclave::Enclave, hosting::Hosting};
+use haithe_orgs::{
+    AcceptedProjects, Audit, Bots, Contexts, Organizations, Ownership, Projects, Settings, ports::ChainSync,
+};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +41,7 @@ pub struct Services {
     pub idempotency: Arc<Idempotency>,
     pub organizations: Arc<Organizations>,
     pub projects: Arc<Projects>,
+    pub accepted_projects: Arc<AcceptedProjects>,
     pub bots: Arc<Bots>,
     pub webhooks: Arc<ProjectWebhooks>,
     pub triggers: Triggers,
@@ -65,13 +69,14 @@ pub struct Services {
     pub hosting: Arc<Hosting>,
     pub public_hosting: PublicHosting,
     pub public_reads: PublicReads,
-    pub contents: Arc<ProductContents>,
+    pub product_checks: Arc<ProductChecks>,
     pub waiting_list: Arc<WaitingList>,
     pub stats: Stats,
     /// Where the configuration wants one.
     pub faucet: Option<Arc<Faucet>>,
     pub figures: Arc<Figures>,
     pub tasks: Arc<dyn Tasks>,
+    pub clock: Arc<dyn Clock>,
     pub proxies: Proxies,
     pub body_limits: BodyLimits,
     pub calls: Calls,
@@ -139,6 +144,8 @@ parts! {
     tasks: Arc<dyn Tasks>,
     organizations: Arc<Organizations>,
     projects: Arc<Projects>,
+    accepted_projects: Arc<AcceptedProjects>,
+    clock: Arc<dyn Clock>,
     bots: Arc<Bots>,
     webhooks: Arc<ProjectWebhooks>,
     triggers: Triggers,
@@ -165,7 +172,7 @@ parts! {
     enclave: Arc<dyn Enclave>,
     hosting: Arc<Hosting>,
     public_hosting: PublicHosting,
-    contents: Arc<ProductContents>,
+    product_checks: Arc<ProductChecks>,
     waiting_list: Arc<WaitingList>,
     stats: Stats,
     faucet: Option<Arc<Faucet>>,

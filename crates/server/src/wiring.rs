@@ -15,7 +15,9 @@ pub use catalogue::CatalogueLoadError;
 /// A node that tests bring along.
 pub use haithe_evm::Node;
 pub use knowledge::EmbeddingsError;
-pub(crate) use tools::{check_catalogue, ledger_check, open_database, receipt_audit, receipt_verifier};
+pub(crate) use tools::{
+    check_catalogue, ledger_check, open_database, receipt_audit, receipt_verifier, revoke_before,
+};
 
 use crate::{
     Config,
@@ -51,17 +53,21 @@ use haithe_identity::{
     token::TokenError,
 };
 use haithe_inference::{
-    CompletionPorts, CompletionSettings, Completions, agent::AgentLimits, request::RequestLimits,
+    CompletionPorts, CompletionSettings, Completions,
+    agent::{AgentLimits, ProductChecks},
+    request::RequestLimits,
 };
 use haithe_kernel::{Clock, Fetcher, Random, StoreError};
 use haithe_llm_providers::{ProviderError, Tiktoken};
 use haithe_marketplace::Market;
-use haithe_orgs::{Audit, Bots, Contexts, Organizations, Ownership, Projects, Settings};
+use haithe_orgs::{
+    AcceptedProjects, Audit, Bots, Contexts, Organizations, Ownership, PriceNotice, Projects, Settings,
+};
 use haithe_sqlite::{
-    Db, EncryptionKey, EncryptionKeyError, OpenError, SqliteApiKeyStore, SqliteAuditStore, SqliteBooks,
-    SqliteBotStore, SqliteChainIndex, SqliteChainStats, SqliteChallengeStore, SqliteCreatorStore,
-    SqliteDirectory, SqliteIdempotencyStore, SqliteLedger, SqliteOrgStore, SqliteProductStore,
-    SqliteProjectStore, SqliteSessionStore, SqliteWaitlist,
+    Db, EncryptionKey, EncryptionKeyError, OpenError, SqliteAcceptedProjectStore, SqliteApiKeyStore,
+    SqliteAuditStore, SqliteBooks, SqliteBotStore, SqliteChainIndex, SqliteChainStats, SqliteChallengeStore,
+    SqliteCreatorStore, SqliteDirectory, SqliteIdempotencyStore, SqliteLedger, SqliteOrgStore,
+    SqliteProductStore, SqliteProjectStore, SqliteSessionStore, SqliteWaitlist,
 };
 use std::{
     convert::Infallible,
@@ -229,6 +235,12 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         clock.clone(),
         random.clone(),
         offer.default_model,
+        PriceNotice(config.projects.price_notice),
+    ));
+    let accepted_projects = Arc::new(AcceptedProjects::new(
+        organizations.clone(),
+        Arc::new(SqliteAcceptedProjectStore::new(&db)),
+        clock.clone(),
     ));
     let (conversations, memory) =
         talk::conversations(&config.conversations, &db, &clock, &random, &supervisor);
@@ -245,13 +257,33 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         },
         figures.clone(),
     ));
-    let gears = agent::gears(
+    let (gears, opener) = agent::gears(
         config,
         &db,
         memory,
-        (contents.clone(), fetcher.clone(), clock.clone()),
+        (contents, fetcher.clone(), clock.clone()),
         (embedder, overrides.program),
     )?;
+    let market = Arc::new(Market::new(
+        Arc::new(SqliteCreatorStore::new(&db)),
+        Arc::new(SqliteProductStore::new(&db)),
+        chain.registrar.clone(),
+        clock.clone(),
+        config.agent.max_products,
+    ));
+    let public_market = PublicMarket(Arc::new(Market::new(
+        Arc::new(SqliteCreatorStore::new(&public)),
+        Arc::new(SqliteProductStore::new(&public)),
+        chain.registrar,
+        clock.clone(),
+        config.agent.max_products,
+    )));
+    let product_checks = Arc::new(ProductChecks::new(
+        Arc::new(SqliteProductStore::new(&db)),
+        market.clone(),
+        opener,
+        clock.clone(),
+    ));
     let places = Places::new(config.limits.concurrent_per_organization);
     let completions = Arc::new(Completions::new(
         offer.catalogue.clone(),
@@ -301,6 +333,8 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             ledger: ledger.clone(),
             index: chain.index.clone(),
             gate: chain.gate,
+            ledger_watch: chain.ledger_watch.clone(),
+            safeguards: chain.safeguards.clone(),
             sender: chain.sender.clone(),
             writer_queue: Box::new(move || queue.waiting_writes()),
             reads: Box::new(move || read.reads()),
@@ -323,7 +357,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         others: sites.others.clone(),
         chain_id: config.chain.id,
     });
-    let healthy = db.clone();
+    let (healthy, wall_clock) = (db.clone(), clock.clone());
     let state = AppState::new(Services {
         challenges: Arc::new(Challenges::new(
             challenges.clone(),
@@ -370,6 +404,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         )),
         organizations,
         projects,
+        accepted_projects,
         contexts,
         catalogue: offer.catalogue,
         completions: completions.clone(),
@@ -386,6 +421,8 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             supervisor: supervisor.clone(),
             completions,
             sender: chain.sender,
+            safeguards: chain.safeguards,
+            ledger: chain.ledger_watch,
         }),
         limiter: Limiter::new(
             rates,
@@ -400,25 +437,13 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             figures.clone(),
         ),
         figures: figures.clone(),
-        market: Arc::new(Market::new(
-            Arc::new(SqliteCreatorStore::new(&db)),
-            Arc::new(SqliteProductStore::new(&db)),
-            chain.registrar.clone(),
-            clock.clone(),
-            config.agent.max_products,
-        )),
-        public_market: PublicMarket(Arc::new(Market::new(
-            Arc::new(SqliteCreatorStore::new(&public)),
-            Arc::new(SqliteProductStore::new(&public)),
-            chain.registrar,
-            clock.clone(),
-            config.agent.max_products,
-        ))),
+        market,
+        public_market,
         enclave,
         hosting: Arc::new(hosting),
         public_hosting: PublicHosting(Arc::new(public_hosting)),
         public_reads: PublicReads::default(),
-        contents,
+        product_checks,
         waiting_list: Arc::new(WaitingList::new(
             Arc::new(SqliteWaitlist::new(&public)),
             clock.clone(),
@@ -429,6 +454,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             orchestrator: config.chain.orchestrator,
             server: chain.signer,
         },
+        clock: wall_clock,
         proxies: Proxies(config.server.trusted_proxies.clone().into()),
         body_limits: BodyLimits {
             bytes: config.server.max_body_bytes,

@@ -39,6 +39,7 @@ use haithe_billing::{
     ports::ChainIndex,
 };
 use haithe_kernel::{StoreError, WalletAddress};
+use std::time::Duration;
 
 /// [`ChainIndex`] on SQLite.
 #[derive(Clone)]
@@ -88,6 +89,26 @@ impl ChainIndex for SqliteChainIndex {
             "this database belongs to orchestrator {bound_orchestrator} on chain {bound_chain}, \
              not to {orchestrator} on chain {chain_id}; use another database file"
         )))
+    }
+
+    async fn withdrawal_delay(&self) -> Result<Option<Duration>, StoreError> {
+        let row = self
+            .db
+            .optional(sqlx::query("SELECT withdrawal_delay FROM chain_binding"))
+            .await?;
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        let seconds: Option<i64> = Columns::of(&row).read("chain_binding.withdrawal_delay")?;
+        let seconds = seconds.map(u64::try_from).transpose();
+        let seconds = seconds.map_err(|_| StoreError::inconsistent("chain_binding.withdrawal_delay"))?;
+        Ok(seconds.map(Duration::from_secs))
+    }
+
+    async fn record_withdrawal_delay(&self, delay: Duration) -> Result<(), StoreError> {
+        let seconds = columns::number(delay.as_secs(), "chain_binding.withdrawal_delay")?;
+        let statement = sqlx::query("UPDATE chain_binding SET withdrawal_delay = ?").bind(seconds);
+        self.db.execute(statement).await.map(drop)
     }
 
     async fn checkpoint(&self) -> Result<Option<BlockRef>, StoreError> {

@@ -1,5 +1,6 @@
 //! Organizations, projects, members, what they decided, and the hot path's view of them.
 
+mod accepted;
 pub(crate) mod audit;
 mod bots;
 mod context;
@@ -10,6 +11,7 @@ mod projects;
 mod roles;
 mod settings;
 
+pub use accepted::SqliteAcceptedProjectStore;
 pub use audit::SqliteAuditStore;
 pub use bots::SqliteBotStore;
 pub use context::SqliteDirectory;

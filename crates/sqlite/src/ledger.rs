@@ -15,6 +15,7 @@ pub(crate) mod load;
 pub(crate) mod memory;
 pub(crate) mod post;
 pub(crate) mod scale;
+pub(crate) mod spending;
 pub(crate) mod store;
 
 use crate::db::Db;

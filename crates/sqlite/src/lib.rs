@@ -60,7 +60,8 @@ pub use chain::{Alarm, SqliteChainIndex, SqliteChainStats};
 pub use conversations::SqliteConversationStore;
 pub use db::{Db, ReadCounts, ReadOnlyDb};
 pub use directory::{
-    SqliteAuditStore, SqliteBotStore, SqliteDirectory, SqliteOrgStore, SqliteProjectStore, SqliteRoleStore,
+    SqliteAcceptedProjectStore, SqliteAuditStore, SqliteBotStore, SqliteDirectory, SqliteOrgStore,
+    SqliteProjectStore, SqliteRoleStore,
 };
 pub use earnings::SqliteEarningsStore;
 pub use identity::{

@@ -83,6 +83,14 @@ impl Seals {
 
     /// Reads a webhook from the next eleven columns.
     fn read(&self, columns: &mut Columns<'_>) -> Result<Webhook, StoreError> {
+        self.read_by(columns, |id, url| self.open_url(id, url))
+    }
+
+    fn read_by(
+        &self,
+        columns: &mut Columns<'_>,
+        open_url: impl FnOnce(WebhookId, Option<Vec<u8>>) -> Result<Option<DeliveryUrl>, StoreError>,
+    ) -> Result<Webhook, StoreError> {
         let id = WebhookId(columns.read("webhooks.id")?);
         let project = columns.read("webhooks.project_id")?;
         let project_uid = columns.read("projects.project_uid")?;
@@ -101,7 +109,7 @@ impl Seals {
                 .parse()
                 .map_err(|_| StoreError::inconsistent("webhooks.name"))?,
             wallet,
-            delivery_url: self.open_url(id, url)?,
+            delivery_url: open_url(id, url)?,
             enabled: columns.read("webhooks.enabled")?,
             created_at: columns.read("webhooks.created_at")?,
             rotated_at: columns.read("webhooks.rotated_at")?,
@@ -110,6 +118,22 @@ impl Seals {
 
     fn webhook(&self, row: &SqliteRow) -> Result<Webhook, StoreError> {
         self.read(&mut Columns::of(row))
+    }
+
+    /// For lists and for deleting: a delivery address that does not open is left out, so that one row
+    /// neither hides the others nor stays for ever.
+    fn webhook_or_less(&self, row: &SqliteRow) -> Result<Webhook, StoreError> {
+        self.read_by(&mut Columns::of(row), |id, url| match self.open_url(id, url) {
+            Ok(url) => Ok(url),
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    webhook = %id,
+                    "webhook delivery address cannot be read"
+                );
+                Ok(None)
+            }
+        })
     }
 }
 
@@ -253,9 +277,11 @@ async fn delete(
     id: WebhookId,
     act: &Act,
 ) -> Result<Option<Webhook>, StoreError> {
-    let Some(webhook) = found(write, seals, project, id).await? else {
+    let find = sqlx::query(FIND).bind(project.0).bind(columns::uuid(id.0));
+    let Some(row) = write.optional(find).await? else {
         return Ok(None);
     };
+    let webhook = seals.webhook_or_less(&row)?;
     let delete = sqlx::query("DELETE FROM webhooks WHERE id = ?").bind(columns::uuid(id.0));
     write.execute(delete).await?;
     let line = line(&webhook, AuditAction::WebhookDeleted).before(webhook.name.as_str());
@@ -282,7 +308,9 @@ impl WebhookStore for SqliteWebhookStore {
             .bind(project.0)
             .bind(page.limit())
             .bind(page.offset());
-        self.db.listed(count, find, |row| self.seals.webhook(row)).await
+        self.db
+            .listed(count, find, |row| self.seals.webhook_or_less(row))
+            .await
     }
 
     async fn find(&self, project: ProjectId, id: WebhookId) -> Result<Option<Webhook>, StoreError> {

@@ -41,6 +41,8 @@ pub fn rows() -> Vec<Row> {
             .given(async |stage| Given::id(product(&stage)).and_body(json!({"description": "Facts."}))),
         Row::new("GET /api/v1/products/{id}/content", Rule::Creators)
             .given(async |stage| Given::id(product(&stage))),
+        Row::new("POST /api/v1/products/check", Rule::Session)
+            .body(|_| json!({"category": "promptset", "uri": "x", "encrypted_key": "00"})),
         Row::new("PUT /api/v1/content", Rule::Session).given(async |_| Given {
             bytes: Some(Sealed::anything(10)),
             ..Given::default()
@@ -57,6 +59,14 @@ pub fn rows() -> Vec<Row> {
         // While it is enabled, the project's calls want its content, which nobody published.
         of("POST /api/v1/products/{id}/enable", ConfigureProject)
             .given(async |stage| in_project(&stage))
+            .alone(),
+        of("POST /api/v1/products/{id}/accept-content", ConfigureProject)
+            .given(async |stage| {
+                if stage.object == Object::Own {
+                    enabled(&stage).await;
+                }
+                in_project(&stage)
+            })
             .alone(),
         of("DELETE /api/v1/products/{id}/disable", ConfigureProject)
             .given(async |stage| in_project(&stage))
@@ -98,6 +108,14 @@ async fn hosted(holder: Option<Client>) -> String {
     };
     let kept = holder.put("/v1/content").body(Sealed::anything(10)).data().await;
     kept["sha256"].as_str().expect("a digest").to_owned()
+}
+
+/// Lets the tenant's owner enable the product for the project.
+async fn enabled(stage: &Stage) {
+    let path = format!("/v1/products/{}/enable", stage.world.product);
+    stage
+        .as_owner(|owner, tenant| owner.post(&path).json(&json!({"project_id": tenant.project_id})))
+        .await;
 }
 
 /// The product there is, in the tenant's project.

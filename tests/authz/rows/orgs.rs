@@ -48,7 +48,47 @@ pub fn rows() -> Vec<Row> {
     ];
     rows.extend(members());
     rows.extend(treasury());
+    rows.extend(accepted_projects());
     rows
+}
+
+/// The public project, and the tenant's organization.
+fn public_project(stage: &Stage) -> Given {
+    let org = stage
+        .tenant()
+        .map_or_else(|| NO_NUMBER.to_owned(), |tenant| tenant.org_id.to_string());
+    Given {
+        inner: Some(stage.world.public_project.clone()),
+        ..Given::id(org)
+    }
+}
+
+/// Public projects of others. The project is the same for every caller, and is accepted before it is withdrawn.
+fn accepted_projects() -> [Row; 3] {
+    [
+        of("GET /api/v1/orgs/{id}/accepted-projects", AcceptProjects),
+        of(
+            "PUT /api/v1/orgs/{id}/accepted-projects/{project_uid}",
+            AcceptProjects,
+        )
+        .given(async |stage| public_project(&stage).and_body(json!({"max_price_per_call_usdt": "0.05"}))),
+        of(
+            "DELETE /api/v1/orgs/{id}/accepted-projects/{project_uid}",
+            AcceptProjects,
+        )
+        .given(async |stage| {
+            if stage.object == Object::Own {
+                stage
+                    .as_owner(|owner, tenant| {
+                        let uid = &stage.world.public_project;
+                        let path = format!("/v1/orgs/{}/accepted-projects/{uid}", tenant.org_id);
+                        owner.put(&path).json(&json!({"max_price_per_call_usdt": "1"}))
+                    })
+                    .await;
+            }
+            public_project(&stage)
+        }),
+    ]
 }
 
 /// What the owner signs. The steps of one withdrawal follow one another.
@@ -58,7 +98,7 @@ fn treasury() -> [Row; 6] {
         of("POST /api/v1/orgs/{id}/daily-cap", MoveOrgMoney).body(|_| json!({"daily_cap": null})),
         of("GET /api/v1/orgs/{id}/withdrawals", ReadOrgMoney),
         of("POST /api/v1/orgs/{id}/withdrawals", MoveOrgMoney)
-            .body(|_| json!({"amount": 1}))
+            .body(|_| json!({"amount": 1, "confirm_small": true}))
             .alone(),
         of("POST /api/v1/orgs/{id}/withdrawals/execute", MoveOrgMoney)
             .given(async |stage: Stage| announced(&stage))

@@ -85,7 +85,11 @@ async fn a_projects_retention_deletes_older_messages_only(db: impl Database) {
     };
     let projects = scene.world.db.projects();
     let change = act(scene.owner.wallet);
-    projects.change(scene.owner.project, week, change).await.unwrap();
+    let notice = haithe_orgs::PriceNotice(Duration::from_secs(604_800));
+    projects
+        .change(scene.owner.project, week, notice, change)
+        .await
+        .unwrap();
     assert_eq!(store.expire(days(7), 100).await.unwrap(), 0);
     assert_eq!(store.expire(days(8), 100).await.unwrap(), 1);
     assert_eq!(store.expire(days(8), 100).await.unwrap(), 0);

@@ -95,7 +95,12 @@ impl Tenant {
     pub async fn announce_withdrawal(&self, chain: &Chain) {
         let path = format!("/v1/orgs/{}/withdrawals", self.org_id);
         let owner = &self.owner;
-        let asked = owner.client.post(&path).json(&json!({"amount": 1})).send().await;
+        let asked = owner
+            .client
+            .post(&path)
+            .json(&json!({"amount": 1, "confirm_small": true}))
+            .send()
+            .await;
         if asked.status.is_success() {
             chain.sign(&owner.wallet, &asked.data()["transaction"]).await;
             chain.dev.advance_time(86_400);
@@ -121,6 +126,29 @@ impl Tenant {
     pub async fn change_project(&self, change: Value) -> Value {
         let project = format!("/v1/projects/{}", self.project_id);
         self.owner.client.patch(&project).json(&change).data().await
+    }
+
+    /// Makes its project public at this price per call; the price applies at once while nobody accepted it.
+    pub async fn publish(&self, chain: &Chain, price: Usdt) -> Value {
+        let price = serde_json::from_str::<Value>(&chain.units(price).get().to_string());
+        let price = price.expect("a whole number");
+        self.change_project(json!({"public": true, "price_per_call": price}))
+            .await
+    }
+
+    /// Accepts another tenant's public project up to this price per call.
+    pub async fn accept(&self, other: &Self, maximum: Usdt) -> Value {
+        let path = format!("/v1/orgs/{}/accepted-projects/{}", self.org_id, other.project_uid);
+        let body = json!({"max_price_per_call_usdt": maximum.to_string()});
+        self.owner.client.put(&path).json(&body).data().await
+    }
+
+    /// The owner's session, calling another tenant's project on this organization's account.
+    pub fn calling(&self, other: &Self) -> Client {
+        self.owner
+            .client
+            .with("haithe-organization", format!("org-{}", self.org_uid))
+            .with("haithe-project", format!("proj-{}", other.project_uid))
     }
 
     /// The same tenant at another server over the same database.

@@ -1,7 +1,6 @@
 use super::*;
 use crate::ports::{MockBooks, MockChainReader};
 use haithe_kernel::{OrgId, Timestamp};
-use mockall::predicate::{always, eq};
 use proptest::prelude::*;
 
 const ORG: WalletAddress = WalletAddress::new([0x0a; 20]);
@@ -45,12 +44,14 @@ async fn check(snapshot: LedgerSnapshot, org: u128, orchestrator: u128, digits: 
     let mut books = MockBooks::new();
     books.expect_snapshot().returning(move || Ok(snapshot.clone()));
     let mut reader = MockChainReader::new();
-    for (holder, units) in [(ORG, org), (ORCHESTRATOR, orchestrator)] {
-        reader
-            .expect_token_balance()
-            .with(eq(holder), eq(Some(42)))
-            .returning(move |_, _| Ok(TokenUnits::new(units)));
-    }
+    reader.expect_token_balances().returning(move |holders, block| {
+        assert_eq!(block, Some(42), "all at the block of the snapshot");
+        let units = |holder: &WalletAddress| if *holder == ORG { org } else { orchestrator };
+        Ok(holders
+            .iter()
+            .map(|holder| TokenUnits::new(units(holder)))
+            .collect())
+    });
     let check = LedgerCheck::new(Arc::new(books), Arc::new(reader), ORCHESTRATOR, decimals(digits));
     check.run().await.unwrap()
 }
@@ -185,11 +186,11 @@ async fn a_difference_that_is_gone_at_the_second_look_was_the_chain_moving() {
         .times(2)
         .returning(|| Ok(snapshot(vec![position()])));
     let mut reader = MockChainReader::new();
-    let mut balances = [6, 3, 7, 3].into_iter();
-    reader
-        .expect_token_balance()
-        .with(always(), always())
-        .returning(move |_, _| Ok(TokenUnits::new(balances.next().unwrap() * SIX)));
+    let mut looks = [[3, 6], [3, 7]].into_iter();
+    reader.expect_token_balances().times(2).returning(move |_, _| {
+        let look = looks.next().unwrap();
+        Ok(look.map(|whole| TokenUnits::new(whole * SIX)).to_vec())
+    });
     let check = LedgerCheck::new(Arc::new(books), Arc::new(reader), ORCHESTRATOR, decimals(6));
     assert!(check.run().await.unwrap().is_clean());
 }
@@ -202,8 +203,37 @@ async fn without_a_node_there_is_no_verdict() {
         .returning(|| Ok(snapshot(vec![position()])));
     let mut reader = MockChainReader::new();
     reader
-        .expect_token_balance()
+        .expect_token_balances()
         .returning(|_, _| Err(ChainError::unavailable("no node")));
+    let check = LedgerCheck::new(Arc::new(books), Arc::new(reader), ORCHESTRATOR, decimals(6));
+    assert!(matches!(check.run().await, Err(CheckError::Chain(_))));
+}
+
+#[tokio::test]
+async fn all_organizations_are_asked_for_in_one_request_to_the_port() {
+    let mut books = MockBooks::new();
+    books
+        .expect_snapshot()
+        .returning(|| Ok(snapshot(vec![position(); 1_000])));
+    let mut reader = MockChainReader::new();
+    reader.expect_token_balances().times(1).returning(|holders, _| {
+        let units = |holder: &WalletAddress| TokenUnits::new(if *holder == ORG { 7 } else { 3 } * SIX);
+        Ok(holders.iter().map(units).collect())
+    });
+    let check = LedgerCheck::new(Arc::new(books), Arc::new(reader), ORCHESTRATOR, decimals(6));
+    assert!(check.run().await.unwrap().is_clean());
+}
+
+#[tokio::test]
+async fn an_answer_with_too_few_balances_is_no_verdict() {
+    let mut books = MockBooks::new();
+    books
+        .expect_snapshot()
+        .returning(|| Ok(snapshot(vec![position()])));
+    let mut reader = MockChainReader::new();
+    reader
+        .expect_token_balances()
+        .returning(|_, _| Ok(vec![TokenUnits::new(3 * SIX)]));
     let check = LedgerCheck::new(Arc::new(books), Arc::new(reader), ORCHESTRATOR, decimals(6));
     assert!(matches!(check.run().await, Err(CheckError::Chain(_))));
 }

@@ -25,6 +25,7 @@ fn request() -> HoldRequest {
         most: Usdt::whole(3),
         least: Usdt::whole(1),
         budgets: Vec::new(),
+        expenditure: ExpenditureScope::ApiKey,
     }
 }
 
@@ -78,6 +79,7 @@ async fn a_captured_hold_is_not_given_back_again() {
         org: ORG,
         lines: lines(),
         usage: usage(),
+        expenditure: ExpenditureScope::ApiKey,
     };
     ledger
         .expect_capture()

@@ -11,6 +11,7 @@ use sha3::{Digest, Keccak256};
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Mutex, MutexGuard},
+    time::Duration,
 };
 
 pub(super) const ORG: WalletAddress = WalletAddress::new([1; 20]);
@@ -238,7 +239,11 @@ impl ChainReader for FakeChain {
         Ok(blocks.flat_map(|block| block.events.clone()).collect())
     }
 
-    async fn token_balance(&self, _: WalletAddress, _: Option<u64>) -> Result<TokenUnits, ChainError> {
+    async fn token_balances(
+        &self,
+        _: Vec<WalletAddress>,
+        _: Option<u64>,
+    ) -> Result<Vec<TokenUnits>, ChainError> {
         Err(ChainError::unavailable("the indexer reads no balances"))
     }
 }
@@ -286,6 +291,14 @@ impl FakeIndex {
 #[async_trait]
 impl ChainIndex for FakeIndex {
     async fn bind(&self, _: u64, _: WalletAddress, _: u64) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn withdrawal_delay(&self) -> Result<Option<Duration>, StoreError> {
+        Ok(None)
+    }
+
+    async fn record_withdrawal_delay(&self, _: Duration) -> Result<(), StoreError> {
         Ok(())
     }
 

@@ -51,9 +51,9 @@ pub enum DocumentError {
     /// A field whose text cannot be read.
     #[error("the receipt's `{0}` cannot be read")]
     Field(&'static str),
-    /// The same content in other bytes: its hash would be another.
+    /// The same content with another spelling of a value: its hash would differ.
     #[error(
-        "the receipt is not in its canonical form (RFC 8785), so its hash proves nothing; use it exactly as it was given, without reformatting"
+        "a value in the receipt is spelled differently than it was issued, so its hash differs; use the document as the API returned it"
     )]
     NotCanonical,
 }
@@ -98,11 +98,13 @@ impl ReceiptDocument {
         }
     }
 
-    /// Reads a receipt, byte for byte as it was sealed; spaces and line breaks around it are ignored.
+    /// Reads a receipt. The text may be formatted in any way (spaces, order of fields, escapes): its hash
+    /// is that of its canonical form (RFC 8785).
     ///
     /// # Errors
-    /// [`DocumentError`] unless the text is exactly what [`ReceiptDocument::seal`] writes for its
-    /// content, so that the hash of the one is the hash of the other.
+    /// [`DocumentError`] unless the canonical form of the text is exactly what
+    /// [`ReceiptDocument::seal`] writes for its content, so that the hash of the one is the hash of the
+    /// other. A field with another spelling of the same value (`+2000` for `2000`) is refused.
     pub fn parse(text: &str) -> Result<Self, DocumentError> {
         let text = text.trim();
         let Version { version } = serde_json::from_str(text).map_err(DocumentError::Form)?;
@@ -111,7 +113,8 @@ impl ReceiptDocument {
         }
         let wire: Wire = serde_json::from_str(text).map_err(DocumentError::Form)?;
         let document = wire.read()?;
-        if document.to_json() == text {
+        let canonical = document.to_json();
+        if canonical == text || canonicalized(text).is_some_and(|text| text == canonical) {
             Ok(document)
         } else {
             Err(DocumentError::NotCanonical)
@@ -354,6 +357,12 @@ impl WireLine {
 
 fn field<T: FromStr>(name: &'static str, text: &str) -> Result<T, DocumentError> {
     text.parse().map_err(|_| DocumentError::Field(name))
+}
+
+/// The canonical form (RFC 8785) of any JSON text; `None` if it has none.
+fn canonicalized(text: &str) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_str(text).ok()?;
+    serde_json_canonicalizer::to_string(&value).ok()
 }
 
 fn hash(name: &'static str, text: &str) -> Result<Hash32, DocumentError> {

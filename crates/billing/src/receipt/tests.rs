@@ -21,6 +21,7 @@ fn capture() -> Capture {
             1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,
         ])),
         org: OrgId(4),
+        expenditure: crate::ExpenditureScope::Organization,
         lines: vec![
             PriceLine {
                 payee: Payee::Platform,
@@ -108,16 +109,29 @@ fn a_call_without_a_key_says_null() {
     assert_eq!(ReceiptDocument::parse(&receipt.json).unwrap().api_key, None);
 }
 
+/// Field case J6.
 #[test]
-fn reformatted_receipts_are_refused_because_their_hash_is_another() {
+fn a_reformatted_receipt_has_the_hash_of_its_canonical_form() {
     let json = sealed().json;
-    let pretty = serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(&json).unwrap());
-    let upper = json.replace(&"0c".repeat(20), &"0C".repeat(20));
-    let duplicated = json.replacen("{", r#"{"api_key":"3","#, 1);
-    for text in [pretty.unwrap(), json.replace("\":", "\": "), upper] {
-        let error = ReceiptDocument::parse(&text).unwrap_err();
-        assert!(matches!(error, DocumentError::NotCanonical), "{text}: {error}");
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let pretty = serde_json::to_string_pretty(&value).unwrap();
+    let mut fields: Vec<_> = value.as_object().unwrap().clone().into_iter().collect();
+    fields.reverse();
+    let reordered = serde_json::Value::Object(fields.into_iter().collect()).to_string();
+    assert_ne!(reordered, json);
+    for text in [pretty, json.replace("\":", "\": "), reordered] {
+        let document = ReceiptDocument::parse(&text).unwrap();
+        assert_eq!(document.seal().json, json, "{text}");
     }
+}
+
+#[test]
+fn a_receipt_with_another_spelling_or_a_repeated_field_is_refused() {
+    let json = sealed().json;
+    let upper = json.replace(&"0c".repeat(20), &"0C".repeat(20));
+    let error = ReceiptDocument::parse(&upper).unwrap_err();
+    assert!(matches!(error, DocumentError::NotCanonical), "{upper}: {error}");
+    let duplicated = json.replacen("{", r#"{"api_key":"3","#, 1);
     assert!(matches!(
         ReceiptDocument::parse(&duplicated),
         Err(DocumentError::Form(_))

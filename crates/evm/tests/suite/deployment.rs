@@ -122,8 +122,8 @@ async fn test_money_is_topped_up_and_not_added(chain: Chain) {
     assert!(!chain.money().top_up(to, TokenUnits::new(500)).await.unwrap());
     assert!(chain.money().top_up(to, TokenUnits::new(700)).await.unwrap());
     assert_eq!(
-        reader.token_balance(to, None).await.unwrap(),
-        TokenUnits::new(700)
+        reader.token_balances(vec![to], None).await.unwrap(),
+        [TokenUnits::new(700)]
     );
 }
 

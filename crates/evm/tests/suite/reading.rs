@@ -19,6 +19,7 @@ on_every_chain! {
     many_organizations_are_asked_for_in_pieces,
     an_amount_beyond_128_bits_harms_only_its_own_row,
     balances_are_read_at_a_block_and_at_the_head,
+    many_balances_are_read_in_few_requests,
     a_reorganization_shows_in_the_blocks,
     logs_without_a_time_get_their_blocks,
     a_node_that_contradicts_itself_is_not_believed,
@@ -88,10 +89,38 @@ async fn an_amount_beyond_128_bits_harms_only_its_own_row(chain: Chain) {
         .collect();
     assert_eq!(amounts, [None, Some(3)]);
     let reader = EvmChainReader::new(chain.client.clone());
-    assert!(
-        reader.token_balance(wallet(org), None).await.is_err(),
-        "no wrong number"
+    let poor = wallet(alice().address);
+    assert_eq!(
+        reader
+            .token_balances(vec![wallet(org), poor], None)
+            .await
+            .unwrap(),
+        [TokenUnits::new(u128::MAX), TokenUnits::ZERO],
+        "the largest number, which nothing in the ledger equals"
     );
+}
+
+async fn many_balances_are_read_in_few_requests(chain: Chain) {
+    let org = wallet(chain.actor(alice()).create_org("acme").await);
+    chain.fund(org, 7).await;
+    let nobody = |number: u32| {
+        let mut bytes = [0xdd; 20];
+        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        WalletAddress::new(bytes)
+    };
+    let mut holders: Vec<_> = (0..249).map(nobody).collect();
+    holders.push(org);
+    let reader = EvmChainReader::new(chain.client.clone());
+    chain.client.check().await.unwrap();
+    let before = chain.wire.packets();
+    let balances = reader.token_balances(holders.clone(), None).await.unwrap();
+    assert_eq!(chain.wire.packets() - before, 3, "100 balances in each");
+    assert_eq!(balances.len(), 250);
+    assert_eq!(balances[249], TokenUnits::new(7));
+    assert!(balances[..249].iter().all(|units| *units == TokenUnits::ZERO));
+
+    chain.wire.refuse_batches();
+    assert_eq!(reader.token_balances(holders, None).await.unwrap(), balances);
 }
 
 async fn balances_are_read_at_a_block_and_at_the_head(chain: Chain) {
@@ -100,12 +129,15 @@ async fn balances_are_read_at_a_block_and_at_the_head(chain: Chain) {
     chain.fund(wallet(org), 7).await;
     let reader = EvmChainReader::new(chain.client.clone());
     assert_eq!(
-        reader.token_balance(wallet(org), Some(before)).await.unwrap(),
-        TokenUnits::ZERO
+        reader
+            .token_balances(vec![wallet(org)], Some(before))
+            .await
+            .unwrap(),
+        [TokenUnits::ZERO]
     );
     assert_eq!(
-        reader.token_balance(wallet(org), None).await.unwrap(),
-        TokenUnits::new(7)
+        reader.token_balances(vec![wallet(org)], None).await.unwrap(),
+        [TokenUnits::new(7)]
     );
 }
 

@@ -86,7 +86,8 @@ impl Scene {
 
     async fn units(&self, holder: Address) -> u128 {
         let reader = EvmChainReader::new(self.rig.chain.client.clone());
-        reader.token_balance(wallet(holder), None).await.unwrap().get()
+        let balances = reader.token_balances(vec![wallet(holder)], None).await.unwrap();
+        balances[0].get()
     }
 }
 

@@ -12,7 +12,7 @@ use haithe_devchain::DemoAccount;
 use haithe_evm::{ChainClient, EvmContractWallets, RpcLimits};
 use haithe_identity::{
     challenge::MessageDigest,
-    ports::{ContractWallets, WalletCheckError},
+    ports::{ContractWallets, WalletCheck, WalletCheckError},
 };
 use haithe_kernel::WalletAddress;
 use std::time::{Duration, Instant};
@@ -50,6 +50,15 @@ fn wrapped(factory: Address, call: Vec<u8>, inner: Vec<u8>) -> Vec<u8> {
     wrapped
 }
 
+fn check(address: WalletAddress, digests: Vec<MessageDigest>, signature: Vec<u8>) -> WalletCheck {
+    WalletCheck {
+        client: None,
+        address,
+        digests,
+        signature,
+    }
+}
+
 /// Whether the wallet accepts the signature over this one digest.
 async fn accepts(
     wallets: &EvmContractWallets,
@@ -57,7 +66,7 @@ async fn accepts(
     digest: MessageDigest,
     signature: Vec<u8>,
 ) -> Result<bool, WalletCheckError> {
-    let accepted = wallets.accepted(address, vec![digest], signature).await?;
+    let accepted = wallets.accepted(check(address, vec![digest], signature)).await?;
     Ok(accepted == Some(digest))
 }
 
@@ -197,12 +206,15 @@ async fn of_several_digests_the_signed_one_is_found(chain: Chain) {
     let smart = wallet(*smart.address());
     let several = vec![MessageDigest([1; 32]), digest(), MessageDigest([2; 32])];
     let found = wallets
-        .accepted(smart, several, signature(alice()))
+        .accepted(check(smart, several, signature(alice())))
         .await
         .unwrap();
     assert_eq!(found, Some(digest()));
     let others = vec![MessageDigest([1; 32]), MessageDigest([2; 32])];
-    let found = wallets.accepted(smart, others, signature(alice())).await.unwrap();
+    let found = wallets
+        .accepted(check(smart, others, signature(alice())))
+        .await
+        .unwrap();
     assert_eq!(found, None);
 }
 

@@ -114,7 +114,7 @@ fn clock() -> Arc<FixedClock> {
 async fn a_key_has_the_documented_form_and_its_signature_covers_the_message() {
     let keys = keys(store(Arc::default()), clock());
     let address = WalletAddress::new([0xab; 20]);
-    let issued = keys.issue_default(address).await.unwrap();
+    let issued = keys.issue_default(address, None).await.unwrap();
     let parsed = parse(&issued.api_key).unwrap();
     assert_eq!(issued.message, format!("1700000000.{address}.{}", parsed.nonce));
     assert_eq!(
@@ -131,7 +131,7 @@ async fn a_key_has_the_documented_form_and_its_signature_covers_the_message() {
 async fn every_typing_error_is_refused_without_a_read() {
     let issuing = keys(store(Arc::default()), clock());
     let key = issuing
-        .issue_default(WalletAddress::new([0xab; 20]))
+        .issue_default(WalletAddress::new([0xab; 20]), None)
         .await
         .unwrap()
         .api_key;
@@ -176,7 +176,7 @@ async fn a_key_signed_by_another_service_is_refused() {
         )
     };
     let key = theirs
-        .issue_default(WalletAddress::new([1; 20]))
+        .issue_default(WalletAddress::new([1; 20]), None)
         .await
         .unwrap()
         .api_key;
@@ -187,7 +187,7 @@ async fn a_key_signed_by_another_service_is_refused() {
 async fn a_disabled_key_is_refused_on_the_next_request_although_it_was_cached() {
     let keys = keys(store(Arc::default()), clock());
     let address = WalletAddress::new([1; 20]);
-    let key = keys.issue_default(address).await.unwrap().api_key;
+    let key = keys.issue_default(address, None).await.unwrap().api_key;
     keys.authenticate(&key).await.unwrap();
     assert!(keys.disable_default(address).await.unwrap().is_some());
     assert!(keys.authenticate(&key).await.is_err());
@@ -284,7 +284,7 @@ async fn a_rotated_key_keeps_its_authority_and_only_its_new_secret_works() {
 async fn a_change_acts_on_the_next_request_although_the_key_was_known() {
     let keys = keys(store(Arc::default()), clock());
     let address = WalletAddress::new([1; 20]);
-    let issued = keys.issue_default(address).await.unwrap();
+    let issued = keys.issue_default(address, None).await.unwrap();
     keys.authenticate(&issued.api_key).await.unwrap();
     let limit = KeyBudget {
         limit: Usdt::whole(2),

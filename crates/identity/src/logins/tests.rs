@@ -150,9 +150,9 @@ async fn a_plain_wallet_never_asks_the_chain_and_a_smart_one_does() {
     let mut asked = MockContractWallets::new();
     asked
         .expect_accepted()
-        .withf(move |address, _, _| *address == contract)
+        .withf(move |check| check.address == contract)
         .once()
-        .returning(|_, digests, _| Ok(digests.first().copied()));
+        .returning(|check| Ok(check.digests.first().copied()));
     let smart = request(LoginClaim::Address(contract), signature(&wallet, TEXT));
     let login = logins(challenges, sessions(), Some(asked))
         .log_in(smart)

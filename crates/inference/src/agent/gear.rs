@@ -3,7 +3,9 @@
 use crate::{completions::Caller, conversations::ConversationId};
 use async_trait::async_trait;
 use haithe_billing::capture::{LineItem, Payee, PriceLine};
-use haithe_kernel::{Failure, Kind, ProductId, StoreError, Usdt, WalletAddress};
+use haithe_kernel::{Failure, Kind, ProductId, StoreError, Timestamp, Usdt, WalletAddress};
+use haithe_marketplace::usability::ProductFault;
+use haithe_orgs::PayerRefusal;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -18,6 +20,8 @@ pub struct Wish {
     pub question: String,
     /// Whether tools can be offered: the model knows them and the caller does not forbid them.
     pub tools: bool,
+    /// When the call began; prices in force are those of this moment.
+    pub at: Timestamp,
 }
 
 /// What one gear brings.
@@ -134,6 +138,42 @@ pub enum GearError {
         /// Why, fit for a stranger.
         reason: String,
     },
+    /// A product can never be used as it is published.
+    #[error("the product {name} can never be used as it is published: {fault}; disable it")]
+    Unusable {
+        /// Its number.
+        id: ProductId,
+        /// Its name.
+        name: String,
+        /// Why.
+        fault: ProductFault,
+    },
+    /// A product costs more than the contract of the project's organization accepts.
+    #[error(
+        "the product {name} costs {price} USDT per call, more than the {} that the contract of the project's organization accepts; its owner or an admin accepts the price in force by calling enableProduct again, or the project disables the product",
+        .maximum.map_or_else(|| "maximum".to_owned(), |maximum| format!("{maximum} USDT"))
+    )]
+    Price {
+        /// Its number.
+        id: ProductId,
+        /// Its name.
+        name: String,
+        /// The price in force.
+        price: Usdt,
+        /// What the contract accepts; `None` beyond our range.
+        maximum: Option<Usdt>,
+    },
+    /// The contract of the project's organization does not accept calls of a product any more.
+    #[error(
+        "the contract of the project's organization does not accept calls of the product {name}; its owner or an admin calls enableProduct, or the project disables the product"
+    )]
+    NotOnChain {
+        /// Its name.
+        name: String,
+    },
+    /// The payer did not accept another organization's project, or not at its price.
+    #[error(transparent)]
+    Payer(#[from] PayerRefusal),
     /// A conversation is named and the project keeps none.
     #[error(
         "this project keeps no memory; enable it with PATCH /v1/projects/{{id}}, or leave the header Haithe-Conversation out"
@@ -151,6 +191,10 @@ impl Failure for GearError {
     fn kind(&self) -> Kind {
         match self {
             Self::Product { .. } => Kind::Unavailable,
+            Self::Unusable { .. } => Kind::Unprocessable,
+            Self::Price { .. } => Kind::PaymentRequired,
+            Self::NotOnChain { .. } => Kind::Conflict,
+            Self::Payer(refusal) => refusal.kind(),
             Self::MemoryOff => Kind::Invalid,
             Self::Conversation => Kind::NotFound,
             Self::Store(error) => error.kind(),
@@ -159,6 +203,10 @@ impl Failure for GearError {
     fn code(&self) -> &'static str {
         match self {
             Self::Product { .. } => "product_unavailable",
+            Self::Unusable { .. } => "product_unusable",
+            Self::Price { .. } => "price_above_maximum",
+            Self::NotOnChain { .. } => "product_not_enabled_on_chain",
+            Self::Payer(refusal) => refusal.code(),
             Self::MemoryOff => "memory_disabled",
             Self::Conversation => "not_found",
             Self::Store(error) => error.code(),
@@ -167,8 +215,34 @@ impl Failure for GearError {
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Product { .. } => Some(5),
-            Self::MemoryOff | Self::Conversation => None,
+            Self::Unusable { .. }
+            | Self::Price { .. }
+            | Self::NotOnChain { .. }
+            | Self::Payer(_)
+            | Self::MemoryOff
+            | Self::Conversation => None,
             Self::Store(error) => error.retry_after(),
+        }
+    }
+    fn details(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Payer(refusal) => refusal.details(),
+            Self::Unusable { id, fault, .. } => {
+                let mut details = vec![("product_id", id.0.to_string())];
+                details.extend(fault.details());
+                details
+            }
+            Self::Price {
+                id, price, maximum, ..
+            } => {
+                let mut details = vec![
+                    ("product_id", id.0.to_string()),
+                    ("price_per_call_usdt", price.to_string()),
+                ];
+                details.extend(maximum.map(|maximum| ("max_price_per_call_usdt", maximum.to_string())));
+                details
+            }
+            _ => Vec::new(),
         }
     }
 }

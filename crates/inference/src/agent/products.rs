@@ -5,25 +5,32 @@
 //! is paid for when its content was loaded, a tool when it was offered; one that cannot be loaded
 //! refuses the call, unless the project goes on without.
 
+mod check;
+mod open;
 mod rpc;
 mod served;
 #[cfg(test)]
 mod tests;
 
-use super::{Equipment, Exchange, Gear, GearError, ProductFee, ServerTool, Source, Wish};
-use crate::{completions::Caller, conversations::ConversationId};
-use async_trait::async_trait;
-use futures::{StreamExt, stream};
-use haithe_kernel::{Fetcher, ProductId};
-use haithe_marketplace::{
-    Knowledge,
-    content::ProductContent,
-    knowledge::{Content, Passage, quote},
-    loading::{LoadError, ProductContents},
-    ports::{CallProduct, ProductStore, ToolServers},
+use super::{Equipment, Exchange, Gear, GearError, ProductFee, Source, Wish};
+use crate::{
+    completions::{Caller, payer_would_accept},
+    conversations::ConversationId,
 };
-use rpc::RpcCall;
-use sha2::{Digest, Sha256};
+use async_trait::async_trait;
+pub use check::{ProductCheck, ProductChecks};
+use futures::{StreamExt, stream};
+use haithe_kernel::{ProductId, Usdt};
+use haithe_marketplace::{
+    knowledge::{Content, Passage, quote},
+    ports::{CallProduct, ProductAcceptance, ProductStore},
+    usability::{ProductFault, ProductField},
+};
+#[cfg(any(test, feature = "mocks"))]
+pub use open::MockProductLoader;
+pub use open::{OpenError, ProductLoader, ProductOpener};
+use open::{Opened, Purpose};
+pub use served::OfferError;
 use std::sync::Arc;
 
 /// Bytes of passages that are put before the model.
@@ -33,33 +40,12 @@ const MOST_NAME: usize = 64;
 /// Products of a call that are opened at once.
 const AT_ONCE: usize = 4;
 
-/// Opens products.
-#[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
-#[async_trait]
-pub trait ProductLoader: Send + Sync {
-    /// The content of a product of this number.
-    async fn load(&self, id: ProductId) -> Result<ProductContent, LoadError>;
-}
-
-#[async_trait]
-impl ProductLoader for ProductContents {
-    async fn load(&self, id: ProductId) -> Result<ProductContent, LoadError> {
-        Self::load(self, id).await
-    }
-}
-
 /// What products are used with.
 pub struct ProductPorts {
     /// Which products a project has enabled.
     pub store: Arc<dyn ProductStore>,
     /// Opens them.
-    pub loader: Arc<dyn ProductLoader>,
-    /// Finds passages.
-    pub knowledge: Arc<Knowledge>,
-    /// Calls the addresses of tools.
-    pub fetcher: Arc<dyn Fetcher>,
-    /// Calls servers of tools.
-    pub servers: Arc<dyn ToolServers>,
+    pub opener: Arc<ProductOpener>,
 }
 
 /// Brings what the project has enabled.
@@ -74,49 +60,71 @@ impl Products {
     }
 
     /// What one product brings, or why it cannot.
-    async fn open(&self, found: &CallProduct, tools: bool) -> Result<Opened, String> {
+    async fn open(&self, found: &CallProduct, wish: &Wish) -> Result<Opened, GearError> {
         let product = &found.product;
+        let name = || product.name.clone();
+        let unusable = |fault| GearError::Unusable {
+            id: product.id,
+            name: name(),
+            fault,
+        };
         if product.retired {
-            return Err("its creator has retired it".to_owned());
+            let reason = "its creator has retired it; disable it";
+            return Err(unusable(ProductFault::new(ProductField::Retired, reason)));
         }
-        if !found.accepted || product.price_per_call.is_none() {
-            return Err("its price is above what the organization's contract accepts".to_owned());
-        }
-        let content = self.ports.loader.load(product.id).await;
-        match content.map_err(|error| error.to_string())? {
-            ProductContent::Prompts(prompts) => Ok(Opened::Prompts(prompts.texts().to_vec())),
-            ProductContent::Tool(_) | ProductContent::Mcp(_) if !tools => Ok(Opened::Nothing),
-            ProductContent::Tool(tool) => Ok(Opened::Tools(vec![Arc::new(RpcCall {
-                product: product.id,
-                tool,
-                fetcher: Arc::clone(&self.ports.fetcher),
-            })])),
-            ProductContent::Mcp(endpoint) => {
-                let offered = served::offered(self.ports.servers.as_ref(), product.id, &endpoint).await;
-                offered.map(Opened::Tools).map_err(|error| error.to_string())
-            }
-            ProductContent::Knowledge { form, bytes } => {
-                let content = Content {
-                    name: product.name.clone(),
-                    category: form,
-                    digest: Sha256::digest(&**bytes).into(),
-                    bytes: Arc::from(&**bytes),
-                };
-                let read = self.ports.knowledge.load(&content).await;
-                read.map_err(|error| error.to_string())?;
-                Ok(Opened::Knowledge(content))
+        let Some(price) = product.price_per_call else {
+            let reason = "its price is beyond what can be paid";
+            return Err(unusable(ProductFault::new(ProductField::Price, reason)));
+        };
+        match found.acceptance {
+            ProductAcceptance::Accepted => {}
+            ProductAcceptance::NotOnChain => return Err(GearError::NotOnChain { name: name() }),
+            ProductAcceptance::AboveMaximum(maximum) => {
+                return Err(GearError::Price {
+                    id: product.id,
+                    name: name(),
+                    price,
+                    maximum,
+                });
             }
         }
+        let opener = &self.ports.opener;
+        let purpose = Purpose::Call { tools: wish.tools };
+        let opened = opener.open((product.id, &product.name), &found.source, purpose);
+        let error = match opened.await {
+            Ok(opened) => return Ok(opened),
+            Err(error) => error,
+        };
+        let Some(fault) = error.fault() else {
+            return Err(GearError::Product {
+                name: name(),
+                reason: with_remedy(error.to_string(), found.outdated),
+            });
+        };
+        if !found.outdated && !found.fault_noted {
+            let uri = found.source.uri.clone();
+            let noted = self
+                .ports
+                .store
+                .note_fault(product.id, uri, Some(fault.clone()), wish.at);
+            noted.await?;
+        }
+        Err(unusable(ProductFault {
+            reason: with_remedy(fault.reason, found.outdated),
+            ..fault
+        }))
     }
 }
 
-/// What a product turned out to be.
-enum Opened {
-    Prompts(Vec<String>),
-    Tools(Vec<Arc<dyn ServerTool>>),
-    Knowledge(Content),
-    /// Tools that cannot be offered in this call: they cost nothing.
-    Nothing,
+/// What to do where the creator has published other content than the project accepted.
+fn with_remedy(reason: String, outdated: bool) -> String {
+    if !outdated {
+        return reason;
+    }
+    format!(
+        "{reason}; its creator has published other content since, which this project can use after POST \
+         /v1/products/{{id}}/accept-content"
+    )
 }
 
 #[async_trait]
@@ -130,20 +138,23 @@ impl Gear for Products {
         let mut equipment = Equipment::default();
         let mut library: Vec<(ProductId, Content)> = Vec::new();
         let listed = self.ports.store.for_call(project.id).await?;
-        let opening: Vec<_> = listed.iter().map(|found| self.open(found, wish.tools)).collect();
+        payer_would_accept(&wish.caller.context, price_in_all(&listed), wish.at)?;
+        let opening: Vec<_> = listed.iter().map(|found| self.open(found, wish)).collect();
         let all: Vec<_> = stream::iter(opening).buffered(AT_ONCE).collect().await;
         for (found, opened) in listed.iter().zip(all) {
             let product = &found.product;
             let opened = match opened {
                 Ok(opened) => opened,
-                Err(reason) if project.skip_unavailable_products => {
-                    tracing::warn!(product = product.id.0, reason, "a call goes on without a product");
+                Err(error @ GearError::Store(_)) => return Err(error),
+                Err(error) if project.skip_unavailable_products => {
+                    tracing::warn!(
+                        product = product.id.0,
+                        reason = %error,
+                        "product left out of the call"
+                    );
                     continue;
                 }
-                Err(reason) => {
-                    let name = product.name.clone();
-                    return Err(GearError::Product { name, reason });
-                }
+                Err(error) => return Err(error),
             };
             match opened {
                 Opened::Nothing => continue,
@@ -175,7 +186,12 @@ impl Products {
         equipment: &mut Equipment,
     ) -> Result<(), GearError> {
         let contents: Vec<Content> = library.iter().map(|(_, content)| content.clone()).collect();
-        let passages = self.ports.knowledge.passages(&contents, question, PASSAGES).await;
+        let passages = self
+            .ports
+            .opener
+            .knowledge
+            .passages(&contents, question, PASSAGES)
+            .await;
         let passages = passages.map_err(|error| GearError::Product {
             name: "knowledge".to_owned(),
             reason: error.to_string(),
@@ -191,6 +207,15 @@ impl Products {
             .extend(cited.map(|(passage, number)| source(library, passage, number)));
         Ok(())
     }
+}
+
+/// What the products cost per call together, without those that no call uses.
+fn price_in_all(listed: &[CallProduct]) -> Usdt {
+    let usable = listed
+        .iter()
+        .filter(|found| found.acceptance == ProductAcceptance::Accepted && !found.product.retired);
+    let prices = usable.filter_map(|found| found.product.price_per_call);
+    prices.fold(Usdt::ZERO, Usdt::saturating_add)
 }
 
 fn source(library: &[(ProductId, Content)], passage: &Passage, number: u32) -> Source {

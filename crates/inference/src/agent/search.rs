@@ -186,6 +186,7 @@ mod tests {
         let mut stage = stage(|_| document("{}"));
         stage.context.project.search_enabled = true;
         Wish {
+            at: haithe_kernel::Timestamp::from_seconds(1_700_000_000),
             caller: stage.caller(),
             conversation: None,
             question: String::new(),
@@ -255,6 +256,7 @@ mod tests {
             description: None,
             photo_url: None,
             uses: Uses::default(),
+            content_fault: None,
         };
         let mut store = MockProductStore::new();
         store

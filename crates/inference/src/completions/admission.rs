@@ -20,6 +20,7 @@ use haithe_billing::{
 };
 use haithe_identity::api_key::{ApiKey, BudgetWindow};
 use haithe_kernel::{CallId, Timestamp, Usdt};
+use haithe_orgs::{CallPrices, PayerRefusal, ports::CallContext};
 use std::{sync::Arc, time::Duration};
 use time::{OffsetDateTime, Time};
 
@@ -40,7 +41,7 @@ impl Completions {
     ) -> Result<Box<Call>, CompletionError> {
         let started_at = self.ports.clock.now();
         let id = self.id_of(caller, started_at);
-        let quote = quote(caller, &model);
+        let quote = quote(caller, &model, started_at);
         let allowed = self.take_tokens(caller, &request)?;
         let most = |bound| quote.most(bound);
         let set_aside = self.set_aside((id, started_at), caller, &request, &model, &quote, most);
@@ -88,16 +89,26 @@ impl Completions {
         quote: &Quote,
         most: impl Fn(Bound) -> Usdt,
     ) -> Result<SetAside, CompletionError> {
+        payer_accepts(&caller.context, quote.project, quote.products)?;
         let bound = self.stated_bound(request, model).await?;
         let asked_at = self.ports.clock.now();
-        let ask = |bound: Bound| HoldRequest {
-            call: id,
-            org: caller.context.payer.id,
-            most: most(bound),
-            least: quote.least(bound),
-            budgets: budgets(caller.api_key.as_deref(), started_at),
+        let ask = async |bound: Bound| {
+            let least = quote.least(bound);
+            if let Some(maximum) = caller.max_cost.filter(|maximum| least > *maximum) {
+                return Err(CompletionError::MaxCost { least, maximum });
+            }
+            let most = most(bound);
+            let request = HoldRequest {
+                call: id,
+                org: caller.context.payer.id,
+                most: caller.max_cost.map_or(most, |maximum| most.min(maximum)),
+                least,
+                budgets: budgets(caller.api_key.as_deref(), started_at),
+                expenditure: caller.expenditure,
+            };
+            Ok(self.ports.holds.hold(request).await?)
         };
-        let (hold, bound) = match self.ports.holds.hold(ask(bound)).await {
+        let (hold, bound) = match ask(bound).await {
             Ok(hold) if hold.amount() >= quote.most(bound) => (hold, bound),
             Ok(hold) => {
                 let counted = self.count(request, model, bound.input).await;
@@ -105,15 +116,19 @@ impl Completions {
                 (hold, Bound { input, ..bound })
             }
             Err(refusal) => {
+                let told = |refusal| match refusal {
+                    CompletionError::Hold(refusal) => refusal.told_to(caller.expenditure).into(),
+                    refusal => refusal,
+                };
                 let Some(limit) = spendable(&refusal) else {
-                    return Err(refusal.into());
+                    return Err(told(refusal));
                 };
                 let limit = quote.affordable_input(limit, bound.choices).min(bound.input);
                 let Some(input) = self.count(request, model, limit).await else {
-                    return Err(refusal.into());
+                    return Err(told(refusal));
                 };
                 let bound = Bound { input, ..bound };
-                (self.ports.holds.hold(ask(bound)).await?, bound)
+                (ask(bound).await.map_err(told)?, bound)
             }
         };
         let took = self.ports.clock.now().since(asked_at);
@@ -227,21 +242,49 @@ pub(crate) fn account(caller: &Caller) -> Account {
         project: caller.context.project.id,
         wallet: caller.wallet,
         api_key: caller.api_key.as_ref().map(|key| key.id),
+        max_cost: caller.max_cost,
     }
 }
 
-/// The model's price, and the project's when it is another organization's.
-pub(crate) fn quote(caller: &Caller, model: &Model) -> Quote {
-    let (payer, project) = (&caller.context.payer, &caller.context.project);
+/// The model's price, and the project's in force when it is another organization's.
+pub(crate) fn quote(caller: &Caller, model: &Model, now: Timestamp) -> Quote {
     Quote {
         model: model.price,
-        project: (project.org != payer.id).then_some(ProjectFee {
-            project: project.id,
-            owner: project.org,
-            amount: project.price_per_call.max(Usdt::ZERO),
-        }),
+        project: project_fee(&caller.context, now),
         products: Usdt::ZERO,
     }
+}
+
+/// The project's price in force when it is another organization's.
+fn project_fee(context: &CallContext, now: Timestamp) -> Option<ProjectFee> {
+    let project = &context.project;
+    (project.org != context.payer.id).then(|| ProjectFee {
+        project: project.id,
+        owner: project.org,
+        amount: project.price_per_call.in_force(now).max(Usdt::ZERO),
+    })
+}
+
+/// Whether the payer accepted the prices beside the model's: the one check of every call, made on the prices
+/// that the call will be charged and before anything is set aside. An organization's own project needs none.
+fn payer_accepts(context: &CallContext, fee: Option<ProjectFee>, products: Usdt) -> Result<(), PayerRefusal> {
+    let Some(fee) = fee else {
+        return Ok(());
+    };
+    let prices = CallPrices {
+        project: fee.amount,
+        products,
+    };
+    haithe_orgs::payer_accepts(context.project.uid, context.accepted, prices)
+}
+
+/// The same check before products are opened, whose prices in force are `products` together.
+pub(crate) fn payer_would_accept(
+    context: &CallContext,
+    products: Usdt,
+    now: Timestamp,
+) -> Result<(), PayerRefusal> {
+    payer_accepts(context, project_fee(context, now), products)
 }
 
 /// The most tokens of what is not text; `None` when nothing but the context bounds it.
@@ -255,11 +298,12 @@ fn media_tokens(request: &Asked, model: &Model) -> Option<u64> {
 }
 
 /// The money that a refusal says there is; `None` when money is not what is lacking.
-fn spendable(refusal: &HoldError) -> Option<Usdt> {
+fn spendable(refusal: &CompletionError) -> Option<Usdt> {
     match refusal {
-        HoldError::Funds { spendable, .. } => Some(*spendable),
-        HoldError::DailyCap { left } | HoldError::Budget { left, .. } => Some(*left),
-        HoldError::Suspended | HoldError::SettlementDelayed | HoldError::Store(_) => None,
+        CompletionError::MaxCost { maximum, .. } => Some(*maximum),
+        CompletionError::Hold(HoldError::Funds { spendable, .. }) => Some(*spendable),
+        CompletionError::Hold(HoldError::DailyCap { left } | HoldError::Budget { left, .. }) => Some(*left),
+        _ => None,
     }
 }
 

@@ -3,6 +3,7 @@
 mod admission;
 mod departures;
 mod json;
+mod payer_limits;
 mod routes;
 pub(crate) mod stage;
 mod streams;

@@ -1,6 +1,6 @@
 //! Use case: answers go to where their webhook wants them.
 
-use super::{Delivery, WebhookInbox, signature};
+use super::{Delivery, Due, WebhookInbox, signature};
 use futures::future::join_all;
 use haithe_kernel::{
     Clock, FetchError, FetchMethod, FetchRequest, Fetcher, Random, Redirects, StoreError, Timestamp,
@@ -80,7 +80,7 @@ impl Deliveries {
     pub async fn step(&self) -> Result<Vec<Attempted>, StoreError> {
         let now = self.clock.now();
         let due = self.inbox.due(now, now.plus(AGAIN), AT_ONCE).await?;
-        let tries = due.into_iter().map(|delivery| self.attempt(delivery));
+        let tries = due.into_iter().map(|due| self.attempt(due));
         join_all(tries).await.into_iter().collect()
     }
 
@@ -92,11 +92,19 @@ impl Deliveries {
         self.inbox.sweep(self.clock.now().minus(REMEMBERED)).await
     }
 
-    async fn attempt(&self, delivery: Delivery) -> Result<Attempted, StoreError> {
-        let event = delivery.event;
-        let attempts = delivery.attempts;
-        let webhook = delivery.webhook.id;
-        let sent = self.send(delivery).await;
+    async fn attempt(&self, due: Due) -> Result<Attempted, StoreError> {
+        let (event, webhook, attempts, sent) = match due {
+            Due::Ready(delivery) => {
+                let (event, webhook, attempts) = (delivery.event, delivery.webhook.id, delivery.attempts);
+                (event, webhook, attempts, self.send(*delivery).await)
+            }
+            // The operator may have started with another encryption key: it is tried like any other.
+            Due::Unreadable {
+                event,
+                webhook,
+                attempts,
+            } => (event, webhook, attempts, Sent::Later("unreadable")),
+        };
         let due = match sent {
             Sent::Taken => {
                 self.inbox.delivered(event).await?;

@@ -105,6 +105,22 @@ pub struct Delivery {
     pub attempts: u32,
 }
 
+/// What is due.
+#[derive(Debug, Clone)]
+pub enum Due {
+    /// An answer to deliver.
+    Ready(Box<Delivery>),
+    /// An answer that cannot be read, because its row, its webhook's secret or its address does not open.
+    Unreadable {
+        /// The message.
+        event: EventId,
+        /// Its webhook.
+        webhook: WebhookId,
+        /// Tries before this one.
+        attempts: u32,
+    },
+}
+
 /// Messages and what became of them, their answers encrypted. They outlive a restart.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
@@ -117,8 +133,8 @@ pub trait WebhookInbox: Send + Sync {
     async fn close(&self, event: EventId, outcome: Outcome, at: Timestamp) -> Result<(), StoreError>;
     /// Answers that are due, the longest waiting first, at most `limit` and few of one webhook; none of
     /// them is due again before `again`, whoever asks. Those whose webhook is turned off or has no
-    /// delivery address any more are given up.
-    async fn due(&self, now: Timestamp, again: Timestamp, limit: u32) -> Result<Vec<Delivery>, StoreError>;
+    /// delivery address any more are given up. One that cannot be read holds up no other.
+    async fn due(&self, now: Timestamp, again: Timestamp, limit: u32) -> Result<Vec<Due>, StoreError>;
     /// It was taken.
     async fn delivered(&self, event: EventId) -> Result<(), StoreError>;
     /// It was not; it is due again then, or never.

@@ -11,7 +11,8 @@ use crate::{
 };
 use bytes::Bytes;
 use futures::channel::oneshot;
-use haithe_kernel::{ClientIp, Clock, Failure, Tasks, Timestamp};
+use haithe_billing::ExpenditureScope;
+use haithe_kernel::{ClientIp, Clock, Failure, Tasks, Timestamp, Usdt};
 use haithe_orgs::{Contexts, ports::CallContext};
 use serde_json::{Value, json, value::RawValue};
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub struct Accepted {
     pub webhook: Webhook,
     /// Who pays, and as which project.
     pub context: Arc<CallContext>,
+    /// The most that the call may cost, where the sender sets a limit.
+    pub max_cost: Option<Usdt>,
     id: String,
     payload: Bytes,
 }
@@ -107,6 +110,7 @@ impl Triggers {
         Ok(Accepted {
             webhook,
             context,
+            max_cost: None,
             id: signed.id,
             payload,
         })
@@ -183,7 +187,10 @@ impl Triggers {
             wallet: accepted.webhook.wallet,
             api_key: None,
             context: Arc::clone(&accepted.context),
+            // The answer goes to the sender of the message, whoever made the webhook.
+            expenditure: ExpenditureScope::Project,
             call: None,
+            max_cost: accepted.max_cost,
             permit,
         };
         let payload = String::from_utf8_lossy(&accepted.payload);

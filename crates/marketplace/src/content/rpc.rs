@@ -172,6 +172,11 @@ impl RpcTool {
         &self.name
     }
 
+    /// The address with a letter in place of each path parameter. Every call has its scheme, host and port.
+    pub fn sample_address(&self) -> Option<String> {
+        self.url.fill(|_| Some("x")).ok().map(Into::into)
+    }
+
     /// For the model.
     pub fn description(&self) -> &str {
         &self.description

@@ -1,16 +1,18 @@
 //! Why a product's content cannot be used.
 
 use super::UriError;
-use crate::{content::ContentError, enclave::EnclaveError, sealing::SealingError};
+use crate::{
+    content::ContentError,
+    enclave::EnclaveError,
+    sealing::SealingError,
+    usability::{ProductFault, ProductField},
+};
 use haithe_kernel::{Failure, FetchError, Kind, StoreError};
 use std::sync::Arc;
 
 /// Why a product cannot be loaded, for whoever uses it and for its creator. No text repeats content.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LoadError {
-    /// There is none.
-    #[error("no such product")]
-    NotFound,
     /// Its category is unknown here.
     #[error("the product cannot be loaded: its category is unknown here")]
     Category,
@@ -52,6 +54,32 @@ pub(super) fn shared(error: StoreError) -> LoadError {
 }
 
 impl LoadError {
+    /// Why no later attempt can succeed either, with the same words published; `None` when one can: the
+    /// content is not hosted yet, its address does not answer or serves other bytes, the enclave or the
+    /// store is away. Bytes that have the published digest never change, so what is wrong with them stays.
+    pub fn fault(&self) -> Option<ProductFault> {
+        let fault = |field, reason: String| Some(ProductFault::new(field, reason));
+        match self {
+            Self::Category => fault(ProductField::Category, "its category is unknown here".into()),
+            Self::Uri(error) => fault(ProductField::Uri, error.to_string()),
+            Self::Key(error) => fault(
+                ProductField::EncryptedKey,
+                format!("its key cannot be read; {error}"),
+            ),
+            Self::Enclave(error) => match error.as_ref() {
+                EnclaveError::Sealing(error) => fault(ProductField::EncryptedKey, error.to_string()),
+                EnclaveError::Attestation(_) | EnclaveError::Unbound => None,
+            },
+            Self::Sealed(error) => fault(ProductField::Content, error.to_string()),
+            Self::Content(error) => Some(ProductFault {
+                field: ProductField::Content,
+                pointer: error.pointer(),
+                reason: error.to_string(),
+            }),
+            Self::Gone | Self::Fetch(_) | Self::Status(_) | Self::Digest | Self::Store(_) => None,
+        }
+    }
+
     /// Whether asking again at once would cost somebody time and find the same.
     pub(super) const fn lasts(&self) -> bool {
         matches!(
@@ -63,14 +91,14 @@ impl LoadError {
 
 impl Failure for LoadError {
     fn kind(&self) -> Kind {
-        match self {
-            Self::NotFound => Kind::NotFound,
-            _ => Kind::Unavailable,
+        match self.fault() {
+            Some(_) => Kind::Unprocessable,
+            None => Kind::Unavailable,
         }
     }
     fn code(&self) -> &'static str {
         match self {
-            Self::NotFound => "not_found",
+            _ if self.fault().is_some() => "product_unusable",
             Self::Store(error) => error.code(),
             _ => "product_unavailable",
         }

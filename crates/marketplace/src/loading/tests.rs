@@ -1,10 +1,10 @@
 //! Loading over mocked ports.
 
 use super::*;
+use crate::usability::ProductField;
 use crate::{
     enclave::{EnclaveError, MockEnclave},
     hosting::MockContentStore,
-    ports::MockProductStore,
     sealing::{ContentKey, EnclaveSecretKey, SealingError, seal},
 };
 use haithe_kernel::{Failure, FetchError, Fetched, FixedClock, Kind, MockFetcher, Timestamp};
@@ -39,7 +39,6 @@ fn made(category: &str, content: &[u8]) -> Made {
 
 /// Ports where nothing is hosted and the enclave has its key.
 struct Scene {
-    products: MockProductStore,
     hosted: MockContentStore,
     fetcher: MockFetcher,
     clock: Arc<FixedClock>,
@@ -49,7 +48,6 @@ struct Scene {
 impl Default for Scene {
     fn default() -> Self {
         Self {
-            products: MockProductStore::new(),
             hosted: MockContentStore::new(),
             fetcher: MockFetcher::new(),
             clock: Arc::new(FixedClock::at(Timestamp::from_seconds(1_000))),
@@ -94,7 +92,6 @@ impl Scene {
             .expect_unwrap()
             .returning(|wrapped, creator| Ok(enclave().unwrap(wrapped, creator)?));
         let ports = ContentPorts {
-            products: Arc::new(self.products),
             hosted: Arc::new(self.hosted),
             fetcher: Arc::new(self.fetcher),
             enclave: Arc::new(enclave_port),
@@ -114,19 +111,10 @@ fn texts(content: ProductContent) -> Vec<String> {
 #[tokio::test]
 async fn content_is_fetched_checked_opened_and_read_once() {
     let Made { source, sealed } = made("promptset", b"[\"Be kind.\"]");
-    let mut scene = Scene::default().fetching(1, 200, sealed);
-    let given = source.clone();
-    scene
-        .products
-        .expect_source()
-        .returning(move |id| Ok((id == ProductId(4)).then(|| given.clone())));
-    let contents = scene.contents();
+    let contents = Scene::default().fetching(1, 200, sealed).contents();
     for _ in 0..3 {
-        assert_eq!(texts(contents.load(ProductId(4)).await.unwrap()), ["Be kind."]);
+        assert_eq!(texts(contents.open(&source).await.unwrap()), ["Be kind."]);
     }
-    assert_eq!(texts(contents.open(&source).await.unwrap()), ["Be kind."]);
-    let missing = contents.load(ProductId(5)).await.unwrap_err();
-    assert_eq!(missing.kind(), Kind::NotFound);
 }
 
 #[tokio::test]
@@ -205,30 +193,56 @@ async fn each_reason_is_told() {
 }
 
 #[tokio::test]
-async fn only_its_creator_is_told_whether_a_product_loads() {
-    let Made { source, sealed } = made("promptset", b"[\"Be kind.\"]");
-    let mut scene = Scene::default().hosting(sealed);
-    let good = source.clone();
-    let bad = ProductSource {
-        category: "mcp".into(),
-        ..source
+async fn what_is_wrong_with_published_words_or_bytes_is_wrong_for_ever_and_the_rest_for_now() {
+    let Made { source, sealed } = made("promptset", b"[\"Be kind.\", 7]");
+    let open = async |scene: Scene, source: &ProductSource| {
+        let error = scene.contents().open(source).await.unwrap_err();
+        (error.kind(), error.fault())
     };
-    scene.products.expect_source().returning(move |id| {
-        Ok(match id {
-            ProductId(1) => Some(good.clone()),
-            ProductId(2) => Some(bad.clone()),
-            _ => None,
-        })
-    });
-    let contents = scene.contents();
-    let loads = contents.check(CREATOR, ProductId(1)).await.unwrap();
-    assert!(matches!(loads, Check::Loads));
-    let fails = contents.check(CREATOR, ProductId(2)).await.unwrap();
-    assert!(matches!(fails, Check::Fails(LoadError::Content(_))));
-    let stranger = contents.check(WalletAddress::new([8; 20]), ProductId(1)).await;
-    assert!(matches!(stranger, Err(MarketError::NotTheCreator)));
-    let missing = contents.check(CREATOR, ProductId(3)).await;
-    assert!(matches!(missing, Err(MarketError::NotFound(_))));
+    let (kind, fault) = open(Scene::default().hosting(sealed.clone()), &source).await;
+    let fault = fault.unwrap();
+    assert_eq!(kind, Kind::Unprocessable);
+    assert_eq!(
+        (fault.field, fault.pointer.as_deref()),
+        (ProductField::Content, Some("/1"))
+    );
+    for (changed, field) in [
+        (
+            ProductSource {
+                uri: "x".into(),
+                ..source.clone()
+            },
+            ProductField::Uri,
+        ),
+        (
+            ProductSource {
+                category: "x".into(),
+                ..source.clone()
+            },
+            ProductField::Category,
+        ),
+        (
+            ProductSource {
+                encrypted_key: "00".into(),
+                ..source.clone()
+            },
+            ProductField::EncryptedKey,
+        ),
+        (
+            ProductSource {
+                creator: WalletAddress::new([8; 20]),
+                ..source.clone()
+            },
+            ProductField::EncryptedKey,
+        ),
+    ] {
+        let (_, fault) = open(Scene::default().hosting(sealed.clone()), &changed).await;
+        assert_eq!(fault.map(|fault| fault.field), Some(field));
+    }
+    for (status, body) in [(404, sealed.clone()), (200, b"other bytes".to_vec())] {
+        let (kind, fault) = open(Scene::default().fetching(1, status, body), &source).await;
+        assert_eq!((kind, fault), (Kind::Unavailable, None));
+    }
 }
 
 #[tokio::test]

@@ -157,3 +157,19 @@ async fn a_server_that_never_answers_is_given_up() {
         }
     }
 }
+
+/// Field case K3: one tool whose `inputSchema` is null must not lose the whole list.
+#[tokio::test]
+async fn a_tool_without_a_schema_does_not_hide_the_others() {
+    let tools = json!({"tools": [{"name": "odd", "inputSchema": null}, {"name": "fine", "inputSchema": {}}]});
+    for streamed in [false, true] {
+        let tools = tools.clone();
+        let server = Scripted::with(move |method, _| {
+            let reply = if streamed { Reply::Events } else { Reply::Result };
+            (method == "tools/list").then(|| reply(tools.clone()))
+        });
+        let open = server.open().await.unwrap();
+        let names: Vec<&str> = open.tools.iter().map(|tool| tool.name.as_str()).collect();
+        assert_eq!(names, ["odd", "fine"], "streamed: {streamed}");
+    }
+}

@@ -10,7 +10,7 @@ use haithe_identity::{
     api_key::{ApiKey, ApiKeyId, KeyHash},
     session::SessionId,
 };
-use haithe_kernel::{ModelId, OrgId, ProjectId, Timestamp, Usdt};
+use haithe_kernel::{ModelId, OrgId, PriceSchedule, ProjectId, Timestamp};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const CALLER: WalletAddress = WalletAddress::new([1; 20]);
@@ -48,7 +48,7 @@ fn context(standing: Standing, project_org: i64, public: bool) -> CallContext {
             memory_retention_days: None,
             skip_unavailable_products: false,
             default_model: ModelId(1),
-            price_per_call: Usdt::ZERO,
+            price_per_call: PriceSchedule::default(),
             public,
             bots: crate::BotTokens::default(),
             created_at: at,
@@ -57,6 +57,7 @@ fn context(standing: Standing, project_org: i64, public: bool) -> CallContext {
         models: vec![ModelId(1)],
         products: Vec::new(),
         settings: OrgSettings::default(),
+        accepted: None,
     }
 }
 

@@ -5,8 +5,8 @@ pub mod earnings;
 use super::products::{ProductView, ProductsView};
 use crate::http::{
     Answer, Success,
-    extract::{AuthUser, Input, PageQuery, Paging, Segment},
-    wire::AddressText,
+    extract::{AuthUser, Ignored, Input, PageQuery, Paging, Segment},
+    wire::{AddressText, name_warning},
 };
 use crate::state::PublicMarket;
 use axum::extract::State;
@@ -23,6 +23,10 @@ pub struct CreatorView {
     #[schema(value_type = AddressText)]
     wallet_address: WalletAddress,
     uri: String,
+    /// Why the `uri` can deceive, such as an invisible character; absent for an honest one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    uri_warning: Option<String>,
     created_at: String,
 }
 
@@ -30,6 +34,7 @@ impl From<Creator> for CreatorView {
     fn from(creator: Creator) -> Self {
         Self {
             wallet_address: creator.address,
+            uri_warning: name_warning(&creator.uri),
             uri: creator.uri,
             created_at: creator.created_at.legacy(),
         }
@@ -127,7 +132,7 @@ pub async fn products(
     Ok(Success::of("Products", ProductsView { products }).out_of(listed.total))
 }
 
-/// Who publishes. Other fields are ignored.
+/// Who publishes.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = CreatorInput)]
 pub struct RegisterInput {
@@ -135,6 +140,10 @@ pub struct RegisterInput {
     uri: String,
     /// The creator's public key: 1 to 1,024 bytes.
     pub_key: String,
+    /// The contract determines the seed.
+    #[serde(default)]
+    #[expect(dead_code, reason = "accepted and ignored: existing clients send it")]
+    pvt_key_seed: Ignored,
 }
 
 /// A fresh creator. The contract determines the seed.

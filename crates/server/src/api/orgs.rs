@@ -1,5 +1,6 @@
 //! `/api/v1/orgs`: organizations, their members, models and money.
 
+pub mod accepted_projects;
 pub mod audit;
 pub mod collection;
 pub mod daily_cap;
@@ -12,7 +13,10 @@ pub mod settings;
 pub mod transaction;
 pub mod withdrawals;
 
-use crate::http::{extract::Parsed, wire::AddressText};
+use crate::http::{
+    extract::Parsed,
+    wire::{AddressText, name_warning},
+};
 use haithe_kernel::WalletAddress;
 use haithe_orgs::{Organization, Search};
 use serde::{Deserialize, Serialize};
@@ -28,6 +32,10 @@ pub struct OrgView {
     address: WalletAddress,
     orchestrator_idx: u64,
     name: String,
+    /// Why the name can deceive, such as an invisible character; absent for an honest name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    name_warning: Option<String>,
     #[schema(value_type = AddressText)]
     owner: WalletAddress,
     created_at: String,
@@ -59,6 +67,7 @@ impl From<Organization> for OrgView {
             organization_uid: org.uid.to_string(),
             address: org.address,
             orchestrator_idx: org.orchestrator_index,
+            name_warning: name_warning(&org.name),
             name: org.name,
             owner: org.owner,
             created_at: org.created_at.legacy(),

@@ -5,13 +5,15 @@ pub mod uses;
 
 use crate::http::{
     Answer, Success,
-    extract::{AuthUser, Change, Input, PageQuery, Paging, Segment},
-    wire::{AddressText, BaseUnits},
+    extract::{AuthUser, Change, Ignored, Input, PageQuery, Paging, Segment},
+    wire::{AddressText, BaseUnits, name_warning},
 };
 use crate::state::PublicMarket;
 use axum::extract::State;
 use haithe_kernel::{Decimals, ProductId, Usdt, WalletAddress};
-use haithe_marketplace::{Market, PageChange, ProductFilter, ProductOrder, ProductPage};
+use haithe_marketplace::{
+    Market, PageChange, ProductFilter, ProductOrder, ProductPage, usability::ProductFault,
+};
 use haithe_orgs::ports::ChainSync;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -27,8 +29,20 @@ pub struct ProductView {
     #[schema(value_type = AddressText)]
     creator: WalletAddress,
     name: String,
+    /// Why the name can deceive, such as an invisible character; absent for an honest name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    name_warning: Option<String>,
     price_per_call: BaseUnits,
     price_per_call_usdt: String,
+    /// The announced higher price, while it is not in force; `null` too when it is beyond what can be paid.
+    #[schema(required = true)]
+    next_price: Option<BaseUnits>,
+    #[schema(required = true)]
+    next_price_usdt: Option<String>,
+    /// When the announced price comes into force; RFC 3339.
+    #[schema(required = true)]
+    next_price_at: Option<String>,
     category: String,
     #[schema(required = true)]
     description: Option<String>,
@@ -38,26 +52,59 @@ pub struct ProductView {
     /// False until the block that created it has `chain.confirmations`. A reorganization can remove it
     /// before that; its address stays its creator's.
     confirmed: bool,
-    /// Whether projects can use it.
+    /// Whether projects can use it as it is published, as far as that is known.
     usable: bool,
+    /// Why not.
+    #[schema(required = true)]
+    problem: Option<FaultView>,
     /// Calls that were charged for it, of all time.
     calls: u64,
     /// Projects that have it enabled.
     projects: u64,
 }
 
+/// Why a product can never be used as it is published.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ProductFault)]
+pub struct FaultView {
+    reason: String,
+    /// The part at fault: `retired`, `category`, `price_per_call`, `uri`, `encrypted_key` or `content`.
+    field: &'static str,
+    /// The place in the content (RFC 6901), where that is JSON.
+    #[schema(required = true)]
+    pointer: Option<String>,
+}
+
+impl From<ProductFault> for FaultView {
+    fn from(fault: ProductFault) -> Self {
+        Self {
+            field: fault.field.as_str(),
+            reason: fault.reason,
+            pointer: fault.pointer,
+        }
+    }
+}
+
 impl ProductView {
     /// The view of a product.
     pub fn of(page: ProductPage, decimals: Decimals) -> Self {
         let price = page.product.price_per_call.unwrap_or(Usdt::ZERO);
+        let fault = page.unusable();
+        let next = page.product.next_price;
+        let announced = next.and_then(|next| next.price_per_call);
         Self {
             id: page.product.id.0,
             address: page.product.address,
             creator: page.product.creator,
-            usable: page.unusable().is_none(),
+            usable: fault.is_none(),
+            problem: fault.map(Into::into),
+            name_warning: name_warning(&page.product.name),
             name: page.product.name,
             price_per_call: BaseUnits::of(price, decimals),
             price_per_call_usdt: price.to_string(),
+            next_price: announced.map(|price| BaseUnits::of(price, decimals)),
+            next_price_usdt: announced.map(|price| price.to_string()),
+            next_price_at: next.map(|next| next.at.rfc3339()),
             category: page.category,
             description: page.description,
             photo_url: page.photo_url,
@@ -158,16 +205,34 @@ pub struct SyncedView {
     product: Option<ProductView>,
 }
 
+/// What older clients send beside the transaction: the product comes from the chain.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = SyncProductsInput)]
+#[expect(dead_code, reason = "accepted and ignored: existing clients send them")]
+pub struct SyncInput {
+    #[serde(default)]
+    name: Ignored,
+    #[serde(default)]
+    url: Ignored,
+    #[serde(default)]
+    encrypted_key: Ignored,
+    #[serde(default)]
+    category: Ignored,
+    #[serde(default)]
+    price_per_call: Ignored,
+}
+
 /// Look for products that were just published on chain.
 ///
-/// The wallet's own `addProduct` publishes; this asks the index to catch up (a second at most). A
-/// body is ignored.
-#[utoipa::path(post, path = "/api/v1/products", responses((status = 200, body = Success<SyncedView>)))]
+/// The wallet's own `addProduct` publishes; this asks the index to catch up (a second at most).
+#[utoipa::path(post, path = "/api/v1/products", request_body = SyncInput,
+    responses((status = 200, body = Success<SyncedView>)))]
 pub async fn sync(
     State(market): State<Arc<Market>>,
     State(chain): State<Arc<dyn ChainSync>>,
     State(decimals): State<Decimals>,
     user: AuthUser,
+    Input(SyncInput { .. }): Input<SyncInput>,
 ) -> Answer<SyncedView> {
     chain.catch_up().await;
     let (newest, count) = market.newest(user.address).await?;

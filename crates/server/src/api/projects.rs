@@ -6,7 +6,7 @@ pub mod members;
 pub mod webhooks;
 
 use crate::http::wire::BaseUnits;
-use haithe_kernel::Decimals;
+use haithe_kernel::{Decimals, Timestamp};
 use haithe_orgs::Project;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -29,6 +29,14 @@ pub struct ProjectView {
     default_model_id: i64,
     price_per_call: BaseUnits,
     price_per_call_usdt: String,
+    /// The announced price, while it is not in force.
+    #[schema(required = true)]
+    next_price_per_call: Option<BaseUnits>,
+    #[schema(required = true)]
+    next_price_per_call_usdt: Option<String>,
+    /// When the announced price comes into force; RFC 3339.
+    #[schema(required = true)]
+    next_price_at: Option<String>,
     public: bool,
     /// `set` where there is one.
     #[schema(required = true)]
@@ -39,8 +47,10 @@ pub struct ProjectView {
 }
 
 impl ProjectView {
-    /// The view of a project.
-    pub fn of(project: Project, decimals: Decimals) -> Self {
+    /// The view of a project at this moment.
+    pub fn of(project: Project, decimals: Decimals, now: Timestamp) -> Self {
+        let price = project.price_per_call.in_force(now);
+        let next = project.price_per_call.pending(now);
         Self {
             id: project.id.0,
             org_id: project.org.0,
@@ -53,8 +63,11 @@ impl ProjectView {
             memory_retention_days: project.memory_retention_days,
             skip_unavailable_products: project.skip_unavailable_products,
             default_model_id: project.default_model.0,
-            price_per_call: BaseUnits::of(project.price_per_call, decimals),
-            price_per_call_usdt: project.price_per_call.to_string(),
+            price_per_call: BaseUnits::of(price, decimals),
+            price_per_call_usdt: price.to_string(),
+            next_price_per_call: next.map(|next| BaseUnits::of(next.price, decimals)),
+            next_price_per_call_usdt: next.map(|next| next.price.to_string()),
+            next_price_at: next.map(|next| next.at.rfc3339()),
             public: project.public,
             teloxide_token: project.bots.telegram.then_some("set"),
             discord_token: project.bots.discord.then_some("set"),

@@ -88,8 +88,10 @@ fn rest() -> Routes<AppState> {
         .routes(routes!(creators::earnings::show))
         .routes(routes!(products::list, products::sync))
         .routes(routes!(products::show, products::describe))
+        .routes(routes!(products::content::check_draft))
         .routes(routes!(products::content::check))
         .routes(routes!(products::uses::enable))
+        .routes(routes!(products::uses::accept_content))
         .routes(routes!(products::uses::disable))
         .routes(routes!(products::uses::of_project))
         .routes(routes!(products::uses::price_per_call))
@@ -115,6 +117,11 @@ fn rest() -> Routes<AppState> {
             orgs::models::disable
         ))
         .routes(routes!(orgs::settings::show, orgs::settings::change))
+        .routes(routes!(orgs::accepted_projects::list))
+        .routes(routes!(
+            orgs::accepted_projects::accept,
+            orgs::accepted_projects::withdraw
+        ))
         .routes(routes!(orgs::audit::list))
         .routes(routes!(
             orgs::ownership::show,

@@ -16,6 +16,7 @@ use crate::{
     service::{
         Readiness, Supervisor,
         brief::Brief,
+        ledger_watch::LedgerWatch,
         metrics::SenderFigures,
         rates::{Places, Rates, TokenQuotas, TokenRates},
         system::{TokioTasks, TokioTimer},
@@ -43,6 +44,7 @@ use haithe_identity::{
 };
 use haithe_inference::{
     Catalogue, CatalogueFile, CompletionPorts, CompletionSettings, Completions,
+    agent::{MockProductLoader, ProductChecks, ProductOpener},
     conversations::{Conversations, MockConversationStore, Quota},
     ports::{ChatModel, MockTokenCounter, Unwatched},
     request::RequestLimits,
@@ -53,11 +55,14 @@ use haithe_inference::{
 };
 use haithe_kernel::{Clock, Decimals, FixedClock, MockFetcher, MockRandom, ModelId, Random};
 use haithe_marketplace::{
-    Market,
+    Knowledge, Market,
     enclave::MockEnclave,
     hosting::{Hosting, HostingLimits, MockContentStore},
-    loading::{CacheLimits, ContentPorts, ProductContents},
-    ports::{MockCreatorRegistrar, MockCreatorStore, MockProductStore},
+    knowledge::{ReadLimits, Tools},
+    ports::{
+        MockCreatorRegistrar, MockCreatorStore, MockDocuments, MockKnowledgeIndexer, MockProductStore,
+        MockToolServers,
+    },
 };
 use haithe_orgs::{
     Audit, Bots, Contexts, Organizations, Ownership, Projects, Settings,
@@ -187,6 +192,12 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         clock.clone(),
         random.clone(),
         ModelId(1),
+        haithe_orgs::PriceNotice(Duration::from_secs(604_800)),
+    ));
+    let accepted_projects = Arc::new(haithe_orgs::AcceptedProjects::new(
+        organizations.clone(),
+        Arc::new(haithe_orgs::ports::MockAcceptedProjectStore::new()),
+        clock.clone(),
     ));
     let file: CatalogueFile = toml::from_str(MODELS).unwrap();
     let catalogue = Arc::new(Catalogue::new(file).unwrap());
@@ -279,6 +290,26 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
             all_bytes: 1,
         },
     ));
+    let product_checks = Arc::new(ProductChecks::new(
+        Arc::new(MockProductStore::new()),
+        market.clone(),
+        Arc::new(ProductOpener {
+            loader: Arc::new(MockProductLoader::new()),
+            knowledge: Arc::new(Knowledge::new(
+                Tools {
+                    documents: Arc::new(MockDocuments::new()),
+                    indexer: Arc::new(MockKnowledgeIndexer::new()),
+                    fetcher: Arc::new(MockFetcher::new()),
+                    embedder: None,
+                    clock: clock.clone(),
+                },
+                ReadLimits::default(),
+            )),
+            fetcher: Arc::new(MockFetcher::new()),
+            servers: Arc::new(MockToolServers::new()),
+        }),
+        clock.clone(),
+    ));
     AppState::new(Services {
         challenges: Arc::new(Challenges::new(
             challenge_store.clone(),
@@ -298,6 +329,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         authenticator: Arc::new(Authenticator::new(sessions.clone(), api_keys.clone())),
         idempotency: Arc::new(idempotency),
         tasks,
+        clock: clock.clone(),
         sessions,
         api_keys,
         bots: Arc::new(Bots::new(
@@ -343,6 +375,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         )),
         organizations,
         projects,
+        accepted_projects,
         contexts,
         catalogue,
         completions: completions.clone(),
@@ -363,6 +396,8 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
             supervisor: Supervisor::default(),
             completions,
             sender: Arc::new(SenderFigures::default),
+            safeguards: Arc::default(),
+            ledger: Arc::new(LedgerWatch::new(Duration::from_secs(3_600))),
         }),
         limiter: Limiter::new(
             Arc::new(Rates::new(clock.clone())),
@@ -381,20 +416,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         hosting: hosting.clone(),
         public_hosting: PublicHosting(hosting),
         public_reads: PublicReads::default(),
-        contents: Arc::new(ProductContents::new(
-            ContentPorts {
-                products: Arc::new(MockProductStore::new()),
-                hosted: Arc::new(MockContentStore::new()),
-                fetcher: Arc::new(MockFetcher::new()),
-                enclave: Arc::new(MockEnclave::new()),
-                clock: clock.clone(),
-            },
-            CacheLimits {
-                bytes: 1,
-                time: Duration::from_secs(1),
-            },
-            mocks.body_bytes,
-        )),
+        product_checks,
         waiting_list: Arc::new(WaitingList::new(Arc::new(MockWaitlist::new()), clock.clone())),
         stats: Stats {
             counts: Arc::new(MockChainStats::new()),

@@ -4,7 +4,7 @@ use super::openai::Calls;
 use crate::http::{
     ApiError, Success,
     body::BodyLimits,
-    extract::{Client, Proxies, Segment},
+    extract::{Client, Proxies, Segment, max_cost_of},
     limits::Limiter,
 };
 use axum::{
@@ -85,9 +85,11 @@ pub async fn trigger(
         header("webhook-signature")?,
     );
     let signed = Signed::read(id_header, time, signature)?;
+    let max_cost = max_cost_of(&parts.headers)?;
     let payload = limits.at_most(most.0).read(&parts, body).await?;
     let from = Client::of(&parts, &proxies).ip;
-    let accepted = triggers.verify(id, signed, payload, from).await?;
+    let mut accepted = triggers.verify(id, signed, payload, from).await?;
+    accepted.max_cost = max_cost;
     limiter.webhook(&parts, accepted.webhook.id, &accepted.context)?;
     let permit = calls.take(accepted.context.payer.id)?;
     match triggers.run(accepted, permit).await? {

@@ -184,6 +184,18 @@ pub struct Sites {
 }
 
 impl Sites {
+    /// Whether a site names the machine of whoever opens it, as the default does.
+    pub(crate) fn are_local(&self) -> bool {
+        std::iter::once(&self.first)
+            .chain(&self.others)
+            .any(|site| match site.uri.host() {
+                Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+                Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+                Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+                None => false,
+            })
+    }
+
     /// The origins of all sites.
     pub fn origins(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.first)
@@ -244,11 +256,6 @@ pub struct Chain {
     pub confirmations: u64,
     #[serde(deserialize_with = "values::within::<1, 100_000, _, _>")]
     pub finality: u64,
-    #[serde(
-        rename = "withdrawal_delay_seconds",
-        deserialize_with = "values::withdrawal_delay"
-    )]
-    pub withdrawal_delay: Duration,
     #[serde(rename = "poll_milliseconds", deserialize_with = "values::milliseconds")]
     pub poll: Duration,
     #[serde(rename = "rpc_timeout_seconds", deserialize_with = "values::seconds")]
@@ -275,13 +282,9 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// Chains whose tokens are worth nothing to anybody: our own development chain's, Hardhat's and
-    /// Anvil's, Ganache's and Geth's.
-    const OF_DEVELOPERS: [u64; 3] = [133_717, 31_337, 1_337];
-
-    /// Whether this is a chain that only developers use.
-    pub(super) fn is_of_developers(&self) -> bool {
-        Self::OF_DEVELOPERS.contains(&self.id)
+    /// Whether the chain is used for development only.
+    pub(crate) const fn is_for_development(&self) -> bool {
+        haithe_billing::deployment::is_development_chain(self.id)
     }
 }
 
@@ -304,6 +307,10 @@ pub struct Settlement {
     pub min_credit: Usdt,
     #[serde(rename = "poll_milliseconds", deserialize_with = "values::milliseconds")]
     pub poll: Duration,
+    #[serde(rename = "check_seconds", deserialize_with = "values::seconds")]
+    pub check_every: Duration,
+    #[serde(rename = "check_alarm_seconds", deserialize_with = "values::seconds")]
+    pub check_alarm: Duration,
 }
 
 /// `[inference]`.
@@ -402,6 +409,18 @@ pub struct Conversations {
     pub max_per_wallet: u64,
     #[serde(deserialize_with = "values::within::<1_024, 1_099_511_627_776, _, _>")]
     pub max_bytes_per_wallet: u64,
+}
+
+/// `[projects]`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every setting")]
+pub struct Projects {
+    #[serde(
+        rename = "price_notice_seconds",
+        deserialize_with = "values::seconds_or_none::<31_536_000, _>"
+    )]
+    pub price_notice: Duration,
 }
 
 /// `[webhooks]`.

@@ -49,9 +49,11 @@ pub(super) fn optional_seconds<'de, const MOST: u64, D: Deserializer<'de>>(
     Ok((seconds > 0).then(|| Duration::from_secs(seconds)))
 }
 
-/// What the contracts allow: a second to five days.
-pub(super) fn withdrawal_delay<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-    number(from, 1, 432_000).map(Duration::from_secs)
+/// Seconds up to `MOST`, 0 included.
+pub(super) fn seconds_or_none<'de, const MOST: u64, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Duration, D::Error> {
+    number(from, 0, MOST).map(Duration::from_secs)
 }
 
 /// `sqlite://` and a file, relative or absolute.

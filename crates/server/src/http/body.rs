@@ -105,7 +105,7 @@ fn announced(headers: &HeaderMap) -> Option<u64> {
 /// The memory that the bodies of all requests in flight share, beyond the first [`FREE_BYTES`] of each. A client
 /// may have a quarter of it, but always one body of the largest size.
 #[derive(Debug, Clone)]
-pub struct BodyMemory(Arc<Shared>);
+pub struct BodyMemory(Option<Arc<Shared>>);
 
 #[derive(Debug)]
 struct Shared {
@@ -123,29 +123,35 @@ struct Taken {
 }
 
 impl BodyMemory {
+    /// For endpoints whose bodies have [`FREE_BYTES`] at most, which need no share.
+    pub const UNUSED: Self = Self(None);
+
     /// At most `most` bytes, of which bodies have `largest` at most. Clients stand behind these proxies;
     /// refusals are counted in `figures`.
     pub fn new(most: usize, largest: usize, proxies: Proxies, figures: Arc<Figures>) -> Self {
-        Self(Arc::new(Shared {
+        Self(Some(Arc::new(Shared {
             most,
             per_client: (most / 4).max(largest).min(most),
             proxies,
             figures,
             taken: Mutex::default(),
-        }))
+        })))
     }
 
     /// Bytes in use.
     pub fn taken(&self) -> usize {
-        self.0.lock().all
+        self.0.as_ref().map_or(0, |shared| shared.lock().all)
     }
 
     fn share_of(&self, parts: &Parts) -> Share {
         let peer = parts.extensions.get::<Peer>();
-        let client = peer.map(|peer| self.0.proxies.client(peer.ip(), &parts.headers).network());
+        let network = |shared: &Arc<Shared>| {
+            let ip = shared.proxies.client(peer?.ip(), &parts.headers);
+            Some(ip.network())
+        };
         Share {
-            memory: Arc::clone(&self.0),
-            client,
+            client: self.0.as_ref().and_then(network),
+            memory: self.0.clone(),
             bytes: 0,
         }
     }
@@ -154,39 +160,6 @@ impl BodyMemory {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The memory of one body. Dropping it gives the memory back.
-#[derive(Debug)]
-struct Share {
-    memory: Arc<Shared>,
-    client: Option<ClientNetwork>,
-    bytes: usize,
-}
-
-impl Share {
-    fn grow_to(&mut self, bytes: usize) -> Result<(), ApiError> {
-        let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) else {
-            return Ok(());
-        };
-        let mut taken = self.memory.lock();
-        let own = self.client.and_then(|client| taken.clients.get(&client)).copied();
-        let own = own.unwrap_or(0);
-        if self.client.is_some() && own.saturating_add(more) > self.memory.per_client {
-            drop(taken);
-            return Err(self.refused(StatusCode::TOO_MANY_REQUESTS));
-        }
-        if taken.all.saturating_add(more) > self.memory.most {
-            drop(taken);
-            return Err(self.refused(StatusCode::SERVICE_UNAVAILABLE));
-        }
-        taken.all += more;
-        if let Some(client) = self.client {
-            taken.clients.insert(client, own + more);
-        }
-        self.bytes = bytes;
-        Ok(())
     }
 
     fn refused(&self, status: StatusCode) -> ApiError {
@@ -197,7 +170,7 @@ impl Share {
                 format!(
                     "the bodies of this client's requests in flight are larger than {} bytes together; \
                      wait until one has ended",
-                    self.memory.per_client
+                    self.per_client
                 ),
                 "ip",
             )
@@ -208,10 +181,47 @@ impl Share {
                 "service",
             )
         };
-        self.memory.figures.refused(Refused::Bodies, whose);
+        self.figures.refused(Refused::Bodies, whose);
         let mut error = ApiError::transport(status, code, message);
         error.retry_after = Some(1);
         error
+    }
+}
+
+/// The memory of one body. Dropping it gives the memory back.
+#[derive(Debug)]
+struct Share {
+    memory: Option<Arc<Shared>>,
+    client: Option<ClientNetwork>,
+    bytes: usize,
+}
+
+impl Share {
+    fn grow_to(&mut self, bytes: usize) -> Result<(), ApiError> {
+        let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) else {
+            return Ok(());
+        };
+        let Some(memory) = &self.memory else {
+            return Ok(());
+        };
+        let mut taken = memory.lock();
+        let own = self.client.and_then(|client| taken.clients.get(&client)).copied();
+        let own = own.unwrap_or(0);
+        if self.client.is_some() && own.saturating_add(more) > memory.per_client {
+            drop(taken);
+            return Err(memory.refused(StatusCode::TOO_MANY_REQUESTS));
+        }
+        if taken.all.saturating_add(more) > memory.most {
+            drop(taken);
+            return Err(memory.refused(StatusCode::SERVICE_UNAVAILABLE));
+        }
+        taken.all += more;
+        if let Some(client) = self.client {
+            taken.clients.insert(client, own + more);
+        }
+        drop(taken);
+        self.bytes = bytes;
+        Ok(())
     }
 
     fn around(self, bytes: Bytes) -> Bytes {
@@ -224,10 +234,10 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        if self.bytes == 0 {
+        let Some(memory) = self.memory.as_ref().filter(|_| self.bytes > 0) else {
             return;
-        }
-        let mut taken = self.memory.lock();
+        };
+        let mut taken = memory.lock();
         taken.all = taken.all.saturating_sub(self.bytes);
         let Some(client) = self.client else { return };
         let left = taken.clients.get(&client).copied().unwrap_or(0);
@@ -320,7 +330,7 @@ mod tests {
         assert_eq!(limits.memory.taken(), 1_000);
         drop(copy);
         assert_eq!(limits.memory.taken(), 0);
-        assert!(limits.memory.0.lock().clients.is_empty());
+        assert!(limits.memory.0.as_ref().unwrap().lock().clients.is_empty());
     }
 
     #[tokio::test]

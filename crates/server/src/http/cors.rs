@@ -26,6 +26,7 @@ pub fn layer<'a>(origins: impl Iterator<Item = &'a str>) -> CorsLayer {
             HeaderName::from_static("haithe-organization"),
             HeaderName::from_static("haithe-project"),
             HeaderName::from_static("haithe-conversation"),
+            super::extract::HAITHE_MAX_COST,
             HeaderName::from_static("openai-organization"),
             HeaderName::from_static("openai-project"),
         ])

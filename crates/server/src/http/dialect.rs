@@ -2,6 +2,7 @@
 
 use super::ApiError;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// Whom the answer must please; decided by the path alone.
@@ -28,6 +29,10 @@ pub struct RestFailure<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     param: Option<&'a str>,
+    /// Facts for programs, by name: prices, limits. Amounts are decimal texts.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(required = false)]
+    details: BTreeMap<&'a str, &'a str>,
 }
 
 /// A failure in OpenAI's form (API reference, "Error codes").
@@ -49,6 +54,10 @@ pub struct OpenAiError<'a> {
     param: Option<&'a str>,
     /// What happened, for programs.
     code: &'a str,
+    /// Facts for programs, by name: prices, limits. Amounts are decimal texts. Not part of OpenAI's form.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(required = false)]
+    details: BTreeMap<&'a str, &'a str>,
 }
 
 impl Dialect {
@@ -63,6 +72,8 @@ impl Dialect {
     /// The JSON that says it.
     pub fn render(self, error: &ApiError, request_id: &str) -> Vec<u8> {
         let param = error.param.as_deref();
+        let details = error.details.iter().map(|(name, value)| (*name, value.as_str()));
+        let details: BTreeMap<&str, &str> = details.collect();
         let json = match self {
             Self::Rest => serde_json::to_vec(&RestFailure {
                 success: false,
@@ -70,6 +81,7 @@ impl Dialect {
                 code: &error.code,
                 request_id,
                 param,
+                details,
             }),
             Self::OpenAi => serde_json::to_vec(&OpenAiFailure {
                 error: OpenAiError {
@@ -77,6 +89,7 @@ impl Dialect {
                     kind: &error.kind,
                     param,
                     code: &error.code,
+                    details,
                 },
             }),
         };

@@ -30,6 +30,8 @@ pub struct Details {
     pub(crate) message: String,
     /// The parameter at fault.
     pub(crate) param: Option<String>,
+    /// Facts for programs, by name.
+    pub(crate) details: Vec<(&'static str, String)>,
     /// The rate that is used up, for its headers.
     pub(crate) rate: Option<(Quota, Standing)>,
     /// Seconds.
@@ -72,6 +74,7 @@ impl ApiError {
             own_code: None,
             message: message.into(),
             param: None,
+            details: Vec::new(),
             rate: None,
             retry_after: None,
             cause: None,
@@ -162,6 +165,7 @@ impl<F: Failure> From<F> for ApiError {
             own_code: None,
             message: failure.to_string(),
             param: None,
+            details: failure.details(),
             rate: None,
             retry_after: failure.retry_after(),
             cause: Some(Box::new(failure)),

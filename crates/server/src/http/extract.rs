@@ -10,8 +10,8 @@ mod path;
 
 pub use acting::Acting;
 pub use auth::{AuthUser, bearer};
-pub use caller::{ApiCaller, claim_of, principal};
+pub use caller::{ApiCaller, HAITHE_MAX_COST, claim_of, max_cost_of, principal};
 pub use client::{Client, Proxies};
-pub use input::{Change, Input, Parsed, Private};
+pub use input::{Change, Ignored, Input, Origin, Parsed, Private, UnknownName, twice};
 pub use paging::{PageQuery, Paging};
 pub use path::{Segment, Segments};

@@ -25,7 +25,7 @@ pub use about::About;
 use super::{
     ApiError,
     body::BodyLimits,
-    extract::{ApiCaller, AuthUser},
+    extract::{ApiCaller, AuthUser, HAITHE_MAX_COST},
 };
 use crate::state::AppState;
 use axum::{
@@ -63,6 +63,22 @@ const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// A header, beside those of the context, that decides what a request does.
 const HAITHE_CONVERSATION: HeaderName = HeaderName::from_static("haithe-conversation");
+
+/// The headers, beside those of the context, that decide what a request does. A request without them has
+/// the same bytes as ever.
+fn decisive_headers(headers: &HeaderMap) -> Vec<u8> {
+    let conversation: Vec<&[u8]> = headers
+        .get_all(HAITHE_CONVERSATION)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    let mut decisive = conversation.join(&b'\n');
+    for value in headers.get_all(HAITHE_MAX_COST) {
+        decisive.extend_from_slice(b"\nhaithe-max-cost:");
+        decisive.extend_from_slice(value.as_bytes());
+    }
+    decisive
+}
 
 /// POSTs that take no key: their callers are no principals, or they only take something away.
 const WITHOUT: [&str; 3] = [
@@ -140,9 +156,7 @@ where
     let key = key_of(&parts.headers)?;
     let body = BodyLimits::from_ref(&state).read(&parts, body).await?;
     let path = parts.uri.path().to_owned();
-    let beside = parts.headers.get_all(HAITHE_CONVERSATION).iter();
-    let beside: Vec<&[u8]> = beside.map(HeaderValue::as_bytes).collect();
-    let beside = beside.join(&b'\n');
+    let beside = decisive_headers(&parts.headers);
     let attempt = Attempt {
         principal: &who.principal,
         method: parts.method.as_str(),

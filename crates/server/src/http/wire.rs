@@ -1,6 +1,6 @@
 //! Money and time as the frontend reads them.
 
-use haithe_kernel::{Decimals, TokenUnits, Usdt};
+use haithe_kernel::{Decimals, TokenUnits, Usdt, name_problem};
 use serde::{Serialize, Serializer};
 use std::fmt;
 use utoipa::{
@@ -73,20 +73,10 @@ impl PartialSchema for AddressText {
 
 impl ToSchema for AddressText {}
 
-/// Reads the wire's integer of base units.
-///
-/// # Errors
-/// A text that names what is allowed, when the number is not whole, negative, out of range, or finer
-/// than the ledger counts.
-pub fn amount_of(text: &str, decimals: Decimals) -> Result<Usdt, &'static str> {
-    let units: TokenUnits = text
-        .parse()
-        .map_err(|_| "must be a whole number of the payment token's base units")?;
-    match Usdt::from_units(units, decimals) {
-        Ok((amount, TokenUnits::ZERO)) => Ok(amount),
-        Ok(_) => Err("is finer than 0.000000001 USDT, the smallest amount there is"),
-        Err(_) => Err("is larger than any amount there is"),
-    }
+/// What is wrong with a name or address that stands on chain, where nobody could refuse it; `None` for an
+/// honest one.
+pub fn name_warning(name: &str) -> Option<String> {
+    name_problem(name).map(|problem| format!("this text can deceive: it {problem}"))
 }
 
 #[cfg(test)]
@@ -119,21 +109,5 @@ mod tests {
             assert_eq!(exact(TokenUnits::new(units), decimals), expected);
         }
         assert_eq!(BaseUnits::units(TokenUnits::new(u128::MAX)), None);
-    }
-
-    #[test]
-    fn amounts_read_back_and_what_is_none_is_refused() {
-        let eighteen = Decimals::new(18).unwrap();
-        assert_eq!(amount_of("1000000000000000000", eighteen), Ok(Usdt::whole(1)));
-        for text in [
-            "",
-            "-1",
-            "1.5",
-            "1e18",
-            "1",
-            "99999999999999999999999999999999999999999",
-        ] {
-            assert!(amount_of(text, eighteen).is_err(), "{text}");
-        }
     }
 }

@@ -37,6 +37,13 @@ const ON_BEHALF: &str = "/api/v1beta/";
 /// Paths below it whose requests carry a signature instead of a credential and a context.
 const SIGNED: &str = "/api/v1beta/webhook/";
 
+/// Operations that call a model.
+const CALLS: &[&str] = &[
+    "/api/v1beta/openai/chat/completions",
+    "/api/v1beta/openai/embeddings",
+    SIGNED,
+];
+
 pub(super) fn finish(document: &mut Value) {
     add_shared(document);
     let Some(Value::Object(paths)) = document.get_mut("paths") else {
@@ -79,6 +86,7 @@ fn add_shared(document: &mut Value) {
     let parameters = json!({
         "Organization": header("Haithe-Organization", "The organization that pays: its uid, `org-` in front or not. `OpenAI-Organization` means the same. Not needed with an API key scoped to a project."),
         "Project": header("Haithe-Project", "The project that is called: its uid, `proj-` in front or not. `OpenAI-Project` means the same. Not needed with an API key scoped to a project."),
+        "MaxCost": header("Haithe-Max-Cost", "The most that this call may cost in USDT, the model included, such as `0.05`. It only lowers what is allowed otherwise: the output is shortened to fit, and a call that cannot fit is refused (402 `max_cost_exceeded`) before a provider is asked."),
         "IdempotencyKey": idempotency_key(),
     });
     components.insert("parameters".into(), parameters);
@@ -105,6 +113,9 @@ fn finish_operation(path: &str, method: &str, operation: &mut Map<String, Value>
     let mut headers = Vec::new();
     if path.starts_with(ON_BEHALF) && !path.starts_with(SIGNED) {
         headers.extend(["Organization", "Project"]);
+    }
+    if method == "post" && CALLS.iter().any(|call| path.starts_with(call)) {
+        headers.push("MaxCost");
     }
     if !public && takes_key(method, path) {
         headers.push("IdempotencyKey");

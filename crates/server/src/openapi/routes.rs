@@ -1,9 +1,11 @@
 //! Routes and what they say of themselves, watched for names that mean two things.
 
 use super::DocumentError;
-use axum::{Router, handler::Handler, routing::MethodRouter};
+use crate::http::known_names::{KnownNames, refuse_unknown};
+use axum::{Router, handler::Handler, middleware, routing::MethodRouter};
+use http::Method;
 use std::collections::BTreeMap;
-use utoipa::openapi::{OpenApi, RefOr, Schema};
+use utoipa::openapi::{HttpMethod, OpenApi, RefOr, Schema, path::Operation};
 use utoipa_axum::{
     PathItemExt,
     router::{OpenApiRouter, UtoipaMethodRouter},
@@ -18,6 +20,8 @@ pub struct Endpoint<S> {
     path: String,
     router: MethodRouter<S>,
     described: fn() -> UtoipaMethodRouter<S>,
+    /// Each method's own documentation, which says which names its requests may have.
+    operations: Vec<(Method, fn() -> Operation)>,
 }
 
 impl<S: Send + Sync + Clone + 'static> Endpoint<S> {
@@ -27,6 +31,7 @@ impl<S: Send + Sync + Clone + 'static> Endpoint<S> {
             path: String::new(),
             router: MethodRouter::new(),
             described,
+            operations: Vec::new(),
         }
     }
 
@@ -42,10 +47,17 @@ impl<S: Send + Sync + Clone + 'static> Endpoint<S> {
             "{path} is not {}",
             self.path
         );
+        let mut operations = self.operations;
         let router = P::methods().into_iter().fold(self.router, |router, method| {
+            operations.push((name_of(&method), P::operation as fn() -> Operation));
             router.on(method.to_method_filter(), handler.clone())
         });
-        Self { path, router, ..self }
+        Self {
+            path,
+            router,
+            operations,
+            ..self
+        }
     }
 
     /// Changes what serves the path; the document does not know.
@@ -101,11 +113,17 @@ impl<S: Send + Sync + Clone + 'static> Routes<S> {
         self
     }
 
-    /// The routes alone.
+    /// The routes alone, which refuse names that their documentation does not have.
     pub fn into_router(self) -> Router<S> {
-        self.0.into_iter().fold(Router::new(), |router, endpoint| {
+        let operations = self.0.iter().flat_map(|endpoint| {
+            let operations = endpoint.operations.iter();
+            operations.map(|(method, describe)| (endpoint.path.clone(), method.clone(), *describe))
+        });
+        let known = KnownNames::of(operations.collect::<Vec<_>>());
+        let routes = self.0.into_iter().fold(Router::new(), |router, endpoint| {
             router.route(&endpoint.path, endpoint.router)
-        })
+        });
+        routes.layer(middleware::from_fn_with_state(known, refuse_unknown))
     }
 
     /// What they say of themselves, on top of what `begun` says.
@@ -123,6 +141,19 @@ impl<S: Send + Sync + Clone + 'static> Routes<S> {
         }
         unequivocal(schemas)?;
         Ok(all.into_openapi())
+    }
+}
+
+const fn name_of(method: &HttpMethod) -> Method {
+    match method {
+        HttpMethod::Get => Method::GET,
+        HttpMethod::Post => Method::POST,
+        HttpMethod::Put => Method::PUT,
+        HttpMethod::Delete => Method::DELETE,
+        HttpMethod::Options => Method::OPTIONS,
+        HttpMethod::Head => Method::HEAD,
+        HttpMethod::Patch => Method::PATCH,
+        HttpMethod::Trace => Method::TRACE,
     }
 }
 

@@ -1,6 +1,12 @@
 //! Is the process alive, and can it do its work?
 
-use super::{Supervisor, metrics::SenderFigures, supervisor::TaskState};
+use super::{
+    Supervisor,
+    ledger_watch::{LedgerView, LedgerWatch},
+    metrics::SenderFigures,
+    safeguards::{SafeguardView, Safeguards},
+    supervisor::TaskState,
+};
 use crate::http::envelope::json;
 use axum::{extract::State, response::Response};
 use haithe_billing::ports::ChainIndex;
@@ -28,6 +34,10 @@ pub struct Readiness {
     pub completions: Arc<Completions>,
     /// How the sender of transactions does.
     pub sender: Arc<dyn Fn() -> SenderFigures + Send + Sync>,
+    /// Safeguards that the deployment lacks.
+    pub safeguards: Arc<Safeguards>,
+    /// The comparison of the ledger with the chain.
+    pub ledger: Arc<LedgerWatch>,
 }
 
 /// The process is alive.
@@ -47,9 +57,13 @@ pub struct ReadyView {
     database: bool,
     chain: ChainView,
     sender: SenderView,
+    ledger: LedgerView,
     /// By the provider's key in the catalogue; those without a key for it are left out.
     providers: BTreeMap<String, ProviderView>,
     tasks: BTreeMap<&'static str, TaskView>,
+    /// Safeguards that the deployment or the configuration lacks. They do not change `status`. Always
+    /// empty on a development chain.
+    warnings: Vec<SafeguardView>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -157,9 +171,11 @@ impl Readiness {
                 (name, view)
             })
             .collect();
+        let ledger = self.ledger.view();
         let parts = [
             chain.ok,
             sender.ok,
+            ledger.is_ok(),
             providers.values().all(|provider| provider.ok),
             tasks.values().all(|task| task.ok),
         ];
@@ -173,8 +189,10 @@ impl Readiness {
             database,
             chain,
             sender,
+            ledger,
             providers,
             tasks,
+            warnings: self.safeguards.views(),
         }
     }
 }

@@ -125,6 +125,16 @@ pub const CATALOGUE: &[(&str, &str, &str)] = &[
         "Age of the oldest charge that waits for settlement",
     ),
     (
+        "haithe_ledger_check_age_seconds",
+        "gauge",
+        "Age of the last completed comparison of the ledger with the chain; before the first, of the process",
+    ),
+    (
+        "haithe_missing_safeguards",
+        "gauge",
+        "Safeguards that the deployment or the configuration lacks; 0 on a development chain",
+    ),
+    (
         "haithe_sender_transactions",
         "gauge",
         "The outbox: our transactions, by state (queued, in_flight, mined)",

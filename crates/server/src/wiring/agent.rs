@@ -3,7 +3,7 @@
 use super::{WiringError, knowledge::knowledge};
 use crate::{Config, config::SearchEngineName};
 use haithe_egress::{SearchDialect, SearchEngine, SearchSettings};
-use haithe_inference::agent::{Gear, Memory, ProductPorts, Products, Search, WebSearch};
+use haithe_inference::agent::{Gear, Memory, ProductOpener, ProductPorts, Products, Search, WebSearch};
 use haithe_kernel::{Clock, Fetcher};
 use haithe_marketplace::{ToolLists, loading::ProductContents, ports::Embedder};
 use haithe_mcp::McpServers;
@@ -11,24 +11,28 @@ use haithe_sqlite::{Db, SqliteProductStore};
 use secrecy::ExposeSecret;
 use std::{path::PathBuf, sync::Arc};
 
-/// Gears in the order in which they are put before the model.
+/// Gears in the order in which they are put before the model, and what opens products.
 pub(super) fn gears(
     config: &Config,
     db: &Db,
     memory: Memory,
     (contents, fetcher, clock): (Arc<ProductContents>, Arc<dyn Fetcher>, Arc<dyn Clock>),
     (embedder, program): (Option<Arc<dyn Embedder>>, Option<PathBuf>),
-) -> Result<Vec<Arc<dyn Gear>>, WiringError> {
+) -> Result<(Vec<Arc<dyn Gear>>, Arc<ProductOpener>), WiringError> {
     let store = Arc::new(SqliteProductStore::new(db));
-    let products = Products::new(ProductPorts {
-        store: store.clone(),
+    let opener = Arc::new(ProductOpener {
         loader: contents,
         knowledge: Arc::new(knowledge(fetcher.clone(), embedder, program, clock.clone())?),
         servers: Arc::new(ToolLists::new(Arc::new(McpServers::new(fetcher.clone())), clock)),
         fetcher,
     });
+    let products = Products::new(ProductPorts {
+        store: store.clone(),
+        opener: opener.clone(),
+    });
     let search = Search::new(engine(config)?, store);
-    Ok(vec![Arc::new(products), Arc::new(memory), Arc::new(search)])
+    let gears: Vec<Arc<dyn Gear>> = vec![Arc::new(products), Arc::new(memory), Arc::new(search)];
+    Ok((gears, opener))
 }
 
 /// The search engine for the web, if one is configured.

@@ -1,12 +1,16 @@
 //! The chain's side: client, index, sender, settlement, and their background tasks.
 
 mod index;
+mod safeguards;
 mod tasks;
 
 use super::WiringError;
 use crate::{
     Config,
-    service::{Supervisor, metrics::SenderFigures, supervisor::describe},
+    service::{
+        Supervisor, ledger_watch::LedgerWatch, metrics::SenderFigures, safeguards::Safeguards,
+        supervisor::describe,
+    },
 };
 use haithe_billing::{
     batch::SealPolicy,
@@ -34,6 +38,7 @@ use haithe_sqlite::{
     Db, SqliteBooks, SqliteChainIndex, SqliteRoleStore, SqliteSettlementStore, SqliteTxOutbox,
 };
 use index::{CatchUp, IndexLoop};
+use safeguards::SafeguardWatch;
 use std::{
     sync::{Arc, Mutex, OnceLock},
     time::Duration,
@@ -48,8 +53,6 @@ const REMEMBERED: u64 = 256;
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How long the start waits for the chain before it goes on without.
 const FIRST_CONTACT: Duration = Duration::from_secs(3);
-/// How often the whole ledger is compared with the chain.
-const CHECK_EVERY: Duration = Duration::from_secs(600);
 
 /// What the rest of the service needs of the chain.
 pub(super) struct Chain {
@@ -69,6 +72,10 @@ pub(super) struct Chain {
     pub faucet: Option<Arc<Faucet>>,
     /// The payment token, once the chain has said.
     pub token: Arc<OnceLock<WalletAddress>>,
+    /// Safeguards that the deployment lacks.
+    pub safeguards: Arc<Safeguards>,
+    /// The comparison of the ledger with the chain.
+    pub ledger_watch: Arc<LedgerWatch>,
 }
 
 impl Chain {
@@ -90,8 +97,8 @@ impl Chain {
             None => ChainClient::new(&evm)?,
         };
         let token = Arc::new(OnceLock::new());
-        let delay = first_contact(&client, &token, config).await?;
-        let gate = Arc::new(SettlementGate::new(clock.clone(), delay));
+        let delay = first_contact(&client, &token).await?;
+        let gate = Arc::new(SettlementGate::new(clock.clone(), Duration::ZERO));
         let policy = seal_policy(config, &client).await;
         let reader: Arc<dyn ChainReader> = Arc::new(EvmChainReader::new(client.clone()));
         let index: Arc<dyn ChainIndex> = Arc::new(SqliteChainIndex::new(db));
@@ -110,6 +117,7 @@ impl Chain {
             },
         ));
         indexer.bind(config.chain.id, config.chain.orchestrator).await?;
+        resume_gate(&gate, &*index, delay).await?;
         let sync = Arc::new(CatchUp::default());
         let loop_ = IndexLoop {
             client: client.clone(),
@@ -119,6 +127,16 @@ impl Chain {
             poll: config.chain.poll,
         };
         supervisor.run("indexer", move |stop| loop_.clone().run(stop));
+
+        let safeguards = Arc::new(Safeguards::default());
+        let watch = SafeguardWatch::new(
+            client.clone(),
+            gate.clone(),
+            index.clone(),
+            config,
+            safeguards.clone(),
+        );
+        supervisor.run("safeguards", move |stop| watch.clone().run(stop));
 
         let sender = sender(config, &client, key, &outbox, clock, policy.batch_gas);
         let handle = sender.handle();
@@ -160,7 +178,11 @@ impl Chain {
         let books = Arc::new(SqliteBooks::new(&db.read_only()));
         let ledger = LedgerCheck::new(books, reader, config.chain.orchestrator, config.chain.decimals);
         let ledger = Arc::new(ledger);
-        supervisor.every("ledger-check", CHECK_EVERY, move || check(ledger.clone()));
+        let ledger_watch = Arc::new(LedgerWatch::new(config.settlement.check_alarm));
+        let (every, watched_check) = (config.settlement.check_every, ledger_watch.clone());
+        supervisor.run("ledger-check", move |stop| {
+            check(ledger.clone(), watched_check.clone(), every, stop)
+        });
 
         let registrar = EvmCreatorRegistrar::new(
             client.clone(),
@@ -209,6 +231,8 @@ impl Chain {
             gate,
             signer,
             sender: Arc::new(move || sender_figures(&watched)),
+            safeguards,
+            ledger_watch,
             token,
         })
     }
@@ -291,13 +315,11 @@ fn sender(
     Sender::new(lane, outbox.clone(), clock.clone())
 }
 
-/// Checks the contracts and gives the withdrawal delay that the gate goes by: the contracts' own,
-/// or the configured one while the chain is away.
+/// Checks the contracts and gives their withdrawal delay; `None` while the chain is away.
 async fn first_contact(
     client: &ChainClient,
     token: &OnceLock<WalletAddress>,
-    config: &Config,
-) -> Result<Duration, WiringError> {
+) -> Result<Option<Duration>, WiringError> {
     let asked = async {
         let address = client.check().await?;
         Ok::<_, ConnectError>((address, client.withdrawal_delay().await?))
@@ -305,7 +327,7 @@ async fn first_contact(
     match tokio::time::timeout(FIRST_CONTACT, asked).await {
         Ok(Ok((address, delay))) => {
             let _ = token.set(address);
-            Ok(delay)
+            Ok(Some(delay))
         }
         Ok(Err(error)) if !error.is_outage() => Err(error.into()),
         Ok(Err(error)) => {
@@ -313,13 +335,35 @@ async fn first_contact(
                 error = describe(&error),
                 "the chain cannot be reached; deposits and settlement wait for it"
             );
-            Ok(config.chain.withdrawal_delay)
+            Ok(None)
         }
         Err(_) => {
             tracing::warn!("the chain does not answer; deposits and settlement wait for it");
-            Ok(config.chain.withdrawal_delay)
+            Ok(None)
         }
     }
+}
+
+/// The gate goes on where the last process left it: the index is as old as its last block, and the
+/// withdrawal delay is the contracts', which are asked or were asked before. A database that never
+/// reached its chain keeps the gate closed until it does.
+async fn resume_gate(
+    gate: &SettlementGate,
+    index: &dyn ChainIndex,
+    asked: Option<Duration>,
+) -> Result<(), WiringError> {
+    let delay = match asked {
+        Some(delay) => {
+            index.record_withdrawal_delay(delay).await?;
+            Some(delay)
+        }
+        None => index.withdrawal_delay().await?,
+    };
+    gate.set_withdrawal_delay(delay.unwrap_or_default());
+    if let Some(checkpoint) = index.checkpoint().await? {
+        gate.indexed_through(checkpoint.time);
+    }
+    Ok(())
 }
 
 /// A pause that doubles with every failure in a row.

@@ -8,7 +8,7 @@ use haithe_marketplace::{
     hosting::{ContentStore, Hosting, HostingLimits},
     loading::{CacheLimits, ContentPorts, ProductContents},
 };
-use haithe_sqlite::{Db, SqliteContentStore, SqliteProductStore};
+use haithe_sqlite::{Db, SqliteContentStore};
 use std::{convert::Infallible, sync::Arc};
 
 /// Hosting and loading; content in the clear is swept out of memory in the background.
@@ -22,7 +22,6 @@ pub(super) fn contents(
     let hosted: Arc<dyn ContentStore> = Arc::new(SqliteContentStore::new(db));
     let hosting = hosting(config, db, clock);
     let ports = ContentPorts {
-        products: Arc::new(SqliteProductStore::new(db)),
         hosted,
         fetcher,
         enclave,

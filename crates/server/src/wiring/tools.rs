@@ -10,8 +10,11 @@ use haithe_billing::{
     verify::ReceiptVerifier,
 };
 use haithe_evm::{ChainClient, ConnectError, EvmChainReader, EvmConfig, EvmSettler, RpcLimits};
-use haithe_kernel::{Clock, Decimals, OrgId, WalletAddress};
-use haithe_sqlite::{Db, DbConfig, OpenError, ReadOnlyDb, SqliteBooks};
+use haithe_identity::revocation::{self, RevokedBefore};
+use haithe_kernel::{Clock, Decimals, OrgId, Timestamp, WalletAddress};
+use haithe_sqlite::{
+    Db, DbConfig, OpenError, ReadOnlyDb, SqliteApiKeyStore, SqliteBooks, SqliteSessionStore,
+};
 use secrecy::SecretString;
 use std::sync::Arc;
 
@@ -55,6 +58,16 @@ pub(crate) fn check_catalogue(config: &Config) -> Result<ModelCounts, WiringErro
         all: models.len(),
         active: models.iter().filter(|model| model.active).count(),
     })
+}
+
+/// Revokes every API key and session that was issued before this time.
+pub(crate) async fn revoke_before(config: &Config, before: Timestamp) -> Result<RevokedBefore, WiringError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let db = open_database(config, clock.clone()).await?;
+    let (keys, sessions) = (SqliteApiKeyStore::new(&db), SqliteSessionStore::new(&db));
+    let revoked = revocation::revoke_before(&keys, &sessions, before, clock.now()).await;
+    db.close().await?;
+    Ok(revoked?)
 }
 
 async fn books(config: &Config) -> Result<Arc<dyn Books>, OpenError> {

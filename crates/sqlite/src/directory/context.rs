@@ -28,7 +28,8 @@ const CONTEXT: &str = "
            coalesce(payer.created_block <= (SELECT confirmed FROM chain_binding), 1),
            projects.id, projects.project_uid, projects.org_id, projects.name, projects.search_enabled,
            projects.memory_enabled, projects.memory_window, projects.memory_retention_days,
-           projects.skip_unavailable_products, projects.default_model_id, projects.price_per_call, projects.public,
+           projects.skip_unavailable_products, projects.default_model_id, projects.price_per_call,
+           projects.next_price_per_call, projects.next_price_at, projects.public,
            projects.teloxide_token IS NOT NULL, projects.discord_token IS NOT NULL, projects.created_at,
            payer.owner = ?3,
            (SELECT role FROM org_members WHERE org_id = payer.id AND wallet_address = ?3),
@@ -41,10 +42,14 @@ const CONTEXT: &str = "
             FROM org_model_enrollments WHERE org_id = payer.id),
            (SELECT json_group_array(product_id ORDER BY enabled_at, product_id)
             FROM project_products WHERE project_id = projects.id),
-           org_settings.default_model_id, org_settings.prompt_log, org_settings.ip_allowlist
+           org_settings.default_model_id, org_settings.prompt_log, org_settings.ip_allowlist,
+           org_settings.default_key_budget_limit, org_settings.default_key_budget_window,
+           accepted_projects.max_price
     FROM organizations AS payer
     LEFT JOIN org_settings ON org_settings.org_id = payer.id
     JOIN projects ON projects.project_uid = ?2 AND projects.deleted = 0
+    LEFT JOIN accepted_projects
+        ON accepted_projects.org_id = payer.id AND accepted_projects.project_id = projects.id
     JOIN organizations AS owner ON owner.id = projects.org_id AND owner.on_chain = 1 AND owner.deleted_at IS NULL
     WHERE payer.organization_uid = ?1 AND payer.on_chain = 1 AND payer.deleted_at IS NULL";
 
@@ -88,6 +93,7 @@ impl Directory for SqliteDirectory {
             models,
             products,
             settings: settings::read(&mut columns)?,
+            accepted: columns.read("accepted_projects.max_price")?,
         }))
     }
 

@@ -6,6 +6,7 @@ use crate::{
     db::{Db, Statement, WriteTx},
 };
 use async_trait::async_trait;
+use haithe_identity::api_key::KeyBudget;
 use haithe_kernel::{Listed, ModelId, OrgId, OrgUid, Page, ProjectId, StoreError, Timestamp, WalletAddress};
 use haithe_orgs::{
     OrgError,
@@ -338,6 +339,19 @@ impl OrgStore for SqliteOrgStore {
             || Ok(OrgSettings::default()),
             |row| settings::read(&mut Columns::of(&row)),
         )
+    }
+
+    async fn default_key_budgets(
+        &self,
+        wallet: WalletAddress,
+        org: Option<OrgId>,
+    ) -> Result<Vec<KeyBudget>, StoreError> {
+        let statement = sqlx::query(settings::DEFAULT_KEY_BUDGETS)
+            .bind(columns::address(wallet))
+            .bind(org.map(|org| org.0));
+        let rows = self.db.all(statement).await?;
+        let budgets = rows.iter().map(settings::default_key_budget);
+        budgets.filter_map(Result::transpose).collect()
     }
 
     async fn change_settings(

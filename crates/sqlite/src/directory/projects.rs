@@ -6,13 +6,16 @@ use crate::{
     db::{Db, WriteTx},
 };
 use async_trait::async_trait;
-use haithe_kernel::{Listed, OrgId, Page, ProjectId, ProjectUid, StoreError, WalletAddress};
+use haithe_kernel::{
+    AnnouncedPrice, Listed, OrgId, Page, PriceSchedule, ProjectId, ProjectUid, StoreError, Timestamp, Usdt,
+    WalletAddress, name_key,
+};
 use haithe_orgs::{
     OrgError,
     audit::{Act, AuditAction},
     bots::BotTokens,
     members::Judge,
-    model::{NewProject, Project, ProjectChange, ProjectMember, ProjectRole, Search},
+    model::{NewProject, PriceNotice, Project, ProjectChange, ProjectMember, ProjectRole, Search},
     ports::ProjectStore,
 };
 use sqlx::sqlite::SqliteRow;
@@ -36,14 +39,24 @@ macro_rules! with_columns {
         concat!(
             $before,
             " projects.id, project_uid, org_id, projects.name, search_enabled, memory_enabled, memory_window,
-              memory_retention_days, skip_unavailable_products, default_model_id, price_per_call, public,
+              memory_retention_days, skip_unavailable_products, default_model_id, price_per_call,
+              next_price_per_call, next_price_at, public,
               teloxide_token IS NOT NULL, discord_token IS NOT NULL, projects.created_at ",
             $after
         )
     };
 }
 
-/// Reads a project from the next fourteen columns.
+/// Reads a price and the one announced after it from the next three columns.
+pub(super) fn read_price(columns: &mut Columns<'_>) -> Result<PriceSchedule, StoreError> {
+    let current = columns.read("projects.price_per_call")?;
+    let price: Option<Usdt> = columns.read("projects.next_price_per_call")?;
+    let at: Option<Timestamp> = columns.read("projects.next_price_at")?;
+    let next = price.zip(at).map(|(price, at)| AnnouncedPrice { price, at });
+    Ok(PriceSchedule::scheduled(current, next))
+}
+
+/// Reads a project from the next seventeen columns.
 pub(super) fn read(columns: &mut Columns<'_>) -> Result<Project, StoreError> {
     Ok(Project {
         id: columns.read("projects.id")?,
@@ -56,7 +69,7 @@ pub(super) fn read(columns: &mut Columns<'_>) -> Result<Project, StoreError> {
         memory_retention_days: columns.read("projects.memory_retention_days")?,
         skip_unavailable_products: columns.read("projects.skip_unavailable_products")?,
         default_model: columns.read("projects.default_model_id")?,
-        price_per_call: columns.read("projects.price_per_call")?,
+        price_per_call: read_price(columns)?,
         public: columns.read("projects.public")?,
         bots: BotTokens {
             telegram: columns.read("projects.teloxide_token")?,
@@ -70,36 +83,117 @@ fn project(row: &SqliteRow) -> Result<Project, StoreError> {
     read(&mut Columns::of(row))
 }
 
-async fn create(write: &mut WriteTx<'_>, new: NewProject, act: &Act) -> Result<Project, StoreError> {
+/// The key of a name that no other project of the organization has. The writer is alone: what it finds stays
+/// true until it commits, and the unique index stands behind it.
+async fn free_key(
+    write: &mut WriteTx<'_>,
+    org: OrgId,
+    own: Option<ProjectId>,
+    name: &str,
+) -> Result<String, OrgError> {
+    let (key, own) = (name_key(name), own.map_or(0, |own| own.0));
+    let taken = sqlx::query(
+        "SELECT 1 FROM projects WHERE org_id = ? AND name_key = ? AND deleted = 0 AND id <> ? LIMIT 1",
+    );
+    let taken = taken.bind(org.0).bind(key.clone()).bind(own);
+    if write.optional(taken).await?.is_some() {
+        return Err(OrgError::ProjectNameTaken);
+    }
+    // Projects that are older than the keys.
+    let without =
+        "SELECT name FROM projects WHERE org_id = ? AND name_key IS NULL AND deleted = 0 AND id <> ?";
+    for row in write.all(sqlx::query(without).bind(org.0).bind(own)).await? {
+        let other: String = Columns::of(&row).read("projects.name")?;
+        if name_key(&other) == key {
+            return Err(OrgError::ProjectNameTaken);
+        }
+    }
+    Ok(key)
+}
+
+/// The key of a project's new name; `None` if that is its own name already.
+async fn new_key(write: &mut WriteTx<'_>, id: ProjectId, name: &str) -> Result<Option<String>, OrgError> {
+    let find = sqlx::query("SELECT org_id, name FROM projects WHERE id = ? AND deleted = 0").bind(id.0);
+    let Some(row) = write.optional(find).await? else {
+        return Ok(None);
+    };
+    let mut columns = Columns::of(&row);
+    let org = columns.read("projects.org_id")?;
+    let before: String = columns.read("projects.name")?;
+    if name_key(&before) == name_key(name) {
+        return Ok(None);
+    }
+    free_key(write, org, Some(id), name).await.map(Some)
+}
+
+async fn create(write: &mut WriteTx<'_>, new: NewProject, act: &Act) -> Result<Project, OrgError> {
+    let key = free_key(write, new.org, None, &new.name).await?;
     let create = with_columns!(
-        "INSERT INTO projects (project_uid, org_id, name, default_model_id, created_at)
-         VALUES (?, ?, ?, ?, ?) RETURNING",
+        "INSERT INTO projects (project_uid, org_id, name, name_key, default_model_id, created_at)
+         VALUES (?, ?, ?, ?, ?, ?) RETURNING",
         ""
     );
     let statement = sqlx::query(create)
         .bind(columns::uuid(new.uid.uuid()))
         .bind(new.org.0)
         .bind(new.name.clone())
+        .bind(key)
         .bind(new.default_model.0)
         .bind(new.created_at.micros());
     let row = write.optional(statement).await?;
-    let made = project(&row.ok_or(StoreError::inconsistent("projects.id"))?)?;
+    let made = project(&row.ok_or_else(|| StoreError::inconsistent("projects.id"))?)?;
     write.directory_changed();
     let line = Line::of(new.org, AuditAction::ProjectCreated).project(made.id);
     write.audit(act, line.after(new.name)).await?;
     Ok(made)
 }
 
+/// The price of a project after it is set, decided on what the transaction sees.
+async fn priced(
+    write: &mut WriteTx<'_>,
+    id: ProjectId,
+    price: Usdt,
+    notice: PriceNotice,
+    now: Timestamp,
+) -> Result<Option<PriceSchedule>, StoreError> {
+    let find = "SELECT price_per_call, next_price_per_call, next_price_at, public,
+                       EXISTS (SELECT 1 FROM accepted_projects WHERE project_id = projects.id)
+                FROM projects WHERE id = ? AND deleted = 0";
+    let Some(row) = write.optional(sqlx::query(find).bind(id.0)).await? else {
+        return Ok(None);
+    };
+    let mut columns = Columns::of(&row);
+    let current = read_price(&mut columns)?;
+    let public = columns.read("projects.public")?;
+    let accepted = columns.read("accepted_projects.project_id")?;
+    Ok(Some(notice.set_price(current, (public, accepted), price, now)))
+}
+
 async fn change(
     write: &mut WriteTx<'_>,
     id: ProjectId,
     change: ProjectChange,
+    notice: PriceNotice,
     act: &Act,
-) -> Result<Option<Project>, StoreError> {
-    let text = change.to_string();
+) -> Result<Option<Project>, OrgError> {
+    let mut text = change.to_string();
+    let key = match &change.name {
+        Some(name) => new_key(write, id, name).await?,
+        None => None,
+    };
+    let price = match change.price_per_call {
+        Some(price) => priced(write, id, price, notice, act.at).await?,
+        None => None,
+    };
+    let (price, next) = price.map(|price| price.parts()).unzip();
+    let next = next.flatten();
+    if let Some(next) = next {
+        text.push_str(&format!(" price_per_call_from={}", next.at));
+    }
     let update = with_columns!(
         "UPDATE projects SET
              name = coalesce(?, name),
+             name_key = coalesce(?, name_key),
              search_enabled = coalesce(?, search_enabled),
              memory_enabled = coalesce(?, memory_enabled),
              memory_window = coalesce(?, memory_window),
@@ -107,12 +201,15 @@ async fn change(
              skip_unavailable_products = coalesce(?, skip_unavailable_products),
              default_model_id = coalesce(?, default_model_id),
              price_per_call = coalesce(?, price_per_call),
+             next_price_per_call = iif(?, ?, next_price_per_call),
+             next_price_at = iif(?, ?, next_price_at),
              public = coalesce(?, public)
          WHERE id = ? AND deleted = 0 RETURNING",
         ""
     );
     let statement = sqlx::query(update)
         .bind(change.name)
+        .bind(key)
         .bind(change.search_enabled)
         .bind(change.memory_enabled)
         .bind(change.memory_window)
@@ -120,7 +217,11 @@ async fn change(
         .bind(change.memory_retention_days.flatten())
         .bind(change.skip_unavailable_products)
         .bind(change.default_model.map(|model| model.0))
-        .bind(change.price_per_call.map(|price| price.nano()))
+        .bind(price.map(|price| price.nano()))
+        .bind(price.is_some())
+        .bind(next.map(|next| next.price.nano()))
+        .bind(price.is_some())
+        .bind(next.map(|next| next.at.micros()))
         .bind(change.public)
         .bind(id.0);
     let Some(row) = write.optional(statement).await? else {
@@ -179,7 +280,7 @@ macro_rules! list {
 
 #[async_trait]
 impl ProjectStore for SqliteProjectStore {
-    async fn create(&self, new: NewProject, act: Act) -> Result<Project, StoreError> {
+    async fn create(&self, new: NewProject, act: Act) -> Result<Project, OrgError> {
         self.db
             .write(move |write| Box::pin(async move { create(write, new, &act).await }))
             .await
@@ -247,10 +348,11 @@ impl ProjectStore for SqliteProjectStore {
         &self,
         id: ProjectId,
         changes: ProjectChange,
+        notice: PriceNotice,
         act: Act,
-    ) -> Result<Option<Project>, StoreError> {
+    ) -> Result<Option<Project>, OrgError> {
         self.db
-            .write(move |write| Box::pin(async move { change(write, id, changes, &act).await }))
+            .write(move |write| Box::pin(async move { change(write, id, changes, notice, &act).await }))
             .await
     }
 

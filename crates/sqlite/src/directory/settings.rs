@@ -1,17 +1,20 @@
 //! An organization's settings.
 
 use crate::{columns::Columns, db::WriteTx, directory::audit::Line};
-use haithe_kernel::{ModelId, OrgId, StoreError};
+use haithe_identity::api_key::KeyBudget;
+use haithe_kernel::{ModelId, OrgId, StoreError, Usdt};
 use haithe_orgs::{
     audit::{Act, AuditAction},
     settings::{IpAllowlist, OrgSettings, OrgSettingsChange},
 };
+use sqlx::sqlite::SqliteRow;
 
 /// The columns that [`read`] reads.
 pub(super) const COLUMNS: &str =
-    "SELECT default_model_id, prompt_log, ip_allowlist FROM org_settings WHERE org_id = ?";
+    "SELECT default_model_id, prompt_log, ip_allowlist, default_key_budget_limit, default_key_budget_window
+     FROM org_settings WHERE org_id = ?";
 
-/// Reads settings from the next three columns; where there is no row, all are `NULL`.
+/// Reads settings from the next five columns; where there is no row, all are `NULL`.
 pub(super) fn read(columns: &mut Columns<'_>) -> Result<OrgSettings, StoreError> {
     let default_model: Option<ModelId> = columns.read("org_settings.default_model_id")?;
     let policy: Option<String> = columns.read("org_settings.prompt_log")?;
@@ -27,7 +30,37 @@ pub(super) fn read(columns: &mut Columns<'_>) -> Result<OrgSettings, StoreError>
             .unwrap_or_default(),
         ip_allowlist: IpAllowlist::parse(&networks)
             .map_err(|_| StoreError::inconsistent("org_settings.ip_allowlist"))?,
+        default_key_budget: budget(columns)?,
     })
+}
+
+/// Reads a budget from the next two columns.
+fn budget(columns: &mut Columns<'_>) -> Result<Option<KeyBudget>, StoreError> {
+    let limit: Option<Usdt> = columns.read("org_settings.default_key_budget_limit")?;
+    let window: Option<String> = columns.read("org_settings.default_key_budget_window")?;
+    let inconsistent = || StoreError::inconsistent("org_settings.default_key_budget_window");
+    let budget = limit.zip(window).map(|(limit, window)| {
+        let window = window.parse().map_err(|_| inconsistent())?;
+        Ok(KeyBudget { limit, window })
+    });
+    budget.transpose()
+}
+
+/// Default budgets of new keys: of one organization, or of all that a wallet has a role in.
+pub(super) const DEFAULT_KEY_BUDGETS: &str = "
+    SELECT default_key_budget_limit, default_key_budget_window
+    FROM org_settings JOIN organizations ON organizations.id = org_settings.org_id
+    WHERE organizations.on_chain = 1 AND organizations.deleted_at IS NULL AND default_key_budget_limit IS NOT NULL
+      AND CASE WHEN ?2 IS NOT NULL THEN org_id = ?2 ELSE org_id IN (
+          SELECT id FROM organizations WHERE owner = ?1
+          UNION SELECT org_id FROM org_members WHERE wallet_address = ?1
+          UNION SELECT projects.org_id FROM project_members
+                JOIN projects ON projects.id = project_members.project_id AND projects.deleted = 0
+                WHERE project_members.wallet_address = ?1
+      ) END";
+
+pub(super) fn default_key_budget(row: &SqliteRow) -> Result<Option<KeyBudget>, StoreError> {
+    budget(&mut Columns::of(row))
 }
 
 pub(super) async fn change(
@@ -43,18 +76,23 @@ pub(super) async fn change(
         default_model: change.default_model.unwrap_or(before.default_model),
         prompt_log: change.prompt_log.unwrap_or(before.prompt_log),
         ip_allowlist: change.ip_allowlist.unwrap_or_else(|| before.ip_allowlist.clone()),
+        default_key_budget: change.default_key_budget.unwrap_or(before.default_key_budget),
     };
     if after == before {
         return Ok(after);
     }
     let list = serde_json::to_string(&after.ip_allowlist.texts()).map_err(StoreError::new)?;
-    let put = "INSERT OR REPLACE INTO org_settings (org_id, default_model_id, prompt_log, ip_allowlist)
-               VALUES (?, ?, ?, ?)";
+    let put = "INSERT OR REPLACE INTO org_settings
+                   (org_id, default_model_id, prompt_log, ip_allowlist, default_key_budget_limit,
+                    default_key_budget_window)
+               VALUES (?, ?, ?, ?, ?, ?)";
     let statement = sqlx::query(put)
         .bind(org.0)
         .bind(after.default_model.map(|model| model.0))
         .bind(after.prompt_log.as_str())
-        .bind(list);
+        .bind(list)
+        .bind(after.default_key_budget.map(|budget| budget.limit.nano()))
+        .bind(after.default_key_budget.map(|budget| budget.window.word()));
     write.execute(statement).await?;
     write.directory_changed();
     let line = Line::of(org, AuditAction::SettingsChanged).after(text);

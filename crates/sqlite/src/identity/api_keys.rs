@@ -13,7 +13,7 @@ use haithe_identity::{
     ports::{ApiKeyStore, CreateKeyError},
 };
 use haithe_kernel::{Listed, Page, StoreError, Timestamp, WalletAddress};
-use row::{key, list, window_word, with_columns};
+use row::{key, list, with_columns};
 use sqlx::error::ErrorKind;
 
 /// [`ApiKeyStore`] on SQLite. One live default key per wallet is a unique index.
@@ -66,7 +66,7 @@ async fn insert(write: &mut WriteTx<'_>, new: NewApiKey) -> Result<ApiKey, Creat
         .bind(routes)
         .bind(new.expires_at.map(Timestamp::micros))
         .bind(new.budget.map(|budget| budget.limit.nano()))
-        .bind(new.budget.map(|budget| window_word(budget.window)))
+        .bind(new.budget.map(|budget| budget.window.word()))
         .bind(new.requests_per_minute)
         .bind(new.tokens_per_minute)
         .bind(new.issued_at.micros())
@@ -207,7 +207,7 @@ impl ApiKeyStore for SqliteApiKeyStore {
             .bind(change.expires_at.flatten().map(Timestamp::micros))
             .bind(budget.is_some())
             .bind(budget.flatten().map(|budget| budget.limit.nano()))
-            .bind(budget.flatten().map(|budget| window_word(budget.window)))
+            .bind(budget.flatten().map(|budget| budget.window.word()))
             .bind(change.requests_per_minute.is_some())
             .bind(change.requests_per_minute.flatten())
             .bind(change.tokens_per_minute.is_some())
@@ -260,6 +260,12 @@ impl ApiKeyStore for SqliteApiKeyStore {
         ));
         let statement = statement.bind(at.micros()).bind(columns::address(address));
         self.db.change(statement).await?.first().map(key).transpose()
+    }
+
+    async fn revoke_issued_before(&self, before: Timestamp, at: Timestamp) -> Result<u64, StoreError> {
+        let statement = "UPDATE api_keys SET revoked_at = ? WHERE issued_at < ? AND revoked_at IS NULL";
+        let statement = sqlx::query(statement).bind(at.micros()).bind(before.micros());
+        self.db.execute(statement).await
     }
 
     async fn last_issued(&self, address: WalletAddress) -> Result<Option<Timestamp>, StoreError> {

@@ -35,7 +35,8 @@ const EXPIRE: &str = "DELETE FROM idempotency_slots WHERE slot = ? AND expires_a
 const TAKE: &str = "
     INSERT INTO idempotency_slots
         (slot, fingerprint, work, wallet_address, state, claimed_at, expires_at)
-    VALUES (?, ?, ?, ?, 'in_flight', ?, ?)
+    SELECT ?1, ?2, ?3, ?4, 'in_flight', ?5, ?6
+    WHERE coalesce((SELECT slots FROM idempotency_counts WHERE wallet_address = ?4), 0) < ?7
     ON CONFLICT (slot) DO NOTHING";
 const LOOK: &str =
     "SELECT fingerprint, work, state, coalesce(answer, x'') FROM idempotency_slots WHERE slot = ?";
@@ -73,6 +74,16 @@ const SWEEP: &str = "
         SELECT id FROM idempotency_slots WHERE expires_at <= ? ORDER BY expires_at LIMIT ?
     )";
 
+/// What a claim comes upon.
+enum Place {
+    /// The slot is the claim's now.
+    Taken,
+    /// The slot is empty, and the wallet may have no more.
+    Full,
+    /// A claim of before.
+    Found(Found),
+}
+
 /// What stands in a slot.
 struct Found {
     fingerprint: Fingerprint,
@@ -81,8 +92,7 @@ struct Found {
     answer: Vec<u8>,
 }
 
-/// `None`: the slot is the claim's now.
-async fn claim(write: &mut WriteTx<'_>, claim: Claim) -> Result<Option<Found>, StoreError> {
+async fn claim(write: &mut WriteTx<'_>, claim: Claim) -> Result<Place, StoreError> {
     let slot = claim.slot.0.to_vec();
     write
         .execute(sqlx::query(EXPIRE).bind(slot.clone()).bind(claim.at.micros()))
@@ -93,14 +103,16 @@ async fn claim(write: &mut WriteTx<'_>, claim: Claim) -> Result<Option<Found>, S
         .bind(claim.work.as_bytes().to_vec())
         .bind(columns::address(claim.wallet))
         .bind(claim.at.micros())
-        .bind(claim.expires_at.micros());
+        .bind(claim.expires_at.micros())
+        .bind(claim.most);
     if write.execute(take).await? > 0 {
-        return Ok(None);
+        return Ok(Place::Taken);
     }
-    let found = write.optional(sqlx::query(LOOK).bind(slot)).await?;
-    let found = found.ok_or_else(|| StoreError::inconsistent("idempotency_slots.slot"))?;
+    let Some(found) = write.optional(sqlx::query(LOOK).bind(slot)).await? else {
+        return Ok(Place::Full);
+    };
     let mut columns = Columns::of(&found);
-    Ok(Some(Found {
+    Ok(Place::Found(Found {
         fingerprint: Fingerprint(columns.read("idempotency_slots.fingerprint")?),
         work: columns.read("idempotency_slots.work")?,
         state: columns.read("idempotency_slots.state")?,
@@ -140,9 +152,10 @@ async fn keep(
 impl IdempotencyStore for SqliteIdempotencyStore {
     async fn claim(&self, new: Claim) -> Result<Claimed, StoreError> {
         let (slot, fingerprint) = (new.slot, new.fingerprint);
-        let found = self.db.write(move |write| Box::pin(claim(write, new))).await?;
-        let Some(found) = found else {
-            return Ok(Claimed::Taken);
+        let found = match self.db.write(move |write| Box::pin(claim(write, new))).await? {
+            Place::Taken => return Ok(Claimed::Taken),
+            Place::Full => return Ok(Claimed::Full),
+            Place::Found(found) => found,
         };
         if found.fingerprint != fingerprint {
             return Ok(Claimed::Reused);

@@ -134,6 +134,11 @@ impl SessionStore for SqliteSessionStore {
             .collect()
     }
 
+    async fn revoke_opened_before(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let statement = sqlx::query("DELETE FROM sessions WHERE created_at < ?").bind(before.micros());
+        self.db.execute(statement).await
+    }
+
     async fn account(&self, address: WalletAddress) -> Result<Option<Account>, StoreError> {
         let statement = sqlx::query("SELECT created_at FROM accounts WHERE wallet_address = ?")
             .bind(columns::address(address));

@@ -12,7 +12,8 @@ use haithe_billing::{
     hold::BudgetSubject,
     receipt::{ReceiptContext, SealedReceipt},
 };
-use haithe_kernel::{CallId, OrgId, StoreError, Timestamp};
+use haithe_identity::api_key::ApiKeyId;
+use haithe_kernel::{CallId, OrgId, ProjectId, StoreError, Timestamp};
 use sqlx::sqlite::SqliteRow;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -130,6 +131,8 @@ pub(crate) struct PendingCapture {
     hold: Option<Hold>,
     subjects: Vec<BudgetSubject>,
     org: OrgId,
+    project: ProjectId,
+    api_key: Option<ApiKeyId>,
     at: Timestamp,
     pub(crate) accounts: OrgAccounts,
     pub(crate) captured: Captured,
@@ -171,6 +174,9 @@ impl PendingCapture {
             money.unsettled -= charged;
             money.spent -= charged;
         }
+        state
+            .spending
+            .charge(self.org, self.project, self.api_key, -charged);
         for subject in &self.subjects {
             state.budgets.charge(*subject, self.at, -charged);
         }
@@ -229,11 +235,7 @@ impl Money {
             ));
         };
         let charged = cost.min(held + money.spendable(0));
-        let captured = Captured {
-            charged: capped(charged),
-            lost: capped(cost - charged),
-            spent_before: capped(money.spent),
-        };
+        let spent_by_org = money.spent;
         money.available -= charged;
         money.unsettled += charged;
         money.spent += charged;
@@ -241,6 +243,17 @@ impl Money {
 
         let hold = state.take_hold(capture.call);
         let usage = &capture.usage;
+        let before = state
+            .spending
+            .before(capture.expenditure, capture.org, usage, spent_by_org);
+        let captured = Captured {
+            charged: capped(charged),
+            lost: capped(cost - charged),
+            spent_before: capped(before),
+        };
+        state
+            .spending
+            .charge(capture.org, usage.project, usage.api_key, charged);
         let mut subjects = vec![BudgetSubject::Project(usage.project)];
         subjects.extend(usage.api_key.map(BudgetSubject::ApiKey));
         for subject in &subjects {
@@ -261,6 +274,8 @@ impl Money {
             hold,
             subjects,
             org: capture.org,
+            project: usage.project,
+            api_key: usage.api_key,
             at: usage.finished_at,
             accounts,
             captured,

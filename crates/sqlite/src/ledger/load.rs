@@ -4,6 +4,7 @@ use super::{
     facts::OrgFacts,
     memory::{OrgAccounts, OrgMoney, State, day_of},
     scale::Scale,
+    spending::Spending,
 };
 use crate::columns::{Columns, read_each};
 use haithe_billing::receipt::ReceiptContext;
@@ -84,6 +85,7 @@ pub(crate) async fn load(connection: &mut SqliteConnection, decimals: Decimals) 
             money.spent = spent;
         }
     }
+    state.spending = Spending::load(connection).await?;
     Ok(Loaded {
         state,
         next_transaction,

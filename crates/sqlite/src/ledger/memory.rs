@@ -3,7 +3,7 @@
 //! Balances of organizations are the sums of their postings plus the captures that are decided and
 //! on their way to disk. Holds exist nowhere else. Nothing here waits: no input, no output.
 
-use super::{budgets::Budgets, facts::OrgFacts};
+use super::{budgets::Budgets, facts::OrgFacts, spending::Spending};
 use haithe_billing::{capture::Captured, hold::BudgetSubject, ledger::Account, receipt::ReceiptContext};
 use haithe_identity::api_key::ApiKeyId;
 use haithe_kernel::{CallId, Clock, OrgId, ProjectId, StoreError, Timestamp};
@@ -86,6 +86,7 @@ pub(crate) struct State {
     pub(crate) holds: HashMap<CallId, Hold>,
     pub(crate) captures: HashMap<CallId, InFlight>,
     pub(crate) budgets: Budgets,
+    pub(crate) spending: Spending,
     /// The newest usage record on disk.
     pub(crate) newest_usage: i64,
     /// The UTC day of the newest indexed block.

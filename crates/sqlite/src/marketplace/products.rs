@@ -3,13 +3,16 @@
 use crate::{
     columns::{self, Columns},
     db::{Db, WriteTx, listed},
+    ledger::scale::Scale,
 };
 use async_trait::async_trait;
 use haithe_kernel::{Listed, OrgId, Page, ProductId, ProjectId, StoreError, Timestamp, WalletAddress};
 use haithe_marketplace::{
     NextPrice, PageChange, Product, ProductFilter, ProductOrder, ProductPage, Uses,
+    catalog::ProjectProduct,
     loading::ProductSource,
-    ports::{CallProduct, Enabling, ProductStore},
+    ports::{CallProduct, ContentAcceptance, EnabledContent, Enabling, ProductAcceptance, ProductStore},
+    usability::{ContentPin, ProductFault, ProductField},
 };
 use sqlx::sqlite::SqliteRow;
 
@@ -29,6 +32,9 @@ impl SqliteProductStore {
 /// A query of [`product`]'s columns, with what follows the tables.
 macro_rules! select {
     ($($rest:expr),+) => {
+        select!(with "", $($rest),+)
+    };
+    (with $columns:expr, $($rest:expr),+) => {
         concat!(
             "SELECT products.id, products.address, products.creator, products.name, products.category,
                     products.price_per_call, products.next_price, products.next_price_at,
@@ -36,8 +42,13 @@ macro_rules! select {
            coalesce(products.created_block <= (SELECT confirmed FROM chain_binding), 1),
                     product_pages.description, product_pages.photo_url, coalesce(product_totals.calls, 0),
                     (SELECT count(*) FROM project_products AS uses JOIN projects ON projects.id = uses.project_id
-                     WHERE uses.product_id = products.id AND projects.deleted = 0)
+                     WHERE uses.product_id = products.id AND projects.deleted = 0),
+                    products.uri, products.encrypted_key,
+                    product_faults.reason, product_faults.field, product_faults.pointer
+                    ", $columns, "
              FROM products LEFT JOIN product_pages ON product_pages.product_id = products.id
+             LEFT JOIN product_faults ON product_faults.product_id = products.id
+                 AND product_faults.content_uri = products.uri
              LEFT JOIN product_totals ON product_totals.product_id = products.id ",
             $($rest),+
         )
@@ -59,18 +70,70 @@ fn product(row: &SqliteRow) -> Result<ProductPage, StoreError> {
     page(&mut Columns::of(row))
 }
 
-/// Reads a product, its page and its uses from the next fifteen columns.
+/// Reads a product, its page, its uses and what is wrong with its content from the next columns of `select!`.
 fn page(columns: &mut Columns<'_>) -> Result<ProductPage, StoreError> {
+    Ok(page_and_uri(columns)?.0)
+}
+
+/// The same with the address of its published content.
+fn page_and_uri(columns: &mut Columns<'_>) -> Result<(ProductPage, String), StoreError> {
     let (product, category) = bare(columns)?;
-    Ok(ProductPage {
+    let description = columns.read("product_pages.description")?;
+    let photo_url = columns.read("product_pages.photo_url")?;
+    let uses = Uses {
+        calls: columns.read("product_totals.calls")?,
+        projects: columns.read("project_products.project_id")?,
+    };
+    let source = ProductSource {
+        uri: columns.read("products.uri")?,
+        encrypted_key: columns.read("products.encrypted_key")?,
+        category: category.clone(),
+        creator: product.creator,
+    };
+    let noted = noted_fault(columns)?;
+    let page = ProductPage {
         product,
         category,
-        description: columns.read("product_pages.description")?,
-        photo_url: columns.read("product_pages.photo_url")?,
-        uses: Uses {
-            calls: columns.read("product_totals.calls")?,
-            projects: columns.read("project_products.project_id")?,
-        },
+        description,
+        photo_url,
+        uses,
+        content_fault: ProductFault::of_published(&source).or(noted),
+    };
+    Ok((page, source.uri))
+}
+
+/// Reads a stored fault from the next three columns.
+fn noted_fault(columns: &mut Columns<'_>) -> Result<Option<ProductFault>, StoreError> {
+    let reason: Option<String> = columns.read("product_faults.reason")?;
+    let field: Option<String> = columns.read("product_faults.field")?;
+    let pointer = columns.read("product_faults.pointer")?;
+    let Some((reason, field)) = reason.zip(field) else {
+        return Ok(None);
+    };
+    let field = ProductField::of(&field).ok_or(StoreError::inconsistent("product_faults.field"))?;
+    Ok(Some(ProductFault {
+        field,
+        pointer,
+        reason,
+    }))
+}
+
+/// A product that a project enabled, from a row of `select!` with the accepted content behind it.
+fn project_product(row: &SqliteRow) -> Result<ProjectProduct, StoreError> {
+    let mut columns = Columns::of(row);
+    let (page, published_uri) = page_and_uri(&mut columns)?;
+    Ok(ProjectProduct {
+        page,
+        pin: pin(&mut columns)?,
+        published_uri,
+    })
+}
+
+/// Reads the content that a project accepted from the next two columns.
+fn pin(columns: &mut Columns<'_>) -> Result<ContentPin, StoreError> {
+    Ok(ContentPin {
+        uri: columns.read("project_products.content_uri")?,
+        follow_updates: columns.read("project_products.follow_updates")?,
     })
 }
 
@@ -144,12 +207,18 @@ async fn describe(
     find(write, id).await
 }
 
-/// Whether the next two columns, the price that a contract accepts at most and today's, allow a call.
+/// What the next two columns, the price that a contract accepts at most and the one in force, say of a call.
 /// A maximum beyond 128 bits is no limit; a price beyond them is above every limit.
-fn within_limit(columns: &mut Columns<'_>) -> Result<bool, StoreError> {
+fn acceptance(columns: &mut Columns<'_>, scale: Scale) -> Result<ProductAcceptance, StoreError> {
     let most: Option<u128> = columns.read("org_products.max_price_units")?;
     let price: Option<u128> = columns.read("products.price_units")?;
-    Ok(most.is_none_or(|most| price.is_some_and(|price| price <= most)))
+    Ok(match most {
+        Some(most) if price.is_none_or(|price| price > most) => {
+            let shown = scale.money(Some(most));
+            ProductAcceptance::AboveMaximum(shown.map(|(most, _)| most))
+        }
+        _ => ProductAcceptance::Accepted,
+    })
 }
 
 const FOR_CALL: &str = "
@@ -158,18 +227,23 @@ const FOR_CALL: &str = "
            products.created_at, products.retired,
            coalesce(products.created_block <= (SELECT confirmed FROM chain_binding), 1),
            products.on_chain AND org_products.org_id IS NOT NULL,
-           org_products.max_price_units, products.price_units
+           org_products.max_price_units, products.price_units,
+           project_products.content_uri, project_products.follow_updates,
+           products.uri, products.encrypted_key, product_faults.product_id IS NOT NULL
     FROM project_products
     JOIN projects ON projects.id = project_products.project_id
     JOIN products ON products.id = project_products.product_id
     LEFT JOIN org_products ON org_products.product_id = products.id AND org_products.org_id = projects.org_id
+    LEFT JOIN product_faults ON product_faults.product_id = products.id
+        AND product_faults.content_uri = products.uri
     WHERE project_products.project_id = ?
     ORDER BY project_products.enabled_at, products.id";
 
 async fn enable(
     write: &mut WriteTx<'_>,
     (org, project, id): (OrgId, ProjectId, ProductId),
-    most: u32,
+    content: EnabledContent,
+    (most, scale): (u32, Scale),
     at: Timestamp,
 ) -> Result<Enabling, StoreError> {
     let accepted = "SELECT org_products.max_price_units, products.price_units FROM org_products
@@ -181,7 +255,7 @@ async fn enable(
     let Some(row) = row else {
         return Ok(Enabling::NotOnChain);
     };
-    if !within_limit(&mut Columns::of(&row))? {
+    if acceptance(&mut Columns::of(&row), scale)? != ProductAcceptance::Accepted {
         return Ok(Enabling::TooExpensive);
     }
     let others = "SELECT count(*) FROM project_products WHERE project_id = ? AND product_id <> ?";
@@ -192,12 +266,44 @@ async fn enable(
     if others >= most {
         return Ok(Enabling::TooMany);
     }
-    let put = "INSERT INTO project_products (project_id, product_id, enabled_at) VALUES (?, ?, ?)
-               ON CONFLICT DO NOTHING";
-    let statement = sqlx::query(put).bind(project.0).bind(id.0).bind(at.micros());
+    let put = "INSERT INTO project_products (project_id, product_id, enabled_at, content_uri, follow_updates)
+               VALUES (?1, ?2, ?3, ?4, coalesce(?5, 0))
+               ON CONFLICT DO UPDATE SET
+                   content_uri = iif(follow_updates AND ?5 = 0, excluded.content_uri, content_uri),
+                   follow_updates = coalesce(?5, follow_updates)";
+    let statement = sqlx::query(put)
+        .bind(project.0)
+        .bind(id.0)
+        .bind(at.micros())
+        .bind(content.uri)
+        .bind(content.follow_updates);
     write.execute(statement).await?;
     write.directory_changed();
     Ok(Enabling::Enabled)
+}
+
+async fn accept_content(
+    write: &mut WriteTx<'_>,
+    project: ProjectId,
+    id: ProductId,
+    uri: String,
+) -> Result<ContentAcceptance, StoreError> {
+    let find = "SELECT products.uri FROM project_products
+                JOIN products ON products.id = project_products.product_id
+                WHERE project_products.project_id = ? AND project_products.product_id = ?
+                  AND products.on_chain = 1";
+    let found = sqlx::query(find).bind(project.0).bind(id.0);
+    let Some(row) = write.optional(found).await? else {
+        return Ok(ContentAcceptance::NotEnabled);
+    };
+    let published: String = Columns::of(&row).read("products.uri")?;
+    if published != uri {
+        return Ok(ContentAcceptance::Changed);
+    }
+    let update = "UPDATE project_products SET content_uri = ? WHERE project_id = ? AND product_id = ?";
+    let statement = sqlx::query(update).bind(uri).bind(project.0).bind(id.0);
+    write.execute(statement).await?;
+    Ok(ContentAcceptance::Accepted)
 }
 
 #[async_trait]
@@ -275,12 +381,51 @@ impl ProductStore for SqliteProductStore {
         org: OrgId,
         project: ProjectId,
         product: ProductId,
+        content: EnabledContent,
         most: u32,
         at: Timestamp,
     ) -> Result<Enabling, StoreError> {
+        let scale = self.db.scale();
         self.db
-            .write(move |write| Box::pin(enable(write, (org, project, product), most, at)))
+            .write(move |write| Box::pin(enable(write, (org, project, product), content, (most, scale), at)))
             .await
+    }
+
+    async fn accept_content(
+        &self,
+        project: ProjectId,
+        product: ProductId,
+        uri: String,
+    ) -> Result<ContentAcceptance, StoreError> {
+        self.db
+            .write(move |write| Box::pin(accept_content(write, project, product, uri)))
+            .await
+    }
+
+    async fn note_fault(
+        &self,
+        product: ProductId,
+        uri: String,
+        fault: Option<ProductFault>,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Some(fault) = fault else {
+            let forget = "DELETE FROM product_faults WHERE product_id = ? AND content_uri = ?";
+            let statement = sqlx::query(forget).bind(product.0).bind(uri);
+            return self.db.execute(statement).await.map(drop);
+        };
+        let note = "INSERT INTO product_faults (product_id, content_uri, reason, field, pointer, found_at)
+                    VALUES (?, ?, ?, ?, ?, ?)
+                    ON CONFLICT DO UPDATE SET content_uri = excluded.content_uri, reason = excluded.reason,
+                        field = excluded.field, pointer = excluded.pointer, found_at = excluded.found_at";
+        let statement = sqlx::query(note)
+            .bind(product.0)
+            .bind(uri)
+            .bind(fault.reason)
+            .bind(fault.field.as_str())
+            .bind(fault.pointer)
+            .bind(at.micros());
+        self.db.execute(statement).await.map(drop)
     }
 
     async fn disable(&self, project: ProjectId, product: ProductId) -> Result<bool, StoreError> {
@@ -291,26 +436,44 @@ impl ProductStore for SqliteProductStore {
     }
 
     async fn for_call(&self, project: ProjectId) -> Result<Vec<CallProduct>, StoreError> {
+        let scale = self.db.scale();
         let rows = self.db.all(sqlx::query(FOR_CALL).bind(project.0)).await?;
         let call_product = |row: &SqliteRow| {
             let mut columns = Columns::of(row);
-            let (product, _) = bare(&mut columns)?;
+            let (product, category) = bare(&mut columns)?;
             let enabled: bool = columns.read("org_products.org_id")?;
+            let at_price = acceptance(&mut columns, scale)?;
+            let pin = pin(&mut columns)?;
+            let published: String = columns.read("products.uri")?;
             Ok(CallProduct {
+                acceptance: if enabled {
+                    at_price
+                } else {
+                    ProductAcceptance::NotOnChain
+                },
+                source: ProductSource {
+                    uri: pin.uri_in_use(&published).to_owned(),
+                    encrypted_key: columns.read("products.encrypted_key")?,
+                    category,
+                    creator: product.creator,
+                },
+                outdated: pin.is_outdated(&published),
+                fault_noted: columns.read("product_faults.product_id")?,
                 product,
-                accepted: enabled && within_limit(&mut columns)?,
             })
         };
+
         rows.iter().map(call_product).collect()
     }
 
-    async fn of_project(&self, project: ProjectId) -> Result<Vec<ProductPage>, StoreError> {
+    async fn of_project(&self, project: ProjectId) -> Result<Vec<ProjectProduct>, StoreError> {
         let products = select!(
+            with ", project_products.content_uri, project_products.follow_updates",
             "JOIN project_products ON project_products.product_id = products.id
              WHERE project_products.project_id = ? AND products.on_chain = 1
              ORDER BY project_products.enabled_at, products.id"
         );
         let rows = self.db.all(sqlx::query(products).bind(project.0)).await?;
-        rows.iter().map(product).collect()
+        rows.iter().map(project_product).collect()
     }
 }

@@ -9,10 +9,11 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use haithe_inference::webhooks::{
-    Delivery, EventId, EventKey, Message, MessageState, NewEvent, Outcome, Received, WebhookId, WebhookInbox,
+    Delivery, Due, EventId, EventKey, Message, MessageState, NewEvent, Outcome, Received, WebhookId,
+    WebhookInbox,
 };
 use haithe_kernel::{Listed, Page, StoreError, Timestamp};
-use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, sqlite::SqliteRow};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -35,6 +36,29 @@ impl SqliteWebhookInbox {
             seals: Seals::new(key),
             content: Content(Arc::new(SealedBox::new(key, "haithe/webhook-answer"))),
         }
+    }
+
+    /// What a row of [`DUE`] says; `None` for one that not even says which message it is.
+    fn due_of(&self, row: &SqliteRow) -> Option<Due> {
+        let error = match self.delivery(row) {
+            Ok(delivery) => return Some(Due::Ready(Box::new(delivery))),
+            Err(error) => error,
+        };
+        let webhook: Option<Vec<u8>> = row.try_get(0).ok();
+        let webhook = webhook.and_then(|id| Uuid::from_slice(&id).ok()).map(WebhookId);
+        let event: Option<i64> = row.try_get(EVENT_COLUMN).ok();
+        let attempts: Option<u32> = row.try_get(EVENT_COLUMN + 1).ok();
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            event,
+            webhook = webhook.map(tracing::field::display),
+            "webhook answer cannot be read"
+        );
+        Some(Due::Unreadable {
+            event: EventId(event?),
+            webhook: webhook?,
+            attempts: attempts?,
+        })
     }
 
     fn delivery(&self, row: &SqliteRow) -> Result<Delivery, StoreError> {
@@ -174,6 +198,9 @@ async fn close(
     write.execute(update).await.map(drop)
 }
 
+/// Where [`DUE`] has the message's number; its attempts come next.
+const EVENT_COLUMN: usize = 12;
+
 const DUE: &str = with_columns!(
     ", webhooks.secret, due.id, due.attempts, due.event_key, due.content",
     "JOIN (SELECT *, row_number() OVER (PARTITION BY webhook_id ORDER BY due_at, id) AS place
@@ -221,7 +248,7 @@ impl WebhookInbox for SqliteWebhookInbox {
             .await
     }
 
-    async fn due(&self, now: Timestamp, again: Timestamp, limit: u32) -> Result<Vec<Delivery>, StoreError> {
+    async fn due(&self, now: Timestamp, again: Timestamp, limit: u32) -> Result<Vec<Due>, StoreError> {
         // Most of the time nothing is: the writer is not asked for that.
         let any = sqlx::query("SELECT 1 FROM webhook_events WHERE state = 'waiting' AND due_at <= ? LIMIT 1");
         if self.db.optional(any.bind(now.micros())).await?.is_none() {
@@ -235,7 +262,7 @@ impl WebhookInbox for SqliteWebhookInbox {
                     let due = sqlx::query(DUE).bind(now.micros()).bind(AT_ONCE).bind(limit);
                     let rows = write.all(due).await?;
                     for row in &rows {
-                        let event: i64 = sqlx::Row::try_get(row, 12).map_err(StoreError::new)?;
+                        let event: i64 = row.try_get(EVENT_COLUMN).map_err(StoreError::new)?;
                         let later = sqlx::query("UPDATE webhook_events SET due_at = ? WHERE id = ?");
                         write.execute(later.bind(again.micros()).bind(event)).await?;
                     }
@@ -243,7 +270,7 @@ impl WebhookInbox for SqliteWebhookInbox {
                 })
             })
             .await?;
-        rows.iter().map(|row| self.delivery(row)).collect()
+        Ok(rows.iter().filter_map(|row| self.due_of(row)).collect())
     }
 
     async fn delivered(&self, event: EventId) -> Result<(), StoreError> {

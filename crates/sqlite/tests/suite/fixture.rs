@@ -1,6 +1,7 @@
 //! A database in a folder of its own, and the chain it follows.
 
 use haithe_billing::{
+    ExpenditureScope,
     batch::{Batch, SealPolicy},
     capture::{CallOutcome, Capture, Captured, LineItem, Payee, PriceLine, TokenUsage, UsageRecord},
     chain::{BlockRef, ChainEvent, EventBody, Hash32, IndexStep, StepEffects},
@@ -78,6 +79,7 @@ pub fn exactly(call: CallId, org: OrgId, amount: Usdt) -> HoldRequest {
         most: amount,
         least: amount,
         budgets: Vec::new(),
+        expenditure: ExpenditureScope::Organization,
     }
 }
 
@@ -111,6 +113,7 @@ pub fn capture(call: CallId, org: OrgId, lines: Vec<PriceLine>) -> Capture {
         org,
         lines,
         usage,
+        expenditure: ExpenditureScope::Organization,
     }
 }
 

@@ -28,13 +28,17 @@ const MOST_ANSWER: usize = 256 * 1024;
 
 /// Why a server's tools cannot be offered.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum OfferError {
+pub enum OfferError {
+    /// The server cannot be used.
     #[error(transparent)]
     Server(#[from] ToolServerError),
+    /// None of its tools is offered.
     #[error("its server has none of the tools that its creator offers")]
     None,
+    /// More tools than a call offers.
     #[error("its server has more than {MOST_TOOLS} tools; its creator can name fewer in `tools`")]
     TooMany,
+    /// Longer descriptions than a prompt holds.
     #[error(
         "its tools describe their parameters at too great a length; its creator can name fewer in `tools`"
     )]

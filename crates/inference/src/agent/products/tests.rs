@@ -1,12 +1,16 @@
 //! What products bring to a call.
 
-use super::*;
+use super::{rpc::RpcCall, *};
+use crate::agent::ServerTool;
 use crate::completions::tests::stage::{document, stage};
-use haithe_kernel::{FetchError, Fetched, FixedClock, MockFetcher, Timestamp, Usdt, WalletAddress};
+use haithe_kernel::{
+    Failure, FetchError, Fetched, Fetcher, FixedClock, Kind, MockFetcher, Timestamp, Usdt, WalletAddress,
+};
 use haithe_marketplace::{
-    Category, Product,
-    content::{McpEndpoint, PromptSet, RpcTool},
+    Category, Knowledge, Product,
+    content::{McpEndpoint, ProductContent, PromptSet, RpcTool},
     knowledge::{ReadLimits, Tools},
+    loading::{LoadError, ProductSource},
     ports::{
         MockDocuments, MockKnowledgeIndexer, MockProductStore, MockToolServers, MockToolSession, OpenServer,
         ServedTool, ToolServerError,
@@ -21,6 +25,7 @@ fn wish(skip: bool) -> Wish {
     stage.context.products = vec![ProductId(1)];
     stage.context.project.skip_unavailable_products = skip;
     Wish {
+        at: haithe_kernel::Timestamp::from_seconds(1_700_000_000),
         caller: stage.caller(),
         conversation: None,
         question: "What is new?".into(),
@@ -42,7 +47,19 @@ fn found(id: i64, accepted: bool) -> CallProduct {
             retired: false,
             confirmed: true,
         },
-        accepted,
+        acceptance: if accepted {
+            ProductAcceptance::Accepted
+        } else {
+            ProductAcceptance::AboveMaximum(Some(Usdt::from_nano(39)))
+        },
+        source: ProductSource {
+            uri: id.to_string(),
+            encrypted_key: String::new(),
+            category: "promptset".into(),
+            creator: CREATOR,
+        },
+        outdated: false,
+        fault_noted: false,
     }
 }
 
@@ -64,11 +81,15 @@ fn products(listed: Vec<CallProduct>, loader: MockProductLoader, fetcher: MockFe
 fn products_with(
     listed: Vec<CallProduct>,
     loader: MockProductLoader,
-    fetcher: MockFetcher,
+    mut fetcher: MockFetcher,
     servers: MockToolServers,
 ) -> Products {
     let mut store = MockProductStore::new();
     store.expect_for_call().returning(move |_| Ok(listed.clone()));
+    store.expect_note_fault().returning(|_, _, _, _| Ok(()));
+    fetcher
+        .expect_refuses()
+        .returning(|url| url.contains("private.example"));
     let fetcher: Arc<dyn Fetcher> = Arc::new(fetcher);
     let tools = Tools {
         documents: Arc::new(MockDocuments::new()),
@@ -79,10 +100,12 @@ fn products_with(
     };
     Products::new(ProductPorts {
         store: Arc::new(store),
-        loader: Arc::new(loader),
-        knowledge: Arc::new(Knowledge::new(tools, ReadLimits::default())),
-        fetcher,
-        servers: Arc::new(servers),
+        opener: Arc::new(ProductOpener {
+            loader: Arc::new(loader),
+            knowledge: Arc::new(Knowledge::new(tools, ReadLimits::default())),
+            fetcher,
+            servers: Arc::new(servers),
+        }),
     })
 }
 
@@ -97,10 +120,12 @@ async fn refused_or_left_out(gear: impl Fn() -> Products) -> GearError {
 #[tokio::test]
 async fn prompts_and_tools_come_along_at_their_price() {
     let mut loader = MockProductLoader::new();
-    loader.expect_load().returning(|id| match id.0 {
-        1 => Ok(prompts()),
-        _ => Ok(ProductContent::Tool(tool())),
-    });
+    loader
+        .expect_load()
+        .returning(|source| match source.uri.as_str() {
+            "1" => Ok(prompts()),
+            _ => Ok(ProductContent::Tool(tool())),
+        });
     let mut fetcher = MockFetcher::new();
     fetcher
         .expect_fetch()
@@ -146,26 +171,93 @@ async fn a_tool_that_is_not_offered_costs_nothing() {
     assert_eq!((equipment.tools.len(), equipment.fees.len()), (0, 0));
 }
 
+/// One product whose content fails to load like this.
+fn failing(listed: CallProduct, error: impl Fn() -> LoadError + Send + Sync + 'static) -> Products {
+    let mut loader = MockProductLoader::new();
+    loader.expect_load().returning(move |_| Err(error()));
+    products(vec![listed], loader, MockFetcher::new())
+}
+
 #[tokio::test]
-async fn what_cannot_be_loaded_refuses_the_call_or_is_left_out_as_the_project_says() {
-    for (listed, fails) in [(found(1, false), false), (found(1, true), true)] {
-        let gear = |listed: CallProduct| {
-            let mut loader = MockProductLoader::new();
-            loader.expect_load().returning(move |_| {
-                if fails {
-                    Err(LoadError::Gone)
-                } else {
-                    Ok(prompts())
-                }
-            });
-            products(vec![listed], loader, MockFetcher::new())
-        };
-        let refused = refused_or_left_out(|| gear(listed.clone())).await;
-        assert!(
-            matches!(&refused, GearError::Product { name, .. } if name == "product 1"),
-            "{refused}"
-        );
-    }
+async fn what_cannot_be_loaded_now_refuses_the_call_or_is_left_out_as_the_project_says() {
+    let refused = refused_or_left_out(|| failing(found(1, true), || LoadError::Gone)).await;
+    assert_eq!(
+        (refused.kind(), refused.code()),
+        (Kind::Unavailable, "product_unavailable")
+    );
+    assert!(refused.to_string().contains("product 1"), "{refused}");
+}
+
+#[tokio::test]
+async fn what_can_never_be_loaded_is_a_fault_of_the_product_with_its_field() {
+    let refused = refused_or_left_out(|| failing(found(1, true), || LoadError::Category)).await;
+    assert_eq!(
+        (refused.kind(), refused.code()),
+        (Kind::Unprocessable, "product_unusable")
+    );
+    assert!(
+        refused.details().contains(&("field", "category".to_owned())),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn a_price_above_the_accepted_maximum_is_never_charged_and_both_prices_are_named() {
+    let refused = refused_or_left_out(|| failing(found(1, false), || panic!("it was opened"))).await;
+    assert_eq!(
+        (refused.kind(), refused.code()),
+        (Kind::PaymentRequired, "price_above_maximum")
+    );
+    let details = refused.details();
+    assert!(
+        details.contains(&("price_per_call_usdt", "0.00000004".to_owned())),
+        "{details:?}"
+    );
+    assert!(
+        details.contains(&("max_price_per_call_usdt", "0.000000039".to_owned())),
+        "{details:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_tool_whose_address_is_never_called_is_unusable() {
+    let written =
+        json!({"name": "inside", "description": "Reads", "method": "GET", "url": "https://private.example/"});
+    let content = RpcTool::parse(written.to_string().as_bytes()).unwrap();
+    let gear = || {
+        let content = content.clone();
+        let mut loader = MockProductLoader::new();
+        loader
+            .expect_load()
+            .returning(move |_| Ok(ProductContent::Tool(content.clone())));
+        products(vec![found(2, true)], loader, MockFetcher::new())
+    };
+    let refused = refused_or_left_out(gear).await;
+    assert_eq!(refused.code(), "product_unusable");
+    assert!(
+        refused.details().contains(&("pointer", "/url".to_owned())),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn a_payer_of_another_organization_is_asked_for_the_prices_of_all_products_before_any_is_opened() {
+    let mut wish = wish(false);
+    let mut context = (*wish.caller.context).clone();
+    context.project.org = haithe_kernel::OrgId(99);
+    context.accepted = Some(Usdt::from_nano(700 + 79));
+    wish.caller.context = Arc::new(context);
+    let mut loader = MockProductLoader::new();
+    loader.expect_load().never();
+    let gear = products(vec![found(1, true), found(2, true)], loader, MockFetcher::new());
+    let refused = gear.equip(&wish).await.err().unwrap();
+    assert_eq!(refused.code(), "price_above_maximum");
+    assert!(
+        refused
+            .details()
+            .contains(&("products_price_usdt", "0.00000008".to_owned())),
+        "{refused}"
+    );
 }
 
 #[tokio::test]

@@ -39,7 +39,9 @@ impl Completions {
             return Err(CompletionError::invalid("n", why));
         }
         let draft = Draft::open(&request)?;
+        let (id, started_at) = self.begin_call(&caller);
         let wish = Wish {
+            at: started_at,
             caller,
             conversation,
             question: draft.question.clone(),
@@ -55,11 +57,10 @@ impl Completions {
         let limits = self.agent_limits();
         payees_within(limits.payees, &wish, &equipment)?;
         let asked = request_of(&draft, &equipment, &toolbox, &[], (1, limits.steps))?;
-        let (id, started_at) = self.begin_call(&wish.caller);
         let products = Usdt::checked_sum(equipment.fees.iter().map(|fee| fee.amount)).unwrap_or(Usdt::MAX);
         let whole = Quote {
             products,
-            ..quote(&wish.caller, &model)
+            ..quote(&wish.caller, &model, started_at)
         };
         let allowed = self.take_tokens(&wish.caller, &asked)?;
         let most = |bound| whole.fixed().saturating_add(limits.cost).max(whole.least(bound));

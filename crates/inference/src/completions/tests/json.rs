@@ -192,6 +192,7 @@ async fn per_call_prices_are_due_once_something_was_answered() {
 async fn a_call_of_somebody_elses_project_pays_its_owner() {
     let mut stage = stage(|_| document(SAID));
     stage.context.project.org = OrgId(99);
+    stage.context.accepted = Some(Usdt::from_nano(700));
     stage.json(ASK).await;
     let charge = stage.charge();
     assert_eq!(charge.cost(), Usdt::from_nano(728));

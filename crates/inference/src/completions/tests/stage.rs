@@ -14,7 +14,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures::{StreamExt, stream::BoxStream};
-use haithe_billing::{capture::Capture, gate::SettlementGate, holds::Holds};
+use haithe_billing::{ExpenditureScope, capture::Capture, gate::SettlementGate, holds::Holds};
 use haithe_identity::api_key::{ApiKey, ApiKeyId, KeyHash, KeyScope};
 use haithe_kernel::{
     Decimals, FixedClock, MockRandom, ModelId, OrgId, ProjectId, Timestamp, Usdt, WalletAddress,
@@ -150,6 +150,7 @@ pub struct Stage {
     pub tasks: Arc<TokioTasks>,
     pub context: CallContext,
     pub api_key: Option<ApiKey>,
+    pub max_cost: Option<Usdt>,
     pub permit: CallPermit,
 }
 
@@ -223,6 +224,7 @@ pub fn stage_with(
         tasks,
         context: context(),
         api_key: None,
+        max_cost: None,
         permit: CallPermit::default(),
     }
 }
@@ -252,7 +254,7 @@ pub fn context() -> CallContext {
             memory_retention_days: None,
             skip_unavailable_products: false,
             default_model: ModelId(1),
-            price_per_call: Usdt::from_nano(700),
+            price_per_call: haithe_kernel::PriceSchedule::fixed(Usdt::from_nano(700)),
             public: false,
             bots: haithe_orgs::BotTokens::default(),
             created_at: NOW,
@@ -273,6 +275,7 @@ pub fn context() -> CallContext {
             ModelId(9),
         ],
         settings: haithe_orgs::OrgSettings::default(),
+        accepted: None,
     }
 }
 
@@ -303,6 +306,8 @@ impl Stage {
             wallet: WALLET,
             api_key: self.api_key.clone().map(Arc::new),
             context: Arc::new(self.context.clone()),
+            max_cost: self.max_cost,
+            expenditure: ExpenditureScope::Organization,
         }
     }
 

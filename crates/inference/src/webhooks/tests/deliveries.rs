@@ -18,7 +18,7 @@ async fn tried(attempts: u32, answer: Result<u16, FetchError>) -> (Attempted, Op
     let mut inbox = MockWebhookInbox::new();
     inbox
         .expect_due()
-        .return_once(move |_, _, _| Ok(vec![delivery(attempts)]));
+        .return_once(move |_, _, _| Ok(vec![Due::Ready(Box::new(delivery(attempts)))]));
     let told = Arc::new(Mutex::new(None));
     let tell = Arc::clone(&told);
     inbox.expect_undelivered().returning(move |_, due| {
@@ -109,4 +109,48 @@ async fn what_cannot_get_better_is_given_up_at_once_and_the_rest_is_not() {
         assert_eq!(ended == Attempted::GivenUp, given_up, "{said}");
         assert_eq!(due.unwrap().is_none(), given_up, "{said}");
     }
+}
+
+/// Finding 19: one answer that cannot be opened holds up no other.
+#[tokio::test]
+async fn an_unreadable_answer_is_postponed_and_the_others_are_delivered() {
+    let mut inbox = MockWebhookInbox::new();
+    inbox.expect_due().return_once(|_, _, _| {
+        let unreadable = |event, attempts| Due::Unreadable {
+            event: EventId(event),
+            webhook: webhook(None).id,
+            attempts,
+        };
+        Ok(vec![
+            unreadable(1, 0),
+            Due::Ready(Box::new(delivery(0))),
+            unreadable(2, 8),
+        ])
+    });
+    inbox
+        .expect_delivered()
+        .withf(|event| event.0 == 4)
+        .once()
+        .returning(|_| Ok(()));
+    inbox
+        .expect_undelivered()
+        .withf(|event, due| (event.0 == 1) == due.is_some())
+        .times(2)
+        .returning(|_, _| Ok(()));
+    let mut fetcher = MockFetcher::new();
+    fetcher.expect_fetch().once().returning(|_| {
+        Ok(Fetched {
+            status: 200,
+            headers: Vec::new(),
+            body: Vec::new(),
+            url: String::new(),
+        })
+    });
+    let clock: Arc<dyn Clock> = Arc::new(FixedClock::at(NOW));
+    let deliveries = Deliveries::new(Arc::new(inbox), Arc::new(fetcher), clock, Arc::new(NoChance));
+    let ended = deliveries.step().await.unwrap();
+    assert!(matches!(
+        ended[..],
+        [Attempted::Postponed(_), Attempted::Delivered, Attempted::GivenUp]
+    ));
 }

@@ -8,6 +8,7 @@ use crate::http::{
 };
 use axum::extract::State;
 use haithe_identity::ApiKeys;
+use haithe_orgs::Settings;
 use http::HeaderMap;
 use serde::Serialize;
 use std::sync::Arc;
@@ -38,6 +39,7 @@ pub struct LastIssuedView {
 #[utoipa::path(get, path = "/api/v1/me/api-key", responses((status = 200, body = Success<IssuedView>)))]
 pub async fn issue(
     State(keys): State<Arc<ApiKeys>>,
+    State(settings): State<Arc<Settings>>,
     client: Client,
     user: AuthUser,
     headers: HeaderMap,
@@ -48,7 +50,8 @@ pub async fn issue(
             "this request creates a key and must not be prefetched",
         ));
     }
-    let issued = keys.issue_default(user.address).await?;
+    let budget = settings.budget_of_new_key(user.address, None).await?;
+    let issued = keys.issue_default(user.address, budget).await?;
     client
         .did(Event::DefaultKeyCreated)
         .wallet(user.address)

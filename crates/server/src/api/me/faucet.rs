@@ -1,6 +1,10 @@
 //! `/api/v1/me/faucet`: test tokens, where the chain is one for development.
 
-use crate::http::{Answer, ApiError, Success, extract::AuthUser, wire::AddressText};
+use crate::http::{
+    Answer, ApiError, Success,
+    extract::{AuthUser, Ignored, Input},
+    wire::AddressText,
+};
 use axum::extract::{FromRef, FromRequestParts, State};
 use haithe_billing::{
     chain::Hash32,
@@ -9,7 +13,7 @@ use haithe_billing::{
 };
 use haithe_kernel::WalletAddress;
 use http::{StatusCode, request::Parts};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
 
@@ -105,12 +109,26 @@ pub struct GrantedView {
     recipient: WalletAddress,
 }
 
+/// What older clients send.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = FaucetInput)]
+#[expect(dead_code, reason = "accepted and ignored: existing clients send it")]
+pub struct FaucetInput {
+    #[serde(default)]
+    product_id: Ignored,
+}
+
 /// Be given 500 tUSDT by the server's wallet, once an hour.
 ///
 /// Waits three seconds at most for the transaction. 400 `faucet_too_soon` within an hour of the last
 /// grant, 429 when the day's are given, 404 where the chain is not one for development.
-#[utoipa::path(post, path = "/api/v1/me/faucet", responses((status = 200, body = Success<GrantedView>)))]
-pub async fn ask(Open(faucet): Open, user: AuthUser) -> Answer<GrantedView> {
+#[utoipa::path(post, path = "/api/v1/me/faucet", request_body = FaucetInput,
+    responses((status = 200, body = Success<GrantedView>)))]
+pub async fn ask(
+    Open(faucet): Open,
+    user: AuthUser,
+    Input(FaucetInput { .. }): Input<FaucetInput>,
+) -> Answer<GrantedView> {
     let granted = faucet.ask(user.address).await?;
     Ok(Success::of(
         "Test tokens are on their way",

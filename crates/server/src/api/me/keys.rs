@@ -15,11 +15,13 @@ use haithe_identity::{
     api_key::{ApiKeyId, KeyBudget, KeyChange, RouteFamily},
 };
 use haithe_kernel::{OrgId, ProjectId};
+use haithe_orgs::Settings;
 use scope::{Asked, Scopes};
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
-use view::{BudgetView, KeyView, Moment, NewKeyView, RouteView};
+pub use view::BudgetView;
+use view::{KeyView, Moment, NewKeyView, RouteView};
 
 /// What a new key shall be. What is left out is not restricted.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -38,6 +40,8 @@ pub struct KeyInput {
     /// RFC 3339.
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Parsed<Moment>>,
+    /// Left out: the `default_key_budget` of the organization, where one is set. A key that is bound to
+    /// no organization gets the lowest of all organizations that the wallet has a role in.
     budget: Option<BudgetView>,
     #[schema(minimum = 1)]
     requests_per_minute: Option<u32>,
@@ -50,6 +54,7 @@ pub struct KeyInput {
     responses((status = 200, body = Success<NewKeyView>)))]
 pub async fn create(
     State(keys): State<Arc<ApiKeys>>,
+    State(settings): State<Arc<Settings>>,
     scopes: Scopes,
     client: Client,
     user: AuthUser,
@@ -62,11 +67,16 @@ pub async fn create(
         models: input.models,
         routes: input.routes.map(families),
     };
+    let scope = scopes.read(user.address, asked).await?;
+    let budget = match input.budget {
+        Some(budget) => Some(budget.try_into()?),
+        None => settings.budget_of_new_key(user.address, scope.org).await?,
+    };
     let spec = KeySpec {
         name: input.name,
-        scope: scopes.read(user.address, asked).await?,
+        scope,
         expires_at: input.expires_at.map(|moment| moment.0.0),
-        budget: input.budget.map(KeyBudget::try_from).transpose()?,
+        budget,
         requests_per_minute: input.requests_per_minute,
         tokens_per_minute: input.tokens_per_minute,
     };

@@ -13,7 +13,7 @@ use crate::{
 };
 use axum::extract::State;
 use haithe_identity::Sessions;
-use haithe_kernel::{Decimals, WalletAddress};
+use haithe_kernel::{Clock, Decimals, WalletAddress};
 use haithe_orgs::{Organizations, Projects};
 use serde::Serialize;
 use std::sync::Arc;
@@ -62,11 +62,13 @@ pub async fn orgs(
 pub async fn projects(
     State(projects): State<Arc<Projects>>,
     State(decimals): State<Decimals>,
+    State(clock): State<Arc<dyn Clock>>,
     user: AuthUser,
     Paging(page): Paging,
     Input(search): Input<SearchInput>,
 ) -> Answer<Vec<ProjectView>> {
+    let now = clock.now();
     let projects = projects.of_wallet(user.address, search.name(), page).await?;
-    let projects = projects.map(|project| ProjectView::of(project, decimals));
+    let projects = projects.map(|project| ProjectView::of(project, decimals, now));
     Ok(Success::listed("Projects", projects))
 }

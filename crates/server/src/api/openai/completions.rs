@@ -19,6 +19,7 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
+use haithe_billing::ExpenditureScope;
 use haithe_identity::{Credential, api_key::ApiKey};
 use haithe_inference::{
     Answer, CallPermit, Caller, CompletionError, Completions, ErrorObject, conversations::ConversationId,
@@ -263,14 +264,17 @@ pub(super) fn refused(error: CompletionError) -> ApiError {
 
 impl From<ApiCaller> for Caller {
     fn from(caller: ApiCaller) -> Self {
+        let api_key = match caller.principal.credential {
+            Credential::ApiKey(key) => Some(key),
+            Credential::Session(_) => None,
+        };
         Self {
             wallet: caller.principal.address,
-            api_key: match caller.principal.credential {
-                Credential::ApiKey(key) => Some(key),
-                Credential::Session(_) => None,
-            },
+            expenditure: ExpenditureScope::of(caller.context.standing, api_key.as_deref()),
+            api_key,
             context: caller.context,
             call: caller.call,
+            max_cost: caller.max_cost,
             permit: CallPermit::default(),
         }
     }

@@ -3,12 +3,13 @@
 use super::transaction::TransactionView;
 use crate::http::{
     Answer, ApiError, Success,
+    amount::{AmountInput, missing},
     extract::{AuthUser, Change, Input, Segment},
     wire::{BaseUnits, exact},
 };
 use axum::extract::State;
 use haithe_billing::treasury::{DailyCap, Treasury};
-use haithe_kernel::{Decimals, OrgId, TokenUnits};
+use haithe_kernel::{Decimals, OrgId};
 use haithe_orgs::UnsignedTransaction;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -65,11 +66,19 @@ impl DailyCapView {
 #[into_params(parameter_in = Query)]
 #[schema(as = DailyCapInput)]
 pub struct CapInput {
-    /// In base units; `null`, in a body, is no cap.
+    /// In base units; `null`, in a body, is no cap. Less than 0.01 USDT, and more than nothing, needs
+    /// `confirm_small`.
     #[serde(default)]
-    #[param(value_type = BaseUnits)]
-    #[schema(value_type = Option<BaseUnits>, required = true)]
+    #[param(value_type = Option<BaseUnits>)]
+    #[schema(value_type = Option<BaseUnits>)]
     daily_cap: Change<String>,
+    /// In USDT, instead of `daily_cap`; `null`, in a body, is no cap.
+    #[serde(default)]
+    #[param(value_type = Option<String>, example = "100")]
+    #[schema(value_type = Option<String>, example = "100")]
+    daily_cap_usdt: Change<String>,
+    /// Confirms a `daily_cap` of less than 0.01 USDT.
+    confirm_small: Option<bool>,
 }
 
 /// The daily cap of an organization.
@@ -102,23 +111,20 @@ pub async fn set(
     Segment(id): Segment<OrgId>,
     Input(input): Input<CapInput>,
 ) -> Answer<DailyCapView> {
-    let cap = match input.daily_cap {
-        Change::Keep => return Err(ApiError::missing_parameter("daily_cap")),
+    let amount = AmountInput::new("daily_cap", input.daily_cap, input.daily_cap_usdt);
+    let cap = match amount.confirmed(input.confirm_small).read(decimals)? {
+        Change::Keep => return Err(missing("daily_cap")),
         Change::Clear => None,
-        Change::Set(text) => Some(cap(&text)?),
+        // No more than the wire can say back.
+        Change::Set(cap) if BaseUnits::units(cap).is_none() => {
+            return Err(ApiError::parameter(
+                "daily_cap",
+                "is larger than any amount there is",
+            ));
+        }
+        Change::Set(cap) => Some(cap),
     };
     let (now, transaction) = treasury.set_daily_cap(user.address, id, cap).await?;
     let view = DailyCapView::of(now, Some(transaction), decimals);
     Ok(Success::of("Sign this transaction", view))
-}
-
-/// No more than the wire can say back.
-fn cap(text: &str) -> Result<TokenUnits, ApiError> {
-    let cap = text.parse().ok().filter(|cap| BaseUnits::units(*cap).is_some());
-    cap.ok_or_else(|| {
-        ApiError::parameter(
-            "daily_cap",
-            "must be a whole number of the payment token's base units, or null for no cap",
-        )
-    })
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 use axum::extract::State;
 use haithe_billing::ports::Ledger;
-use haithe_kernel::{Decimals, OrgId, Usdt};
+use haithe_kernel::{Clock, Decimals, OrgId, Usdt};
 use haithe_orgs::{Action, Organizations, Projects};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -79,12 +79,14 @@ pub async fn delete(
 pub async fn projects(
     State(projects): State<Arc<Projects>>,
     State(decimals): State<Decimals>,
+    State(clock): State<Arc<dyn Clock>>,
     user: AuthUser,
     Segment(id): Segment<OrgId>,
     Paging(page): Paging,
     Input(search): Input<SearchInput>,
 ) -> Answer<Vec<ProjectView>> {
+    let now = clock.now();
     let projects = projects.of_org(user.address, id, search.name(), page).await?;
-    let projects = projects.map(|project| ProjectView::of(project, decimals));
+    let projects = projects.map(|project| ProjectView::of(project, decimals, now));
     Ok(Success::listed("Projects", projects))
 }

@@ -1,5 +1,6 @@
 //! An organization's settings.
 
+use crate::api::me::keys::BudgetView;
 use crate::http::{
     Answer, ApiError, Success,
     extract::{Acting, AuthUser, Change, Input, Parsed, Segment},
@@ -22,6 +23,9 @@ pub struct SettingsView {
     prompt_log: &'static str,
     /// Networks that calls on the organization's account may come from; empty: all.
     ip_allowlist: Vec<String>,
+    /// What a new API key may spend, unless its maker names another budget; `null`: no limit.
+    #[schema(required = true)]
+    default_key_budget: Option<BudgetView>,
 }
 
 impl From<OrgSettings> for SettingsView {
@@ -30,6 +34,7 @@ impl From<OrgSettings> for SettingsView {
             default_model_id: settings.default_model.map(|model| model.0),
             prompt_log: settings.prompt_log.as_str(),
             ip_allowlist: settings.ip_allowlist.texts(),
+            default_key_budget: settings.default_key_budget.map(BudgetView::from),
         }
     }
 }
@@ -50,6 +55,12 @@ pub struct SettingsInput {
     /// Addresses or networks such as `203.0.113.0/24`; in a JSON body only.
     #[schema(max_items = 100)]
     ip_allowlist: Option<Vec<String>>,
+    /// What keys that are made afterwards may spend, unless their maker names another budget; in a JSON
+    /// body only. `null` is no limit.
+    #[serde(default)]
+    #[param(ignore)]
+    #[schema(value_type = Option<BudgetView>)]
+    default_key_budget: Change<BudgetView>,
 }
 
 /// An organization's settings.
@@ -96,6 +107,11 @@ pub async fn change(
         ip_allowlist: list
             .transpose()
             .map_err(|problem| ApiError::parameter("ip_allowlist", problem))?,
+        default_key_budget: input
+            .default_key_budget
+            .nested()
+            .map(|budget| budget.map(|budget| budget.read("default_key_budget")).transpose())
+            .transpose()?,
     };
     let settings = settings.change(caller, id, change).await?;
     Ok(Success::of("Settings changed", settings.into()))

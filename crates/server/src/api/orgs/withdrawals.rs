@@ -2,8 +2,9 @@
 
 use super::transaction::TransactionView;
 use crate::http::{
-    Answer, ApiError, Success,
-    extract::{AuthUser, Input, PageQuery, Paging, Parsed, Segment},
+    Answer, Success,
+    amount::AmountInput,
+    extract::{AuthUser, Change, Input, PageQuery, Paging, Segment},
     wire::{AddressText, BaseUnits, exact},
 };
 use axum::extract::State;
@@ -95,10 +96,18 @@ impl WithdrawalStepView {
 #[into_params(parameter_in = Query)]
 #[schema(as = WithdrawalInput)]
 pub struct RequestInput {
-    /// At most this many base units.
-    #[param(value_type = BaseUnits)]
-    #[schema(value_type = BaseUnits)]
-    amount: Parsed<String>,
+    /// At most this many base units. Less than 0.01 USDT needs `confirm_small`.
+    #[serde(default)]
+    #[param(value_type = Option<BaseUnits>)]
+    #[schema(value_type = Option<BaseUnits>)]
+    amount: Change<String>,
+    /// At most this much, in USDT; instead of `amount`.
+    #[serde(default)]
+    #[param(value_type = Option<String>, example = "12.5")]
+    #[schema(value_type = Option<String>, example = "12.5")]
+    amount_usdt: Change<String>,
+    /// Confirms an `amount` of less than 0.01 USDT.
+    confirm_small: Option<bool>,
     /// Who is paid: the owner, where nobody else is named.
     #[param(value_type = Option<AddressText>)]
     #[schema(value_type = Option<AddressText>)]
@@ -137,13 +146,9 @@ pub async fn request(
     Segment(id): Segment<OrgId>,
     Input(input): Input<RequestInput>,
 ) -> Answer<WithdrawalStepView> {
-    let amount = input.amount.0.parse();
-    let amount = amount.map_err(|_| {
-        ApiError::parameter(
-            "amount",
-            "must be a whole number of the payment token's base units",
-        )
-    })?;
+    let amount = AmountInput::new("amount", input.amount, input.amount_usdt)
+        .confirmed(input.confirm_small)
+        .required(decimals)?;
     let transaction = treasury.request(user.address, id, input.to, amount).await?;
     let step = WithdrawalStepView {
         withdrawal: None,

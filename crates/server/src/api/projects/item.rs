@@ -3,13 +3,14 @@
 use super::ProjectView;
 use crate::http::{
     Answer, ApiError, Success,
-    extract::{Acting, AuthUser, Change, Input, Parsed, Segment},
+    amount::AmountInput,
+    extract::{Acting, AuthUser, Change, Input, Segment},
     idempotency::About,
-    wire::{BaseUnits, amount_of},
+    wire::BaseUnits,
 };
 use axum::extract::State;
 use haithe_inference::Catalogue;
-use haithe_kernel::{Decimals, ModelId, OrgId, ProjectId, Usdt};
+use haithe_kernel::{Clock, Decimals, ModelId, OrgId, ProjectId};
 use haithe_orgs::{Action, ProjectChange, Projects};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -33,12 +34,14 @@ pub struct CreateInput {
 pub async fn create(
     State(projects): State<Arc<Projects>>,
     State(decimals): State<Decimals>,
+    State(clock): State<Arc<dyn Clock>>,
     Acting(caller): Acting,
     Input(input): Input<CreateInput>,
 ) -> Answer<ProjectView> {
+    let now = clock.now();
     let project = projects.create(caller, OrgId(input.org_id), &input.name).await?;
     let about = About::Project(project.id.0);
-    Ok(Success::of("Project created", ProjectView::of(project, decimals)).about(about))
+    Ok(Success::of("Project created", ProjectView::of(project, decimals, now)).about(about))
 }
 
 /// A project.
@@ -48,11 +51,16 @@ pub async fn create(
 pub async fn show(
     State(projects): State<Arc<Projects>>,
     State(decimals): State<Decimals>,
+    State(clock): State<Arc<dyn Clock>>,
     user: AuthUser,
     Segment(id): Segment<ProjectId>,
 ) -> Answer<ProjectView> {
+    let now = clock.now();
     let access = projects.authorize(user.address, id, Action::ReadProject).await?;
-    Ok(Success::of("Project", ProjectView::of(access.project, decimals)))
+    Ok(Success::of(
+        "Project",
+        ProjectView::of(access.project, decimals, now),
+    ))
 }
 
 /// What to change; at least one of them.
@@ -77,9 +85,15 @@ pub struct ChangeInput {
     skip_unavailable_products: Option<bool>,
     default_model_id: Option<i64>,
     /// What another organization pays per call, in base units; a whole number of nano-USDT.
+    #[serde(default)]
     #[param(value_type = Option<BaseUnits>)]
     #[schema(value_type = Option<BaseUnits>)]
-    price_per_call: Option<Parsed<String>>,
+    price_per_call: Change<String>,
+    /// What another organization pays per call, in USDT; instead of `price_per_call`.
+    #[serde(default)]
+    #[param(value_type = Option<String>, example = "0.05")]
+    #[schema(value_type = Option<String>, example = "0.05")]
+    price_per_call_usdt: Change<String>,
     /// May other organizations call it?
     public: Option<bool>,
 }
@@ -92,10 +106,13 @@ pub async fn change(
     State(projects): State<Arc<Projects>>,
     State(catalogue): State<Arc<Catalogue>>,
     State(decimals): State<Decimals>,
+    State(clock): State<Arc<dyn Clock>>,
     Acting(caller): Acting,
     Segment(id): Segment<ProjectId>,
     Input(input): Input<ChangeInput>,
 ) -> Answer<ProjectView> {
+    let now = clock.now();
+    let price = AmountInput::new("price_per_call", input.price_per_call, input.price_per_call_usdt);
     let change = ProjectChange {
         name: input.name,
         search_enabled: input.search_enabled,
@@ -104,7 +121,7 @@ pub async fn change(
         memory_retention_days: input.memory_retention_days.nested(),
         skip_unavailable_products: input.skip_unavailable_products,
         default_model: input.default_model_id.map(ModelId),
-        price_per_call: price(input.price_per_call, decimals)?,
+        price_per_call: price.may_be_small().optional_usdt(decimals)?,
         public: input.public,
     };
     let unknown = |model: &ModelId| catalogue.by_id(*model).is_none_or(|model| !model.active);
@@ -116,16 +133,10 @@ pub async fn change(
         return Err(ApiError::parameter("default_model_id", "there is no such model"));
     }
     let project = projects.change(caller, id, change).await?;
-    Ok(Success::of("Project changed", ProjectView::of(project, decimals)))
-}
-
-fn price(given: Option<Parsed<String>>, decimals: Decimals) -> Result<Option<Usdt>, ApiError> {
-    let Some(Parsed(text)) = given else {
-        return Ok(None);
-    };
-    amount_of(&text, decimals)
-        .map(Some)
-        .map_err(|problem| ApiError::parameter("price_per_call", problem))
+    Ok(Success::of(
+        "Project changed",
+        ProjectView::of(project, decimals, now),
+    ))
 }
 
 /// Delete a project; its usage records and receipts stay.
@@ -135,9 +146,14 @@ fn price(given: Option<Parsed<String>>, decimals: Decimals) -> Result<Option<Usd
 pub async fn delete(
     State(projects): State<Arc<Projects>>,
     State(decimals): State<Decimals>,
+    State(clock): State<Arc<dyn Clock>>,
     Acting(caller): Acting,
     Segment(id): Segment<ProjectId>,
 ) -> Answer<ProjectView> {
+    let now = clock.now();
     let project = projects.delete(caller, id).await?;
-    Ok(Success::of("Project deleted", ProjectView::of(project, decimals)))
+    Ok(Success::of(
+        "Project deleted",
+        ProjectView::of(project, decimals, now),
+    ))
 }

@@ -1,7 +1,7 @@
 //! Who calls, as whom and with what: the same in every test that does not say otherwise.
 
 use haithe_identity::{Tokens, ports::MockSessionStore, session::Session};
-use haithe_kernel::{ModelId, OrgId, ProjectId, Timestamp, Usdt, WalletAddress};
+use haithe_kernel::{ModelId, OrgId, ProjectId, Timestamp, WalletAddress};
 use haithe_orgs::{OrgSettings, Organization, Project, Standing, ports::CallContext};
 use secrecy::SecretString;
 use std::time::Duration;
@@ -53,7 +53,7 @@ pub(crate) fn context() -> CallContext {
             memory_retention_days: None,
             skip_unavailable_products: false,
             default_model: ModelId(1),
-            price_per_call: Usdt::ZERO,
+            price_per_call: haithe_kernel::PriceSchedule::default(),
             public: false,
             bots: haithe_orgs::BotTokens::default(),
             created_at: now(),
@@ -62,6 +62,7 @@ pub(crate) fn context() -> CallContext {
         models: vec![ModelId(1)],
         products: Vec::new(),
         settings: OrgSettings::default(),
+        accepted: None,
     }
 }
 
@@ -88,7 +89,6 @@ pub(super) fn chain() -> crate::config::Chain {
         server_key = "{}"
         confirmations = 1
         finality = 1
-        withdrawal_delay_seconds = 86400
         poll_milliseconds = 1000
         rpc_timeout_seconds = 10
         max_fee_gwei = 1

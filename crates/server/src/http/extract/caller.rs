@@ -6,10 +6,13 @@ use axum::extract::{FromRef, FromRequestParts};
 use haithe_identity::{
     AuthError, Authenticator, Credential, Principal, api_key::RouteFamily, authenticator::is_key,
 };
-use haithe_kernel::{CallId, OrgId, ProjectId};
+use haithe_kernel::{CallId, OrgId, ProjectId, Usdt};
 use haithe_orgs::{ContextClaim, ContextError, Contexts, ports::CallContext};
-use http::{HeaderMap, request::Parts};
+use http::{HeaderMap, HeaderName, request::Parts};
 use std::{fmt::Display, str::FromStr, sync::Arc};
+
+/// The most that a call may cost, in USDT.
+pub const HAITHE_MAX_COST: HeaderName = HeaderName::from_static("haithe-max-cost");
 
 /// A caller who may call models as a project.
 #[derive(Debug, Clone)]
@@ -20,6 +23,8 @@ pub struct ApiCaller {
     pub context: Arc<CallContext>,
     /// The id that a call has to have, where that was decided before.
     pub call: Option<CallId>,
+    /// The most that the whole call may cost, by the header `Haithe-Max-Cost`.
+    pub max_cost: Option<Usdt>,
 }
 
 impl ApiCaller {
@@ -70,6 +75,35 @@ where
 
 fn conflict(message: String) -> ApiError {
     ApiError::bad_request("context_conflict", message)
+}
+
+/// The most that a call may cost, the model included, as the header `Haithe-Max-Cost` says.
+///
+/// # Errors
+/// 400 when the header is repeated or not an amount.
+pub fn max_cost_of(headers: &HeaderMap) -> Result<Option<Usdt>, ApiError> {
+    let mut given = headers.get_all(HAITHE_MAX_COST).iter();
+    let Some(value) = given.next() else {
+        return Ok(None);
+    };
+    let refuse = |problem: &str| {
+        let mut error = ApiError::bad_request(
+            "invalid_max_cost",
+            format!("the header Haithe-Max-Cost {problem}"),
+        );
+        error.param = Some("Haithe-Max-Cost".into());
+        error
+    };
+    if given.next().is_some() {
+        return Err(refuse("is given more than once; send it once"));
+    }
+    let amount: Option<Usdt> = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    amount
+        .filter(|amount| !amount.is_negative())
+        .map(Some)
+        .ok_or_else(|| {
+            refuse("must be a decimal number of USDT, zero or more, with at most nine decimals, such as 0.05")
+        })
 }
 
 /// The family of a path under `/api/v1beta`, which keys can be bound to. A path without one is closed
@@ -140,6 +174,7 @@ where
             return Ok(caller.clone());
         }
         let principal = principal(parts, state).await?;
+        let max_cost = max_cost_of(&parts.headers)?;
         let contexts = Arc::<Contexts>::from_ref(state);
         let claim = ContextClaim {
             from: Client::of(parts, &Proxies::from_ref(state)).ip,
@@ -160,6 +195,7 @@ where
             principal,
             context,
             call: None,
+            max_cost,
         })
     }
 }
@@ -240,5 +276,25 @@ mod tests {
         let mut bytes = HeaderMap::new();
         bytes.insert("haithe-project", HeaderValue::from_bytes(b"\xff").unwrap());
         assert_eq!(claim_of(&bytes).unwrap_err().code, "context_malformed");
+    }
+
+    #[test]
+    fn a_maximum_cost_is_one_amount_of_zero_or_more() {
+        let read = |pairs: &[(&'static str, &str)]| max_cost_of(&headers(pairs));
+        assert_eq!(read(&[]).unwrap(), None);
+        assert_eq!(
+            read(&[("haithe-max-cost", " 0.05 ")]).unwrap(),
+            Some(Usdt::from_nano(50_000_000))
+        );
+        assert_eq!(read(&[("haithe-max-cost", "0")]).unwrap(), Some(Usdt::ZERO));
+        for bad in ["", "-1", "1e3", "0.0000000001", "1,5", "0x1", "9999999999999"] {
+            assert_eq!(
+                read(&[("haithe-max-cost", bad)]).unwrap_err().code,
+                "invalid_max_cost",
+                "{bad}"
+            );
+        }
+        let twice = read(&[("haithe-max-cost", "1"), ("haithe-max-cost", "1")]);
+        assert_eq!(twice.unwrap_err().code, "invalid_max_cost");
     }
 }

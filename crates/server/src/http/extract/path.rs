@@ -7,7 +7,7 @@ use haithe_identity::{
     session::{SessionId, SessionIdError},
 };
 use haithe_inference::webhooks::WebhookId;
-use haithe_kernel::{AddressError, OrgId, ProductId, ProjectId, WalletAddress};
+use haithe_kernel::{AddressError, OrgId, ProductId, ProjectId, ProjectUid, UidError, WalletAddress};
 use haithe_marketplace::hosting::{ContentDigest, DigestError};
 use http::request::Parts;
 use std::{fmt::Display, str::FromStr};
@@ -40,6 +40,12 @@ impl InPath for OrgId {
 impl InPath for ProjectId {
     fn from_segment(text: &str) -> Result<Self, String> {
         number(text).map(Self)
+    }
+}
+
+impl InPath for ProjectUid {
+    fn from_segment(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error: UidError| error.to_string())
     }
 }
 

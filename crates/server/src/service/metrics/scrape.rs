@@ -3,7 +3,9 @@
 use super::{Figures, process::Process};
 use crate::service::{
     Supervisor,
+    ledger_watch::LedgerWatch,
     rates::{Places, Rates, TokenRates},
+    safeguards::Safeguards,
     supervisor::TaskState,
 };
 use haithe_billing::{
@@ -45,6 +47,10 @@ pub struct Sources {
     pub index: Arc<dyn ChainIndex>,
     /// Lags.
     pub gate: Arc<SettlementGate>,
+    /// The comparison of the ledger with the chain.
+    pub ledger_watch: Arc<LedgerWatch>,
+    /// Safeguards that the deployment lacks.
+    pub safeguards: Arc<Safeguards>,
     /// The sender of transactions.
     pub sender: Arc<dyn Fn() -> SenderFigures + Send + Sync>,
     /// How many writes wait for the database.
@@ -119,6 +125,14 @@ impl Scrape {
         }
         let lag = self.sources.gate.lag();
         set("haithe_settlement_lag_seconds", lag.settlement.as_secs_f64());
+        set(
+            "haithe_ledger_check_age_seconds",
+            self.sources.ledger_watch.age().as_secs_f64(),
+        );
+        set(
+            "haithe_missing_safeguards",
+            count(self.sources.safeguards.count()),
+        );
         let sender = (self.sources.sender)();
         for (state, number) in [
             ("queued", sender.queued),

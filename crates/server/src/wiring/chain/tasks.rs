@@ -1,7 +1,7 @@
 //! The tasks that write to the chain, and the one that checks the books against it.
 
 use super::backed_off;
-use crate::service::supervisor::describe;
+use crate::service::{ledger_watch::LedgerWatch, supervisor::describe};
 use haithe_billing::{
     check::LedgerCheck,
     settlement::{Settlement, SettlementProgress},
@@ -14,6 +14,9 @@ use std::{
     time::Duration,
 };
 use tokio_util::sync::CancellationToken;
+
+/// The first comparison of the ledger with the chain comes this soon after the start.
+const FIRST_CHECK: Duration = Duration::from_secs(15);
 
 /// The sender holds what it knows of its attempts; it cannot be started twice in one process.
 pub(super) async fn send(
@@ -88,12 +91,37 @@ pub(super) async fn mirror_roles(
     }
 }
 
-/// Compares the ledger with the chain once. A difference is an alarm, never corrected.
-pub(super) async fn check(ledger: Arc<LedgerCheck>) -> Result<(), Infallible> {
-    match ledger.run().await {
-        Ok(report) if report.is_clean() => {}
-        Ok(report) => tracing::error!(target: "haithe::alarm", "the ledger does not agree: {report}"),
-        Err(error) => tracing::warn!(error = describe(&error), "the ledger could not be checked"),
+/// Compares the ledger with the chain until the stop, first soon after the start. A difference is an
+/// alarm, never corrected; so is a comparison that could not be made for too long.
+pub(super) async fn check(
+    ledger: Arc<LedgerCheck>,
+    watch: Arc<LedgerWatch>,
+    every: Duration,
+    stop: CancellationToken,
+) -> Result<(), Infallible> {
+    let mut pause = every.min(FIRST_CHECK);
+    while stop
+        .run_until_cancelled(tokio::time::sleep(pause))
+        .await
+        .is_some()
+    {
+        pause = every;
+        match ledger.run().await {
+            Ok(report) => {
+                watch.completed(report.is_clean());
+                if !report.is_clean() {
+                    tracing::error!(target: "haithe::alarm", "the ledger does not agree: {report}");
+                }
+            }
+            Err(error) => tracing::warn!(error = describe(&error), "the ledger could not be checked"),
+        }
+        if let Some(age) = watch.overdue() {
+            tracing::error!(
+                target: "haithe::alarm",
+                seconds = age.as_secs(),
+                "the ledger was not compared with the chain for too long"
+            );
+        }
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Between rows of `api_keys` and keys.
 
 use crate::columns::Columns;
-use haithe_identity::api_key::{ApiKey, BudgetWindow, KeyBudget, KeyScope, RouteFamily};
+use haithe_identity::api_key::{ApiKey, KeyBudget, KeyScope, RouteFamily};
 use haithe_kernel::{StoreError, Usdt};
 use sqlx::sqlite::SqliteRow;
 use std::fmt::Display;
@@ -60,21 +60,10 @@ fn budget(limit: Option<Usdt>, window: Option<String>) -> Result<Option<KeyBudge
     let (Some(limit), Some(window)) = (limit, window) else {
         return Ok(None);
     };
-    let window = match window.as_str() {
-        "day" => BudgetWindow::Day,
-        "month" => BudgetWindow::Month,
-        "total" => BudgetWindow::Total,
-        _ => return Err(StoreError::inconsistent("api_keys.budget_window")),
-    };
+    let window = window
+        .parse()
+        .map_err(|_| StoreError::inconsistent("api_keys.budget_window"))?;
     Ok(Some(KeyBudget { limit, window }))
-}
-
-pub(super) const fn window_word(window: BudgetWindow) -> &'static str {
-    match window {
-        BudgetWindow::Day => "day",
-        BudgetWindow::Month => "month",
-        BudgetWindow::Total => "total",
-    }
 }
 
 /// The columns that [`key`] reads, between two pieces of SQL.

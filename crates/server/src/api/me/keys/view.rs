@@ -131,24 +131,31 @@ impl From<KeyBudget> for BudgetView {
     }
 }
 
-impl TryFrom<BudgetView> for KeyBudget {
-    type Error = ApiError;
-    fn try_from(view: BudgetView) -> Result<Self, ApiError> {
-        let limit: Option<Usdt> = view.limit_usdt.parse().ok();
+impl BudgetView {
+    /// The budget; `field` names it in a refusal.
+    pub fn read(&self, field: &'static str) -> Result<KeyBudget, ApiError> {
+        let limit: Option<Usdt> = self.limit_usdt.parse().ok();
         let limit = limit.filter(|limit| !limit.is_negative()).ok_or_else(|| {
             ApiError::parameter(
-                "budget",
+                field,
                 "`limit_usdt` must be a decimal number of USDT in quotes, such as \"12.5\"",
             )
         })?;
-        Ok(Self {
+        Ok(KeyBudget {
             limit,
-            window: match view.window {
+            window: match self.window {
                 WindowView::Day => BudgetWindow::Day,
                 WindowView::Month => BudgetWindow::Month,
                 WindowView::Total => BudgetWindow::Total,
             },
         })
+    }
+}
+
+impl TryFrom<BudgetView> for KeyBudget {
+    type Error = ApiError;
+    fn try_from(view: BudgetView) -> Result<Self, ApiError> {
+        view.read("budget")
     }
 }
 

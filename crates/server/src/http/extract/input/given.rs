@@ -1,5 +1,9 @@
 //! A parameter as it was given, read as whatever its field asks for.
 
+use super::{
+    known::{Origin, UnknownName},
+    tree::{Tree, Unique},
+};
 use serde::{
     Deserializer,
     de::{
@@ -27,17 +31,22 @@ pub enum Given {
 }
 
 impl Given {
-    /// The only JSON that parses raw and not otherwise has a string with half a surrogate pair.
-    pub fn of(raw: &RawValue) -> Result<Self, &'static str> {
+    /// Reads one value of a body, which was checked to be JSON before.
+    ///
+    /// # Errors
+    /// Half of a surrogate pair, too deep nesting, or an object that has a field twice.
+    pub fn of(raw: &RawValue) -> Result<Self, String> {
         let text = raw.get().trim();
         Ok(match text.as_bytes().first() {
-            Some(b'"') => Self::Text(
-                serde_json::from_str(text)
-                    .map_err(|_| "is not valid text: an escape in it is half of a surrogate pair")?,
-            ),
-            Some(b'{' | b'[') => Self::Json(
-                serde_json::from_str(text).map_err(|_| "is not valid JSON: an escape is half of a pair")?,
-            ),
+            Some(b'"') => {
+                Self::Text(serde_json::from_str(text).map_err(|_| {
+                    "is not valid text: an escape in it is half of a surrogate pair".to_owned()
+                })?)
+            }
+            Some(b'{' | b'[') => {
+                let Unique(json) = serde_json::from_str(text).map_err(|error| error.to_string())?;
+                Self::Json(json)
+            }
             _ if text == "null" => Self::Null,
             _ => Self::Text(text.to_owned()),
         })
@@ -56,6 +65,8 @@ pub enum Problem {
         /// Why.
         problem: String,
     },
+    /// A name that the struct does not have.
+    Unknown(UnknownName),
     /// A problem whose parameter is not known yet.
     Other(String),
 }
@@ -65,6 +76,7 @@ impl Display for Problem {
         match self {
             Self::Missing(name) => write!(f, "`{name}` is missing"),
             Self::Value { name, problem } => write!(f, "`{name}`: {problem}"),
+            Self::Unknown(unknown) => f.write_str(&unknown.message),
             Self::Other(problem) => f.write_str(problem),
         }
     }
@@ -85,17 +97,25 @@ fn other(problem: impl Display) -> Problem {
     Problem::Other(problem.to_string())
 }
 
-/// All parameters, to be read into a struct.
+/// A parameter and where it was given.
+#[derive(Debug)]
+pub struct Entry {
+    pub given: Given,
+    pub origin: Origin,
+}
+
+/// All parameters, to be read into a struct, which has to know every one of them.
 pub struct Named {
-    left: btree_map::IntoIter<String, Given>,
-    next: Option<(String, Given)>,
+    names: BTreeMap<String, Entry>,
+    /// Names of the query were checked against the route's documented parameters before.
+    query_is_checked: bool,
 }
 
 impl Named {
-    pub fn new(names: BTreeMap<String, Given>) -> Self {
+    pub fn new(names: BTreeMap<String, Entry>, query_is_checked: bool) -> Self {
         Self {
-            left: names.into_iter(),
-            next: None,
+            names,
+            query_is_checked,
         }
     }
 }
@@ -103,21 +123,49 @@ impl Named {
 impl<'de> Deserializer<'de> for Named {
     type Error = Problem;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
-        visitor.visit_map(self)
+    /// Parameters are read into a struct with named fields. `#[serde(flatten)]` arrives here, too: it hides
+    /// which names are known.
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Problem> {
+        Err(other("the parameters have no list of known names"))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        known: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Problem> {
+        let judged = |entry: &Entry| self.query_is_checked && entry.origin == Origin::Query;
+        let unknown = self
+            .names
+            .iter()
+            .find(|(name, entry)| !known.contains(&name.as_str()) && !judged(entry));
+        if let Some((name, entry)) = unknown {
+            let known = known.iter().copied();
+            return Err(Problem::Unknown(UnknownName::new(entry.origin, &[], name, known)));
+        }
+        visitor.visit_map(Entries {
+            left: self.names.into_iter(),
+            next: None,
+        })
     }
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
-        unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
     }
 }
 
-impl<'de> MapAccess<'de> for Named {
+struct Entries {
+    left: btree_map::IntoIter<String, Entry>,
+    next: Option<(String, Given)>,
+}
+
+impl<'de> MapAccess<'de> for Entries {
     type Error = Problem;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Problem> {
-        self.next = self.left.next();
+        self.next = self.left.next().map(|(name, entry)| (name, entry.given));
         let Some((name, _)) = &self.next else {
             return Ok(None);
         };
@@ -127,7 +175,12 @@ impl<'de> MapAccess<'de> for Named {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Problem> {
         let (name, given) = self.next.take().ok_or_else(|| other("a value without a name"))?;
-        seed.deserialize(Value(given)).map_err(|problem| match problem {
+        let value = Value {
+            given,
+            name: name.clone(),
+        };
+        seed.deserialize(value).map_err(|problem| match problem {
+            Problem::Unknown(unknown) => Problem::Unknown(unknown),
             Problem::Other(problem) => Problem::Value { name, problem },
             Problem::Missing(_) | Problem::Value { .. } => Problem::Value {
                 name,
@@ -138,11 +191,14 @@ impl<'de> MapAccess<'de> for Named {
 }
 
 /// One parameter, to be read into a field.
-struct Value(Given);
+struct Value {
+    given: Given,
+    name: String,
+}
 
 impl Value {
     fn text(self) -> Result<String, Problem> {
-        match self.0 {
+        match self.given {
             Given::Text(text) => Ok(text),
             Given::Null => Err(other("must not be null")),
             Given::Json(_) => Err(other("must be a single value")),
@@ -153,9 +209,12 @@ impl Value {
         self.text()?.parse().map_err(|_| other(what))
     }
 
-    fn json(self) -> Result<Json, Problem> {
-        match self.0 {
-            Given::Json(json) => Ok(json),
+    fn json(self) -> Result<Tree, Problem> {
+        match self.given {
+            Given::Json(value) => Ok(Tree {
+                value,
+                parents: vec![self.name],
+            }),
             Given::Text(_) | Given::Null => Err(other("must be a JSON array or object")),
         }
     }
@@ -173,15 +232,15 @@ impl<'de> Deserializer<'de> for Value {
     type Error = Problem;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
-        match self.0 {
+        match self.given {
             Given::Text(text) => visitor.visit_string(text),
             Given::Null => visitor.visit_unit(),
-            Given::Json(json) => json.deserialize_any(visitor).map_err(other),
+            Given::Json(_) => self.json()?.deserialize_any(visitor),
         }
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
-        match self.0 {
+        match self.given {
             Given::Null => visitor.visit_none(),
             _ => visitor.visit_some(self),
         }
@@ -214,11 +273,11 @@ impl<'de> Deserializer<'de> for Value {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
-        self.json()?.deserialize_seq(visitor).map_err(other)
+        self.json()?.deserialize_seq(visitor)
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
-        self.json()?.deserialize_map(visitor).map_err(other)
+        self.json()?.deserialize_map(visitor)
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -227,9 +286,7 @@ impl<'de> Deserializer<'de> for Value {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Problem> {
-        self.json()?
-            .deserialize_struct(name, fields, visitor)
-            .map_err(other)
+        self.json()?.deserialize_struct(name, fields, visitor)
     }
 
     parsed! {
@@ -248,7 +305,7 @@ impl<'de> Deserializer<'de> for Value {
         i128 u128 f32 f64 char bytes byte_buf unit unit_struct tuple tuple_struct identifier
     }
 
-    /// Parameters that the route does not know.
+    /// Parameters that are accepted and ignored by name.
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
         visitor.visit_unit()
     }

@@ -25,7 +25,7 @@ enum Kind {
 fn read<T: DeserializeOwned>(query: &str, body: &str) -> Result<T, ApiError> {
     let mut names = Names::of_query(query)?;
     names.add_body(body.as_bytes())?;
-    names.read()
+    names.read(false)
 }
 
 fn sample(query: &str, body: &str) -> Result<Sample, ApiError> {
@@ -126,8 +126,87 @@ fn what_cannot_be_read_is_refused_with_its_name() {
 }
 
 #[test]
-fn names_that_nobody_asked_for_are_ignored_whatever_they_hold() {
-    assert!(sample("org_id=1&name=x&other=1", r#"{"more":{"deep":[null]},"no":null}"#).is_ok());
+fn unknown_names_are_refused_with_the_nearest_known_one() {
+    let unknown = |query: &str, body: &str| {
+        let error = sample(query, body).unwrap_err();
+        (
+            error.code.to_string(),
+            error.param.clone().unwrap(),
+            error.message.clone(),
+        )
+    };
+    let (code, param, message) = unknown("org_id=1&name=x", r#"{"flags":true}"#);
+    assert_eq!((code.as_str(), param.as_str()), ("unknown_field", "flags"));
+    assert_eq!(message, "unknown field `flags`; did you mean `flag`?");
+    let (code, param, message) = unknown("org=1&name=x", "");
+    assert_eq!((code.as_str(), param.as_str()), ("unknown_parameter", "org"));
+    assert_eq!(message, "unknown query parameter `org`; did you mean `org_id`?");
+    let (code, ..) = unknown("org_id=1&name=x", r#"{"more":{"deep":[null]}}"#);
+    assert_eq!(code, "unknown_field");
+}
+
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "for its fields' names")]
+struct Outer {
+    inner: Option<Inner>,
+    list: Option<Vec<Inner>>,
+    #[serde(default)]
+    old: Ignored,
+}
+
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "for its fields' names")]
+struct Inner {
+    limit_usdt: Option<String>,
+    deeper: Option<Box<Inner>>,
+}
+
+#[test]
+fn unknown_names_are_refused_at_every_depth_and_in_lists() {
+    for (body, name) in [
+        (r#"{"inner":{"limit":"1"}}"#, "inner.limit"),
+        (r#"{"inner":{"deeper":{"limit":"1"}}}"#, "inner.deeper.limit"),
+        (
+            r#"{"list":[{},{"deeper":{"deeper":{"x":1}}}]}"#,
+            "list.deeper.deeper.x",
+        ),
+    ] {
+        let error = read::<Outer>("", body).unwrap_err();
+        assert_eq!(error.param.as_deref(), Some(name), "{body}");
+        assert_eq!(error.code, "unknown_field", "{body}");
+    }
+    assert!(read::<Outer>("", r#"{"inner":{"deeper":{"limit_usdt":"1"}},"list":[{}]}"#).is_ok());
+}
+
+#[test]
+fn a_name_that_comes_twice_is_refused_at_every_depth() {
+    let error = read::<Outer>("", r#"{"inner":{"limit_usdt":"1","limit_usdt":"1"}}"#).unwrap_err();
+    assert_eq!(error.param.as_deref(), Some("inner"));
+    assert!(error.message.contains("`limit_usdt` twice"), "{error:?}");
+    let error = sample("org_id=7&org_id=7&name=x", "").unwrap_err();
+    assert_eq!(error.code, "conflicting_parameter");
+}
+
+#[test]
+fn an_ignored_field_takes_anything_and_no_other_name() {
+    for value in ["1", "null", r#""x""#, r#"{"deep":[1]}"#] {
+        assert!(
+            read::<Outer>("", &format!(r#"{{"old":{value}}}"#)).is_ok(),
+            "{value}"
+        );
+    }
+    assert!(read::<Outer>("", r#"{"old":1,"older":1}"#).is_err());
+}
+
+#[test]
+fn a_struct_that_hides_its_names_is_refused_whatever_is_sent() {
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "for its shape")]
+    struct Hiding {
+        #[serde(flatten)]
+        inner: Inner,
+    }
+    assert!(read::<Hiding>("", "{}").is_err());
 }
 
 #[test]

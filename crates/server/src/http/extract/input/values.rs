@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Deserializer, de};
 use std::{fmt::Display, str::FromStr};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{Deprecated, ObjectBuilder, RefOr, Schema, schema::SchemaType},
+};
 
 /// A field that is read as its type reads text. It is documented with `#[schema(value_type = …)]`
 /// or `#[param(value_type = …)]`.
@@ -48,3 +52,26 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
         })
     }
 }
+
+/// A field that is accepted and ignored, because an existing client sends it. Use it with
+/// `#[serde(default)]`: the name is known, every other unknown name is refused.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ignored;
+
+impl<'de> Deserialize<'de> for Ignored {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        de::IgnoredAny::deserialize(from).map(|_| Self)
+    }
+}
+
+impl PartialSchema for Ignored {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::AnyValue)
+            .description(Some("Accepted for older clients and ignored"))
+            .deprecated(Some(Deprecated::True))
+            .into()
+    }
+}
+
+impl ToSchema for Ignored {}
