@@ -5,7 +5,7 @@ use haithe_inference::{
     catalogue::{ProviderKind, ProviderSettings, Timeouts},
     routing::{CircuitPolicy, RetryPolicy},
 };
-use haithe_kernel::{FetchError, FetchRequest, Fetched, Fetcher};
+use haithe_kernel::{FetchError, FetchRequest, Fetched, Fetcher, FixedClock, Timestamp};
 use haithe_llm_providers::{EmbedderSettings, OpenAiCompatible, OpenAiEmbedder};
 use haithe_marketplace::{
     Category,
@@ -56,6 +56,7 @@ fn knowledge(embedder: Option<Arc<dyn Embedder>>) -> Knowledge {
         indexer: Arc::new(SqliteKnowledgeIndexer::new()),
         fetcher: Arc::new(Nowhere),
         embedder,
+        clock: Arc::new(FixedClock::at(Timestamp::from_seconds(1_000))),
     };
     Knowledge::new(tools, limits())
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use haithe_billing::capture::{CallOutcome, TokenUsage};
 use haithe_identity::api_key::ApiKeyId;
-use haithe_kernel::{CallId, Failure, Kind, OrgId, ProjectId, Timestamp, Usdt, WalletAddress};
+use haithe_kernel::{CallId, Failure, Kind, MonotonicTime, OrgId, ProjectId, Usdt, WalletAddress};
 use std::{fmt, sync::Arc, time::Duration};
 
 /// What a provider is asked for.
@@ -244,7 +244,7 @@ pub struct TokensTaken {
     /// How many.
     pub tokens: u64,
     /// When: what the minute has given back since is not given back again.
-    pub at: Timestamp,
+    pub at: MonotonicTime,
 }
 
 /// Tokens per minute. Both methods are called on every call: they compute, and never wait.
@@ -416,7 +416,7 @@ impl TokenAllowance for Unwatched {
     fn take(&self, _: &TokenClaim, tokens: u64) -> Result<TokensTaken, AllowanceSpent> {
         Ok(TokensTaken {
             tokens,
-            at: Timestamp::from_seconds(0),
+            at: MonotonicTime::default(),
         })
     }
     fn correct(&self, _: &TokenClaim, _: TokensTaken, _: u64) {}

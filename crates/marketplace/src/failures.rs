@@ -3,7 +3,7 @@
 //! Work on a creator's input is free for whoever causes it. An input that failed is therefore refused
 //! with the same error for a while, and for longer each time that it fails again.
 
-use haithe_kernel::Timestamp;
+use haithe_kernel::MonotonicTime;
 use moka::future::Cache;
 use std::{
     hash::Hash,
@@ -22,7 +22,7 @@ impl Moment for Instant {
     }
 }
 
-impl Moment for Timestamp {
+impl Moment for MonotonicTime {
     fn after(self, pause: Duration) -> Self {
         self.plus(pause)
     }

@@ -138,6 +138,12 @@ impl Config {
                 return Err(ConfigError::setting("enclave.key", &problem));
             }
         }
+        if config.server.max_buffered_body_bytes < config.server.max_body_bytes {
+            return Err(ConfigError::setting(
+                "server.max_buffered_body_bytes",
+                "must be server.max_body_bytes or more",
+            ));
+        }
         if config.chain.finality < config.chain.confirmations {
             return Err(ConfigError::setting(
                 "chain.finality",

@@ -155,7 +155,7 @@ impl Writer {
     }
 
     fn rest(&mut self, intent: &TxIntent, reason: String, pass: &mut Pass) {
-        let retry_at = self.clock.now().plus(self.lane.policy.retry_refused);
+        let retry_at = self.clock.monotonic().plus(self.lane.policy.retry_refused);
         self.resting.insert(intent.id, Rest { reason, retry_at });
         self.alarm_refused(intent, pass);
     }
@@ -191,7 +191,7 @@ impl Writer {
     }
 
     fn is_resting(&self, intent: &TxIntent) -> bool {
-        let now = self.clock.now();
+        let now = self.clock.monotonic();
         self.resting
             .get(&intent.id)
             .is_some_and(|refusal| now < refusal.retry_at)

@@ -14,7 +14,7 @@ use crate::{
     sealing::Plaintext,
 };
 use futures::{StreamExt, stream};
-use haithe_kernel::{Failure, FetchError, FetchRequest, Fetcher, Kind, StoreError};
+use haithe_kernel::{Clock, Failure, FetchError, FetchRequest, Fetcher, Kind, StoreError};
 use moka::{Expiry, future::Cache};
 use sha2::{Digest, Sha256};
 use std::{
@@ -154,6 +154,8 @@ pub struct Tools {
     pub fetcher: Arc<dyn Fetcher>,
     /// Finds what is said in other words; without it, words alone decide.
     pub embedder: Option<Arc<dyn Embedder>>,
+    /// Bounds how long a question waits for vectors.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// The pieces of one content, and how they are found.
@@ -241,6 +243,7 @@ pub(super) struct Library {
     indexer: Arc<dyn KnowledgeIndexer>,
     fetcher: Arc<dyn Fetcher>,
     sense: Option<Sense>,
+    clock: Arc<dyn Clock>,
     limits: ReadLimits,
     shelves: Cache<([u8; 32], Category), Arc<Shelf>>,
     /// Documents that cannot be read, by the SHA-256 of their bytes and the format.
@@ -261,7 +264,10 @@ impl Library {
             documents: tools.documents,
             indexer: tools.indexer,
             fetcher: tools.fetcher,
-            sense: tools.embedder.map(Sense::new),
+            sense: tools
+                .embedder
+                .map(|embedder| Sense::new(embedder, tools.clock.clone())),
+            clock: tools.clock,
             limits,
             shelves,
             unreadable: Failures::new(UNREADABLE_FOR, MOST_FAILURES),
@@ -281,7 +287,7 @@ impl Library {
     /// embedder that fails costs quality, not the answer.
     pub(super) async fn sense(&self, shelves: &[Arc<Shelf>], question: &str) -> Option<Sensed> {
         let sense = self.sense.as_ref()?;
-        let until = Instant::now() + sense::WITHIN;
+        let until = self.clock.monotonic().plus(sense::WITHIN);
         let mut vectors = Vec::with_capacity(shelves.len());
         for shelf in shelves {
             vectors.push(sense.of_pieces(&shelf.chunks, shelf.texts, until).await);

@@ -8,7 +8,7 @@ use crate::{
     },
     sealing::Plaintext,
 };
-use haithe_kernel::{Failure, FetchError, Fetched, Kind, MockFetcher};
+use haithe_kernel::{Failure, FetchError, Fetched, FixedClock, Kind, MockFetcher, Timestamp};
 
 fn content(name: &str, category: Category, bytes: &[u8]) -> Content {
     let mut digest = [0; 32];
@@ -81,6 +81,7 @@ fn tools(documents: MockDocuments) -> Tools {
         indexer: Arc::new(word_indexer()),
         fetcher: Arc::new(MockFetcher::new()),
         embedder: None,
+        clock: Arc::new(FixedClock::at(Timestamp::from_seconds(1_000))),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     hosting::ContentDigest,
     sealing::{Plaintext, WrappedKey},
 };
-use haithe_kernel::{Clock, Timestamp, WalletAddress};
+use haithe_kernel::{Clock, MonotonicTime, WalletAddress};
 use moka::future::Cache as Shared;
 use sha2::{Digest, Sha256};
 use std::{future::Future, sync::Arc, time::Duration};
@@ -46,15 +46,15 @@ impl Key {
 
 /// Loads each content once, however many ask for it at the same time.
 pub(super) struct Cache {
-    contents: Shared<Key, (Timestamp, Arc<Plaintext>)>,
-    failures: Failures<Key, LoadError, Timestamp>,
+    contents: Shared<Key, (MonotonicTime, Arc<Plaintext>)>,
+    failures: Failures<Key, LoadError, MonotonicTime>,
     clock: Arc<dyn Clock>,
     time: Duration,
 }
 
 impl Cache {
     pub(super) fn new(clock: Arc<dyn Clock>, limits: CacheLimits) -> Self {
-        let weight = |_: &Key, (_, content): &(Timestamp, Arc<Plaintext>)| {
+        let weight = |_: &Key, (_, content): &(MonotonicTime, Arc<Plaintext>)| {
             u32::try_from(content.len().saturating_add(OVERHEAD)).unwrap_or(u32::MAX)
         };
         Self {
@@ -75,7 +75,7 @@ impl Cache {
         key: Key,
         load: impl Future<Output = Result<Plaintext, LoadError>> + Send,
     ) -> Result<Arc<Plaintext>, LoadError> {
-        let now = self.clock.now();
+        let now = self.clock.monotonic();
         if let Some((until, _)) = self.contents.get(&key).await
             && until <= now
         {
@@ -105,7 +105,7 @@ impl Cache {
 
     /// Drops what has expired or does not fit, which wipes it.
     pub(super) async fn sweep(&self) {
-        let now = self.clock.now();
+        let now = self.clock.monotonic();
         let expired: Vec<Key> = self
             .contents
             .iter()

@@ -6,6 +6,7 @@ use crate::http::{
     envelope::Nothing,
     extract::{AuthUser, Segment},
 };
+use crate::state::PublicHosting;
 use axum::{
     body::Body,
     extract::{Request, State},
@@ -65,7 +66,7 @@ pub async fn put(
         bytes: hosting.limits().content_bytes,
         ..limits
     };
-    let body = limits.read(&parts.headers, body).await?;
+    let body = limits.read(&parts, body).await?;
     let hosted = hosting.host(user.address, body.into()).await?;
     let view = HostedView {
         sha256: hosted.digest.to_string(),
@@ -83,7 +84,7 @@ pub async fn put(
         (status = 200, description = "Sealed content", content((String = "application/octet-stream"))),
         (status = 304, description = "The caller has it: its `If-None-Match` is the digest")))]
 pub async fn show(
-    State(hosting): State<Arc<Hosting>>,
+    State(PublicHosting(hosting)): State<PublicHosting>,
     Segment(digest): Segment<ContentDigest>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {

@@ -11,6 +11,7 @@ use crate::http::{
     extract::{AuthUser, Client, Ignored, Input, PageQuery, Paging, Segment},
     wire::{AddressText, name_warning},
 };
+use crate::state::PublicMarket;
 use axum::extract::State;
 use haithe_kernel::{Decimals, WalletAddress};
 use haithe_marketplace::{Creator, Market, MarketError, NewCreator, ProductFilter};
@@ -60,7 +61,10 @@ pub struct OneCreatorView {
 /// Creators, newest first.
 #[utoipa::path(get, path = "/api/v1/creator", security(()), params(PageQuery),
     responses((status = 200, body = Success<CreatorsView>)))]
-pub async fn list(State(market): State<Arc<Market>>, Paging(page): Paging) -> Answer<CreatorsView> {
+pub async fn list(
+    State(PublicMarket(market)): State<PublicMarket>,
+    Paging(page): Paging,
+) -> Answer<CreatorsView> {
     let listed = market.creators(page).await?;
     let creators = listed.items.into_iter().map(CreatorView::from).collect();
     Ok(Success::of("Creators", CreatorsView { creators }).out_of(listed.total))
@@ -70,7 +74,7 @@ pub async fn list(State(market): State<Arc<Market>>, Paging(page): Paging) -> An
 #[utoipa::path(get, path = "/api/v1/creator/{address}", security(()),
     params(("address" = AddressText, Path)), responses((status = 200, body = Success<OneCreatorView>)))]
 pub async fn show(
-    State(market): State<Arc<Market>>,
+    State(PublicMarket(market)): State<PublicMarket>,
     Segment(address): Segment<WalletAddress>,
 ) -> Answer<OneCreatorView> {
     let creator = market.creator(address).await?.into();
@@ -98,7 +102,7 @@ pub struct StatisticsView {
 #[utoipa::path(get, path = "/api/v1/creator/{address}/statistics", security(()),
     params(("address" = AddressText, Path)), responses((status = 200, body = Success<StatisticsView>)))]
 pub async fn statistics(
-    State(market): State<Arc<Market>>,
+    State(PublicMarket(market)): State<PublicMarket>,
     Segment(wallet_address): Segment<WalletAddress>,
 ) -> Answer<StatisticsView> {
     let statistics = market.statistics(wallet_address).await?;
@@ -115,7 +119,7 @@ pub async fn statistics(
 #[utoipa::path(get, path = "/api/v1/creator/{address}/products", security(()),
     params(("address" = AddressText, Path), PageQuery), responses((status = 200, body = Success<ProductsView>)))]
 pub async fn products(
-    State(market): State<Arc<Market>>,
+    State(PublicMarket(market)): State<PublicMarket>,
     State(decimals): State<Decimals>,
     Paging(page): Paging,
     Segment(address): Segment<WalletAddress>,

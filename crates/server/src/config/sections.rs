@@ -26,6 +26,8 @@ pub struct Server {
     pub worker_threads: usize,
     #[serde(deserialize_with = "values::within::<1, 1_000_000, _, _>")]
     pub max_connections: usize,
+    #[serde(deserialize_with = "values::within::<1, 1_000_000, _, _>")]
+    pub max_connections_per_client: usize,
     #[serde(rename = "header_timeout_seconds", deserialize_with = "values::seconds")]
     pub header_timeout: Duration,
     #[serde(rename = "body_timeout_seconds", deserialize_with = "values::seconds")]
@@ -38,6 +40,8 @@ pub struct Server {
     pub max_header_bytes: usize,
     #[serde(deserialize_with = "values::within::<1_024, 1_073_741_824, _, _>")]
     pub max_body_bytes: usize,
+    #[serde(deserialize_with = "values::within::<1_048_576, 1_099_511_627_776, _, _>")]
+    pub max_buffered_body_bytes: usize,
     #[serde(rename = "shutdown_seconds", deserialize_with = "values::seconds")]
     pub shutdown: Duration,
     #[serde(deserialize_with = "values::networks")]

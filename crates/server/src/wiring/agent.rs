@@ -30,7 +30,7 @@ pub(super) fn gears(
     let pages = Arc::new(PerHost::new(fetcher.clone(), per_host));
     let opener = Arc::new(ProductOpener {
         loader: contents,
-        knowledge: Arc::new(knowledge(pages, embedder, program)?),
+        knowledge: Arc::new(knowledge(pages, embedder, program, clock.clone())?),
         servers: Arc::new(ToolLists::new(Arc::new(McpServers::new(fetcher.clone())), clock)),
         fetcher,
     });

@@ -23,14 +23,7 @@ pub(super) fn contents(
     supervisor: &Supervisor,
 ) -> (Arc<Hosting>, Arc<ProductContents>) {
     let hosted: Arc<dyn ContentStore> = Arc::new(SqliteContentStore::new(db));
-    let limits = HostingLimits {
-        content_bytes: config.max_bytes,
-        wallet_contents: config.max_per_wallet,
-        wallet_bytes: config.max_bytes_per_wallet,
-        all_bytes: config.max_bytes_in_all,
-    };
-    let creators = Arc::new(SqliteCreatorStore::new(db));
-    let hosting = Arc::new(Hosting::new(hosted.clone(), creators, clock.clone(), limits));
+    let hosting = Arc::new(hosting(config, db, clock));
     let ports = ContentPorts {
         hosted,
         fetcher,
@@ -62,4 +55,21 @@ pub(super) fn contents(
         }
     });
     (hosting, contents)
+}
+
+/// Hosted content, on this handle's readers.
+pub(super) fn hosting(config: &config::Content, db: &Db, clock: &Arc<dyn Clock>) -> Hosting {
+    let limits = HostingLimits {
+        content_bytes: config.max_bytes,
+        wallet_contents: config.max_per_wallet,
+        wallet_bytes: config.max_bytes_per_wallet,
+        all_bytes: config.max_bytes_in_all,
+    };
+    let creators = Arc::new(SqliteCreatorStore::new(db));
+    Hosting::new(
+        Arc::new(SqliteContentStore::new(db)),
+        creators,
+        clock.clone(),
+        limits,
+    )
 }

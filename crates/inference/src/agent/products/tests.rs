@@ -4,7 +4,7 @@ use super::{rpc::RpcCall, *};
 use crate::agent::{Room, ServerTool, ToolOutcome};
 use crate::completions::tests::stage::{document, stage};
 use haithe_kernel::{
-    Failure, FetchError, Fetched, Fetcher, Kind, MockFetcher, Timestamp, Usdt, WalletAddress,
+    Failure, FetchError, Fetched, Fetcher, FixedClock, Kind, MockFetcher, Timestamp, Usdt, WalletAddress,
 };
 use haithe_marketplace::{
     Category, Knowledge, Product,
@@ -98,6 +98,7 @@ fn products_with(
         indexer: Arc::new(MockKnowledgeIndexer::new()),
         fetcher: Arc::clone(&fetcher),
         embedder: None,
+        clock: Arc::new(FixedClock::at(Timestamp::from_seconds(1_000))),
     };
     Products::new(ProductPorts {
         store: Arc::new(store),
