@@ -15,6 +15,9 @@ CREATE INDEX products_by_price_rose_at ON products (price_rose_at) WHERE price_r
 ALTER TABLE products ADD COLUMN created_block INTEGER; -- NULL: before this column, which is confirmed
 ALTER TABLE organizations ADD COLUMN created_block INTEGER; -- NULL: before this column, which is confirmed
 
+ALTER TABLE chain_tx ADD COLUMN network TEXT; -- the client network that a sponsored transaction was requested from
+CREATE INDEX chain_tx_by_network ON chain_tx (purpose, network, created_at) WHERE network IS NOT NULL;
+
 ALTER TABLE creators ADD COLUMN payout_address BLOB; -- in effect before next_payout_at
 ALTER TABLE creators ADD COLUMN next_payout_address BLOB; -- replaces payout_address from next_payout_at on
 ALTER TABLE creators ADD COLUMN next_payout_at INTEGER;

@@ -3,6 +3,7 @@
 //! `cargo xtask bench` builds everything in release and starts this program. Authentication, hold and
 //! fsynced capture are on. Each figure is the median of the rounds.
 
+mod anonymous;
 mod bars;
 mod load;
 mod mock;
@@ -35,6 +36,9 @@ struct Arguments {
     /// Only the load of this kind and this many callers, `stream:1` say, and no more: for a profiler.
     #[arg(long, value_parser = one_load)]
     only: Option<(bool, usize)>,
+    /// Only measures logins and paid calls alone and beside anonymous clients, for each public operation.
+    #[arg(long)]
+    anonymous: bool,
     /// Only puts the server under each load for a second, whose figures nobody wants: for its own counters.
     #[arg(long)]
     exercise: bool,
@@ -78,6 +82,10 @@ async fn main() -> anyhow::Result<()> {
     let stage = Stage::set(&arguments.server, arguments.server_core, upstream).await?;
     if arguments.exercise {
         return exercise(stage).await;
+    }
+    if arguments.anonymous {
+        anonymous::compare(&stage, Duration::from_secs(arguments.seconds)).await?;
+        return stage.strike();
     }
     let fsync = process::fsync_time(&std::env::temp_dir())?;
     println!(

@@ -97,7 +97,8 @@ impl Stage {
         bail!("the server did not become healthy within 30 s")
     }
 
-    fn client(&self) -> Client {
+    /// Asks the server without a credential.
+    pub fn client(&self) -> Client {
         Client::new(format!("http://{}/api", self.address))
     }
 

@@ -33,7 +33,7 @@ async fn host(user: &User, bytes: &[u8]) -> Value {
 #[tokio::test]
 async fn sealed_content_is_kept_once_and_shown_to_anybody_forever() {
     let app = App::start().await;
-    let user = app.wallet(7).await;
+    let user = creator(&app, 7).await;
     let bytes = Sealed::anything(1_000);
     let hosted = host(&user, &bytes).await;
     let digest = hosted["sha256"].as_str().unwrap();
@@ -81,7 +81,7 @@ async fn sealed_content_is_kept_once_and_shown_to_anybody_forever() {
 #[tokio::test]
 async fn nothing_but_the_sealed_form_is_kept() {
     let app = App::with(Setup::default().set("content.max_bytes", 2_000)).await;
-    let user = app.wallet(7).await;
+    let user = creator(&app, 7).await;
     for plain in [
         &b"[\"be kind\"]"[..],
         b"<script>alert(1)</script>",
@@ -104,7 +104,7 @@ async fn nothing_but_the_sealed_form_is_kept() {
 #[tokio::test]
 async fn a_wallet_keeps_what_its_quota_allows_and_deletes_its_own_only() {
     let app = App::with(Setup::default().set("content.max_per_wallet", 1)).await;
-    let (one, other) = (app.wallet(7).await, app.wallet(8).await);
+    let (one, other) = (creator(&app, 7).await, creator(&app, 8).await);
     let bytes = Sealed::anything(10);
     let hosted = host(&one, &bytes).await;
     let path = format!("{PATH}/{}", hosted["sha256"].as_str().unwrap());

@@ -8,7 +8,7 @@ pub mod project;
 
 use crate::{
     outcome_matrix::{metered_price, price},
-    selling::{sell, sell_unhosted},
+    selling::sell_unhosted,
 };
 use alloy::primitives::U256;
 use haithe_tests::{
@@ -259,7 +259,7 @@ async fn limited(setup: Setup, stopped: &str, last: Option<Script>) {
 async fn a_loop_that_a_limit_ends_costs_its_finished_steps() {
     limited(Setup::default().set("agent.max_steps", 4), "step_limit", None).await;
     limited(
-        Setup::default().set("agent.max_cost_usdt", "0.0004"),
+        Setup::default().set("agent.max_cost_usdt", "0.002"),
         "cost_limit",
         None,
     )

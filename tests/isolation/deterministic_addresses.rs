@@ -1,7 +1,7 @@
 //! Addresses of organizations and products survive a reorganization of the chain.
 
 use alloy::{eips::Encodable2718, primitives::Bytes, providers::Provider};
-use haithe_devchain::ReorgTxs;
+use haithe_devchain::{DEMO_BALANCE, ReorgTxs};
 use haithe_kernel::Usdt;
 use haithe_tests::{
     app::{App, Setup, User},
@@ -22,9 +22,21 @@ async fn newest_transactions(app: &App, blocks: u64) -> Vec<Bytes> {
     raw
 }
 
+/// Gives the wallets coin that a reorganization does not take back.
+fn endow(app: &App, users: &[&User]) {
+    for user in users {
+        let address = user.wallet.address();
+        app.chain
+            .dev
+            .set_balance(address, DEMO_BALANCE)
+            .expect("the chain keeps accounts");
+    }
+    app.chain.dev.mine(1);
+}
+
 /// The wallet's organization of this name.
 async fn organization(user: &User, name: &str) -> Option<Value> {
-    let all = user.client.get("/v1/orgs").data().await;
+    let all = user.client.get("/v1/me/orgs").data().await;
     let all = all.as_array().expect("a list").clone();
     all.into_iter().find(|org| org["name"] == name)
 }
@@ -40,6 +52,7 @@ async fn a_reorganization_does_not_give_a_published_address_to_another_owner() {
     )
     .await;
     let (victim, rival) = (app.wallet(1).await, app.wallet(2).await);
+    endow(&app, &[&victim, &rival]);
     app.chain.create_organization(&victim.wallet, "Acme").await;
     app.chain.create_organization(&rival.wallet, "Rival").await;
     let published = victim.client.post("/v1/orgs").data().await;
@@ -95,6 +108,7 @@ async fn a_deposit_that_is_mined_before_the_organization_counts_once() {
     )
     .await;
     let owner = app.wallet(1).await;
+    endow(&app, &[&owner]);
     let contract = app.chain.create_organization(&owner.wallet, "Acme").await;
     app.chain.deposit(contract, Usdt::whole(3)).await;
     owner.client.post("/v1/orgs").data().await;

@@ -18,6 +18,7 @@ mod failed_work;
 mod gas_budgets;
 mod housekeeping;
 mod ledger_check;
+mod market;
 mod payer_limits;
 mod product_content;
 mod project_names;

@@ -5,12 +5,13 @@ use haithe_inference::{
     catalogue::{ProviderKind, ProviderSettings, Timeouts},
     routing::{CircuitPolicy, RetryPolicy},
 };
-use haithe_kernel::{FetchError, FetchRequest, Fetched, Fetcher};
+use haithe_kernel::{FetchError, FetchRequest, Fetched, Fetcher, FixedClock, Timestamp};
 use haithe_llm_providers::{EmbedderSettings, OpenAiCompatible, OpenAiEmbedder};
 use haithe_marketplace::{
     Category,
     knowledge::{Content, Format, Knowledge, Place, Tools},
     ports::{Documents, EmbedError, Embedder},
+    sealing::Plaintext,
 };
 use haithe_sqlite::SqliteKnowledgeIndexer;
 use sha2::{Digest, Sha256};
@@ -45,16 +46,17 @@ fn content(text: &str) -> Content {
         name: "The Jargon File".to_owned(),
         category: Category::KnowledgeText,
         digest: Sha256::digest(text).into(),
-        bytes: text.as_bytes().into(),
+        bytes: Arc::new(Plaintext::new(text.as_bytes().to_vec())),
     }
 }
 
 fn knowledge(embedder: Option<Arc<dyn Embedder>>) -> Knowledge {
     let tools = Tools {
         documents: Arc::new(reader()),
-        indexer: Arc::new(SqliteKnowledgeIndexer),
+        indexer: Arc::new(SqliteKnowledgeIndexer::new()),
         fetcher: Arc::new(Nowhere),
         embedder,
+        clock: Arc::new(FixedClock::at(Timestamp::from_seconds(1_000))),
     };
     Knowledge::new(tools, limits())
 }

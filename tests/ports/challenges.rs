@@ -5,9 +5,14 @@ use crate::{
     world::wallet,
 };
 use haithe_identity::challenge::{MessageDigest, NonceHash, StoredChallenge};
-use std::{net::IpAddr, time::Duration};
+use haithe_kernel::{ClientIp, ClientNetwork};
+use std::time::Duration;
 
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
+
+fn network(ip: &str) -> ClientNetwork {
+    ip.parse::<ClientIp>().unwrap().network()
+}
 
 /// Challenge number `number` for wallet 1, issued `number` seconds after noon.
 fn challenge(number: u8, ip: u8) -> StoredChallenge {
@@ -17,7 +22,7 @@ fn challenge(number: u8, ip: u8) -> StoredChallenge {
         digest: MessageDigest([number; 32]),
         nonce: NonceHash([number; 32]),
         site: "https://app.example".into(),
-        ip: Some(IpAddr::from([203, 0, 113, ip])),
+        network: Some(network(&format!("203.0.113.{ip}"))),
         issued_at,
         expires_at: issued_at.plus(FIVE_MINUTES),
     }
@@ -108,7 +113,7 @@ async fn a_challenge_is_taken_only_for_its_own_address(db: impl Database) {
     );
 }
 
-async fn the_fourth_of_one_address_and_ip_replaces_their_oldest(db: impl Database) {
+async fn the_fourth_of_one_address_and_network_replaces_their_oldest(db: impl Database) {
     let mut evicted = 0;
     for number in 1..=4 {
         evicted += db.challenges().put(challenge(number, 1)).await.unwrap();
@@ -131,10 +136,38 @@ async fn a_flooder_evicts_only_its_own(db: impl Database) {
     );
 }
 
+async fn networks_of_one_site_evict_each_other_first(db: impl Database) {
+    db.challenges().put(challenge(1, 1)).await.unwrap();
+    for number in 2..=9 {
+        let of_site = StoredChallenge {
+            network: Some(network(&format!("2001:db8:1:{number}::1"))),
+            ..challenge(number, 0)
+        };
+        db.challenges().put(of_site).await.unwrap();
+    }
+    assert_eq!(live(&db).await, [9, 8, 7, 6, 5, 4, 3, 1]);
+}
+
+async fn age_is_the_order_of_issue_whatever_the_wall_clock_says(db: impl Database) {
+    for number in 2..=9 {
+        let later = StoredChallenge {
+            network: Some(network(&format!("198.51.{number}.1"))),
+            ..challenge(number, 0)
+        };
+        db.challenges().put(later).await.unwrap();
+    }
+    db.challenges().put(challenge(1, 1)).await.unwrap();
+    assert_eq!(
+        live(&db).await,
+        [1, 9, 8, 7, 6, 5, 4, 3],
+        "the newest stays although its time is the oldest"
+    );
+}
+
 async fn clients_without_an_address_share_one_bound(db: impl Database) {
     for number in 1..=5 {
         let anonymous = StoredChallenge {
-            ip: None,
+            network: None,
             ..challenge(number, 0)
         };
         db.challenges().put(anonymous).await.unwrap();
@@ -168,8 +201,10 @@ on_every_database!(
     a_challenge_is_found_by_its_nonce_while_it_is_live_and_for_its_own_address,
     of_many_who_take_one_challenge_at_once_one_gets_it,
     a_challenge_is_taken_only_for_its_own_address,
-    the_fourth_of_one_address_and_ip_replaces_their_oldest,
+    the_fourth_of_one_address_and_network_replaces_their_oldest,
     a_flooder_evicts_only_its_own,
+    networks_of_one_site_evict_each_other_first,
+    age_is_the_order_of_issue_whatever_the_wall_clock_says,
     clients_without_an_address_share_one_bound,
     a_sweep_deletes_what_has_expired_and_nothing_else,
     challenges_outlive_a_restart,

@@ -1,8 +1,9 @@
 //! [`ContentStore`]: the same bytes once, quotas per wallet, and no more than there is room for.
 
 use crate::database::{Database, NOON, on_every_database};
-use haithe_kernel::WalletAddress;
+use haithe_kernel::{Timestamp, WalletAddress};
 use haithe_marketplace::hosting::{ContentDigest, ContentStore, HostingLimits, NewContent, NotHosted};
+use std::time::Duration;
 
 const ONE: WalletAddress = WalletAddress::new([1; 20]);
 const OTHER: WalletAddress = WalletAddress::new([2; 20]);
@@ -92,9 +93,30 @@ async fn all_wallets_together_keep_what_there_is_room_for(db: impl Database) {
     assert!(put(&*store, third, content(3, 1)).await.unwrap());
 }
 
+async fn content_without_a_product_expires_after_the_period_unless_it_is_brought_again(db: impl Database) {
+    let store = db.contents();
+    let (first, second) = (content(1, 50), content(2, 50));
+    let digests = [ContentDigest::of(&first), ContentDigest::of(&second)];
+    assert!(put(&*store, ONE, first).await.unwrap());
+    assert!(put(&*store, OTHER, second.clone()).await.unwrap());
+    let week = Duration::from_secs(7 * 86_400);
+    let sweep = async |at: Timestamp| store.expire(at, at.minus(week)).await.unwrap();
+    assert_eq!(sweep(NOON).await, 0, "unreferenced from now on");
+    assert_eq!(sweep(NOON.plus(week / 2)).await, 0);
+    assert!(!put(&*store, OTHER, second).await.unwrap());
+    assert_eq!(sweep(NOON.plus(week)).await, 1);
+    assert_eq!(store.get(digests[0]).await.unwrap(), None);
+    assert!(store.get(digests[1]).await.unwrap().is_some());
+    assert_eq!(sweep(NOON.plus(2 * week)).await, 1);
+    assert_eq!(store.get(digests[1]).await.unwrap(), None);
+    // Gone for its owner, too: there is room again.
+    assert!(put(&*store, OTHER, content(2, 250)).await.unwrap());
+}
+
 on_every_database!(
     what_is_put_reads_back_after_a_restart,
     the_same_content_is_kept_until_its_last_owner_deletes_it,
     a_wallet_keeps_so_many_and_so_much_and_deleting_makes_room,
     all_wallets_together_keep_what_there_is_room_for,
+    content_without_a_product_expires_after_the_period_unless_it_is_brought_again,
 );

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use std::sync::Arc;
 
 fn indexers() -> Vec<Arc<dyn KnowledgeIndexer>> {
-    vec![Arc::new(SqliteKnowledgeIndexer)]
+    vec![Arc::new(SqliteKnowledgeIndexer::new())]
 }
 
 fn chunk(heading: &str, text: &str) -> Chunk {

@@ -39,6 +39,30 @@ async fn a_hold_takes_as_much_of_most_as_there_is(db: impl Database) {
     );
 }
 
+async fn what_is_available_is_what_a_hold_would_take_and_is_not_taken(db: impl Database) {
+    let mut world = World::over(db).await;
+    let (org, _) = world.funded("Acme", nano(100)).await;
+    let ledger = world.db.ledger();
+    let between = |least, most| HoldRequest {
+        most: nano(most),
+        least: nano(least),
+        ..exactly(call_id(), org.id, nano(0))
+    };
+    for _ in 0..3 {
+        assert_eq!(ledger.available(between(1, 70)).await.unwrap(), nano(70));
+        assert_eq!(ledger.available(between(1, 700)).await.unwrap(), nano(100));
+    }
+    assert_eq!(world.balance(&org).await.held, nano(0));
+    ledger.hold(between(1, 70)).await.unwrap();
+    assert_eq!(ledger.available(between(1, 70)).await.unwrap(), nano(30));
+    match ledger.available(between(31, 70)).await {
+        Err(HoldError::Funds { spendable, least }) => {
+            assert_eq!((spendable, least), (nano(30), nano(31)));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 async fn what_is_covered_is_never_refused(db: impl Database) {
     let mut world = World::over(db).await;
     let (org, _) = world.funded("Acme", nano(10)).await;
@@ -336,6 +360,7 @@ async fn a_capture_says_what_its_scope_had_spent(db: impl Database) {
 }
 
 on_every_database!(
+    what_is_available_is_what_a_hold_would_take_and_is_not_taken,
     a_capture_says_what_its_scope_had_spent,
     a_hold_takes_as_much_of_most_as_there_is,
     what_is_covered_is_never_refused,

@@ -190,6 +190,8 @@ const RATION: TxRation = TxRation {
     every: HOUR,
     window: Duration::from_secs(24 * 3_600),
     per_wallet: 3,
+    per_network: 100,
+    network: None,
     global: 5,
 };
 
@@ -232,13 +234,52 @@ async fn a_ration_is_one_per_span_and_a_number_per_window(db: impl Database) {
         "the span is over"
     );
     assert!(matches!(ask(7, 7_200).await, Rationed::Written(_)));
-    assert_eq!(ask(7, 10_800).await, Rationed::BudgetSpent, "three a day");
+    assert_eq!(
+        ask(7, 10_800).await,
+        Rationed::BudgetSpent(NOON.plus(RATION.window)),
+        "three a day, the first of which counts for a day"
+    );
     assert!(matches!(ask(9, 10_800).await, Rationed::Written(_)));
-    assert_eq!(ask(10, 10_801).await, Rationed::BudgetSpent, "five a day in all");
+    assert_eq!(
+        ask(10, 10_801).await,
+        Rationed::BudgetSpent(NOON.plus(RATION.window)),
+        "five a day in all"
+    );
     assert!(
         matches!(ask(7, 86_400).await, Rationed::Written(_)),
         "the first one's day is over"
     );
+}
+
+async fn a_network_has_a_ration_of_its_own(db: impl Database) {
+    let outbox = db.outbox();
+    let near = TxRation {
+        per_network: 2,
+        network: Some("192.0.2.1".to_owned()),
+        ..RATION
+    };
+    let far = TxRation {
+        network: Some("2001:db8:1:2::/64".to_owned()),
+        ..near
+    };
+    for number in [1, 2] {
+        let written = outbox
+            .enqueue_rationed(grant(number, number.into()), near.clone())
+            .await
+            .unwrap();
+        assert!(matches!(written, Rationed::Written(_)), "{written:?}");
+    }
+    let third = outbox.enqueue_rationed(grant(3, 3), near).await.unwrap();
+    let first = NOON.plus(Duration::from_secs(1));
+    assert_eq!(third, Rationed::BudgetSpent(first.plus(RATION.window)));
+    let elsewhere = outbox.enqueue_rationed(grant(3, 3), far.clone()).await.unwrap();
+    assert!(matches!(elsewhere, Rationed::Written(_)), "{elsewhere:?}");
+    let none = TxRation {
+        per_network: 0,
+        ..far
+    };
+    let refused = outbox.enqueue_rationed(grant(4, 4), none).await.unwrap();
+    assert!(matches!(refused, Rationed::BudgetSpent(_)), "{refused:?}");
 }
 
 async fn what_failed_bars_nobody_and_still_counts(db: impl Database) {
@@ -261,7 +302,10 @@ async fn what_failed_bars_nobody_and_still_counts(db: impl Database) {
         );
     }
     let fourth = outbox.enqueue_rationed(grant(7, 3), RATION).await.unwrap();
-    assert_eq!(fourth, Rationed::BudgetSpent, "gas was spent on each");
+    assert!(
+        matches!(fourth, Rationed::BudgetSpent(_)),
+        "gas was spent on each: {fourth:?}"
+    );
     let other = outbox
         .newest_of(TxPurpose::RegisterCreator, wallet(7))
         .await
@@ -291,6 +335,7 @@ async fn the_newest_intent_has_its_attempts(db: impl Database) {
 on_every_database!(
     of_many_rationed_at_once_one_is_written,
     a_ration_is_one_per_span_and_a_number_per_window,
+    a_network_has_a_ration_of_its_own,
     what_failed_bars_nobody_and_still_counts,
     the_newest_intent_has_its_attempts,
     the_same_key_is_the_same_intent,

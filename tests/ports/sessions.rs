@@ -5,8 +5,9 @@ use crate::{
     world::wallet,
 };
 use haithe_identity::session::{Session, SessionId};
+use haithe_kernel::ClientIp;
 use haithe_kernel::{Page, Timestamp, WalletAddress};
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
 /// Session `number` of the wallet, opened `number` seconds after noon for three days.
 fn session(number: u8, address: WalletAddress) -> Session {
@@ -14,7 +15,7 @@ fn session(number: u8, address: WalletAddress) -> Session {
     Session {
         id: SessionId([number; 32]),
         address,
-        ip: Some("2001:db8::7".parse::<IpAddr>().unwrap()),
+        ip: Some("2001:db8::7".parse::<ClientIp>().unwrap()),
         user_agent: Some("a browser".into()),
         created_at,
         last_seen_at: created_at,

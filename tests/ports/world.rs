@@ -389,6 +389,7 @@ pub fn capture(call: CallId, org: OrgId, project: &Project, lines: Vec<PriceLine
         call,
         org,
         lines,
+        expenditure: haithe_billing::ExpenditureScope::Organization,
         usage: UsageRecord {
             project: project.id,
             wallet: wallet(1),

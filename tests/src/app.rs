@@ -160,6 +160,9 @@ impl Surroundings {
             // Suites hammer one service from one address; those about limits set their own.
             ("limits.requests_per_address", number(0)),
             ("limits.logins_per_address", number(0)),
+            ("chain.sponsored_per_network", number(1_000_000)),
+            ("chain.faucet_grants_per_network", number(1_000_000)),
+            ("server.max_connections_per_client", number(4_096)),
             ("limits.concurrent_per_organization", number(0)),
         ]
         .map(|(path, value)| (path.to_owned(), value))

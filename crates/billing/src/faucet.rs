@@ -43,9 +43,14 @@ pub enum FaucetError {
     /// The wallet's last grant is too young.
     #[error("this wallet was given test tokens less than an hour ago; ask again in {} s", .0.as_secs().max(1))]
     TooSoon(Duration),
-    /// The server gives no more today.
-    #[error("the faucet has given all it gives in 24 hours; try again tomorrow")]
-    BudgetSpent,
+    /// A daily budget is spent for so long.
+    #[error("the faucet's daily budget is spent; try again in {} s", .0.as_secs().max(1))]
+    BudgetSpent(Duration),
+    /// What coin the server has is reserved for settlement.
+    #[error(
+        "the server's gas account is reserved for settlement; its operator must fund it, try again later"
+    )]
+    Reserved,
     /// Written and not sent in time. It will be.
     #[error("the grant is on its way and not on chain yet; GET shows how far it is")]
     Pending,
@@ -65,15 +70,16 @@ impl Failure for FaucetError {
         match self {
             // The existing frontend expects 400.
             Self::TooSoon(_) => Kind::Invalid,
-            Self::BudgetSpent => Kind::RateLimited,
-            Self::Pending | Self::Dry(_) | Self::Unavailable(_) => Kind::Unavailable,
+            Self::BudgetSpent(_) => Kind::RateLimited,
+            Self::Reserved | Self::Pending | Self::Dry(_) | Self::Unavailable(_) => Kind::Unavailable,
             Self::Store(error) => error.kind(),
         }
     }
     fn code(&self) -> &'static str {
         match self {
             Self::TooSoon(_) => "faucet_too_soon",
-            Self::BudgetSpent => "faucet_budget_spent",
+            Self::BudgetSpent(_) => "faucet_budget_spent",
+            Self::Reserved => "sponsoring_paused",
             Self::Pending => "transaction_pending",
             Self::Dry(_) => "faucet_empty",
             Self::Unavailable(_) => "chain_unavailable",
@@ -82,9 +88,10 @@ impl Failure for FaucetError {
     }
     fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::TooSoon(left) => Some(left.as_secs().max(1)),
+            Self::TooSoon(left) | Self::BudgetSpent(left) => Some(left.as_secs().max(1)),
+            Self::Reserved => Some(300),
             Self::Pending | Self::Unavailable(_) => Some(3),
-            Self::BudgetSpent | Self::Dry(_) => None,
+            Self::Dry(_) => None,
             Self::Store(error) => error.retry_after(),
         }
     }
@@ -113,8 +120,8 @@ impl Faucet {
     ///
     /// # Errors
     /// [`FaucetError`]; after [`FaucetError::Pending`] the grant still happens.
-    pub async fn ask(&self, wallet: WalletAddress) -> Result<Granted, FaucetError> {
-        self.tokens.grant(wallet, AMOUNT, EVERY).await
+    pub async fn ask(&self, wallet: WalletAddress, network: Option<String>) -> Result<Granted, FaucetError> {
+        self.tokens.grant(wallet, AMOUNT, EVERY, network).await
     }
 }
 
@@ -129,18 +136,18 @@ mod tests {
         let mut tokens = MockTestTokens::new();
         tokens
             .expect_grant()
-            .withf(move |to, amount, every| {
+            .withf(move |to, amount, every, _| {
                 (*to, *amount, *every) == (wallet, Usdt::whole(500), Duration::from_secs(3_600))
             })
             .once()
-            .returning(|recipient, amount, _| {
+            .returning(|recipient, amount, _, _| {
                 Ok(Granted {
                     amount,
                     recipient,
                     transaction: [1; 32],
                 })
             });
-        let granted = Faucet::new(Arc::new(tokens)).ask(wallet).await.unwrap();
+        let granted = Faucet::new(Arc::new(tokens)).ask(wallet, None).await.unwrap();
         assert_eq!(granted.recipient, wallet);
     }
 

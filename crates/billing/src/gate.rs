@@ -11,9 +11,12 @@
 //!
 //! The gate closes by itself as time passes: a task that died cannot keep it open. While settlement
 //! does not report, every organization's charges are as old as the last report.
+//!
+//! What is reported has a time of day. Its age is taken once, when it is first reported, and grows with
+//! monotonic time from then on, so that a step of the time of day neither closes the gate nor holds it open.
 
 use crate::hold::HoldError;
-use haithe_kernel::{Clock, OrgId, Timestamp};
+use haithe_kernel::{Clock, MonotonicTime, OrgId, Timestamp};
 use std::{
     collections::HashMap,
     fmt,
@@ -32,10 +35,12 @@ pub struct SettlementGate {
     clock: Arc<dyn Clock>,
     /// Microseconds that either may lag.
     limit: AtomicU64,
+    /// Microseconds of monotonic time; negative for what was before its start.
     indexed: AtomicI64,
-    /// When settlement last reported.
+    /// When settlement last reported; the same.
     reported: AtomicI64,
-    oldest: RwLock<OldestCharges>,
+    /// Each organization's oldest unsettled charge: its time of day, and the same as monotonic time.
+    oldest: RwLock<HashMap<OrgId, (Timestamp, i64)>>,
 }
 
 /// How far behind the index and settlement are.
@@ -60,7 +65,7 @@ impl SettlementGate {
     /// Open, as if all were caught up now; `withdrawal_delay` is the contracts'. While it is not known
     /// it is zero, and the gate is closed.
     pub fn new(clock: Arc<dyn Clock>, withdrawal_delay: Duration) -> Self {
-        let now = clock.now().micros();
+        let now = micros(clock.monotonic());
         Self {
             clock,
             limit: AtomicU64::new(limit_of(withdrawal_delay)),
@@ -91,43 +96,64 @@ impl SettlementGate {
     /// The largest lag of any organization, for health and metrics.
     pub fn lag(&self) -> SettlementLag {
         let oldest = self.oldest.read().unwrap_or_else(PoisonError::into_inner);
-        let oldest = oldest.values().min().copied();
+        let oldest = oldest.values().map(|(_, mark)| *mark).min();
         self.lag_since(oldest)
     }
 
     /// The lag of one organization.
     pub fn lag_of(&self, org: OrgId) -> SettlementLag {
         let oldest = self.oldest.read().unwrap_or_else(PoisonError::into_inner);
-        let oldest = oldest.get(&org).copied();
+        let oldest = oldest.get(&org).map(|(_, mark)| *mark);
         self.lag_since(oldest)
     }
 
-    fn lag_since(&self, oldest: Option<Timestamp>) -> SettlementLag {
-        let now = self.clock.now();
-        let mark = |mark: &AtomicI64| Timestamp::from_micros(mark.load(Relaxed));
-        let reported = mark(&self.reported);
+    fn lag_since(&self, oldest: Option<i64>) -> SettlementLag {
+        let now = micros(self.clock.monotonic());
+        let since = |mark: i64| {
+            let passed = now.saturating_sub(mark);
+            Duration::from_micros(u64::try_from(passed).unwrap_or(0))
+        };
+        let reported = self.reported.load(Relaxed);
         SettlementLag {
-            index: now.since(mark(&self.indexed)),
-            settlement: now.since(oldest.map_or(reported, |oldest| oldest.min(reported))),
+            index: since(self.indexed.load(Relaxed)),
+            settlement: since(oldest.map_or(reported, |oldest| oldest.min(reported))),
             limit: Duration::from_micros(self.limit.load(Relaxed)),
         }
     }
 
     /// Everything that happened on chain until `time` is indexed.
     pub fn indexed_through(&self, time: Timestamp) {
-        self.indexed.store(time.micros(), Relaxed);
+        self.indexed.store(self.mark(time), Relaxed);
     }
 
     /// At `time`, these are the organizations with unsettled charges.
     pub fn unsettled(&self, time: Timestamp, oldest: OldestCharges) {
-        *self.oldest.write().unwrap_or_else(PoisonError::into_inner) = oldest;
-        self.reported.store(time.micros(), Relaxed);
+        let mut known = self.oldest.write().unwrap_or_else(PoisonError::into_inner);
+        let marked = oldest.into_iter().map(|(org, charged)| {
+            // A charge that was reported before is as old as it was then, and the time that has passed since.
+            let before = known.get(&org).filter(|(known, _)| *known == charged);
+            let mark = before.map_or_else(|| self.mark(charged), |(_, mark)| *mark);
+            (org, (charged, mark))
+        });
+        let marked: HashMap<_, _> = marked.collect();
+        *known = marked;
+        self.reported.store(self.mark(time), Relaxed);
+    }
+
+    /// The moment of monotonic time that is as long ago as `time` is now.
+    fn mark(&self, time: Timestamp) -> i64 {
+        let age = self.clock.now().since(time).as_micros();
+        micros(self.clock.monotonic()).saturating_sub(i64::try_from(age).unwrap_or(i64::MAX))
     }
 }
 
 /// A quarter of the delay, in microseconds.
 fn limit_of(withdrawal_delay: Duration) -> u64 {
     u64::try_from((withdrawal_delay / 4).as_micros()).unwrap_or(u64::MAX)
+}
+
+fn micros(at: MonotonicTime) -> i64 {
+    i64::try_from(at.since_start().as_micros()).unwrap_or(i64::MAX)
 }
 
 impl fmt::Debug for SettlementGate {
@@ -197,6 +223,36 @@ mod tests {
         assert!(gate.admit(OrgId(2)).is_ok());
         assert_eq!(gate.lag().settlement, 7 * HOUR);
         assert_eq!(gate.lag_of(OrgId(2)).settlement, Duration::ZERO);
+    }
+
+    #[test]
+    fn a_step_of_the_time_of_day_neither_closes_it_nor_holds_it_open() {
+        let (clock, gate) = gate();
+        let charged = clock.now().minus(HOUR);
+        let report = || {
+            gate.indexed_through(clock.now());
+            gate.unsettled(clock.now(), OldestCharges::from([(ORG, charged)]));
+        };
+        report();
+        clock.set(clock.now().plus(100 * HOUR));
+        assert_eq!(gate.lag_of(ORG).settlement, HOUR);
+        report();
+        assert_eq!(gate.lag_of(ORG).settlement, HOUR);
+        clock.set(clock.now().minus(200 * HOUR));
+        report();
+        assert_eq!(gate.lag_of(ORG).settlement, HOUR);
+        clock.advance(6 * HOUR);
+        report();
+        assert!(gate.admit(ORG).is_err());
+        assert!(gate.admit(OrgId(2)).is_ok());
+    }
+
+    #[test]
+    fn what_is_older_than_the_process_keeps_its_age() {
+        let (clock, gate) = gate();
+        let charged = clock.now().minus(240 * HOUR);
+        gate.unsettled(clock.now(), OldestCharges::from([(ORG, charged)]));
+        assert_eq!(gate.lag().settlement, 240 * HOUR);
     }
 
     #[test]

@@ -53,6 +53,16 @@ impl Holds {
             }
         }
     }
+
+    /// What [`hold`](Self::hold) would set aside now. It sets nothing aside: work that is expensive is
+    /// refused with it before it is done, and admitted by a hold after it.
+    ///
+    /// # Errors
+    /// As [`hold`](Self::hold).
+    pub async fn available(&self, request: HoldRequest) -> Result<Usdt, HoldError> {
+        self.gate.admit()?;
+        self.ledger.available(request).await
+    }
 }
 
 impl fmt::Debug for Holds {

@@ -25,6 +25,12 @@ pub enum TxPurpose {
 }
 
 impl TxPurpose {
+    /// Whether the sender starts it before everything else, and never lets other purposes take its
+    /// place among the transactions in flight.
+    pub const fn is_settlement(self) -> bool {
+        matches!(self, Self::SettleBatch)
+    }
+
     /// The word in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -58,7 +64,7 @@ pub struct NewTx {
 }
 
 /// How often a purpose may be written for wallets, whatever comes of it: the server pays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TxRation {
     /// A wallet has at most one intent that has not failed within this.
     pub every: Duration,
@@ -66,6 +72,10 @@ pub struct TxRation {
     pub window: Duration,
     /// Intents of one wallet.
     pub per_wallet: u64,
+    /// Intents of one client network.
+    pub per_network: u64,
+    /// The client network that asks; `None` if it is unknown, which only the other budgets bound.
+    pub network: Option<String>,
     /// Intents of all wallets.
     pub global: u64,
 }
@@ -78,8 +88,8 @@ pub enum Rationed {
     Written(TxIntent),
     /// The wallet's last intent is too young; when it was made.
     TooSoon(Timestamp),
-    /// A budget is spent.
-    BudgetSpent,
+    /// A budget is spent until this time.
+    BudgetSpent(Timestamp),
 }
 
 /// One signed form of an intent.

@@ -36,6 +36,11 @@ pub trait Ledger: Send + Sync {
     /// call in order and must find what was set aside.
     async fn hold(&self, request: HoldRequest) -> Result<Usdt, HoldError>;
 
+    /// What [`hold`](Self::hold) would set aside now, without setting it aside: the same decision over
+    /// the balance, the daily cap and every budget, with the same refusals. Another call may take the
+    /// money in between, so nothing may be sent on the strength of this answer.
+    async fn available(&self, request: HoldRequest) -> Result<Usdt, HoldError>;
+
     /// Gives a hold back. Unknown calls are ignored. Never blocks, so that a destructor may call it.
     fn release(&self, call: CallId);
 
@@ -180,6 +185,19 @@ pub enum Submission {
     },
 }
 
+/// What became of a batch that was submitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Submission {
+    /// It is in the outbox. A contract that accepts no batch at all (it is paused, say) is left to the
+    /// sender, which tries again.
+    Queued,
+    /// The contract accepts batches, but not this one. It has no nonce, so it can be dissolved.
+    Refused {
+        /// Why, in the words of the contract or the node.
+        reason: String,
+    },
+}
+
 /// Settles batches on the chain.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
@@ -218,6 +236,7 @@ pub trait TestTokens: Send + Sync {
         wallet: WalletAddress,
         amount: Usdt,
         every: Duration,
+        network: Option<String>,
     ) -> Result<Granted, FaucetError>;
 }
 

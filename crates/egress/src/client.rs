@@ -4,6 +4,7 @@ use crate::{
     address::{Address, Host, Refusal},
     guard::{Guard, Resolver, SystemResolver},
     headers::{checked, for_strangers},
+    hosts::{Crowded, HostLimits, Hosts},
 };
 use haithe_kernel::{FetchError, FetchMethod, FetchRequest, Fetched, Fetcher, Redirects};
 use reqwest::{Client, Method, StatusCode, header, redirect};
@@ -30,6 +31,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 pub struct Policy {
     /// Ports of public addresses.
     pub ports: BTreeSet<u16>,
+    /// What each host is sent at most, on whoever's behalf. An address that several names share gets
+    /// four times as many requests per minute.
+    pub per_host: HostLimits,
 }
 
 impl Default for Policy {
@@ -37,6 +41,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             ports: BTreeSet::from([80, 443, 8080, 8443]),
+            per_host: HostLimits::default(),
         }
     }
 }
@@ -49,6 +54,7 @@ pub struct SetupError(#[from] reqwest::Error);
 /// Calls addresses that users name.
 pub struct Egress {
     policy: Policy,
+    hosts: Hosts,
     public: Gate,
     /// By port; empty outside tests.
     excepted: BTreeMap<u16, Gate>,
@@ -61,8 +67,12 @@ struct Gate {
 }
 
 impl Gate {
-    fn new(resolver: Arc<dyn Resolver>, excepted: Vec<IpAddr>) -> Result<Self, SetupError> {
-        let guard = Guard::new(resolver, excepted);
+    fn new(
+        resolver: Arc<dyn Resolver>,
+        excepted: Vec<IpAddr>,
+        addresses: Arc<Hosts>,
+    ) -> Result<Self, SetupError> {
+        let guard = Guard::new(resolver, excepted, addresses);
         let client = Client::builder()
             .no_proxy()
             .redirect(redirect::Policy::none())
@@ -105,13 +115,20 @@ impl Egress {
         for socket in excepted {
             by_port.entry(socket.port()).or_default().push(socket.ip());
         }
-        let gates = by_port
-            .into_iter()
-            .map(|(port, addresses)| Ok((port, Gate::new(Arc::clone(&resolver), addresses)?)));
+        let shared = Arc::new(Hosts::new(HostLimits {
+            concurrent: 0,
+            per_minute: policy.per_host.per_minute.saturating_mul(4),
+            burst: policy.per_host.burst.saturating_mul(4),
+        }));
+        let gates = by_port.into_iter().map(|(port, addresses)| {
+            let gate = Gate::new(Arc::clone(&resolver), addresses, Arc::clone(&shared));
+            Ok((port, gate?))
+        });
         Ok(Self {
+            hosts: Hosts::new(policy.per_host),
             policy,
             excepted: gates.collect::<Result<_, SetupError>>()?,
-            public: Gate::new(resolver, Vec::new())?,
+            public: Gate::new(resolver, Vec::new(), shared)?,
         })
     }
 
@@ -155,6 +172,11 @@ impl Egress {
         let mut body = request.body;
         for _ in 0..=MOST_HOPS {
             let gate = self.gate(address.port());
+            let host = match address.host() {
+                Host::Ip(ip) => ip.to_string(),
+                Host::Name(name) => name.clone(),
+            };
+            let _turn = self.hosts.turn(&host).await.map_err(|_| FetchError::Busy)?;
             let mut sending = gate
                 .client
                 .request(method.clone(), address.url().clone())
@@ -235,6 +257,9 @@ fn failed(error: Box<dyn Error + Send + Sync>) -> FetchError {
     while let Some(inner) = cause {
         if let Some(refusal) = inner.downcast_ref::<Refusal>() {
             return refused(*refusal);
+        }
+        if inner.is::<Crowded>() {
+            return FetchError::Busy;
         }
         cause = inner.source();
     }

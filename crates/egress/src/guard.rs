@@ -1,6 +1,6 @@
 //! The lookup of names, checked where the connection is made.
 
-use crate::{address::Refusal, ranges::is_public};
+use crate::{address::Refusal, hosts::Hosts, ranges::is_public};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::{
     io,
@@ -35,13 +35,16 @@ pub(crate) struct Guard {
     resolver: Arc<dyn Resolver>,
     /// Addresses that pass although they are not public; empty outside tests.
     excepted: Arc<[IpAddr]>,
+    /// Requests per address, whatever names lead to it.
+    addresses: Arc<Hosts>,
 }
 
 impl Guard {
-    pub(crate) fn new(resolver: Arc<dyn Resolver>, excepted: Vec<IpAddr>) -> Self {
+    pub(crate) fn new(resolver: Arc<dyn Resolver>, excepted: Vec<IpAddr>, addresses: Arc<Hosts>) -> Self {
         Self {
             resolver,
             excepted: excepted.into(),
+            addresses,
         }
     }
 
@@ -71,6 +74,10 @@ impl Resolve for Guard {
         let guard = self.clone();
         Box::pin(async move {
             let found = guard.lookup(name.as_str()).await?;
+            // The order of the answers may change, the lowest of them does not.
+            if let Some(lowest) = found.iter().min() {
+                guard.addresses.turn(&lowest.to_string()).await?;
+            }
             let pinned: Vec<SocketAddr> = found.into_iter().map(|ip| SocketAddr::new(ip, 0)).collect();
             Ok(Box::new(pinned.into_iter()) as Addrs)
         })

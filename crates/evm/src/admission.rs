@@ -1,24 +1,15 @@
 //! Who may ask contracts about signatures next: a [`FairQueue`] with wakers.
 
 use haithe_identity::fair_queue::{FairLimits, FairQueue, QueueFull, TurnId};
-use haithe_kernel::WalletAddress;
+use haithe_kernel::{ClientNetwork, WalletAddress};
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::oneshot;
 
 /// A client's network; `None` when it is not known, which is one client more.
-pub(crate) type Client = Option<IpAddr>;
-
-/// An IPv4 address, or the /64 network of an IPv6 address.
-pub(crate) const fn network(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => IpAddr::V4(ip),
-        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64))),
-    }
-}
+pub(crate) type Client = Option<ClientNetwork>;
 
 /// Places for checks.
 #[derive(Debug)]
@@ -103,6 +94,7 @@ impl Drop for Turn {
 mod tests {
     use super::*;
     use futures::FutureExt;
+    use haithe_kernel::ClientIp;
 
     const LIMITS: FairLimits = FairLimits {
         places: 2,
@@ -112,7 +104,7 @@ mod tests {
     };
 
     fn client(number: u8) -> Client {
-        Some(IpAddr::from([192, 0, 2, number]))
+        Some(ClientIp::new([192, 0, 2, number].into()).network())
     }
 
     const WALLET: WalletAddress = WalletAddress::new([1; 20]);
@@ -143,13 +135,5 @@ mod tests {
         let inner = admission.lock();
         assert_eq!((inner.queue.running(), inner.queue.waiting()), (0, 0));
         assert!(inner.waiting.is_empty());
-    }
-
-    #[test]
-    fn an_ipv6_client_is_its_64_bit_network() {
-        let of = |text: &str| network(text.parse().unwrap());
-        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
-        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
-        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
     }
 }

@@ -1,7 +1,7 @@
 //! What has to be known about a chain before the first question is asked.
 
 use alloy::{primitives::B256, signers::local::PrivateKeySigner};
-use haithe_billing::chain::Depths;
+use haithe_billing::{chain::Depths, outbox::TxPurpose};
 use haithe_kernel::{Decimals, WalletAddress};
 use secrecy::{ExposeSecret, SecretString};
 use std::{fmt, time::Duration};
@@ -93,20 +93,42 @@ impl Default for SendPolicy {
     }
 }
 
-/// How many organizations the server deploys at its own expense within 24 hours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DeployBudget {
-    /// For one wallet. Default 3.
-    pub per_wallet: u64,
-    /// For all. Default 200.
-    pub global: u64,
+impl SendPolicy {
+    /// Transactions that may be in flight when one of this purpose starts. Half of the places are
+    /// settlement's alone.
+    pub(crate) const fn places_for(&self, purpose: TxPurpose) -> usize {
+        if purpose.is_settlement() {
+            self.max_in_flight
+        } else {
+            self.max_in_flight.div_ceil(2)
+        }
+    }
 }
 
-impl Default for DeployBudget {
+/// What the server pays for other wallets within 24 hours, and when it pays nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SponsorBudget {
+    /// Whether the server pays at all. Default true.
+    pub enabled: bool,
+    /// Transactions for one wallet. Default 3.
+    pub per_wallet: u64,
+    /// Transactions requested from one client network. Default 60.
+    pub per_network: u64,
+    /// Transactions in all. Default 200.
+    pub global: u64,
+    /// Wei that settlement needs: the server pays nothing for others while its balance is at or below
+    /// this. Default 0.
+    pub reserve: u128,
+}
+
+impl Default for SponsorBudget {
     fn default() -> Self {
         Self {
+            enabled: true,
             per_wallet: 3,
+            per_network: 60,
             global: 200,
+            reserve: 0,
         }
     }
 }

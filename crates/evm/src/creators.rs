@@ -2,7 +2,7 @@
 
 use crate::{
     client::ChainClient,
-    config::DeployBudget,
+    config::SponsorBudget,
     contracts::{CreatorIdentity, HaitheOrchestrator},
     convert,
     on_behalf::{OnBehalf, Unsent, Wanted},
@@ -16,6 +16,7 @@ use haithe_marketplace::{
     NewCreator,
     ports::{CreatorRegistrar, RegisterError},
 };
+use haithe_orgs::{TransactionSummary, UnsignedTransaction};
 use std::sync::Arc;
 use tokio::time::timeout_at;
 
@@ -33,7 +34,7 @@ impl EvmCreatorRegistrar {
         sender: SenderHandle,
         signer: WalletAddress,
         clock: Arc<dyn Clock>,
-        budget: DeployBudget,
+        budget: SponsorBudget,
     ) -> Self {
         Self {
             chain: OnBehalf::new(client, outbox, sender, signer, clock, budget),
@@ -69,7 +70,7 @@ impl EvmCreatorRegistrar {
 
 #[async_trait]
 impl CreatorRegistrar for EvmCreatorRegistrar {
-    async fn register(&self, new: NewCreator) -> Result<[u8; 32], RegisterError> {
+    async fn register(&self, new: NewCreator, network: Option<String>) -> Result<[u8; 32], RegisterError> {
         let deadline = self.chain.deadline();
         let asked = timeout_at(deadline, self.begin(&new)).await;
         let seed = asked.unwrap_or_else(|_| Err(Unsent::Away("no answer in time".into()).into()))?;
@@ -85,16 +86,38 @@ impl CreatorRegistrar for EvmCreatorRegistrar {
             to: self.chain.client.orchestrator(),
             data: call.abi_encode(),
             on_behalf: new.address,
+            network,
         };
         self.chain.send(wanted, deadline).await?;
         Ok(seed)
+    }
+
+    fn transaction(&self, new: NewCreator) -> UnsignedTransaction {
+        let orchestrator = self.chain.client.orchestrator();
+        let call = HaitheOrchestrator::registerCreatorCall {
+            uri: new.uri,
+            pubKey: new.pub_key,
+        };
+        UnsignedTransaction {
+            from: new.address,
+            to: orchestrator,
+            data: call.abi_encode(),
+            chain_id: self.chain.client.chain_id(),
+            summary: TransactionSummary::new(
+                "Register the signing wallet as a creator",
+                new.address,
+                orchestrator,
+            ),
+        }
     }
 }
 
 impl From<Unsent> for RegisterError {
     fn from(unsent: Unsent) -> Self {
         match unsent {
-            Unsent::BudgetSpent => Self::BudgetSpent,
+            Unsent::NotSponsored => Self::NotSponsored,
+            Unsent::BudgetSpent(left) => Self::BudgetSpent(left),
+            Unsent::Reserved => Self::Reserved,
             Unsent::Pending => Self::Pending,
             Unsent::Refused(words) if words.contains("AlreadyRegistered") => Self::Registered,
             Unsent::Refused(words) => Self::Unavailable(words.into()),

@@ -2,7 +2,7 @@
 
 use crate::{
     client::ChainClient,
-    config::DeployBudget,
+    config::SponsorBudget,
     contracts::HaitheOrchestrator,
     convert,
     on_behalf::{OnBehalf, Unsent, Wanted},
@@ -19,7 +19,10 @@ use haithe_billing::{
     ports::TxOutbox,
 };
 use haithe_kernel::{Clock, WalletAddress};
-use haithe_orgs::ports::{DeployError, OrgDeployer};
+use haithe_orgs::{
+    TransactionSummary, UnsignedTransaction,
+    ports::{DeployError, OrgDeployer},
+};
 use std::sync::Arc;
 use tokio::time::timeout_at;
 
@@ -37,7 +40,7 @@ impl EvmOrgDeployer {
         sender: SenderHandle,
         signer: WalletAddress,
         clock: Arc<dyn Clock>,
-        budget: DeployBudget,
+        budget: SponsorBudget,
     ) -> Self {
         Self {
             chain: OnBehalf::new(client, outbox, sender, signer, clock, budget),
@@ -86,7 +89,12 @@ impl EvmOrgDeployer {
 
 #[async_trait]
 impl OrgDeployer for EvmOrgDeployer {
-    async fn deploy(&self, name: String, owner: WalletAddress) -> Result<WalletAddress, DeployError> {
+    async fn deploy(
+        &self,
+        name: String,
+        owner: WalletAddress,
+        network: Option<String>,
+    ) -> Result<WalletAddress, DeployError> {
         let deadline = self.chain.deadline();
         let key = format!("org/{owner}/{name}");
         let asked = timeout_at(deadline, self.expect_free(&key, &name)).await;
@@ -101,16 +109,31 @@ impl OrgDeployer for EvmOrgDeployer {
             to: self.chain.client.orchestrator(),
             data: call.abi_encode(),
             on_behalf: owner,
+            network,
         };
         let intent = self.chain.send(wanted, deadline).await?;
         self.made(&intent, &name).await
+    }
+
+    fn transaction(&self, name: String, owner: WalletAddress) -> UnsignedTransaction {
+        let orchestrator = self.chain.client.orchestrator();
+        let action = format!("Create the organization `{name}`, owned by the signing wallet");
+        UnsignedTransaction {
+            from: owner,
+            to: orchestrator,
+            data: HaitheOrchestrator::createOrganizationCall { name }.abi_encode(),
+            chain_id: self.chain.client.chain_id(),
+            summary: TransactionSummary::new(action, owner, orchestrator),
+        }
     }
 }
 
 impl From<Unsent> for DeployError {
     fn from(unsent: Unsent) -> Self {
         match unsent {
-            Unsent::BudgetSpent => Self::BudgetSpent,
+            Unsent::NotSponsored => Self::NotSponsored,
+            Unsent::BudgetSpent(left) => Self::BudgetSpent(left),
+            Unsent::Reserved => Self::Reserved,
             Unsent::Pending => Self::Pending,
             Unsent::Refused(words) if words.contains("NameTaken") => Self::NameTaken,
             Unsent::Refused(words) => Self::Unavailable(words.into()),

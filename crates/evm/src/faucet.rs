@@ -2,7 +2,7 @@
 
 use crate::{
     client::ChainClient,
-    config::DeployBudget,
+    config::SponsorBudget,
     contracts::TestUsdt,
     convert,
     on_behalf::{DAY, OnBehalf, Unsent},
@@ -29,7 +29,7 @@ pub struct EvmFaucet {
     outbox: Arc<dyn TxOutbox>,
     signer: WalletAddress,
     clock: Arc<dyn Clock>,
-    budget: DeployBudget,
+    budget: SponsorBudget,
 }
 
 impl EvmFaucet {
@@ -41,7 +41,7 @@ impl EvmFaucet {
         sender: SenderHandle,
         signer: WalletAddress,
         clock: Arc<dyn Clock>,
-        budget: DeployBudget,
+        budget: SponsorBudget,
     ) -> Self {
         Self {
             chain: OnBehalf::new(client, outbox.clone(), sender, signer, clock.clone(), budget),
@@ -58,8 +58,15 @@ impl EvmFaucet {
         wallet: WalletAddress,
         amount: Usdt,
         every: Duration,
+        network: Option<String>,
         deadline: Instant,
     ) -> Result<TxIntent, FaucetError> {
+        let sponsored = timeout_at(deadline, self.chain.expect_sponsored()).await;
+        match sponsored.unwrap_or_else(|_| Err(Unsent::Away("no answer in time".into()))) {
+            Ok(()) => {}
+            Err(Unsent::Away(source)) => return Err(FaucetError::Unavailable(source)),
+            Err(_) => return Err(FaucetError::Reserved),
+        }
         // The chain alone is given a time: whatever is written is seen to its end.
         let token = timeout_at(deadline, self.chain.client.token()).await;
         let token = token.map_err(|_| FaucetError::Unavailable("no answer in time".into()))?;
@@ -84,6 +91,8 @@ impl EvmFaucet {
             every,
             window: DAY,
             per_wallet: self.budget.per_wallet,
+            per_network: self.budget.per_network,
+            network,
             global: self.budget.global,
         };
         match self.outbox.enqueue_rationed(tx, ration).await? {
@@ -92,7 +101,7 @@ impl EvmFaucet {
                 let left = every.saturating_sub(now.since(since));
                 Err(FaucetError::TooSoon(left))
             }
-            Rationed::BudgetSpent => Err(FaucetError::BudgetSpent),
+            Rationed::BudgetSpent(until) => Err(FaucetError::BudgetSpent(until.since(now))),
         }
     }
 
@@ -107,9 +116,7 @@ impl EvmFaucet {
                 .await?
                 .ok_or(FaucetError::Pending)?,
             // It is written, and sent whether or not anybody can look at it now.
-            Err(Unsent::Away(_) | Unsent::Refused(_) | Unsent::BudgetSpent) => {
-                return Err(FaucetError::Pending);
-            }
+            Err(_) => return Err(FaucetError::Pending),
         };
         if intent.state == TxState::Failed {
             let reason = intent.failure.unwrap_or_else(|| "it failed".to_owned());
@@ -158,9 +165,10 @@ impl TestTokens for EvmFaucet {
         wallet: WalletAddress,
         amount: Usdt,
         every: Duration,
+        network: Option<String>,
     ) -> Result<Granted, FaucetError> {
         let deadline = self.chain.deadline();
-        let intent = self.write(wallet, amount, every, deadline).await?;
+        let intent = self.write(wallet, amount, every, network, deadline).await?;
         self.chain.wake();
         let transaction = timeout_at(deadline + GRACE, self.transaction(&intent.key, deadline)).await;
         Ok(Granted {

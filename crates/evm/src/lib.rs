@@ -52,7 +52,7 @@ mod sign;
 mod wallets;
 
 pub use client::ChainClient;
-pub use config::{DeployBudget, EvmConfig, GWEI, KeyError, RoleBudget, RpcLimits, SendPolicy, ServerKey};
+pub use config::{EvmConfig, GWEI, KeyError, RoleBudget, RpcLimits, SendPolicy, ServerKey, SponsorBudget};
 pub use contracts::Contract;
 pub use creators::EvmCreatorRegistrar;
 pub use deploy::{DeployPlan, Deployment, DeploymentError, TokenPlan, deploy, token_decimals};

@@ -3,13 +3,15 @@
 use crate::{
     again,
     client::ChainClient,
-    config::DeployBudget,
+    config::SponsorBudget,
+    convert,
     failure::{ConnectError, NodeError},
     node::Node,
     sender::SenderHandle,
 };
+use alloy::{primitives::U256, providers::Provider};
 use haithe_billing::{
-    outbox::{NewTx, TxIntent, TxPurpose, TxState},
+    outbox::{NewTx, Rationed, TxIntent, TxPurpose, TxRation, TxState},
     ports::TxOutbox,
 };
 use haithe_kernel::{Clock, StoreError, WalletAddress};
@@ -27,8 +29,12 @@ const PLACES: usize = 8;
 /// Why a transaction for a wallet did not happen, or not yet.
 #[derive(Debug)]
 pub(crate) enum Unsent {
-    /// The day's budget is spent.
-    BudgetSpent,
+    /// The server pays for no other wallet.
+    NotSponsored,
+    /// A budget of the day is spent for so long.
+    BudgetSpent(Duration),
+    /// What coin the server has is reserved for settlement.
+    Reserved,
     /// Sent and not mined in time.
     Pending,
     /// The contract refused; its words.
@@ -62,6 +68,7 @@ pub(crate) struct Wanted {
     pub to: WalletAddress,
     pub data: Vec<u8>,
     pub on_behalf: WalletAddress,
+    pub network: Option<String>,
 }
 
 /// Writes to the outbox and waits for what comes of it.
@@ -73,7 +80,7 @@ pub(crate) struct OnBehalf {
     sender: SenderHandle,
     signer: WalletAddress,
     clock: Arc<dyn Clock>,
-    budget: DeployBudget,
+    budget: SponsorBudget,
     /// Counting and writing go together.
     counting: Mutex<()>,
 }
@@ -85,7 +92,7 @@ impl OnBehalf {
         sender: SenderHandle,
         signer: WalletAddress,
         clock: Arc<dyn Clock>,
-        budget: DeployBudget,
+        budget: SponsorBudget,
     ) -> Self {
         let node = client.node().lane(PLACES, client.node().limits().request_timeout);
         Self {
@@ -108,6 +115,10 @@ impl OnBehalf {
     /// Writes the intent, unless one of its key is live, and waits until it is mined. One that failed is
     /// followed by a new one, which counts against the budgets like any other.
     pub async fn send(&self, wanted: Wanted, deadline: Instant) -> Result<TxIntent, Unsent> {
+        if !self.is_live(&wanted.key).await? {
+            let sponsored = timeout_at(deadline, self.expect_sponsored()).await;
+            sponsored.unwrap_or_else(|_| Err(Unsent::Away("no answer in time".into())))?;
+        }
         let intent = self.write(wanted).await?;
         self.sender.wake();
         let intent = self.outcome(intent.key, deadline).await?;
@@ -124,28 +135,49 @@ impl OnBehalf {
         Ok(again::newest(&*self.outbox, key).await?.live().is_some())
     }
 
+    /// Settlement comes first: others are paid for only with what it cannot need soon.
+    pub async fn expect_sponsored(&self) -> Result<(), Unsent> {
+        if !self.budget.enabled {
+            return Err(Unsent::NotSponsored);
+        }
+        let balance = self.node.provider().get_balance(convert::address(self.signer));
+        let balance = self.node.ask("eth_getBalance", balance).await?;
+        if balance <= U256::from(self.budget.reserve) {
+            return Err(Unsent::Reserved);
+        }
+        Ok(())
+    }
+
     async fn write(&self, wanted: Wanted) -> Result<TxIntent, Unsent> {
         let _alone = self.counting.lock().await;
         let newest = again::newest(&*self.outbox, &wanted.key).await?;
         if let Some(live) = newest.live() {
             return Ok(live.clone());
         }
-        let since = self.clock.now().minus(DAY);
-        let count = |on_behalf| self.outbox.count_since(wanted.purpose, on_behalf, since);
-        let (own, all) = (count(Some(wanted.on_behalf)).await?, count(None).await?);
-        if own >= self.budget.per_wallet || all >= self.budget.global {
-            return Err(Unsent::BudgetSpent);
-        }
+        let now = self.clock.now();
+        let ration = TxRation {
+            every: Duration::ZERO,
+            window: DAY,
+            per_wallet: self.budget.per_wallet,
+            per_network: self.budget.per_network,
+            network: wanted.network,
+            global: self.budget.global,
+        };
         let tx = NewTx {
-            key: wanted.key,
+            key: newest.next_key,
             purpose: wanted.purpose,
             signer: self.signer,
             to: Some(wanted.to),
             data: wanted.data,
             on_behalf: Some(wanted.on_behalf),
-            created_at: self.clock.now(),
+            created_at: now,
         };
-        Ok(newest.enqueue(&*self.outbox, tx).await?)
+        match self.outbox.enqueue_rationed(tx, ration).await? {
+            Rationed::Written(intent) => Ok(intent),
+            Rationed::TooSoon(until) | Rationed::BudgetSpent(until) => {
+                Err(Unsent::BudgetSpent(until.since(now)))
+            }
+        }
     }
 
     /// Something was written to the outbox: the sender looks now.

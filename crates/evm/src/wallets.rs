@@ -1,11 +1,7 @@
 //! Signatures of smart-contract wallets: ERC-1271, and ERC-6492 before they are deployed.
 
 use crate::{
-    admission::{Admission, network},
-    client::ChainClient,
-    contracts::SignatureProbe,
-    convert,
-    failure::NodeError,
+    admission::Admission, client::ChainClient, contracts::SignatureProbe, convert, failure::NodeError,
     node::Node,
 };
 use alloy::{
@@ -126,7 +122,7 @@ impl ContractWallets for EvmContractWallets {
             return Ok(None);
         }
         let answer = async {
-            let turn = self.admission.enter(client.map(network), address);
+            let turn = self.admission.enter(client, address);
             let _turn = turn.await.map_err(|_| WalletCheckError::Crowded)?;
             self.first_accepted(address, digests, signature.into()).await
         };

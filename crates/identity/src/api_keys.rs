@@ -16,7 +16,7 @@ use crate::{
     ports::ApiKeyStore,
     signature::MessageSigner,
 };
-use haithe_kernel::{Clock, Listed, Page, Random, StoreError, Timestamp, WalletAddress};
+use haithe_kernel::{Clock, Listed, MonotonicTime, Page, Random, StoreError, Timestamp, WalletAddress};
 use std::sync::Arc;
 use text::{KeyText, hash_of};
 
@@ -55,7 +55,7 @@ pub struct ApiKeys {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     /// Verified keys by hash, and when their use was last written.
-    known: Memory<(Arc<ApiKey>, Timestamp)>,
+    known: Memory<(Arc<ApiKey>, MonotonicTime)>,
 }
 
 impl ApiKeys {
@@ -151,7 +151,8 @@ impl ApiKeys {
         let now = self.clock.now();
         let hash = hash_of(api_key);
         let stamp = self.known.stamp(hash.0);
-        let recent = |(_, seen): &(Arc<ApiKey>, Timestamp)| now.since(*seen) < LOOK_EVERY;
+        let passed = |read| self.clock.monotonic().since(read);
+        let recent = |(_, read): &(Arc<ApiKey>, MonotonicTime)| passed(*read) < LOOK_EVERY;
         let key = match self.known.get(hash.0) {
             Some(known) if recent(&known) => known.0,
             known => {
@@ -183,7 +184,8 @@ impl ApiKeys {
             }
         };
         let key = Arc::new(key);
-        self.known.put(hash.0, stamp, (key.clone(), seen));
+        let read = self.clock.monotonic().minus(now.since(seen));
+        self.known.put(hash.0, stamp, (key.clone(), read));
         Ok(key)
     }
 

@@ -1,8 +1,8 @@
 //! Challenges: what a wallet signs to prove itself (EIP-4361 text, EIP-191 signature).
 
-use haithe_kernel::{Timestamp, WalletAddress};
+use haithe_kernel::{ClientNetwork, Timestamp, WalletAddress};
 use sha2::{Digest, Sha256};
-use std::{fmt, net::IpAddr};
+use std::fmt;
 
 /// The EIP-191 hash of a challenge's text, which is what the wallet's signature covers.
 ///
@@ -46,8 +46,8 @@ pub struct StoredChallenge {
     pub nonce: NonceHash,
     /// The `Origin` of the site it was issued for.
     pub site: String,
-    /// Who asked; a flooder's own challenges are evicted first.
-    pub ip: Option<IpAddr>,
+    /// The client that requested it; a flooder's own challenges are evicted first.
+    pub network: Option<ClientNetwork>,
     /// When it was issued.
     pub issued_at: Timestamp,
     /// From when on it is worthless.
@@ -56,5 +56,5 @@ pub struct StoredChallenge {
 
 /// At most this many live challenges per address.
 pub const LIVE_PER_ADDRESS: u32 = 8;
-/// At most this many live challenges per address and IP.
-pub const LIVE_PER_ADDRESS_AND_IP: u32 = 3;
+/// At most this many live challenges per address and client network.
+pub const LIVE_PER_ADDRESS_AND_NETWORK: u32 = 3;

@@ -6,8 +6,8 @@ use crate::{
     signature::personal_digest,
     siwe::{STATEMENT, SignIn, SiweMessage},
 };
-use haithe_kernel::{Clock, Failure, Kind, Random, StoreError, Timestamp, WalletAddress};
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use haithe_kernel::{ClientIp, Clock, Failure, Kind, Random, StoreError, Timestamp, WalletAddress};
+use std::{sync::Arc, time::Duration};
 
 /// How long a challenge may be signed.
 pub const CHALLENGE_LIFE: Duration = Duration::from_secs(5 * 60);
@@ -83,7 +83,7 @@ impl Challenges {
         &self,
         address: WalletAddress,
         origin: Option<&str>,
-        ip: Option<IpAddr>,
+        ip: Option<ClientIp>,
     ) -> Result<IssuedChallenge, ChallengeError> {
         let site = self.sign_in.site(origin).ok_or(ChallengeError::ForeignSite)?;
         let now = whole_seconds(self.clock.now());
@@ -110,7 +110,7 @@ impl Challenges {
                 digest: personal_digest(text.as_bytes()),
                 nonce: NonceHash::of(&siwe.nonce),
                 site: site.origin.clone(),
-                ip,
+                network: ip.map(ClientIp::network),
                 issued_at: now,
                 expires_at,
             })

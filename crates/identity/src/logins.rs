@@ -15,8 +15,8 @@ use crate::{
     siwe::{SignIn, SignedMessage},
     token::{TOKEN_LIFE, Tokens},
 };
-use haithe_kernel::{Clock, Random, Timestamp, WalletAddress};
-use std::{net::IpAddr, sync::Arc};
+use haithe_kernel::{ClientIp, Clock, Random, Timestamp, WalletAddress};
+use std::sync::Arc;
 
 /// Longest `User-Agent` kept.
 const USER_AGENT_CHARS: usize = 256;
@@ -28,8 +28,8 @@ pub struct LoginRequest {
     pub claim: LoginClaim,
     /// The signature.
     pub signature: WalletSignature,
-    /// Where from.
-    pub ip: Option<IpAddr>,
+    /// The client's address.
+    pub ip: Option<ClientIp>,
     /// The client.
     pub user_agent: Option<String>,
 }
@@ -146,6 +146,9 @@ impl Logins {
             }
             LoginClaim::Message(message) => {
                 let parts = message.parts();
+                // Before the challenge is looked up: an expired one may be deleted already.
+                let text = self.sign_in.check_text(parts, now);
+                text.map_err(Refusal::Message)?;
                 let nonce = NonceHash::of(&parts.nonce);
                 let challenge = self.challenges.find(parts.address, nonce, now).await?;
                 let challenge = challenge.ok_or(Refusal::NoChallenge)?;
@@ -176,7 +179,7 @@ impl Logins {
         let mut found = candidates.iter().position(plain);
         if let (None, Some(wallets)) = (found, &self.wallets) {
             let check = WalletCheck {
-                client: request.ip,
+                client: request.ip.map(ClientIp::network),
                 address,
                 digests: candidates.iter().map(|candidate| candidate.signed).collect(),
                 signature: signature.as_bytes().to_vec(),

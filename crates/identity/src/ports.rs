@@ -8,18 +8,19 @@ use crate::{
     session::{Account, Session, SessionId},
 };
 use async_trait::async_trait;
-use haithe_kernel::{Failure, Kind, Listed, Page, StoreError, Timestamp, WalletAddress};
-use std::net::IpAddr;
+use haithe_kernel::{ClientNetwork, Failure, Kind, Listed, Page, StoreError, Timestamp, WalletAddress};
 use uuid::Uuid;
 
 /// Challenges that wait for a signature.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait ChallengeStore: Send + Sync {
-    /// Stores a challenge. Above [`LIVE_PER_ADDRESS_AND_IP`](crate::challenge::LIVE_PER_ADDRESS_AND_IP)
-    /// the oldest of the same address and IP goes; above
-    /// [`LIVE_PER_ADDRESS`](crate::challenge::LIVE_PER_ADDRESS) the oldest of the IP that holds most goes,
-    /// so that a flooder evicts only itself. Gives how many live challenges went.
+    /// Stores a challenge. Above [`LIVE_PER_ADDRESS_AND_NETWORK`](crate::challenge::LIVE_PER_ADDRESS_AND_NETWORK)
+    /// the oldest of the same address and client network goes; above
+    /// [`LIVE_PER_ADDRESS`](crate::challenge::LIVE_PER_ADDRESS) one goes of the
+    /// [site](haithe_kernel::ClientNetwork::site) that holds most, of its network that holds most, the
+    /// oldest, so that a flooder evicts only itself. The order of age is the order of the calls, not of
+    /// the wall clock. Returns how many live challenges went.
     async fn put(&self, challenge: StoredChallenge) -> Result<u64, StoreError>;
     /// The digests this address may still sign at `now`, newest first.
     async fn live(&self, address: WalletAddress, now: Timestamp) -> Result<Vec<MessageDigest>, StoreError>;
@@ -189,8 +190,8 @@ impl Failure for WalletCheckError {
 /// A signature that a contract has to check.
 #[derive(Debug, Clone)]
 pub struct WalletCheck {
-    /// Where the login comes from: clients take turns.
-    pub client: Option<IpAddr>,
+    /// The client that logs in: clients take turns.
+    pub client: Option<ClientNetwork>,
     /// The wallet.
     pub address: WalletAddress,
     /// What the signature may cover.

@@ -1,7 +1,7 @@
 //! Sessions: one row per login, named by the hash of the token's `jti`.
 
-use haithe_kernel::{Timestamp, WalletAddress};
-use std::{fmt, net::IpAddr, str::FromStr};
+use haithe_kernel::{ClientIp, Timestamp, WalletAddress};
+use std::{fmt, str::FromStr};
 
 /// SHA-256 of a token's `jti`. The token itself is stored nowhere.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,7 +44,7 @@ pub struct Session {
     /// The wallet that logged in.
     pub address: WalletAddress,
     /// Where from, as a trusted proxy or the socket says.
-    pub ip: Option<IpAddr>,
+    pub ip: Option<ClientIp>,
     /// The client's `User-Agent`, cut to 256 characters.
     pub user_agent: Option<String>,
     /// When it began.

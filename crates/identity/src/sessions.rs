@@ -8,7 +8,7 @@ use crate::{
     session::{Account, Session, SessionId},
     token::Tokens,
 };
-use haithe_kernel::{Clock, Listed, Page, StoreError, Timestamp, WalletAddress};
+use haithe_kernel::{Clock, Listed, MonotonicTime, Page, StoreError, Timestamp, WalletAddress};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ pub struct Sessions {
     tokens: Arc<Tokens>,
     clock: Arc<dyn Clock>,
     /// Live sessions: whose each is, and when its use was last written.
-    live: Memory<(WalletAddress, Timestamp)>,
+    live: Memory<(WalletAddress, MonotonicTime)>,
 }
 
 impl Sessions {
@@ -50,7 +50,8 @@ impl Sessions {
         let id = session_id(&facts.jti);
         let stamp = self.live.stamp(id.0);
         let known = self.live.get(id.0);
-        let recent = known.filter(|(_, seen)| now.since(*seen) < LOOK_EVERY);
+        let passed = |read| self.clock.monotonic().since(read);
+        let recent = known.filter(|(_, read)| passed(*read) < LOOK_EVERY);
         let address = match recent {
             Some((address, _)) => address,
             None => self.look_up(id, stamp, now).await?,
@@ -72,7 +73,8 @@ impl Sessions {
             self.store.touch(id, now).await?;
             seen = now;
         }
-        self.live.put(id.0, stamp, (session.address, seen));
+        let read = self.clock.monotonic().minus(now.since(seen));
+        self.live.put(id.0, stamp, (session.address, read));
         Ok(session.address)
     }
 

@@ -19,6 +19,7 @@ mod compose;
 mod gear;
 mod memory;
 mod output;
+mod preparation;
 mod products;
 mod run;
 mod search;
@@ -27,11 +28,14 @@ mod tools;
 mod turn;
 
 pub use gear::{
-    Equipment, Exchange, Gear, GearError, History, ProductFee, ServerTool, Source, ToolDefinition, Wish,
+    Equipment, Exchange, Gear, GearError, History, ProductFee, Room, ServerTool, Source, ToolDefinition,
+    ToolOutcome, Wish,
 };
 #[cfg(any(test, feature = "mocks"))]
 pub use gear::{MockGear, MockServerTool};
 pub use memory::Memory;
+pub use preparation::Preparation;
+pub(crate) use preparation::Preparations;
 #[cfg(any(test, feature = "mocks"))]
 pub use products::MockProductLoader;
 pub use products::{

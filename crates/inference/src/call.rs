@@ -6,12 +6,11 @@ use crate::{
     error::CompletionError,
     meter::{Cost, Meter},
     ports::{
-        CallEnd, CallObserver, MOST_LOGGED, Texts, TokenAllowance, TokenClaim, TokenCounter, TokensTaken,
-        Transcript,
+        CallEnd, CallObserver, MOST_LOGGED, TextToCount, Texts, TokenAllowance, TokenClaim, TokenCounter,
+        TokensTaken, Transcript,
     },
     price::{Bound, Quote},
     request::Asked,
-    tokens,
 };
 use futures::channel::oneshot;
 use haithe_billing::{
@@ -249,16 +248,28 @@ impl Call {
         });
     }
 
+    /// Tokens of a text. It waits for its turn, so that it is never refused.
+    async fn count_text(&self, text: &str) -> u64 {
+        let counting = TextToCount {
+            text: text.into(),
+            most: u64::MAX,
+            payer: self.account.org,
+            patient: true,
+        };
+        let counted = self.tools.counter.count(counting).await;
+        counted.unwrap_or_else(|_| u64::try_from(text.len() / 4).unwrap_or(u64::MAX))
+    }
+
     /// Tokens as Haithe counts them, never beyond what the hold covers.
     async fn count(&self, meter: &Meter) -> TokenUsage {
-        let count = |text| tokens::count(self.tools.counter.as_ref(), &self.model.name, text, |_| false);
         let images = u64::from(self.request.media().images);
         let images = images * u64::from(self.model.image_tokens.unwrap_or(0));
         let asked = self.request.text();
         let given = images.saturating_add(self.request.tokens());
-        let input = count(asked.as_str()).await.saturating_add(given);
+        let input = self.count_text(&asked).await.saturating_add(given);
         let (text, cut) = meter.text();
-        let output = count(text)
+        let output = self
+            .count_text(text)
             .await
             .saturating_add(u64::try_from(cut / 4).unwrap_or(u64::MAX));
         let most = self.bound.output.saturating_mul(u64::from(self.bound.choices));

@@ -76,6 +76,47 @@ impl OutputField {
     }
 }
 
+/// How a model's provider turns text into tokens, as far as the gateway can count them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tokenizer {
+    /// OpenAI's `o200k_base`: tokens can be counted here, with a margin for the prompt's format.
+    O200k,
+    /// Any other tokenizer. Only the bytes of the text bound its tokens: no byte-level tokenizer makes
+    /// more tokens than bytes.
+    #[default]
+    Bytes,
+}
+
+impl Tokenizer {
+    /// Names of models, without their vendor, that use `o200k_base`: these alone, or with a suffix
+    /// after `-` or `.`.
+    const O200K: &[&str] = &[
+        "gpt-4o",
+        "chatgpt-4o",
+        "gpt-4.1",
+        "gpt-4.5",
+        "gpt-5",
+        "gpt-oss",
+        "o1",
+        "o3",
+        "o4",
+    ];
+
+    /// The tokenizer of a model that its provider calls by this name.
+    pub fn of_family(upstream_name: &str) -> Self {
+        let name = upstream_name.rsplit('/').next().unwrap_or(upstream_name);
+        let is_of = |family: &&&str| {
+            name.strip_prefix(**family)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '.']))
+        };
+        if Self::O200K.iter().any(|family| is_of(&family)) {
+            Self::O200k
+        } else {
+            Self::Bytes
+        }
+    }
+}
+
 /// A model of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model {
@@ -101,6 +142,9 @@ pub struct Model {
     pub max_output: u32,
     /// Tokens that the provider itself adds to every prompt, beyond what a request's bytes cover.
     pub prompt_overhead: u32,
+    /// What counts the tokens of its input: [`Tokenizer::Bytes`] unless it and all its fallbacks use the
+    /// same known one.
+    pub tokenizer: Tokenizer,
     /// The most tokens one image can count for; `None` when that is not known, and then a request
     /// with images is bounded by the whole context.
     pub image_tokens: Option<u32>,

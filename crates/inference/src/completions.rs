@@ -25,12 +25,12 @@
 
 mod admission;
 pub(crate) mod asking;
-mod fitting;
 mod permit;
+mod sizing;
 
 use crate::meter::{Form, Identity};
 use crate::{
-    agent::{AgentLimits, Gear},
+    agent::{AgentLimits, Gear, Preparations},
     call::{Call, Tools},
     catalogue::{Catalogue, Model},
     conversations::ConversationId,
@@ -49,6 +49,7 @@ use haithe_identity::api_key::ApiKey;
 use haithe_kernel::{CallId, Clock, Decimals, ModelId, Random, Tasks, Timer, Timestamp, Usdt, WalletAddress};
 use haithe_orgs::ports::CallContext;
 pub use permit::CallPermit;
+pub(crate) use sizing::fewest_tokens;
 use std::{collections::HashMap, fmt, sync::Arc};
 
 /// Who asks, on whose account. The context says that the caller may call as its project.
@@ -163,6 +164,7 @@ pub struct Completions {
     tools: Tools,
     limits: RequestLimits,
     agent: AgentLimits,
+    preparations: Arc<Preparations>,
 }
 
 impl Completions {
@@ -180,6 +182,7 @@ impl Completions {
             },
             limits: settings.limits,
             agent: settings.agent,
+            preparations: Arc::default(),
             ports: Arc::new(ports),
         }
     }
@@ -207,6 +210,10 @@ impl Completions {
 
     pub(crate) const fn agent_limits(&self) -> AgentLimits {
         self.agent
+    }
+
+    pub(crate) const fn preparations(&self) -> &Arc<Preparations> {
+        &self.preparations
     }
 
     pub(crate) const fn tools(&self) -> &Tools {

@@ -2,7 +2,7 @@
 
 use crate::{
     agent::GearError,
-    ports::{AllowanceSpent, UpstreamError},
+    ports::{AllowanceSpent, CounterBusy, UpstreamError},
 };
 use haithe_billing::hold::HoldError;
 use haithe_kernel::{Failure, Kind, StoreError, Usdt};
@@ -77,6 +77,9 @@ pub enum CompletionError {
         .0.per_minute, .0.of, .0.retry_after
     )]
     TokenRate(AllowanceSpent),
+    /// Too many long prompts are being counted. Nothing was set aside.
+    #[error(transparent)]
+    Counting(#[from] CounterBusy),
     /// Nothing could be set aside for the call, so the model never heard of it.
     #[error(transparent)]
     Hold(#[from] HoldError),
@@ -135,6 +138,7 @@ impl CompletionError {
             Self::TooLarge { .. }
             | Self::TooManyPayees { .. }
             | Self::TokenRate(_)
+            | Self::Counting(_)
             | Self::Hold(_)
             | Self::Payer(_)
             | Self::MaxCost { .. }
@@ -157,6 +161,7 @@ impl Failure for CompletionError {
             Self::KeyScope { .. } | Self::NotEnabled { .. } => Kind::Forbidden,
             Self::UnknownModel { .. } => Kind::NotFound,
             Self::TokenRate(_) => Kind::RateLimited,
+            Self::Counting(_) => Kind::Unavailable,
             Self::Hold(error) => error.kind(),
             Self::Payer(refusal) => refusal.kind(),
             Self::MaxCost { .. } => Kind::PaymentRequired,
@@ -178,6 +183,7 @@ impl Failure for CompletionError {
             Self::ContextExceeded { .. } => "context_length_exceeded",
             Self::TooManyPayees { .. } => "too_many_payees",
             Self::TokenRate(_) => "rate_limited",
+            Self::Counting(_) => "overloaded",
             Self::Hold(error) => error.code(),
             Self::Payer(refusal) => refusal.code(),
             Self::MaxCost { .. } => "max_cost_exceeded",
@@ -194,7 +200,7 @@ impl Failure for CompletionError {
             Self::Hold(error) => error.retry_after(),
             Self::Gear(error) => error.retry_after(),
             Self::Upstream(error) => error.retry_after(),
-            Self::Capture(_) | Self::Interrupted => Some(1),
+            Self::Capture(_) | Self::Interrupted | Self::Counting(_) => Some(1),
             _ => None,
         }
     }

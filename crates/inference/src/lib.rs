@@ -30,7 +30,6 @@ pub mod request;
 pub mod routing;
 pub mod sse;
 mod stream;
-mod tokens;
 pub mod webhooks;
 
 pub use catalogue::{Catalogue, CatalogueError, CatalogueFile, Model};

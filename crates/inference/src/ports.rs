@@ -5,8 +5,8 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use haithe_billing::capture::{CallOutcome, TokenUsage};
 use haithe_identity::api_key::ApiKeyId;
-use haithe_kernel::{CallId, Failure, Kind, OrgId, ProjectId, Timestamp, Usdt, WalletAddress};
-use std::{fmt, time::Duration};
+use haithe_kernel::{CallId, Failure, Kind, MonotonicTime, OrgId, ProjectId, Usdt, WalletAddress};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// What a provider is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -186,11 +186,34 @@ pub trait ChatModel: Send + Sync {
     async fn send(&self, request: UpstreamRequest) -> Result<UpstreamAnswer, UpstreamError>;
 }
 
+/// A text whose tokens are to be counted.
+#[derive(Clone)]
+pub struct TextToCount {
+    /// The text.
+    pub text: Arc<str>,
+    /// Counting may stop as soon as there are more tokens than this.
+    pub most: u64,
+    /// On whose behalf: one payer's texts must not keep out those of others.
+    pub payer: OrgId,
+    /// Whether to wait rather than to be refused when too many texts wait already.
+    pub patient: bool,
+}
+
+/// Too many texts are being counted, or too many of this payer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many long prompts are being counted; try again shortly")]
+pub struct CounterBusy;
+
 /// Counts tokens where a provider reports none, or where an upper bound is too coarse.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
+#[async_trait]
 pub trait TokenCounter: Send + Sync {
-    /// Tokens of `text` for the model of this public name; near enough for an estimate.
-    fn count(&self, model: &str, text: &str) -> u64;
+    /// Tokens of the text in `o200k_base`, never fewer than that table makes of it; or any number above
+    /// `most`. Long texts are counted beside the async workers, a bounded number at a time.
+    ///
+    /// # Errors
+    /// [`CounterBusy`], never for a patient request.
+    async fn count(&self, text: TextToCount) -> Result<u64, CounterBusy>;
 }
 
 /// Whose tokens are counted.
@@ -221,7 +244,7 @@ pub struct TokensTaken {
     /// How many.
     pub tokens: u64,
     /// When: what the minute has given back since is not given back again.
-    pub at: Timestamp,
+    pub at: MonotonicTime,
 }
 
 /// Tokens per minute. Both methods are called on every call: they compute, and never wait.
@@ -393,7 +416,7 @@ impl TokenAllowance for Unwatched {
     fn take(&self, _: &TokenClaim, tokens: u64) -> Result<TokensTaken, AllowanceSpent> {
         Ok(TokensTaken {
             tokens,
-            at: Timestamp::from_seconds(0),
+            at: MonotonicTime::default(),
         })
     }
     fn correct(&self, _: &TokenClaim, _: TokensTaken, _: u64) {}

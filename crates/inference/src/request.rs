@@ -81,6 +81,7 @@ pub struct ChatRequest {
     max_tokens: Option<OutputLimit>,
     max_completion_tokens: Option<OutputLimit>,
     media: Media,
+    messages: u32,
 }
 
 impl ChatRequest {
@@ -95,7 +96,7 @@ impl ChatRequest {
         }
         let text = std::str::from_utf8(&body)
             .map_err(|_| CompletionError::malformed("the body is not UTF-8 text"))?;
-        check_depth(&body)?;
+        check_text(&body)?;
         let fields = top_level(text)?;
         let mut request = Self {
             first: text.find('{').map_or(0, |at| at + 1),
@@ -108,6 +109,7 @@ impl ChatRequest {
             max_tokens: None,
             max_completion_tokens: None,
             media: Media::default(),
+            messages: 0,
         };
         let mut has_messages = false;
         for entry in &fields {
@@ -127,7 +129,10 @@ impl ChatRequest {
         let raw = entry.value.get();
         let null = crate::json::is_null(raw);
         match entry.name.as_ref() {
-            "messages" => self.media = messages::check(raw)?,
+            "messages" => {
+                let checked = messages::check(raw)?;
+                (self.media, self.messages) = (checked.media, checked.count);
+            }
             "model" => {
                 let name: Option<String> = serde_json::from_str(raw)
                     .map_err(|_| CompletionError::invalid("model", "model must be a text"))?;
@@ -214,6 +219,16 @@ impl ChatRequest {
     /// The texts of the messages and definitions, for counting tokens. Reads the body again.
     pub fn text(&self) -> String {
         messages::text(&self.body)
+    }
+
+    /// Everything that the provider may turn into tokens, images aside. Reads the body again.
+    pub(crate) fn prompt(&self) -> String {
+        messages::prompt(&self.body)
+    }
+
+    /// How many messages there are.
+    pub(crate) const fn messages(&self) -> u32 {
+        self.messages
     }
 
     /// The request for the provider of `model`, which may generate `max_output` tokens per choice:
@@ -303,13 +318,24 @@ fn top_level(text: &str) -> Result<Vec<Entry<'_>>, CompletionError> {
         .map_err(|error| CompletionError::malformed(format!("the body is not a JSON object: {error}")))
 }
 
-/// Refuses nesting beyond [`DEEPEST`], so that nobody behind us has to recurse further.
-fn check_depth(body: &[u8]) -> Result<(), CompletionError> {
+/// Refuses nesting beyond [`DEEPEST`], so that no reader behind us has to recurse further, and strings
+/// that no reader can decode: JSON's grammar admits half of a surrogate pair, and readers stop there.
+fn check_text(body: &[u8]) -> Result<(), CompletionError> {
     let mut depth = 0usize;
     let mut rest = body;
     while let Some((byte, after)) = rest.split_first() {
         rest = match byte {
-            b'"' => after_string(after),
+            b'"' => {
+                let (string, after) = after_string(after);
+                if !pairs_surrogates(string) {
+                    let at = body.len() - rest.len();
+                    return Err(CompletionError::malformed(format!(
+                        "the text that begins at byte {at} of the body has half of a surrogate pair \
+                         (such as \\ud83d alone); send both halves, or the character itself as UTF-8"
+                    )));
+                }
+                after
+            }
             b'{' | b'[' => {
                 depth += 1;
                 if depth > DEEPEST {
@@ -329,19 +355,51 @@ fn check_depth(body: &[u8]) -> Result<(), CompletionError> {
     Ok(())
 }
 
-/// What follows a string whose opening quote has been read.
-fn after_string(mut rest: &[u8]) -> &[u8] {
-    while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
-        let (found, step) = match rest.get(at) {
-            Some(b'"') => (true, 1),
-            _ => (false, 2),
-        };
-        rest = rest.get(at + step..).unwrap_or_default();
-        if found {
-            return rest;
+/// A string whose opening quote has been read, and what follows it. A string without an end is what is
+/// left of the body, which its reader refuses.
+fn after_string(text: &[u8]) -> (&[u8], &[u8]) {
+    let mut at = 0;
+    while let Some(found) = memchr::memchr2(b'"', b'\\', text.get(at..).unwrap_or_default()) {
+        at += found;
+        if text.get(at) == Some(&b'"') {
+            let (string, rest) = text.split_at(at);
+            return (string, rest.get(1..).unwrap_or_default());
         }
+        at += 2;
     }
-    &[]
+    (text, &[])
+}
+
+/// Whether every `\u` escape of a surrogate stands beside its other half.
+fn pairs_surrogates(string: &[u8]) -> bool {
+    let mut rest = string;
+    let mut high = false;
+    while let Some(found) = memchr::memchr(b'\\', rest) {
+        if high && found > 0 {
+            return false;
+        }
+        let unit = match rest.get(found + 1) {
+            Some(b'u') => unit(rest.get(found + 2..found + 6)),
+            _ => None,
+        };
+        match unit {
+            Some(0xd800..=0xdbff) if !high => high = true,
+            Some(0xdc00..=0xdfff) if high => high = false,
+            Some(0xd800..=0xdfff) => return false,
+            _ if high => return false,
+            _ => {}
+        }
+        // Four digits hold no backslash; where they are missing, the reader refuses the string.
+        let step = if unit.is_some() { 6 } else { 2 };
+        rest = rest.get(found + step..).unwrap_or_default();
+    }
+    !high
+}
+
+/// The UTF-16 code unit of four hexadecimal digits.
+fn unit(digits: Option<&[u8]>) -> Option<u16> {
+    let digits = std::str::from_utf8(digits?).ok()?;
+    u16::from_str_radix(digits, 16).ok()
 }
 
 #[cfg(test)]

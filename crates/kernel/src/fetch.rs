@@ -111,6 +111,9 @@ pub enum FetchError {
     /// The time ran out.
     #[error("the address did not answer in time")]
     Late,
+    /// This service sends that host as many requests as it may.
+    #[error("too many requests are being sent to the host of this address; try again shortly")]
+    Busy,
     /// The name is unknown, nobody listens, TLS failed or the connection broke.
     #[error("the address cannot be reached")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -122,6 +125,7 @@ impl Failure for FetchError {
             Self::Refused(_) | Self::Header => Kind::Invalid,
             Self::Redirect | Self::TooLarge | Self::Unreachable(_) => Kind::Upstream,
             Self::Late => Kind::UpstreamTimeout,
+            Self::Busy => Kind::Unavailable,
         }
     }
     fn code(&self) -> &'static str {
@@ -131,8 +135,12 @@ impl Failure for FetchError {
             Self::Redirect => "redirect_refused",
             Self::TooLarge => "answer_too_large",
             Self::Late => "address_timeout",
+            Self::Busy => "address_busy",
             Self::Unreachable(_) => "address_unreachable",
         }
+    }
+    fn retry_after(&self) -> Option<u64> {
+        matches!(self, Self::Busy).then_some(5)
     }
 }
 

@@ -1,4 +1,5 @@
-//! Time as the kernel sees it: a point in UTC, made only by a [`Clock`](crate::Clock).
+//! Time as the kernel sees it: a point in UTC and a point on a clock that only moves forward, both made only by
+//! a [`Clock`](crate::Clock).
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr, time::Duration};
@@ -67,6 +68,42 @@ impl Timestamp {
     pub fn legacy(self) -> String {
         let form = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
         self.date_time().format(&form).unwrap_or_default()
+    }
+}
+
+/// A point on a clock that only moves forward: the time since an arbitrary start, the same for the whole process.
+///
+/// It measures durations inside one process: rates, pauses, the age of what is cached. Nobody can set it, so
+/// it has no date, and nothing of it is stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MonotonicTime(Duration);
+
+impl MonotonicTime {
+    /// This long after the clock's start.
+    pub const fn from_start(span: Duration) -> Self {
+        Self(span)
+    }
+
+    /// The time since the clock's start.
+    pub const fn since_start(self) -> Duration {
+        self.0
+    }
+
+    /// This much later.
+    #[must_use]
+    pub const fn plus(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(span))
+    }
+
+    /// This much earlier, at most until the clock's start.
+    #[must_use]
+    pub const fn minus(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(span))
+    }
+
+    /// The time passed since `earlier`; zero when `earlier` is later.
+    pub const fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
     }
 }
 

@@ -22,4 +22,4 @@ pub use embedder::{EmbedderSettings, OpenAiEmbedder};
 pub use openai::{OpenAiCompatible, SetupError};
 pub use registry::{Keys, ProviderError, Providers};
 pub use sandbox::Sandbox;
-pub use tiktoken::Tiktoken;
+pub use tiktoken::{CountingLimits, Tiktoken};

@@ -1,10 +1,13 @@
 //! Use case: keep sealed content for creators, by its SHA-256. Nothing else is kept.
 
-use crate::sealing::{SealedContent, SealingError};
+use crate::{
+    ports::CreatorStore,
+    sealing::{SealedContent, SealingError},
+};
 use async_trait::async_trait;
 use haithe_kernel::{Clock, Failure, Kind, StoreError, Timestamp, WalletAddress};
 use sha2::{Digest, Sha256};
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 /// The SHA-256 of sealed content. Prints as 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,6 +66,9 @@ pub struct NewContent {
 /// Why content is not kept.
 #[derive(Debug, thiserror::Error)]
 pub enum NotHosted {
+    /// The wallet sells nothing.
+    #[error("this wallet is not registered as a creator; register it with POST /api/v1/creator first")]
+    NotACreator,
     /// Larger than allowed.
     #[error("sealed content may have at most {most} bytes")]
     TooLarge {
@@ -95,6 +101,7 @@ pub enum NotHosted {
 impl Failure for NotHosted {
     fn kind(&self) -> Kind {
         match self {
+            Self::NotACreator => Kind::Forbidden,
             Self::TooLarge { .. } => Kind::TooLarge,
             Self::Form(error) => error.kind(),
             Self::TooMany { .. } | Self::Full { .. } => Kind::Conflict,
@@ -104,6 +111,7 @@ impl Failure for NotHosted {
     }
     fn code(&self) -> &'static str {
         match self {
+            Self::NotACreator => "not_a_creator",
             Self::TooLarge { .. } => "content_too_large",
             Self::Form(error) => error.code(),
             Self::TooMany { .. } => "too_many_contents",
@@ -132,6 +140,11 @@ pub trait ContentStore: Send + Sync {
     /// Takes it away from the owner, and from everybody once nobody owns it; says whether the owner
     /// had it.
     async fn delete(&self, owner: WalletAddress, digest: ContentDigest) -> Result<bool, StoreError>;
+    /// Deletes, for everybody, content to which no product on chain and no project has referred since
+    /// `unreferenced_before`, as calls of this method found; returns how much was deleted. Content that
+    /// is found without a reference for the first time counts from `now`, and so does content that is
+    /// brought again.
+    async fn expire(&self, now: Timestamp, unreferenced_before: Timestamp) -> Result<u64, StoreError>;
 }
 
 /// What was kept.
@@ -147,14 +160,46 @@ pub struct Hosted {
 /// Sealed content for creators.
 pub struct Hosting {
     store: Arc<dyn ContentStore>,
+    creators: Arc<dyn CreatorStore>,
     clock: Arc<dyn Clock>,
     limits: HostingLimits,
 }
 
 impl Hosting {
     /// Composes the use case.
-    pub fn new(store: Arc<dyn ContentStore>, clock: Arc<dyn Clock>, limits: HostingLimits) -> Self {
-        Self { store, clock, limits }
+    pub fn new(
+        store: Arc<dyn ContentStore>,
+        creators: Arc<dyn CreatorStore>,
+        clock: Arc<dyn Clock>,
+        limits: HostingLimits,
+    ) -> Self {
+        Self {
+            store,
+            creators,
+            clock,
+            limits,
+        }
+    }
+
+    /// Whether the wallet may host content: only creators have something to sell.
+    ///
+    /// # Errors
+    /// [`NotHosted::NotACreator`], and the store's.
+    pub async fn admit(&self, owner: WalletAddress) -> Result<(), NotHosted> {
+        match self.creators.find(owner).await? {
+            Some(_) => Ok(()),
+            None => Err(NotHosted::NotACreator),
+        }
+    }
+
+    /// Deletes content that no product has referred to for `period`; returns how much was deleted. To be
+    /// called once in a while.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn expire(&self, period: Duration) -> Result<u64, StoreError> {
+        let now = self.clock.now();
+        self.store.expire(now, now.minus(period)).await
     }
 
     /// How much may be kept.
@@ -172,6 +217,7 @@ impl Hosting {
             return Err(NotHosted::TooLarge { most });
         }
         SealedContent::parse(&bytes)?;
+        self.admit(owner).await?;
         let digest = ContentDigest::of(&bytes);
         let size = bytes.len();
         let new = NewContent {
@@ -208,12 +254,29 @@ impl Hosting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sealing::{ContentKey, seal};
+    use crate::{
+        catalog::Creator,
+        ports::MockCreatorStore,
+        sealing::{ContentKey, seal},
+    };
     use haithe_kernel::FixedClock;
 
     const OWNER: WalletAddress = WalletAddress::new([1; 20]);
 
     fn hosting(store: MockContentStore) -> Hosting {
+        hosting_of(store, true)
+    }
+
+    fn hosting_of(store: MockContentStore, registered: bool) -> Hosting {
+        let mut creators = MockCreatorStore::new();
+        creators.expect_find().returning(move |address| {
+            let creator = Creator {
+                address,
+                uri: String::new(),
+                created_at: Timestamp::from_seconds(1),
+            };
+            Ok(registered.then_some(creator))
+        });
         let limits = HostingLimits {
             content_bytes: 100,
             wallet_contents: 2,
@@ -221,7 +284,7 @@ mod tests {
             all_bytes: 1_000,
         };
         let clock = FixedClock::at(Timestamp::from_seconds(5));
-        Hosting::new(Arc::new(store), Arc::new(clock), limits)
+        Hosting::new(Arc::new(store), Arc::new(creators), Arc::new(clock), limits)
     }
 
     fn sealed(length: usize) -> Vec<u8> {
@@ -253,6 +316,31 @@ mod tests {
         }
         let refused = hosting.host(OWNER, sealed(65)).await.unwrap_err();
         assert_eq!(refused.code(), "content_too_large");
+    }
+
+    #[tokio::test]
+    async fn only_creators_host_content() {
+        let mut store = MockContentStore::new();
+        store.expect_put().never();
+        let refused = hosting_of(store, false)
+            .host(OWNER, sealed(20))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (refused.kind(), refused.code()),
+            (Kind::Forbidden, "not_a_creator")
+        );
+    }
+
+    #[tokio::test]
+    async fn content_expires_when_it_has_had_no_product_for_the_whole_period() {
+        let mut store = MockContentStore::new();
+        store
+            .expect_expire()
+            .withf(|now, before| (now.seconds(), before.seconds()) == (5, -15))
+            .returning(|_, _| Ok(3));
+        let expired = hosting(store).expire(Duration::from_secs(20)).await;
+        assert_eq!(expired.unwrap(), 3);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 pub mod catalog;
 pub mod content;
 pub mod enclave;
+mod failures;
 pub mod hosting;
 pub mod knowledge;
 pub mod loading;

@@ -14,6 +14,7 @@ use haithe_kernel::{
     Clock, Failure, Kind, Listed, NameProblem, OrgId, Page, ProductId, ProjectId, StoreError, Usdt,
     WalletAddress, name_problem,
 };
+use haithe_orgs::UnsignedTransaction;
 use std::sync::Arc;
 use url::Url;
 
@@ -167,7 +168,21 @@ impl Market {
     ///
     /// # Errors
     /// [`MarketError::Text`], and why the chain did not.
-    pub async fn register(&self, new: NewCreator) -> Result<[u8; 32], MarketError> {
+    pub async fn register(&self, new: NewCreator, network: Option<String>) -> Result<[u8; 32], MarketError> {
+        self.expect_new(&new).await?;
+        Ok(self.registrar.register(new, network).await?)
+    }
+
+    /// The transaction by which the wallet registers itself as a creator.
+    ///
+    /// # Errors
+    /// [`MarketError::Text`]; [`RegisterError::Registered`] for a wallet that is registered.
+    pub async fn registration(&self, new: NewCreator) -> Result<UnsignedTransaction, MarketError> {
+        self.expect_new(&new).await?;
+        Ok(self.registrar.transaction(new))
+    }
+
+    async fn expect_new(&self, new: &NewCreator) -> Result<(), MarketError> {
         for (name, text, most) in [("uri", &new.uri, URI_BYTES), ("pub_key", &new.pub_key, KEY_BYTES)] {
             if text.is_empty() || text.len() > most || text.chars().any(char::is_control) {
                 return Err(MarketError::Text(name, most));
@@ -179,7 +194,7 @@ impl Market {
         if self.creators.find(new.address).await?.is_some() {
             return Err(RegisterError::Registered.into());
         }
-        Ok(self.registrar.register(new).await?)
+        Ok(())
     }
 
     /// Creators, newest first.

@@ -22,6 +22,8 @@ use async_trait::async_trait;
 use haithe_kernel::{
     Failure, Kind, Listed, OrgId, Page, ProductId, ProjectId, StoreError, Timestamp, Usdt, WalletAddress,
 };
+use haithe_orgs::UnsignedTransaction;
+use std::time::Duration;
 
 /// Creators, mirrored from the chain.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
@@ -152,9 +154,23 @@ pub enum RegisterError {
     /// The wallet is a creator.
     #[error("this wallet is registered as a creator already")]
     Registered,
-    /// The wallet or the service has spent today's budget.
-    #[error("the daily budget for registrations is spent; try again tomorrow")]
-    BudgetSpent,
+    /// The server pays for no other wallet.
+    #[error(
+        "this server does not pay for other wallets; sign and send the transaction in `data` with your own"
+    )]
+    NotSponsored,
+    /// The day's registration budget of the wallet, its network or the server is spent for so long.
+    #[error(
+        "the daily budget for registrations is spent; sign and send the transaction in `data` with your own wallet, \
+         or try again in {} s", .0.as_secs().max(1)
+    )]
+    BudgetSpent(Duration),
+    /// What coin the server has is reserved for settlement.
+    #[error(
+        "the server's gas account is reserved for settlement; sign and send the transaction in `data` with your own \
+         wallet, or try again later"
+    )]
+    Reserved,
     /// Sent, but not mined yet: the creator will appear.
     #[error("the transaction was sent and is not mined yet; the creator will appear shortly")]
     Pending,
@@ -167,14 +183,17 @@ impl Failure for RegisterError {
     fn kind(&self) -> Kind {
         match self {
             Self::Registered => Kind::Conflict,
-            Self::BudgetSpent => Kind::RateLimited,
-            Self::Pending | Self::Unavailable(_) => Kind::Unavailable,
+            Self::NotSponsored => Kind::Forbidden,
+            Self::BudgetSpent(_) => Kind::RateLimited,
+            Self::Reserved | Self::Pending | Self::Unavailable(_) => Kind::Unavailable,
         }
     }
     fn code(&self) -> &'static str {
         match self {
             Self::Registered => "already_a_creator",
-            Self::BudgetSpent => "registration_budget_spent",
+            Self::NotSponsored => "not_sponsored",
+            Self::BudgetSpent(_) => "registration_budget_spent",
+            Self::Reserved => "sponsoring_paused",
             Self::Pending => "transaction_pending",
             Self::Unavailable(_) => "chain_unavailable",
         }
@@ -182,8 +201,17 @@ impl Failure for RegisterError {
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Pending | Self::Unavailable(_) => Some(3),
-            Self::Registered | Self::BudgetSpent => None,
+            Self::BudgetSpent(left) => Some(left.as_secs().max(1)),
+            Self::Reserved => Some(300),
+            Self::Registered | Self::NotSponsored => None,
         }
+    }
+}
+
+impl RegisterError {
+    /// Whether the wallet can go on by sending the transaction itself.
+    pub const fn is_unsponsored(&self) -> bool {
+        matches!(self, Self::NotSponsored | Self::BudgetSpent(_) | Self::Reserved)
     }
 }
 
@@ -194,5 +222,8 @@ pub trait CreatorRegistrar: Send + Sync {
     /// Sends `registerAsCreator` through the durable outbox and waits (3 s at most) until it is
     /// mined; gives the seed of the identity, which the contract determines. The same wallet again
     /// finds the same transaction.
-    async fn register(&self, new: NewCreator) -> Result<[u8; 32], RegisterError>;
+    /// `network` is the client network that asked, which has a daily budget of its own.
+    async fn register(&self, new: NewCreator, network: Option<String>) -> Result<[u8; 32], RegisterError>;
+    /// The transaction by which the wallet registers itself. No network, no state.
+    fn transaction(&self, new: NewCreator) -> UnsignedTransaction;
 }

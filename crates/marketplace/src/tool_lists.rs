@@ -16,7 +16,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use futures::lock::Mutex;
-use haithe_kernel::{Clock, Timestamp};
+use haithe_kernel::{Clock, MonotonicTime};
 use moka::future::Cache;
 use serde_json::{Map, Value};
 use std::{sync::Arc, time::Duration};
@@ -40,15 +40,13 @@ pub struct ToolLists {
 /// What a server said of its tools, and how long it holds.
 #[derive(Clone)]
 struct Listed {
-    from: Timestamp,
-    until: Timestamp,
+    until: MonotonicTime,
     tools: Result<Arc<[ServedTool]>, ToolServerError>,
 }
 
 impl Listed {
-    /// Also when the clock was set back: a minute is no longer than a minute.
-    fn is_stale(&self, now: Timestamp) -> bool {
-        now < self.from || self.until <= now
+    fn is_stale(&self, now: MonotonicTime) -> bool {
+        self.until <= now
     }
 }
 
@@ -71,20 +69,18 @@ impl ToolLists {
     /// Asks the server, and leaves the session that this took in `session`.
     async fn list(&self, endpoint: &McpEndpoint, session: &mut Option<Arc<dyn ToolSession>>) -> Listed {
         let opened = self.servers.open(endpoint).await;
-        let from = self.clock.now();
+        let from = self.clock.monotonic();
         match opened {
             Ok(server) => {
                 *session = Some(server.session);
                 let tools = server.tools.iter();
                 let offered = tools.filter(|tool| endpoint.offers(&tool.name)).cloned();
                 Listed {
-                    from,
                     until: from.plus(KNOWN_FOR),
                     tools: Ok(offered.collect()),
                 }
             }
             Err(error) => Listed {
-                from,
                 until: from.plus(FAILED_FOR),
                 tools: Err(error),
             },
@@ -96,7 +92,7 @@ impl ToolLists {
 impl ToolServers for ToolLists {
     /// The tools that the endpoint's creator offers, as the server listed them at most a minute ago.
     async fn open(&self, endpoint: &McpEndpoint) -> Result<OpenServer, ToolServerError> {
-        let now = self.clock.now();
+        let now = self.clock.monotonic();
         let mut session = None;
         let listed = self
             .lists

@@ -42,7 +42,7 @@ fn of_fetching(error: &FetchError) -> ToolServerError {
         FetchError::Refused(_) | FetchError::Header => ToolServerError::Refused,
         FetchError::Redirect => ToolServerError::Moved,
         FetchError::TooLarge => ToolServerError::TooLarge,
-        FetchError::Late => ToolServerError::Late,
+        FetchError::Late | FetchError::Busy => ToolServerError::Late,
         FetchError::Unreachable(_) => ToolServerError::Unreachable,
     }
 }

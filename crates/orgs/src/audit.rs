@@ -2,8 +2,8 @@
 
 use crate::ports::AuditStore;
 use crate::{Action, OrgError, Organizations};
-use haithe_kernel::{Listed, OrgId, Page, ProjectId, Timestamp, WalletAddress};
-use std::{net::IpAddr, sync::Arc};
+use haithe_kernel::{ClientIp, Listed, OrgId, Page, ProjectId, Timestamp, WalletAddress};
+use std::sync::Arc;
 
 /// A wallet that asks for something, and from where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub struct Caller {
     /// The wallet.
     pub address: WalletAddress,
     /// Where the request came from, as far as that is known.
-    pub ip: Option<IpAddr>,
+    pub ip: Option<ClientIp>,
     /// The request's id.
     pub request: Option<String>,
 }

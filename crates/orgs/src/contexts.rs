@@ -6,9 +6,9 @@ use crate::{
     ports::{CallContext, Directory},
 };
 use haithe_identity::{Credential, Principal, api_key::KeyScope};
-use haithe_kernel::{Failure, Kind, OrgUid, ProjectUid, StoreError, WalletAddress};
+use haithe_kernel::{ClientIp, Failure, Kind, OrgUid, ProjectUid, StoreError, WalletAddress};
 use quick_cache::{UnitWeighter, sync::Cache};
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 /// Resolved contexts kept in memory.
 const CACHED_CONTEXTS: u64 = 50_000;
@@ -69,7 +69,7 @@ pub struct ContextClaim {
     /// The project that is called.
     pub project: Option<ProjectUid>,
     /// The caller's address, as far as that is known. The payer may allow some only.
-    pub from: Option<IpAddr>,
+    pub from: Option<ClientIp>,
 }
 
 type Key = (OrgUid, ProjectUid, WalletAddress);
@@ -120,7 +120,7 @@ impl Contexts {
         wallet: WalletAddress,
         payer: OrgUid,
         project: ProjectUid,
-        from: Option<IpAddr>,
+        from: Option<ClientIp>,
     ) -> Result<Arc<CallContext>, ContextError> {
         let version = self.directory.version();
         self.resolved(version, (payer, project, wallet), from).await
@@ -130,7 +130,7 @@ impl Contexts {
         &self,
         version: u64,
         key: Key,
-        from: Option<IpAddr>,
+        from: Option<ClientIp>,
     ) -> Result<Arc<CallContext>, ContextError> {
         let context = match self.cache.get(&key) {
             Some((cached, context)) if cached == version => context,

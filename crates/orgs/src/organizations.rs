@@ -140,9 +140,14 @@ impl Organizations {
     /// # Errors
     /// [`DeployError`] as the chain answers; [`DeployError::Pending`] when it is sent but not yet
     /// mined or indexed.
-    pub async fn deploy(&self, caller: WalletAddress, name: &str) -> Result<(Organization, u64), OrgError> {
+    pub async fn deploy(
+        &self,
+        caller: WalletAddress,
+        name: &str,
+        network: Option<String>,
+    ) -> Result<(Organization, u64), OrgError> {
         let name = valid_name(name)?;
-        let contract = self.deployer.deploy(name, caller).await?;
+        let contract = self.deployer.deploy(name, caller, network).await?;
         self.chain.catch_up().await;
         let indexed = self.store.find_by_address(contract).await?;
         let org = indexed
@@ -150,6 +155,14 @@ impl Organizations {
             .ok_or(DeployError::Pending)?;
         self.furnish(&org).await?;
         Ok((org, self.store.count().await?))
+    }
+
+    /// The transaction by which the caller creates an organization itself.
+    ///
+    /// # Errors
+    /// [`OrgError::Name`].
+    pub fn creation(&self, caller: WalletAddress, name: &str) -> Result<UnsignedTransaction, OrgError> {
+        Ok(self.deployer.transaction(valid_name(name)?, caller))
     }
 
     /// A new organization starts with the default model enabled.

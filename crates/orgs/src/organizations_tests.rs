@@ -201,10 +201,10 @@ async fn a_deployed_organization_is_returned_with_the_default_model_enabled() {
     let mut deployer = MockOrgDeployer::new();
     deployer
         .expect_deploy()
-        .withf(|name, owner| name == "acme" && *owner == OWNER)
-        .returning(|_, _| Ok(organization().address));
+        .withf(|name, owner, network| name == "acme" && *owner == OWNER && network.is_none())
+        .returning(|_, _, _| Ok(organization().address));
     let (org, count) = organizations(store, deployer)
-        .deploy(OWNER, " acme ")
+        .deploy(OWNER, " acme ", None)
         .await
         .unwrap();
     assert_eq!((org.id, count), (ORG, 3));
@@ -216,7 +216,7 @@ async fn a_name_that_cannot_be_shown_never_reaches_the_chain() {
     deployer.expect_deploy().never();
     let orgs = organizations(store(), deployer);
     for name in ["", " ", "a\u{0}b", &"x".repeat(65)] {
-        assert_eq!(code(orgs.deploy(OWNER, name).await), "invalid_name");
+        assert_eq!(code(orgs.deploy(OWNER, name, None).await), "invalid_name");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{audit::Caller, error::OrgError, organizations::Organizations, policy::Action, ports::OrgStore};
 use haithe_identity::api_key::KeyBudget;
-use haithe_kernel::{Clock, ModelId, OrgId, WalletAddress};
+use haithe_kernel::{ClientIp, Clock, ModelId, OrgId, WalletAddress};
 use ipnet::IpNet;
 use std::{fmt, net::IpAddr, str::FromStr, sync::Arc};
 
@@ -82,9 +82,9 @@ impl IpAllowlist {
     }
 
     /// Whether a call from here is allowed. One from nobody knows where is not, unless all are.
-    pub fn allows(&self, from: Option<IpAddr>) -> bool {
-        let inside = |ip: IpAddr| self.0.iter().any(|network| network.contains(&ip));
-        self.0.is_empty() || from.is_some_and(|ip| inside(ip.to_canonical()))
+    pub fn allows(&self, from: Option<ClientIp>) -> bool {
+        let inside = |ip: ClientIp| self.0.iter().any(|network| network.contains(&ip.get()));
+        self.0.is_empty() || from.is_some_and(inside)
     }
 
     /// The networks, as they are shown.
@@ -224,7 +224,7 @@ impl Settings {
 mod tests {
     use super::*;
 
-    fn ip(text: &str) -> Option<IpAddr> {
+    fn ip(text: &str) -> Option<ClientIp> {
         Some(text.parse().unwrap())
     }
 

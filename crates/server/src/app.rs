@@ -3,7 +3,11 @@
 use crate::{
     Config,
     api::router,
-    http::serve::{ConnectionLimits, Stop, serve},
+    http::{
+        connections::Places,
+        extract::Proxies,
+        serve::{ConnectionLimits, Stop, serve},
+    },
     wiring::{Assembly, Node, WiringError, assemble},
 };
 use axum::extract::FromRef as _;
@@ -86,7 +90,11 @@ impl App {
             server.hsts_max_age,
         );
         let limits = ConnectionLimits {
-            connections: server.max_connections,
+            places: Places {
+                all: server.max_connections,
+                per_client: server.max_connections_per_client,
+                proxies: Proxies(server.trusted_proxies.clone().into()),
+            },
             header_time: server.header_timeout,
             header_bytes: server.max_header_bytes,
             write_stall: server.write_stall,

@@ -11,7 +11,8 @@ mod values;
 pub use layers::{ConfigError, Environment, Sources};
 pub use sections::{
     Agent, Auth, Chain, Content, Conversations, Database, Embeddings, Enclave, Inference, Limits, Log,
-    LogFormat, Metrics, Projects, Search, SearchEngineName, Server, Settlement, SiteEntry, Webhooks,
+    LogFormat, Metrics, Projects, Search, SearchEngineName, Server, Settlement, SiteEntry, Sponsoring,
+    Webhooks,
 };
 
 use haithe_billing::batch::{CreditCounts, SealPolicy};
@@ -136,6 +137,12 @@ impl Config {
                 let problem = format!("must be another key than {name}: a key has one use");
                 return Err(ConfigError::setting("enclave.key", &problem));
             }
+        }
+        if config.server.max_buffered_body_bytes < config.server.max_body_bytes {
+            return Err(ConfigError::setting(
+                "server.max_buffered_body_bytes",
+                "must be server.max_body_bytes or more",
+            ));
         }
         if config.chain.finality < config.chain.confirmations {
             return Err(ConfigError::setting(

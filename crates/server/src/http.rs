@@ -6,6 +6,7 @@
 
 pub mod amount;
 pub mod body;
+pub mod connections;
 pub mod cors;
 pub mod dialect;
 pub mod edge;
@@ -15,6 +16,7 @@ pub mod extract;
 pub mod idempotency;
 pub mod known_names;
 pub mod limits;
+pub mod public_reads;
 pub mod security;
 pub mod serve;
 pub mod stall;

@@ -1,6 +1,6 @@
 //! The use cases, as handlers see them: each asks for the one it needs.
 
-use crate::http::{body::BodyLimits, extract::Proxies, limits::Limiter};
+use crate::http::{body::BodyLimits, extract::Proxies, limits::Limiter, public_reads::PublicReads};
 use crate::{
     api::{config::PublicConfig, openai::Calls, stats::Stats, webhook::MostPayload},
     openapi::Document,
@@ -64,8 +64,11 @@ pub struct Services {
     pub readiness: Arc<Readiness>,
     pub limiter: Limiter,
     pub market: Arc<Market>,
+    pub public_market: PublicMarket,
     pub enclave: Arc<dyn Enclave>,
     pub hosting: Arc<Hosting>,
+    pub public_hosting: PublicHosting,
+    pub public_reads: PublicReads,
     pub product_checks: Arc<ProductChecks>,
     pub waiting_list: Arc<WaitingList>,
     pub stats: Stats,
@@ -82,6 +85,14 @@ pub struct Services {
     /// Cancelled when streams must end.
     pub drain: Drain,
 }
+
+/// The market for requests without a credential: it reads on connections of their own.
+#[derive(Clone)]
+pub struct PublicMarket(pub Arc<Market>);
+
+/// Hosted content for requests without a credential: it is read on connections of their own.
+#[derive(Clone)]
+pub struct PublicHosting(pub Arc<Hosting>);
 
 /// Cancelled when a stop has no more patience with open streams.
 #[derive(Debug, Clone, Default)]
@@ -100,6 +111,11 @@ impl AppState {
     /// What every request passes.
     pub fn limiter(&self) -> (&Limiter, &Proxies) {
         (&self.0.limiter, &self.0.proxies)
+    }
+
+    /// What bounds reads for requests without a credential.
+    pub fn public_reads(&self) -> &PublicReads {
+        &self.0.public_reads
     }
 
     /// What requests are counted in.
@@ -152,8 +168,10 @@ parts! {
     readiness: Arc<Readiness>,
     limiter: Limiter,
     market: Arc<Market>,
+    public_market: PublicMarket,
     enclave: Arc<dyn Enclave>,
     hosting: Arc<Hosting>,
+    public_hosting: PublicHosting,
     product_checks: Arc<ProductChecks>,
     waiting_list: Arc<WaitingList>,
     stats: Stats,

@@ -24,23 +24,25 @@ use crate::{
     api::{config::PublicConfig, openai::Calls, router, stats::Stats, webhook::MostPayload},
     app::Overrides,
     http::{
-        body::BodyLimits,
+        body::{BodyLimits, BodyMemory},
         extract::Proxies,
         limits::{Limiter, RequestQuotas},
+        public_reads::PublicReads,
     },
     openapi::Document,
     service::{
         Readiness, Supervisor,
+        brief::Brief,
         metrics::{Figures, Scrape, Sources, serve_metrics},
         rates::{Places, Rates, TokenQuotas, TokenRates},
         system::{OsRandom, SystemClock, TokioTasks, TokioTimer},
         watch::Watch,
     },
-    state::{AppState, Drain, Services},
+    state::{AppState, Drain, PublicHosting, PublicMarket, Services},
 };
 use chain::Chain;
 use haithe_billing::{holds::Holds, ports::Ledger};
-use haithe_egress::{Egress, Policy};
+use haithe_egress::{Egress, HostLimits, Policy};
 use haithe_enclave::{KeyringError, SetupError};
 use haithe_evm::{ConnectError, Contract, EvmOwnerTransactions, KeyError};
 use haithe_identity::waitlist::WaitingList;
@@ -63,7 +65,7 @@ use haithe_orgs::{
 };
 use haithe_sqlite::{
     Db, EncryptionKey, EncryptionKeyError, OpenError, SqliteAcceptedProjectStore, SqliteApiKeyStore,
-    SqliteAuditStore, SqliteBooks, SqliteBotStore, SqliteChainStats, SqliteChallengeStore,
+    SqliteAuditStore, SqliteBooks, SqliteBotStore, SqliteChainIndex, SqliteChainStats, SqliteChallengeStore,
     SqliteCreatorStore, SqliteDirectory, SqliteIdempotencyStore, SqliteLedger, SqliteOrgStore,
     SqliteProductStore, SqliteProjectStore, SqliteSessionStore, SqliteWaitlist,
 };
@@ -80,6 +82,8 @@ use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// How often idle rates are forgotten and histograms condensed.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+/// How long the statistics of the chain are answered as they were read.
+const STATISTICS_FOR: Duration = Duration::from_secs(1);
 
 /// A part that cannot be used. The text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -179,10 +183,13 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
     let db = open_database(config, clock.clone()).await?;
     let fetcher: Arc<dyn Fetcher> = match overrides.fetcher {
         Some(fetcher) => fetcher,
-        None => Arc::new(Egress::new(Policy::default())?),
+        None => Arc::new(Egress::new(egress_policy(&config.limits))?),
     };
     let supervisor = Supervisor::default();
-    let chain = Chain::start(config, overrides.node, &db, &clock, &supervisor).await?;
+    // What follows the chain and what settles reads beside paid calls, not among them.
+    let background = db.for_background();
+    let chain = Chain::start(config, overrides.node, &background, &clock, &supervisor).await?;
+    let public = db.for_public();
 
     let challenges: Arc<dyn ChallengeStore> = Arc::new(SqliteChallengeStore::new(&db));
     let session_store: Arc<dyn SessionStore> = Arc::new(SqliteSessionStore::new(&db));
@@ -239,6 +246,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         talk::conversations(&config.conversations, &db, &clock, &random, &supervisor);
     let opening = (fetcher.clone(), enclave.clone());
     let (hosting, contents) = content::contents(&config.content, &db, opening, &clock, &supervisor);
+    let public_hosting = content::hosting(&config.content, &public, &clock);
     let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::new(&db));
     let rates = Arc::new(Rates::new(clock.clone()));
     let token_rates = Arc::new(TokenRates::new(
@@ -259,10 +267,17 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
     let market = Arc::new(Market::new(
         Arc::new(SqliteCreatorStore::new(&db)),
         Arc::new(SqliteProductStore::new(&db)),
-        chain.registrar,
+        chain.registrar.clone(),
         clock.clone(),
         config.agent.max_products,
     ));
+    let public_market = PublicMarket(Arc::new(Market::new(
+        Arc::new(SqliteCreatorStore::new(&public)),
+        Arc::new(SqliteProductStore::new(&public)),
+        chain.registrar,
+        clock.clone(),
+        config.agent.max_products,
+    )));
     let product_checks = Arc::new(ProductChecks::new(
         Arc::new(SqliteProductStore::new(&db)),
         market.clone(),
@@ -275,7 +290,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         CompletionPorts {
             holds: Holds::new(ledger.clone(), chain.gate.clone()),
             providers: offer.providers,
-            counter: Arc::new(Tiktoken),
+            counter: Arc::new(Tiktoken::default()),
             allowance: token_rates.clone(),
             observer: Arc::new(Watch::new(figures.clone(), config.log.slow)),
             clock: clock.clone(),
@@ -311,7 +326,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         supervisor: &supervisor,
     })
     .await?;
-    let queue = db.clone();
+    let (queue, read) = (db.clone(), db.clone());
     let scrape = Arc::new(Scrape::new(
         figures.clone(),
         Sources {
@@ -322,6 +337,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             safeguards: chain.safeguards.clone(),
             sender: chain.sender.clone(),
             writer_queue: Box::new(move || queue.waiting_writes()),
+            reads: Box::new(move || read.reads()),
             completions: completions.clone(),
             supervisor: supervisor.clone(),
             rates: rates.clone(),
@@ -400,7 +416,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         document: Document::new(router::document),
         readiness: Arc::new(Readiness {
             database: Box::new(move || healthy.is_healthy()),
-            index: chain.index,
+            index: Arc::new(SqliteChainIndex::new(&public)),
             clock: clock.clone(),
             supervisor: supervisor.clone(),
             completions,
@@ -422,12 +438,19 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         ),
         figures: figures.clone(),
         market,
+        public_market,
         enclave,
-        hosting,
+        hosting: Arc::new(hosting),
+        public_hosting: PublicHosting(Arc::new(public_hosting)),
+        public_reads: PublicReads::default(),
         product_checks,
-        waiting_list: Arc::new(WaitingList::new(Arc::new(SqliteWaitlist::new(&db)), clock)),
+        waiting_list: Arc::new(WaitingList::new(
+            Arc::new(SqliteWaitlist::new(&public)),
+            clock.clone(),
+        )),
         stats: Stats {
-            counts: Arc::new(SqliteChainStats::new(&db)),
+            counts: Arc::new(SqliteChainStats::new(&public)),
+            recent: Arc::new(Brief::new(clock, STATISTICS_FOR)),
             orchestrator: config.chain.orchestrator,
             server: chain.signer,
         },
@@ -436,6 +459,12 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         body_limits: BodyLimits {
             bytes: config.server.max_body_bytes,
             time: config.server.body_timeout,
+            memory: BodyMemory::new(
+                config.server.max_buffered_body_bytes,
+                config.server.max_body_bytes,
+                Proxies(config.server.trusted_proxies.clone().into()),
+                figures.clone(),
+            ),
         },
         calls: Calls {
             all: Arc::new(Semaphore::new(config.inference.max_concurrent_calls)),
@@ -453,6 +482,14 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         supervisor,
         db,
     })
+}
+
+/// Which addresses of users may be called, and how often.
+fn egress_policy(limits: &crate::config::Limits) -> Policy {
+    Policy {
+        per_host: HostLimits::new(limits.concurrent_per_host, limits.requests_per_host),
+        ..Policy::default()
+    }
 }
 
 /// Forgets idle rates, keeps the histograms small, and lets Prometheus look where it is told.

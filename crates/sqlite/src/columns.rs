@@ -6,11 +6,10 @@ use haithe_billing::{capture::Payee, ledger::Account};
 use haithe_identity::api_key::{ApiKeyId, KeyHash};
 use haithe_identity::session::SessionId;
 use haithe_kernel::{
-    CallId, ModelId, OrgId, OrgUid, ProductId, ProjectId, ProjectUid, StoreError, Timestamp, TokenUnits,
-    Usdt, WalletAddress,
+    CallId, ClientIp, ClientNetwork, ModelId, OrgId, OrgUid, ProductId, ProjectId, ProjectUid, StoreError,
+    Timestamp, TokenUnits, Usdt, WalletAddress,
 };
 use sqlx::{Decode, Row, Sqlite, SqliteConnection, Type, sqlite::SqliteRow};
-use std::net::IpAddr;
 use uuid::Uuid;
 
 /// A row, read from left to right.
@@ -101,7 +100,8 @@ field!(ProductId, i64, |raw| Some(Self(raw)));
 field!(ApiKeyId, i64, |raw| Some(Self(raw)));
 field!(KeyHash, Vec<u8>, |raw| raw.try_into().ok().map(Self));
 field!(SessionId, Vec<u8>, |raw| raw.try_into().ok().map(Self));
-field!(IpAddr, String, |raw| raw.parse().ok());
+field!(ClientIp, String, |raw| raw.parse().ok());
+field!(ClientNetwork, String, |raw| raw.parse().ok());
 field!(Payee, String, |raw| read_payee(&raw));
 field!(Account, String, |raw| read_account(&raw));
 

@@ -24,18 +24,52 @@ use tokio::sync::{mpsc, oneshot};
 /// A statement with its values.
 pub(crate) type Statement = Query<'static, Sqlite, SqliteArguments>;
 
-/// An open database: one writer, a few readers, and the ledger in memory. Clones share it.
+/// An open database: one writer, three classes of readers, and the ledger in memory. Clones share it.
+///
+/// A store reads on the class of the handle that it was made with: [`Db`] as it was opened reads for logins and
+/// paid calls; [`for_public`](Self::for_public) and [`for_background`](Self::for_background) give handles
+/// whose reads wait for each other only.
 ///
 /// When the last clone is gone the writer finishes what is queued and lets the file go;
 /// [`close`](Self::close) does the same and waits for it.
 #[derive(Clone)]
 pub struct Db {
     shared: Arc<Shared>,
+    class: ReaderClass,
+}
+
+/// Whose reads run on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ReaderClass {
+    /// Logins, paid calls, and everything else that a credential asks for.
+    Core,
+    /// Requests without a credential.
+    Public,
+    /// Background tasks.
+    Background,
+}
+
+/// The connections of each class.
+pub(crate) struct Readers {
+    pub(crate) core: ReadOnlyDb,
+    pub(crate) public: ReadOnlyDb,
+    pub(crate) background: ReadOnlyDb,
+}
+
+/// How many reads ran on the connections of each class since the database was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadCounts {
+    /// Logins, paid calls, and everything else that a credential asks for.
+    pub core: u64,
+    /// Requests without a credential.
+    pub public: u64,
+    /// Background tasks.
+    pub background: u64,
 }
 
 struct Shared {
     queue: mpsc::Sender<Work>,
-    reader: ReadOnlyDb,
+    readers: Readers,
     money: Arc<Money>,
     directory: Arc<AtomicU64>,
     decimals: Decimals,
@@ -47,24 +81,35 @@ struct Shared {
 pub struct ReadOnlyDb {
     pool: SqlitePool,
     clock: Arc<dyn Clock>,
+    reads: Arc<AtomicU64>,
 }
 
 impl ReadOnlyDb {
     pub(crate) fn new(pool: SqlitePool, clock: Arc<dyn Clock>) -> Self {
-        Self { pool, clock }
+        Self {
+            pool,
+            clock,
+            reads: Arc::default(),
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
+    fn count(&self) {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// The rows of a reading statement.
     pub(crate) async fn all(&self, statement: Statement) -> Result<Vec<SqliteRow>, StoreError> {
+        self.count();
         statement.fetch_all(&self.pool).await.map_err(StoreError::new)
     }
 
     /// The first row of a reading statement.
     pub(crate) async fn optional(&self, statement: Statement) -> Result<Option<SqliteRow>, StoreError> {
+        self.count();
         statement
             .fetch_optional(&self.pool)
             .await
@@ -73,6 +118,7 @@ impl ReadOnlyDb {
 
     /// A reading transaction, in which everything is as it was at its first statement.
     pub(crate) async fn snapshot(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        self.count();
         self.pool.begin_with("BEGIN").await.map_err(StoreError::new)
     }
 
@@ -119,26 +165,69 @@ impl WriteTx<'_> {
 impl Db {
     pub(crate) fn new(
         queue: mpsc::Sender<Work>,
-        reader: ReadOnlyDb,
+        readers: Readers,
         money: Arc<Money>,
         directory: Arc<AtomicU64>,
         decimals: Decimals,
     ) -> Self {
         let shared = Shared {
             queue,
-            reader,
+            readers,
             money,
             directory,
             decimals,
         };
         Self {
             shared: Arc::new(shared),
+            class: ReaderClass::Core,
         }
     }
 
-    /// The same database for code that only reads.
+    /// The same database for stores whose reads answer requests without a credential.
+    #[must_use]
+    pub fn for_public(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            class: ReaderClass::Public,
+        }
+    }
+
+    /// The same database for stores that only background tasks read.
+    #[must_use]
+    pub fn for_background(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            class: ReaderClass::Background,
+        }
+    }
+
+    fn reader(&self) -> &ReadOnlyDb {
+        let readers = &self.shared.readers;
+        match self.class {
+            ReaderClass::Core => &readers.core,
+            ReaderClass::Public => &readers.public,
+            ReaderClass::Background => &readers.background,
+        }
+    }
+
+    /// The same database, on connections of the same class, for code that only reads.
     pub fn read_only(&self) -> ReadOnlyDb {
-        self.shared.reader.clone()
+        self.reader().clone()
+    }
+
+    /// How many reads ran on the connections of each class.
+    pub fn reads(&self) -> ReadCounts {
+        let Readers {
+            core,
+            public,
+            background,
+        } = &self.shared.readers;
+        let count = |reader: &ReadOnlyDb| reader.reads.load(Ordering::Relaxed);
+        ReadCounts {
+            core: count(core),
+            public: count(public),
+            background: count(background),
+        }
     }
 
     /// Whether the writer lives. After its end every decision about money is refused.
@@ -162,7 +251,10 @@ impl Db {
             .send(Work::Close(answer))
             .await
             .map_err(|_| stopped())?;
-        self.shared.reader.close().await;
+        let readers = &self.shared.readers;
+        for reader in [&readers.core, &readers.public, &readers.background] {
+            reader.close().await;
+        }
         wait.await.map_err(|_| stopped())?
     }
 
@@ -188,17 +280,17 @@ impl Db {
 
     /// The rows of a reading statement.
     pub(crate) async fn all(&self, statement: Statement) -> Result<Vec<SqliteRow>, StoreError> {
-        self.shared.reader.all(statement).await
+        self.reader().all(statement).await
     }
 
     /// The first row of a reading statement.
     pub(crate) async fn optional(&self, statement: Statement) -> Result<Option<SqliteRow>, StoreError> {
-        self.shared.reader.optional(statement).await
+        self.reader().optional(statement).await
     }
 
     /// A reading transaction, in which everything is as it was at its first statement.
     pub(crate) async fn snapshot(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        self.shared.reader.snapshot().await
+        self.reader().snapshot().await
     }
 
     /// One page of a list: how many rows there are (`count`, one number), and those of the page.

@@ -1,7 +1,11 @@
-//! [`KnowledgeIndexer`] on FTS5: a database of its own per document, in memory only.
+//! [`KnowledgeIndexer`] on FTS5, in memory only.
 //!
 //! What creators sell is sealed, so its words must not reach a file: neither the database, nor its
-//! journal, nor a sorter that spills. Dropping the index closes the connection and frees everything.
+//! journal, nor a sorter that spills.
+//!
+//! An index is the serialized database of one document: bytes that can be weighed, and nothing else.
+//! A connection, with its thread and its caches, exists only while an index is built or searched, and
+//! at most [`Slots`] of them exist at a time, however many documents are kept.
 
 use async_trait::async_trait;
 use haithe_kernel::StoreError;
@@ -9,9 +13,12 @@ use haithe_marketplace::{
     knowledge::{Chunk, Place, Terms, fold},
     ports::{Hit, KnowledgeIndex, KnowledgeIndexer},
 };
-use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
-use std::sync::Arc;
-use tokio::sync::Mutex;
+use sqlx::{
+    ConnectOptions, Connection, SqliteConnection,
+    sqlite::{SqliteConnectOptions, SqliteOwnedBuf},
+};
+use std::{sync::Arc, thread::available_parallelism};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Contentless: only what BM25 needs is kept, the text stays with the caller. Words come folded
 /// (`marketplace::knowledge::fold`); English endings are stemmed, other languages keep theirs.
@@ -23,23 +30,60 @@ const SEARCH: &str = "SELECT rowid, bm25(pieces, 2.0, 1.0) AS badness FROM piece
     WHERE pieces MATCH ?1 ORDER BY badness, rowid LIMIT ?2";
 
 /// [`KnowledgeIndexer`] on SQLite's FTS5.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SqliteKnowledgeIndexer;
+#[derive(Debug)]
+pub struct SqliteKnowledgeIndexer {
+    slots: Arc<Slots>,
+}
+
+impl SqliteKnowledgeIndexer {
+    /// An indexer whose connections are bounded by the machine's cores: at most eight searches and
+    /// four builds at a time, at least two and one.
+    pub fn new() -> Self {
+        let cores = available_parallelism().map_or(1, usize::from);
+        Self {
+            slots: Arc::new(Slots {
+                builds: Semaphore::new((cores / 4).clamp(1, 4)),
+                searches: Semaphore::new((cores / 2).clamp(2, 8)),
+            }),
+        }
+    }
+}
+
+impl Default for SqliteKnowledgeIndexer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How many connections may exist at a time. Builds take longer, so they never use a search's slot.
+#[derive(Debug)]
+struct Slots {
+    builds: Semaphore,
+    searches: Semaphore,
+}
 
 struct SqliteKnowledgeIndex {
-    connection: Mutex<SqliteConnection>,
+    slots: Arc<Slots>,
+    /// The database as SQLite would write it to a file.
+    database: Arc<[u8]>,
+}
+
+async fn slot(slots: &Semaphore) -> Result<SemaphorePermit<'_>, StoreError> {
+    slots.acquire().await.map_err(StoreError::new)
 }
 
 #[async_trait]
 impl KnowledgeIndexer for SqliteKnowledgeIndexer {
     async fn index(&self, chunks: Arc<[Chunk]>) -> Result<Arc<dyn KnowledgeIndex>, StoreError> {
-        // Folding megabytes would hold up everybody else on this thread.
+        let _slot = slot(&self.slots.builds).await?;
+        // Folding megabytes would block the other tasks of this thread.
         let folded = tokio::task::spawn_blocking(move || chunks.iter().map(words).collect::<Vec<_>>())
             .await
             .map_err(StoreError::new)?;
-        let connection = build(folded).await.map_err(StoreError::new)?;
+        let database = build(folded).await.map_err(StoreError::new)?;
         Ok(Arc::new(SqliteKnowledgeIndex {
-            connection: Mutex::new(connection),
+            slots: self.slots.clone(),
+            database,
         }))
     }
 }
@@ -53,12 +97,18 @@ fn words(chunk: &Chunk) -> (String, String) {
     (heading, fold(&chunk.text))
 }
 
-async fn build(pieces: Vec<(String, String)>) -> Result<SqliteConnection, sqlx::Error> {
-    let options = SqliteConnectOptions::new()
+/// A connection to an empty database in memory. Its thread ends with it.
+async fn connect() -> Result<SqliteConnection, sqlx::Error> {
+    SqliteConnectOptions::new()
         .in_memory(true)
         .pragma("temp_store", "MEMORY")
-        .disable_statement_logging();
-    let mut connection = options.connect().await?;
+        .disable_statement_logging()
+        .connect()
+        .await
+}
+
+async fn build(pieces: Vec<(String, String)>) -> Result<Arc<[u8]>, sqlx::Error> {
+    let mut connection = connect().await?;
     let mut transaction = connection.begin().await?;
     sqlx::query(CREATE).execute(&mut *transaction).await?;
     for (id, (heading, words)) in (0_i64..).zip(pieces) {
@@ -70,7 +120,22 @@ async fn build(pieces: Vec<(String, String)>) -> Result<SqliteConnection, sqlx::
             .await?;
     }
     transaction.commit().await?;
-    Ok(connection)
+    let database: Arc<[u8]> = connection.serialize(None).await?.as_ref().into();
+    connection.close().await?;
+    Ok(database)
+}
+
+async fn search(database: &[u8], expression: String, limit: u32) -> Result<Vec<(i64, f64)>, sqlx::Error> {
+    let mut connection = connect().await?;
+    let database = SqliteOwnedBuf::try_from(database)?;
+    connection.deserialize(None, database, true).await?;
+    let rows = sqlx::query_as(SEARCH)
+        .bind(expression)
+        .bind(limit)
+        .fetch_all(&mut connection)
+        .await?;
+    connection.close().await?;
+    Ok(rows)
 }
 
 /// Any of the words. Each is a string of FTS5's, in which nothing is syntax.
@@ -85,14 +150,9 @@ impl KnowledgeIndex for SqliteKnowledgeIndex {
         if terms.is_empty() {
             return Ok(Vec::new());
         }
-        let mut connection = self.connection.lock().await;
-        let rows: Vec<(i64, f64)> = sqlx::query_as(SEARCH)
-            .bind(any_of(&terms))
-            .bind(limit)
-            .fetch_all(&mut *connection)
-            .await
-            .map_err(StoreError::new)?;
-        let hits = rows.into_iter().map(|(id, badness)| {
+        let _slot = slot(&self.slots.searches).await?;
+        let rows = search(&self.database, any_of(&terms), limit).await;
+        let hits = rows.map_err(StoreError::new)?.into_iter().map(|(id, badness)| {
             let chunk = usize::try_from(id).map_err(|_| StoreError::inconsistent("pieces.rowid"))?;
             Ok(Hit {
                 chunk,
@@ -100,5 +160,9 @@ impl KnowledgeIndex for SqliteKnowledgeIndex {
             })
         });
         hits.collect()
+    }
+
+    fn bytes(&self) -> usize {
+        self.database.len()
     }
 }

@@ -56,6 +56,10 @@ impl Ledger for SqliteLedger {
         self.set_aside(request).await
     }
 
+    async fn available(&self, request: HoldRequest) -> Result<Usdt, HoldError> {
+        self.spendable(request).await
+    }
+
     fn release(&self, call: CallId) {
         self.money().release(call);
     }

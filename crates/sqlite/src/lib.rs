@@ -3,13 +3,14 @@
 //! ```text
 //!   SqliteLedger ── decides in memory ──┐                      ┌─ SqliteBooks      ┐
 //!   SqliteChainIndex                    ├─► queue ─► writer ─► │  haithe.db (WAL)  │
-//!   SqliteOrgStore, SqliteSessionStore… ┘     (one task)       └─ four readers ────┘
+//!   SqliteOrgStore, SqliteSessionStore… ┘     (one task)       └─ readers, by class ┘
 //! ```
 //!
 //! [`Db::open`] takes the file for this process alone, migrates it (`migrations/sqlite`, embedded),
 //! compares the ledger's balances with its postings, and starts the writer. Each store is a small
-//! struct over a [`Db`] handle: `SqliteLedger::new(&db)` and so on. [`ReadOnlyDb`] reads beside a
-//! running server.
+//! struct over a [`Db`] handle: `SqliteLedger::new(&db)` and so on. Reads for requests without a credential
+//! and for background tasks run on connections of their own ([`Db::for_public`], [`Db::for_background`]), so
+//! that they cannot keep logins and paid calls waiting. [`ReadOnlyDb`] reads beside a running server.
 //!
 //! **Writing.** One task owns the one writing connection; every transaction begins `IMMEDIATE` and
 //! is synced (`synchronous=FULL`) before anybody hears of it. Captures that wait together are stored
@@ -57,7 +58,7 @@ mod writer;
 pub use books::SqliteBooks;
 pub use chain::{Alarm, SqliteChainIndex, SqliteChainStats};
 pub use conversations::SqliteConversationStore;
-pub use db::{Db, ReadOnlyDb};
+pub use db::{Db, ReadCounts, ReadOnlyDb};
 pub use directory::{
     SqliteAcceptedProjectStore, SqliteAuditStore, SqliteBotStore, SqliteDirectory, SqliteOrgStore,
     SqliteProjectStore, SqliteRoleStore,

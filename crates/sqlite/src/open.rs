@@ -1,7 +1,7 @@
 //! Opening a database: the lock, the version checks, the migrations, the connections.
 
 use crate::{
-    db::{Db, ReadOnlyDb},
+    db::{Db, ReadOnlyDb, Readers},
     ledger::load::{self, LoadError},
     lock::{self, ProcessLock},
     writer::Writer,
@@ -27,10 +27,14 @@ const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
 /// How long a statement waits for a lock that another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connections that read, one for each core within these bounds. With the writer's they share a page cache
-/// of 8 MB at most.
+/// Connections that read for logins and paid calls, one for each core within these bounds. Each connection has
+/// a page cache of 1 MB at most, the writer's of 4 MB.
 const FEWEST_READERS: usize = 2;
 const MOST_READERS: usize = 4;
+/// Connections that read for requests without a credential, and those for background tasks. They are opened when
+/// they are first needed.
+const PUBLIC_READERS: u32 = 3;
+const BACKGROUND_READERS: u32 = 2;
 const READER_CACHE_KIB: &str = "-1024";
 const WRITER_CACHE_KIB: &str = "-4096";
 
@@ -166,8 +170,13 @@ impl Db {
                 LoadError::Store(error) => OpenError::Store(error),
             })?;
         let readers = readers(&config.path).await.map_err(failed)?;
-        let reader = ReadOnlyDb::new(readers, Arc::clone(&config.clock));
-        Ok(Writer::start(connection, lock, loaded, reader, &config))
+        let reader = |pool| ReadOnlyDb::new(pool, Arc::clone(&config.clock));
+        let readers = Readers {
+            core: reader(readers),
+            public: reader(later_readers(&config.path, PUBLIC_READERS)),
+            background: reader(later_readers(&config.path, BACKGROUND_READERS)),
+        };
+        Ok(Writer::start(connection, lock, loaded, readers, &config))
     }
 }
 
@@ -224,17 +233,28 @@ fn most_readers() -> u32 {
 }
 
 async fn readers(path: &PathBuf) -> sqlx::Result<SqlitePool> {
-    SqlitePoolOptions::new()
+    pool(most_readers())
         .min_connections(1)
-        .max_connections(most_readers())
+        .connect_with(reading(path))
+        .await
+}
+
+/// Readers that are opened when they are first needed.
+fn later_readers(path: &PathBuf, most: u32) -> SqlitePool {
+    pool(most).connect_lazy_with(reading(path))
+}
+
+fn pool(most: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(most)
         .acquire_timeout(BUSY_TIMEOUT)
         .test_before_acquire(false)
-        .connect_with(
-            options(path)
-                .read_only(true)
-                .pragma("cache_size", READER_CACHE_KIB),
-        )
-        .await
+}
+
+fn reading(path: &PathBuf) -> SqliteConnectOptions {
+    options(path)
+        .read_only(true)
+        .pragma("cache_size", READER_CACHE_KIB)
 }
 
 async fn check_sqlite(connection: &mut SqliteConnection) -> sqlx::Result<Result<(), OpenError>> {

@@ -2,7 +2,7 @@
 
 use crate::{
     columns::{self, Columns},
-    db::{Db, WriteTx},
+    db::{Db, Statement, WriteTx},
 };
 use async_trait::async_trait;
 use haithe_billing::{
@@ -12,6 +12,7 @@ use haithe_billing::{
 };
 use haithe_kernel::{StoreError, Timestamp, WalletAddress};
 use sqlx::sqlite::SqliteRow;
+use std::time::Duration;
 
 /// [`TxOutbox`] on SQLite.
 #[derive(Clone)]
@@ -149,7 +150,7 @@ async fn enqueue(write: &mut WriteTx<'_>, tx: NewTx) -> Result<TxIntent, StoreEr
 async fn exceeded(
     write: &mut WriteTx<'_>,
     tx: &NewTx,
-    ration: TxRation,
+    ration: &TxRation,
 ) -> Result<Option<Rationed>, StoreError> {
     let last = "SELECT max(created_at) FROM chain_tx
                 WHERE purpose = ? AND on_behalf = ? AND state <> 'failed' AND created_at > ?";
@@ -163,18 +164,51 @@ async fn exceeded(
     if let Some(last) = last {
         return Ok(Some(Rationed::TooSoon(last)));
     }
-    let counts = "SELECT count(*) FILTER (WHERE on_behalf = ?), count(*) FROM chain_tx
-                  WHERE purpose = ? AND created_at > ?";
-    let statement = sqlx::query(counts)
-        .bind(tx.on_behalf.map(columns::address))
-        .bind(tx.purpose.as_str())
-        .bind(tx.created_at.minus(ration.window).micros());
-    let row = write.optional(statement).await?;
-    let row = row.ok_or(StoreError::inconsistent("chain_tx.id"))?;
-    let mut columns = Columns::of(&row);
-    let (own, all): (u64, u64) = (columns.read("chain_tx.id")?, columns.read("chain_tx.id")?);
-    let spent = own >= ration.per_wallet || all >= ration.global;
-    Ok(spent.then_some(Rationed::BudgetSpent))
+    let budgets = [
+        (OWN_BUDGET, tx.on_behalf.map(columns::address), ration.per_wallet),
+        (WHOLE_BUDGET, None, ration.global),
+    ];
+    let mut until = None;
+    for (newest, owner, limit) in budgets {
+        let statement = sqlx::query(newest).bind(tx.purpose.as_str()).bind(owner);
+        until = until.max(spent_until(write, tx, ration.window, statement, limit).await?);
+    }
+    if let Some(network) = &ration.network {
+        let statement = sqlx::query(NETWORK_BUDGET)
+            .bind(tx.purpose.as_str())
+            .bind(network.clone());
+        until = until.max(spent_until(write, tx, ration.window, statement, ration.per_network).await?);
+    }
+    Ok(until.map(Rationed::BudgetSpent))
+}
+
+const OWN_BUDGET: &str = "SELECT created_at FROM chain_tx
+    WHERE purpose = ?1 AND on_behalf = ?2 AND created_at > ?3 ORDER BY created_at DESC LIMIT 1 OFFSET ?4";
+const NETWORK_BUDGET: &str = "SELECT created_at FROM chain_tx
+    WHERE purpose = ?1 AND network = ?2 AND created_at > ?3 ORDER BY created_at DESC LIMIT 1 OFFSET ?4";
+const WHOLE_BUDGET: &str = "SELECT created_at FROM chain_tx
+    WHERE purpose = ?1 AND ?2 IS NULL AND created_at > ?3 ORDER BY created_at DESC LIMIT 1 OFFSET ?4";
+
+/// When a budget of `limit` intents in the window is no longer spent; `None` if it is not spent. `newest`
+/// has its first two parameters bound and selects the intents that count, the newest first.
+async fn spent_until(
+    write: &mut WriteTx<'_>,
+    tx: &NewTx,
+    window: Duration,
+    newest: Statement,
+    limit: u64,
+) -> Result<Option<Timestamp>, StoreError> {
+    let Some(skip) = limit.checked_sub(1) else {
+        return Ok(Some(tx.created_at.plus(window)));
+    };
+    let statement = newest
+        .bind(tx.created_at.minus(window).micros())
+        .bind(columns::number(skip, "chain_tx.id")?);
+    let Some(row) = write.optional(statement).await? else {
+        return Ok(None);
+    };
+    let counted: Timestamp = Columns::of(&row).read("chain_tx.created_at")?;
+    Ok(Some(counted.plus(window)))
 }
 
 async fn enqueue_rationed(
@@ -182,9 +216,17 @@ async fn enqueue_rationed(
     tx: NewTx,
     ration: TxRation,
 ) -> Result<Rationed, StoreError> {
-    match exceeded(write, &tx, ration).await? {
+    match exceeded(write, &tx, &ration).await? {
         Some(refusal) => Ok(refusal),
-        None => enqueue(write, tx).await.map(Rationed::Written),
+        None => {
+            let intent = enqueue(write, tx).await?;
+            if let Some(network) = ration.network {
+                let note = "UPDATE chain_tx SET network = ? WHERE id = ?";
+                let statement = sqlx::query(note).bind(network).bind(intent.id.0);
+                write.execute(statement).await?;
+            }
+            Ok(Rationed::Written(intent))
+        }
     }
 }
 

@@ -9,7 +9,7 @@
 //! second. When its connection or the task itself is gone, everything is refused for good.
 
 use crate::{
-    db::{Db, ReadOnlyDb, WriteTx},
+    db::{Db, Readers, WriteTx},
     ledger::{
         bulk::MOST_ROWS,
         capture::SealedCapture,
@@ -89,7 +89,7 @@ impl Writer {
         connection: SqliteConnection,
         lock: ProcessLock,
         loaded: Loaded,
-        reader: ReadOnlyDb,
+        readers: Readers,
         config: &DbConfig,
     ) -> Db {
         let money = Arc::new(Money::new(loaded.state, Arc::clone(&config.clock)));
@@ -106,7 +106,7 @@ impl Writer {
             _lock: lock,
         };
         tokio::spawn(writer.run(work));
-        Db::new(queue, reader, money, directory, config.decimals)
+        Db::new(queue, readers, money, directory, config.decimals)
     }
 
     async fn run(mut self, mut work: mpsc::Receiver<Work>) {

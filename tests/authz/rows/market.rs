@@ -1,6 +1,6 @@
 //! Creators, products and who uses them.
 
-use super::{auth::newcomer, me::holder};
+use super::auth::newcomer;
 use crate::{
     row::{Given, NO_NUMBER, Row, Stage, of},
     table::{Action::*, Object, Principal, Rule},
@@ -22,12 +22,20 @@ pub fn rows() -> Vec<Row> {
             .given(async |stage| Given::id(creator(&stage))),
         Row::new("GET /api/v1/creator/{address}/earnings", Rule::Mine)
             .given(async |stage| Given::id(mine(&stage))),
+        Row::new("POST /api/v1/creator/transaction", Rule::Session).given(async |stage| Given {
+            client: match stage.who {
+                Principal::Creator => Some(newcomer(&stage).await.client),
+                _ => None,
+            },
+            ..Given::body(json!({"uri": "https://creator.example", "pub_key": "04ab"}))
+        }),
         Row::new("POST /api/v1/creator", Rule::Session)
             .given(async |stage| Given {
-                // Whoever is a creator cannot become one: somebody new asks instead.
-                client: match stage.who {
-                    Principal::Creator => Some(newcomer(&stage).await.client),
-                    _ => None,
+                // A creator cannot become one again: a new wallet asks instead of those that may be
+                // creators already, as hosts of content.
+                client: match stage.world.caller(stage.who).user {
+                    Some(_) => Some(newcomer(&stage).await.client),
+                    None => None,
                 },
                 ..Given::body(json!({"uri": "https://creator.example", "pub_key": "04ab"}))
             })
@@ -43,19 +51,34 @@ pub fn rows() -> Vec<Row> {
             .given(async |stage| Given::id(product(&stage))),
         Row::new("POST /api/v1/products/check", Rule::Session)
             .body(|_| json!({"category": "promptset", "uri": "x", "encrypted_key": "00"})),
-        Row::new("PUT /api/v1/content", Rule::Session).given(async |_| Given {
-            bytes: Some(Sealed::anything(10)),
-            ..Given::default()
+        Row::new("PUT /api/v1/content", Rule::Session).given(async |stage| {
+            let caller = stage.world.caller(stage.who);
+            if caller.user.is_some() {
+                register(&caller.client).await;
+            }
+            Given {
+                bytes: Some(Sealed::anything(10)),
+                ..Given::default()
+            }
         }),
         Row::new("GET /api/v1/content/{sha256}", Rule::PublicThing).given(async |stage| {
             let holder = match stage.object {
-                Object::Own | Object::Nothing => Some(newcomer(&stage).await.client),
+                Object::Own | Object::Nothing => Some(stage.world.caller(Principal::Creator).client.clone()),
                 Object::Foreign | Object::Missing => None,
             };
             Given::id(hosted(holder).await)
         }),
-        Row::new("DELETE /api/v1/content/{sha256}", Rule::Mine)
-            .given(async |stage| Given::id(hosted(holder(&stage).await).await)),
+        Row::new("DELETE /api/v1/content/{sha256}", Rule::Mine).given(async |stage| {
+            let holder = match stage.object {
+                Object::Foreign if stage.who == Principal::Creator => Some(Principal::Stranger),
+                Object::Foreign => Some(Principal::Creator),
+                Object::Missing => None,
+                _ if stage.world.caller(stage.who).user.is_some() => Some(stage.who),
+                _ => Some(Principal::Creator),
+            };
+            let holder = holder.map(|who| stage.world.caller(who).client.clone());
+            Given::id(hosted(holder).await)
+        }),
         // While it is enabled, the project's calls want its content, which nobody published.
         of("POST /api/v1/products/{id}/enable", ConfigureProject)
             .given(async |stage| in_project(&stage))
@@ -101,11 +124,19 @@ fn product(stage: &Stage) -> String {
     }
 }
 
+/// Makes the wallet a creator, unless it is one.
+async fn register(wallet: &Client) {
+    let body = json!({"uri": "https://creator.example", "pub_key": "04ab"});
+    let asked = wallet.post("/v1/creator").json(&body).send().await;
+    assert!(matches!(asked.status.as_u16(), 200 | 409), "{}", asked.text());
+}
+
 /// Content that the holder keeps, or a digest of nothing.
 async fn hosted(holder: Option<Client>) -> String {
     let Some(holder) = holder else {
         return "0".repeat(64);
     };
+    register(&holder).await;
     let kept = holder.put("/v1/content").body(Sealed::anything(10)).data().await;
     kept["sha256"].as_str().expect("a digest").to_owned()
 }

@@ -20,6 +20,7 @@ pub fn rows() -> Vec<Row> {
                 Given::body(json!({"name": name}))
             }
         }),
+        Row::new("POST /api/v1/orgs/transaction", Rule::Session).body(|_| json!({"name": "By itself"})),
         of("GET /api/v1/orgs/{id}", ReadOrg),
         of("PATCH /api/v1/orgs/{id}", ManageOrg).body(|_| json!({"name": "Renamed"})),
         of("DELETE /api/v1/orgs/{id}", ManageOrgAdmins).given(async |stage: Stage| {

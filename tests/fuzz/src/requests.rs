@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use haithe_inference::{
-    catalogue::{Capabilities, Model, OutputField, Price},
+    catalogue::{Capabilities, Model, OutputField, Price, Tokenizer},
     request::{ChatRequest, EmbeddingRequest, RequestLimits},
 };
 use haithe_kernel::ModelId;
@@ -72,6 +72,7 @@ fn model(output_field: OutputField) -> Model {
         context: 1_000,
         max_output: 100,
         prompt_overhead: 0,
+        tokenizer: Tokenizer::default(),
         image_tokens: None,
         output_field,
         capabilities: Capabilities::default(),

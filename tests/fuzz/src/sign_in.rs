@@ -39,7 +39,7 @@ pub fn run(data: &[u8]) {
         digest: MessageDigest([0; 32]),
         nonce: NonceHash::of(&parts.nonce),
         site: "https://app.haithe.example".into(),
-        ip: None,
+        network: None,
         issued_at,
         expires_at: issued_at.plus(Duration::from_secs(300)),
     };

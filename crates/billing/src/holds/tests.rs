@@ -147,6 +147,9 @@ async fn a_caller_that_vanishes_while_the_ledger_decides_leaks_nothing() {
         async fn hold(&self, _: HoldRequest) -> Result<Usdt, HoldError> {
             pending().await
         }
+        async fn available(&self, _: HoldRequest) -> Result<Usdt, HoldError> {
+            pending().await
+        }
         fn release(&self, call: CallId) {
             self.0.lock().unwrap().push(call);
         }
@@ -180,5 +183,22 @@ async fn while_settlement_lags_the_ledger_is_not_even_asked() {
     let (clock, holds) = holds(ledger);
     clock.advance(Duration::from_secs(101));
     let refused = holds.hold(request()).await;
+    assert!(matches!(refused, Err(HoldError::SettlementDelayed)));
+}
+
+#[tokio::test]
+async fn what_is_available_is_asked_without_a_hold_and_not_while_settlement_lags() {
+    let mut ledger = MockLedger::new();
+    ledger.expect_hold().never();
+    ledger.expect_release().never();
+    ledger
+        .expect_available()
+        .with(eq(request()))
+        .once()
+        .returning(|_| Ok(Usdt::whole(2)));
+    let (clock, holds) = holds(ledger);
+    assert!(matches!(holds.available(request()).await, Ok(amount) if amount == Usdt::whole(2)));
+    clock.advance(Duration::from_secs(101));
+    let refused = holds.available(request()).await;
     assert!(matches!(refused, Err(HoldError::SettlementDelayed)));
 }

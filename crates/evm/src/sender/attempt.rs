@@ -214,7 +214,7 @@ impl Writer {
                 "the node did not simply take the transaction"
             );
         }
-        let now = self.clock.now();
+        let now = self.clock.monotonic();
         let since = self
             .watches
             .get(&intent.id)

@@ -188,7 +188,7 @@ impl Writer {
         if self.signals.wants_cancelled(&intent.key) && !newest.cancels {
             return self.outbid_with_nothing(intent, nonce, newest, pass).await;
         }
-        let now = self.clock.now();
+        let now = self.clock.monotonic();
         let watch = self
             .watches
             .get(&intent.id)

@@ -25,7 +25,7 @@ pub(crate) enum Simulated {
 }
 
 impl Writer {
-    /// Starts as many queued intents as may be under way at once, the oldest first.
+    /// Starts as many queued intents as may be under way at once: settlement first, then the oldest.
     pub(super) async fn start(
         &mut self,
         queued: &[TxIntent],
@@ -57,7 +57,7 @@ impl Writer {
         view: &View,
         pass: &mut Pass,
     ) -> Result<bool, SendError> {
-        let full = pass.in_flight >= self.lane.policy.max_in_flight;
+        let full = pass.in_flight >= self.lane.policy.places_for(intent.purpose);
         if full || pass.blocked || self.halted.is_some() {
             return Ok(false);
         }
@@ -155,7 +155,7 @@ impl Writer {
     }
 
     fn rest(&mut self, intent: &TxIntent, reason: String, pass: &mut Pass) {
-        let retry_at = self.clock.now().plus(self.lane.policy.retry_refused);
+        let retry_at = self.clock.monotonic().plus(self.lane.policy.retry_refused);
         self.resting.insert(intent.id, Rest { reason, retry_at });
         self.alarm_refused(intent, pass);
     }
@@ -191,7 +191,7 @@ impl Writer {
     }
 
     fn is_resting(&self, intent: &TxIntent) -> bool {
-        let now = self.clock.now();
+        let now = self.clock.monotonic();
         self.resting
             .get(&intent.id)
             .is_some_and(|refusal| now < refusal.retry_at)

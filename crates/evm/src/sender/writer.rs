@@ -7,7 +7,7 @@ use haithe_billing::{
     outbox::{TxIntent, TxIntentId, TxPurpose, TxState},
     ports::TxOutbox,
 };
-use haithe_kernel::{Clock, Timestamp, WalletAddress};
+use haithe_kernel::{Clock, MonotonicTime, Timestamp, WalletAddress};
 use std::{collections::HashMap, sync::Arc};
 
 /// What the sender knows beyond the outbox. All of it can be lost: the next step finds it again.
@@ -28,9 +28,9 @@ pub(super) struct Writer {
 pub(super) struct Watch {
     pub hash: [u8; 32],
     /// Since when it has been out there.
-    pub since: Timestamp,
+    pub since: MonotonicTime,
     /// When it was last sent.
-    pub sent: Timestamp,
+    pub sent: MonotonicTime,
     pub answer: Answer,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Watch {
 #[derive(Debug, Clone)]
 pub(super) struct Rest {
     pub reason: String,
-    pub retry_at: Timestamp,
+    pub retry_at: MonotonicTime,
 }
 
 /// The chain at the beginning of a step.
@@ -102,7 +102,8 @@ impl Writer {
         let (mut numbered, mut queued): (Vec<_>, Vec<_>) =
             open.into_iter().partition(|intent| intent.nonce.is_some());
         numbered.sort_by_key(|intent| intent.nonce);
-        queued.sort_by_key(|intent| intent.id);
+        // Settlement first: what the server pays for others waits.
+        queued.sort_by_key(|intent| (!intent.purpose.is_settlement(), intent.id));
         pass.queued = queued.len();
         pass.mined = numbered
             .iter()

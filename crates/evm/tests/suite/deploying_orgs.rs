@@ -3,7 +3,7 @@
 use crate::fixture::{Chain, Fault, LIMITS, MemoryOutbox, Rig, alice, bob, wallet};
 use haithe_billing::outbox::{NewTx, TxPurpose};
 use haithe_billing::ports::TxOutbox;
-use haithe_evm::{DeployBudget, EvmOrgDeployer, SendPolicy, SenderHandle};
+use haithe_evm::{EvmOrgDeployer, SendPolicy, SenderHandle, SponsorBudget};
 use haithe_kernel::{Clock, FixedClock, WalletAddress};
 use haithe_orgs::ports::{DeployError, OrgDeployer};
 use std::{sync::Arc, time::Duration};
@@ -47,7 +47,7 @@ impl Running {
         }
     }
 
-    fn deployer(&self, budget: DeployBudget) -> EvmOrgDeployer {
+    fn deployer(&self, budget: SponsorBudget) -> EvmOrgDeployer {
         EvmOrgDeployer::new(
             self.chain.client.clone(),
             self.outbox.clone(),
@@ -71,19 +71,70 @@ on_every_chain! {
     what_is_not_mined_in_time_is_pending_and_found_later,
     an_outage_says_so_and_writes_nothing,
     a_failed_deployment_can_be_asked_for_again,
+    a_network_has_a_budget_of_its_own,
+    nothing_is_paid_at_or_below_the_reserve,
+    nothing_is_paid_where_the_server_does_not_sponsor,
+}
+
+async fn a_network_has_a_budget_of_its_own(chain: Chain) {
+    let running = Running::on(chain);
+    let deployer = running.deployer(SponsorBudget {
+        per_network: 1,
+        ..SponsorBudget::default()
+    });
+    let (near, far) = (Some("192.0.2.1".to_owned()), Some("2001:db8::/64".to_owned()));
+    let (alice, bob) = (wallet(alice().address), wallet(bob().address));
+    deployer.deploy("a".into(), alice, near).await.unwrap();
+    let refused = deployer.deploy("b".into(), bob, near).await.unwrap_err();
+    assert!(matches!(refused, DeployError::BudgetSpent(_)), "{refused}");
+    deployer.deploy("b".into(), bob, far).await.unwrap();
+    running.stop().await;
+}
+
+async fn nothing_is_paid_at_or_below_the_reserve(chain: Chain) {
+    let running = Running::on(chain);
+    let deployer = running.deployer(SponsorBudget {
+        reserve: u128::MAX,
+        ..SponsorBudget::default()
+    });
+    let refused = deployer
+        .deploy("a".into(), wallet(alice().address), None)
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, DeployError::Reserved), "{refused}");
+    assert_eq!(running.outbox.len(), 0);
+    running.stop().await;
+}
+
+async fn nothing_is_paid_where_the_server_does_not_sponsor(chain: Chain) {
+    let running = Running::on(chain);
+    let deployer = running.deployer(SponsorBudget {
+        enabled: false,
+        ..SponsorBudget::default()
+    });
+    let owner = wallet(alice().address);
+    let refused = deployer.deploy("a".into(), owner, None).await.unwrap_err();
+    assert!(matches!(refused, DeployError::NotSponsored), "{refused}");
+    let transaction = deployer.transaction("a".into(), owner);
+    assert_eq!(
+        (transaction.from, transaction.chain_id),
+        (owner, running.chain.deployment.chain_id)
+    );
+    assert_eq!(transaction.to, running.chain.deployment.orchestrator);
+    running.stop().await;
 }
 
 async fn the_same_name_and_owner_is_one_organization(chain: Chain) {
     let running = Running::on(chain);
-    let deployer = running.deployer(DeployBudget::default());
+    let deployer = running.deployer(SponsorBudget::default());
     let owner = wallet(alice().address);
     let (first, second) = tokio::join!(
-        deployer.deploy("acme".into(), owner),
-        deployer.deploy("acme".into(), owner)
+        deployer.deploy("acme".into(), owner, None),
+        deployer.deploy("acme".into(), owner, None)
     );
     let first = first.unwrap();
     assert_eq!(first, second.unwrap());
-    assert_eq!(first, deployer.deploy("acme".into(), owner).await.unwrap());
+    assert_eq!(first, deployer.deploy("acme".into(), owner, None).await.unwrap());
     assert_eq!(running.outbox.len(), 1);
     let org = running.chain.actor(alice()).org(crate::fixture::address(first));
     assert_eq!(org.owner().call().await.unwrap(), alice().address);
@@ -94,9 +145,9 @@ async fn the_same_name_and_owner_is_one_organization(chain: Chain) {
 async fn a_name_that_is_taken_costs_nothing(chain: Chain) {
     let running = Running::on(chain);
     running.chain.actor(bob()).create_org("acme").await;
-    let deployer = running.deployer(DeployBudget::default());
+    let deployer = running.deployer(SponsorBudget::default());
     let refused = deployer
-        .deploy("acme".into(), wallet(alice().address))
+        .deploy("acme".into(), wallet(alice().address), None)
         .await
         .unwrap_err();
     assert!(matches!(refused, DeployError::NameTaken), "{refused}");
@@ -106,47 +157,48 @@ async fn a_name_that_is_taken_costs_nothing(chain: Chain) {
 
 async fn budgets_hold_for_a_day(chain: Chain) {
     let running = Running::on(chain);
-    let deployer = running.deployer(DeployBudget {
+    let deployer = running.deployer(SponsorBudget {
         per_wallet: 1,
         global: 2,
+        ..SponsorBudget::default()
     });
     let (alice, bob, nobody) = (
         wallet(alice().address),
         wallet(bob().address),
         WalletAddress::new([9; 20]),
     );
-    deployer.deploy("a".into(), alice).await.unwrap();
-    let refused = deployer.deploy("b".into(), alice).await.unwrap_err();
+    deployer.deploy("a".into(), alice, None).await.unwrap();
+    let refused = deployer.deploy("b".into(), alice, None).await.unwrap_err();
     assert!(
-        matches!(refused, DeployError::BudgetSpent),
+        matches!(refused, DeployError::BudgetSpent(_)),
         "alice's own: {refused}"
     );
-    deployer.deploy("c".into(), bob).await.unwrap();
-    let refused = deployer.deploy("d".into(), nobody).await.unwrap_err();
+    deployer.deploy("c".into(), bob, None).await.unwrap();
+    let refused = deployer.deploy("d".into(), nobody, None).await.unwrap_err();
     assert!(
-        matches!(refused, DeployError::BudgetSpent),
+        matches!(refused, DeployError::BudgetSpent(_)),
         "everybody's: {refused}"
     );
     deployer
-        .deploy("a".into(), alice)
+        .deploy("a".into(), alice, None)
         .await
         .expect("what is there costs nothing");
     running.clock.advance(Duration::from_secs(24 * 60 * 60 + 1));
-    deployer.deploy("b".into(), alice).await.unwrap();
+    deployer.deploy("b".into(), alice, None).await.unwrap();
     running.stop().await;
 }
 
 async fn what_is_not_mined_in_time_is_pending_and_found_later(chain: Chain) {
     let running = Running::on(chain);
     running.chain.hold().await;
-    let deployer = running.deployer(DeployBudget::default());
+    let deployer = running.deployer(SponsorBudget::default());
     let owner = wallet(alice().address);
     let started = tokio::time::Instant::now();
-    let refused = deployer.deploy("acme".into(), owner).await.unwrap_err();
+    let refused = deployer.deploy("acme".into(), owner, None).await.unwrap_err();
     assert!(matches!(refused, DeployError::Pending), "{refused}");
     assert!(started.elapsed() < LIMITS.request_timeout + Duration::from_secs(1));
     running.chain.release().await;
-    deployer.deploy("acme".into(), owner).await.unwrap();
+    deployer.deploy("acme".into(), owner, None).await.unwrap();
     assert_eq!(running.outbox.len(), 1);
     running.stop().await;
 }
@@ -155,9 +207,9 @@ async fn an_outage_says_so_and_writes_nothing(chain: Chain) {
     chain.client.check().await.unwrap();
     let running = Running::on(chain);
     running.chain.wire.fail("eth_call", 100, Fault::Undelivered);
-    let deployer = running.deployer(DeployBudget::default());
+    let deployer = running.deployer(SponsorBudget::default());
     let refused = deployer
-        .deploy("acme".into(), wallet(alice().address))
+        .deploy("acme".into(), wallet(alice().address), None)
         .await
         .unwrap_err();
     assert!(matches!(refused, DeployError::Unavailable(_)), "{refused}");
@@ -184,8 +236,8 @@ async fn a_failed_deployment_can_be_asked_for_again(chain: Chain) {
         .close(failed.id, Some("EnforcedPause".into()))
         .await
         .unwrap();
-    let deployer = running.deployer(DeployBudget::default());
-    deployer.deploy("acme".into(), owner).await.unwrap();
+    let deployer = running.deployer(SponsorBudget::default());
+    deployer.deploy("acme".into(), owner, None).await.unwrap();
     assert_eq!(running.outbox.len(), 2);
     running.stop().await;
 }

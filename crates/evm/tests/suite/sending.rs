@@ -1,7 +1,10 @@
 //! The life of a transaction when nothing goes wrong, and when the contract says no.
 
 use crate::fixture::{Chain, HaitheOrchestrator, Line, Rig, alice, does, owner};
-use alloy::sol_types::SolCall;
+use alloy::{
+    primitives::{B256, aliases::U96},
+    sol_types::SolCall,
+};
 use haithe_billing::outbox::{TxPurpose, TxState};
 use haithe_evm::{Alarm, SendPolicy};
 use std::time::Duration;
@@ -10,6 +13,7 @@ on_every_chain! {
     an_intent_is_sent_then_mined_then_final,
     the_same_key_twice_is_one_transaction,
     intents_get_their_nonces_in_the_order_they_were_asked_for,
+    settlement_goes_before_what_was_asked_for_earlier,
     no_more_are_under_way_at_once_than_allowed,
     what_the_contract_refuses_fails_before_it_costs_a_nonce,
     a_transaction_that_fails_in_its_block_is_closed_with_the_reason,
@@ -47,6 +51,35 @@ async fn the_same_key_twice_is_one_transaction(chain: Chain) {
     assert_eq!(rig.orgs().await, 1);
 }
 
+async fn settlement_goes_before_what_was_asked_for_earlier(chain: Chain) {
+    let mut rig = Rig::on(chain);
+    rig.chain.hold().await;
+    for number in 0..12 {
+        rig.ask_for_org(&format!("org {number}")).await;
+    }
+    let batch = HaitheOrchestrator::settleBatchCall {
+        seq: 0,
+        root: B256::repeat_byte(1),
+        lines: vec![Line {
+            org: rig.server(),
+            platform: U96::from(1),
+            credits: Vec::new(),
+        }],
+    };
+    rig.drive().await;
+    let waiting = rig.handle.health().queued;
+    assert_eq!(waiting, 8, "half of the places are settlement's");
+    rig.ask("settle/0", TxPurpose::SettleBatch, batch.abi_encode())
+        .await;
+    rig.drive().await;
+    assert_eq!(rig.state("settle/0"), TxState::Sent);
+    assert_eq!(rig.handle.health().queued, waiting, "nothing else was started");
+    rig.chain.release().await;
+    rig.chain.mine(1).await;
+    rig.drive().await;
+    assert_eq!(rig.state("settle/0"), TxState::Mined);
+}
+
 async fn intents_get_their_nonces_in_the_order_they_were_asked_for(chain: Chain) {
     let mut rig = Rig::on(chain);
     rig.chain.hold().await;
@@ -70,7 +103,8 @@ async fn intents_get_their_nonces_in_the_order_they_were_asked_for(chain: Chain)
 
 async fn no_more_are_under_way_at_once_than_allowed(chain: Chain) {
     let policy = SendPolicy {
-        max_in_flight: 2,
+        // Half of the places are settlement's alone.
+        max_in_flight: 4,
         ..SendPolicy::default()
     };
     let mut rig = Rig::with(chain, policy);

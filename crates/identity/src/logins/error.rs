@@ -7,11 +7,9 @@ use std::fmt;
 /// Why a login failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
-    /// No live challenge fits the signature: it is wrong, expired, used, or another wallet's.
-    /// Deliberately one answer; the reason is for the log.
-    #[error(
-        "the signature matches no live challenge of this address; request a new nonce and sign it exactly as given"
-    )]
+    /// No live challenge fits the signature: it is wrong, expired, used, or another wallet's. The error text
+    /// names the reason only where the signed text itself shows it; the log always has it.
+    #[error("{}", .0.explanation())]
     Refused(Refusal),
     /// A smart wallet's signature could not be checked.
     #[error(transparent)]
@@ -24,7 +22,7 @@ pub enum LoginError {
     Store(#[from] StoreError),
 }
 
-/// What was wrong with a refused login. Callers are not told which.
+/// What was wrong with a refused login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// There is no live challenge of this address, or none with this nonce.
@@ -36,6 +34,21 @@ pub enum Refusal {
     /// Another login used the challenge up in the meantime.
     Used,
 }
+
+impl Refusal {
+    /// The text for the client. It tells nothing about the stored challenges that the client's own text does
+    /// not show.
+    fn explanation(self) -> String {
+        let shown = match self {
+            Self::Message(mismatch) => mismatch.explanation(),
+            Self::NoChallenge | Self::Signature | Self::Used => None,
+        };
+        shown.unwrap_or_else(|| GENERIC.to_owned())
+    }
+}
+
+/// For every refusal whose reason the client's own text does not show.
+const GENERIC: &str = "the signature matches no live challenge of this address; request a new nonce and sign it exactly as given";
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

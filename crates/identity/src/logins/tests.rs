@@ -5,7 +5,7 @@ use crate::{
     signature::MessageSigner,
     siwe::{Mismatch, Site, SiweMessage},
 };
-use haithe_kernel::{FixedClock, MockRandom};
+use haithe_kernel::{Failure as _, FixedClock, MockRandom};
 use secrecy::SecretString;
 use std::time::Duration;
 
@@ -186,7 +186,7 @@ fn challenge(wallet: &MessageSigner) -> StoredChallenge {
         digest: MessageDigest([3; 32]),
         nonce: NonceHash::of("0123456789abcdef"),
         site: "https://app.example".into(),
-        ip: None,
+        network: None,
         issued_at: clock().now(),
         expires_at: clock().now().plus(Duration::from_secs(300)),
     }
@@ -231,10 +231,19 @@ async fn a_text_that_does_not_answer_the_challenge_opens_nothing() {
         (|it, _| it.scheme = Some("http".into()), Mismatch::Scheme),
         (|it, _| it.uri = "https://evil.example/".into(), Mismatch::Uri),
         (|it, _| it.uri = "urn:app.example".into(), Mismatch::Uri),
-        (|it, _| it.chain_id = 1, Mismatch::Chain),
+        (
+            |it, _| it.chain_id = 1,
+            Mismatch::Chain {
+                stated: 1,
+                expected: 137,
+            },
+        ),
         (|it, at| it.issued_at = at, Mismatch::IssuedAt),
         (|it, at| it.expiration_time = Some(at), Mismatch::Expiration),
-        (|it, at| it.not_before = Some(at), Mismatch::NotBefore),
+        (
+            |it, at| it.not_before = Some(at),
+            Mismatch::NotBefore { at: now.plus(second) },
+        ),
     ];
     for (spoil, mismatch) in cases {
         let at = match mismatch {
@@ -250,11 +259,34 @@ async fn a_text_that_does_not_answer_the_challenge_opens_nothing() {
             "{refused:?} for {mismatch:?}"
         );
     }
-    let mut over = good.clone();
-    over.expiration_time = Some(now);
-    assert!(log_in_with(&over).await.is_err());
     let mut unknown = good.clone();
     unknown.nonce = "fedcba9876543210".into();
     let refused = log_in_with(&unknown).await.unwrap_err();
     assert!(matches!(refused, LoginError::Refused(Refusal::NoChallenge)));
+}
+
+#[tokio::test]
+async fn a_refusal_names_what_the_signed_text_itself_shows() {
+    let now = clock().now();
+    let mut chain = own_text(&signer(1));
+    chain.chain_id = 1;
+    let refused = log_in_with(&chain).await.unwrap_err().to_string();
+    assert!(
+        refused.contains("chain ID 1,") && refused.contains("chain ID 137"),
+        "{refused}"
+    );
+    // Its challenge is gone, as an expired one is after a sweep.
+    let mut expired = own_text(&signer(1));
+    expired.expiration_time = Some(now);
+    expired.nonce = "fedcba9876543210".into();
+    let refused = log_in_with(&expired).await.unwrap_err();
+    assert!(
+        refused.to_string().contains(&format!("expired at {now}")),
+        "{refused}"
+    );
+    assert_eq!(refused.code(), "login_refused");
+    let mut domain = own_text(&signer(1));
+    domain.domain = "app.example.evil".into();
+    let refused = log_in_with(&domain).await.unwrap_err().to_string();
+    assert!(refused.contains("matches no live challenge"), "{refused}");
 }

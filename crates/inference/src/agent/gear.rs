@@ -1,13 +1,18 @@
 //! What an agent's call can bring along, and from where.
 
-use crate::{completions::Caller, conversations::ConversationId};
+use super::preparation::Preparation;
+use crate::{
+    completions::{Caller, fewest_tokens},
+    conversations::ConversationId,
+    price::{Bound, Quote},
+};
 use async_trait::async_trait;
 use haithe_billing::capture::{LineItem, Payee, PriceLine};
 use haithe_kernel::{Failure, Kind, ProductId, StoreError, Timestamp, Usdt, WalletAddress};
 use haithe_marketplace::usability::ProductFault;
 use haithe_orgs::PayerRefusal;
 use serde_json::Value;
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 /// A call, as its gears see it.
 #[derive(Debug, Clone)]
@@ -20,8 +25,52 @@ pub struct Wish {
     pub question: String,
     /// Whether tools can be offered: the model knows them and the caller does not forbid them.
     pub tools: bool,
+    /// What the call may grow to.
+    pub room: Room,
+    /// The memory that the call takes until its money is set aside.
+    pub preparation: Arc<Preparation>,
     /// When the call began; prices in force are those of this moment.
     pub at: Timestamp,
+}
+
+/// What there is for a call before anything is composed: money and context.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// What the caller can spend.
+    pub available: Usdt,
+    /// The prices of the call, products aside.
+    pub quote: Quote,
+    /// Tokens that the model reads.
+    pub context: u64,
+}
+
+impl Room {
+    /// Refuses what cannot be paid or read: `products` is due at least, `bytes` of text are put before
+    /// the model. To be asked while text is collected, before it is composed.
+    ///
+    /// # Errors
+    /// [`GearError::Unaffordable`] and [`GearError::TooLong`].
+    pub fn holds(&self, products: Usdt, bytes: usize) -> Result<(), GearError> {
+        let tokens = fewest_tokens(u64::try_from(bytes).unwrap_or(u64::MAX));
+        if tokens > self.context {
+            return Err(GearError::TooLong {
+                context: self.context,
+            });
+        }
+        let quote = Quote {
+            products,
+            ..self.quote
+        };
+        let least = quote.least(Bound {
+            input: tokens.max(1),
+            output: 1,
+            choices: 1,
+        });
+        if least > self.available {
+            return Err(GearError::Unaffordable { least });
+        }
+        Ok(())
+    }
 }
 
 /// What one gear brings.
@@ -35,6 +84,8 @@ pub struct Equipment {
     pub data: Vec<String>,
     /// Tools that the service runs.
     pub tools: Vec<Arc<dyn ServerTool>>,
+    /// The product that each tool belongs to, by the tool's name.
+    pub tool_products: HashMap<String, ProductId>,
     /// What is paid for it, once a byte of the answer was delivered.
     pub fees: Vec<ProductFee>,
     /// Where data comes from, for the caller.
@@ -48,6 +99,7 @@ impl Equipment {
         self.history.extend(more.history);
         self.data.extend(more.data);
         self.tools.extend(more.tools);
+        self.tool_products.extend(more.tool_products);
         self.fees.extend(more.fees);
         self.sources.extend(more.sources);
     }
@@ -62,7 +114,8 @@ pub struct History {
     pub text: String,
 }
 
-/// A product's price per call, due because its content was loaded or its tool offered.
+/// A product's price per call, due because its content was loaded or its tool offered; not due when all
+/// calls of its tools failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProductFee {
     /// The product.
@@ -113,9 +166,36 @@ pub struct ToolDefinition {
 pub trait ServerTool: Send + Sync {
     /// What the model is told.
     fn definition(&self) -> ToolDefinition;
-    /// Runs it with arguments as the model wrote them, unchecked. Whatever goes wrong is said in the
-    /// answer, for the model to read; it must name nothing that the caller may not know.
-    async fn call(&self, arguments: Value) -> String;
+    /// Runs it with arguments as the model wrote them, unchecked. Whatever goes wrong is written in the
+    /// text, for the model to read; it must name nothing that the caller may not see.
+    async fn call(&self, arguments: Value) -> ToolOutcome;
+}
+
+/// What a tool's call came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolOutcome {
+    /// What the model reads.
+    pub text: String,
+    /// The call was refused or failed: it is not charged.
+    pub failed: bool,
+}
+
+impl ToolOutcome {
+    /// The tool's answer.
+    pub fn answered(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            failed: false,
+        }
+    }
+
+    /// Why there is none.
+    pub fn failed(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            failed: true,
+        }
+    }
 }
 
 /// What a loop said and heard, for whoever keeps it.
@@ -137,6 +217,23 @@ pub enum GearError {
         name: String,
         /// Why, fit for a stranger.
         reason: String,
+    },
+    /// What the project brings along costs more than there is.
+    #[error("the products of this project need at least {least} USDT for this call; deposit more USDT")]
+    Unaffordable {
+        /// What the call needs at least.
+        least: Usdt,
+    },
+    /// Too many large calls are being prepared, or too many of this payer.
+    #[error("too many large calls are being prepared; try again shortly")]
+    Crowded,
+    /// What the project brings along is more than the model reads.
+    #[error(
+        "the products of this project bring more text than the {context} tokens that the model reads; disable some of them or use a model with a larger context"
+    )]
+    TooLong {
+        /// Tokens that the model reads.
+        context: u64,
     },
     /// A product can never be used as it is published.
     #[error("the product {name} can never be used as it is published: {fault}; disable it")]
@@ -190,12 +287,12 @@ pub enum GearError {
 impl Failure for GearError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Product { .. } => Kind::Unavailable,
+            Self::Product { .. } | Self::Crowded => Kind::Unavailable,
+            Self::Unaffordable { .. } | Self::Price { .. } => Kind::PaymentRequired,
             Self::Unusable { .. } => Kind::Unprocessable,
-            Self::Price { .. } => Kind::PaymentRequired,
             Self::NotOnChain { .. } => Kind::Conflict,
             Self::Payer(refusal) => refusal.kind(),
-            Self::MemoryOff => Kind::Invalid,
+            Self::MemoryOff | Self::TooLong { .. } => Kind::Invalid,
             Self::Conversation => Kind::NotFound,
             Self::Store(error) => error.kind(),
         }
@@ -203,6 +300,9 @@ impl Failure for GearError {
     fn code(&self) -> &'static str {
         match self {
             Self::Product { .. } => "product_unavailable",
+            Self::Unaffordable { .. } => "insufficient_quota",
+            Self::Crowded => "overloaded",
+            Self::TooLong { .. } => "context_length_exceeded",
             Self::Unusable { .. } => "product_unusable",
             Self::Price { .. } => "price_above_maximum",
             Self::NotOnChain { .. } => "product_not_enabled_on_chain",
@@ -215,12 +315,15 @@ impl Failure for GearError {
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Product { .. } => Some(5),
+            Self::Crowded => Some(1),
             Self::Unusable { .. }
             | Self::Price { .. }
             | Self::NotOnChain { .. }
             | Self::Payer(_)
             | Self::MemoryOff
-            | Self::Conversation => None,
+            | Self::Conversation
+            | Self::Unaffordable { .. }
+            | Self::TooLong { .. } => None,
             Self::Store(error) => error.retry_after(),
         }
     }
@@ -260,4 +363,20 @@ pub trait Gear: Send + Sync {
     async fn equip(&self, wish: &Wish) -> Result<Equipment, GearError>;
     /// The call was answered and charged.
     async fn answered(&self, wish: &Wish, exchange: &Exchange);
+}
+
+#[cfg(test)]
+impl Room {
+    /// Money and context without an end.
+    pub(crate) fn unlimited() -> Self {
+        Self {
+            available: Usdt::MAX,
+            quote: Quote {
+                model: crate::catalogue::Price::default(),
+                project: None,
+                products: Usdt::ZERO,
+            },
+            context: u64::MAX,
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Memory: a conversation's window before the model, what older messages say about the question, and
 //! a tool that searches the rest.
 
-use super::{Equipment, Exchange, Gear, GearError, History, ServerTool, ToolDefinition, Wish};
+use super::{Equipment, Exchange, Gear, GearError, History, ServerTool, ToolDefinition, ToolOutcome, Wish};
 use crate::{
     completions::Caller,
     conversations::{
@@ -159,13 +159,13 @@ impl ServerTool for SearchMemory {
         }
     }
 
-    async fn call(&self, arguments: Value) -> String {
+    async fn call(&self, arguments: Value) -> ToolOutcome {
         let query = arguments
             .get("query")
             .and_then(Value::as_str)
             .and_then(SearchQuery::of);
         let Some(query) = query else {
-            return "error: query must be a text with at least one word".to_owned();
+            return ToolOutcome::failed("error: query must be a text with at least one word");
         };
         let cut = Cut {
             query: Some(query),
@@ -173,11 +173,14 @@ impl ServerTool for SearchMemory {
         };
         let page = Page::new(FOUND, 0).unwrap_or(Page::FIRST);
         match self.store.messages(self.owner, self.id, cut, page).await {
-            Ok(Some(found)) => json!({"found": found.total, "messages": shown(&found.items)}).to_string(),
-            Ok(None) => "error: the conversation is gone".to_owned(),
+            Ok(Some(found)) => {
+                let found = json!({"found": found.total, "messages": shown(&found.items)});
+                ToolOutcome::answered(found.to_string())
+            }
+            Ok(None) => ToolOutcome::failed("error: the conversation is gone"),
             Err(error) => {
                 tracing::warn!(%error, "memory could not be searched");
-                "error: memory cannot be searched at the moment".to_owned()
+                ToolOutcome::failed("error: memory cannot be searched at the moment")
             }
         }
     }
@@ -187,6 +190,7 @@ impl ServerTool for SearchMemory {
 mod tests {
     use super::*;
     use crate::{
+        agent::Room,
         completions::tests::stage::{NOW, WALLET, document, stage},
         conversations::{MessageId, MockConversationStore, Quota},
     };
@@ -216,6 +220,8 @@ mod tests {
             conversation: Some(ConversationId(3)),
             question: "where was Rome".into(),
             tools: true,
+            room: Room::unlimited(),
+            preparation: Arc::default(),
         }
     }
 
@@ -322,13 +328,13 @@ mod tests {
             owner: OWNER,
             id: ConversationId(3),
         };
-        let found: Value = serde_json::from_str(&tool.call(json!({"query": "Rome"})).await).unwrap();
+        let found: Value = serde_json::from_str(&tool.call(json!({"query": "Rome"})).await.text).unwrap();
         assert_eq!(
             (&found["found"], &found["messages"][0]["text"]),
             (&json!(4), &json!("Rome is old"))
         );
         for wrong in [json!({}), json!({"query": " "}), json!({"query": 3})] {
-            assert!(tool.call(wrong).await.starts_with("error: query"));
+            assert!(tool.call(wrong).await.text.starts_with("error: query"));
         }
     }
 }

@@ -2,8 +2,9 @@
 //! tools of servers that speak the Model Context Protocol.
 //!
 //! Only what the contract of the project's organization accepts at today's price is used. A product
-//! is paid for when its content was loaded, a tool when it was offered; one that cannot be loaded
-//! refuses the call, unless the project goes on without.
+//! is paid for when its content was loaded, a tool when it was offered, unless all its calls were refused
+//! or failed; one that cannot be loaded refuses the call, unless the project goes on without. What cannot
+//! be paid or read by the model is refused before it is loaded, and before it is composed.
 
 mod check;
 mod open;
@@ -22,6 +23,7 @@ pub use check::{ProductCheck, ProductChecks};
 use futures::{StreamExt, stream};
 use haithe_kernel::{ProductId, Usdt};
 use haithe_marketplace::{
+    Category,
     knowledge::{Content, Passage, quote},
     ports::{CallProduct, ProductAcceptance, ProductStore},
     usability::{ProductFault, ProductField},
@@ -139,10 +141,14 @@ impl Gear for Products {
         let mut library: Vec<(ProductId, Content)> = Vec::new();
         let listed = self.ports.store.for_call(project.id).await?;
         payer_would_accept(&wish.caller.context, price_in_all(&listed), wish.at)?;
+        let due = certainly_due(&listed, wish);
+        let mut bytes = 0usize;
+        wish.room.holds(due, bytes)?;
         let opening: Vec<_> = listed.iter().map(|found| self.open(found, wish)).collect();
-        let all: Vec<_> = stream::iter(opening).buffered(AT_ONCE).collect().await;
-        for (found, opened) in listed.iter().zip(all) {
+        let mut all = stream::iter(opening).buffered(AT_ONCE);
+        for found in &listed {
             let product = &found.product;
+            let Some(opened) = all.next().await else { break };
             let opened = match opened {
                 Ok(opened) => opened,
                 Err(error @ GearError::Store(_)) => return Err(error),
@@ -158,9 +164,18 @@ impl Gear for Products {
             };
             match opened {
                 Opened::Nothing => continue,
-                Opened::Prompts(texts) => equipment.instructions.extend(texts),
+                Opened::Prompts(texts) => {
+                    bytes = bytes.saturating_add(texts.iter().map(String::len).sum());
+                    wish.room.holds(due, bytes)?;
+                    wish.preparation.take(texts.iter().map(String::len).sum())?;
+                    equipment.instructions.extend(texts);
+                }
                 Opened::Knowledge(content) => library.push((product.id, content)),
-                Opened::Tools(tools) => equipment.tools.extend(tools),
+                Opened::Tools(tools) => {
+                    let named = tools.iter().map(|tool| (tool.definition().name, product.id));
+                    equipment.tool_products.extend(named);
+                    equipment.tools.extend(tools);
+                }
             }
             equipment.fees.push(ProductFee {
                 product: product.id,
@@ -209,12 +224,32 @@ impl Products {
     }
 }
 
+/// Whether a call uses the product, if its content can be loaded.
+fn is_used(found: &CallProduct) -> bool {
+    found.acceptance == ProductAcceptance::Accepted && !found.product.retired
+}
+
 /// What the products cost per call together, without those that no call uses.
 fn price_in_all(listed: &[CallProduct]) -> Usdt {
-    let usable = listed
-        .iter()
-        .filter(|found| found.acceptance == ProductAcceptance::Accepted && !found.product.retired);
+    let usable = listed.iter().filter(|found| is_used(found));
     let prices = usable.filter_map(|found| found.product.price_per_call);
+    prices.fold(Usdt::ZERO, Usdt::saturating_add)
+}
+
+/// What the products of a call cost whatever they turn out to be: nothing where the project goes on
+/// without those that cannot be loaded; tools only where they can be offered.
+fn certainly_due(listed: &[CallProduct], wish: &Wish) -> Usdt {
+    if wish.caller.context.project.skip_unavailable_products {
+        return Usdt::ZERO;
+    }
+    let is_tool = |found: &CallProduct| {
+        let category = found.product.category;
+        matches!(category, Some(Category::ToolRpc | Category::Mcp) | None)
+    };
+    let due = listed
+        .iter()
+        .filter(|found| is_used(found) && (wish.tools || !is_tool(found)));
+    let prices = due.filter_map(|found| found.product.price_per_call);
     prices.fold(Usdt::ZERO, Usdt::saturating_add)
 }
 

@@ -11,7 +11,7 @@ use super::{
     gear::{Equipment, Gear, Wish},
     output::Output,
     speech::{Identity, Names, Speech},
-    tools::Toolbox,
+    tools::{ToolUse, Toolbox},
     turn::Turn,
 };
 use crate::{
@@ -52,6 +52,7 @@ struct Loop {
     draft: Draft,
     equipment: Equipment,
     toolbox: Toolbox,
+    tool_use: ToolUse,
     names: Names,
     lookout: Lookout,
     /// Prices per call of products and of the project, due once something was delivered.
@@ -213,11 +214,16 @@ impl Loop {
             self.ran
                 .extend(turn.calls.iter().map(|call| call.name().to_owned()));
             self.thread.push(turn.message());
+            self.tool_use.called(&turn.calls);
             let timer = Arc::clone(&self.completions.ports().timer);
             let work = self.toolbox.run(&turn.calls, &self.limits, timer.as_ref());
             match self.lookout.within(work).await {
-                Ok(answers) => self.thread.extend(answers.iter().map(tool_message)),
+                Ok(answers) => {
+                    self.tool_use.answered(&turn.calls, &answers);
+                    self.thread.extend(answers.iter().map(tool_message));
+                }
                 Err(Cut::Left) => {
+                    self.tool_use.left(&turn.calls);
                     return Ending {
                         left: true,
                         ..Ending::default()
@@ -244,9 +250,9 @@ impl Loop {
                 request_of(&self.draft, &self.equipment, &self.toolbox, &self.thread, steps)?
             }
         };
-        let fits = self
-            .completions
-            .step_bound(&request, &self.model, &self.quote, self.left);
+        let fits =
+            self.completions
+                .step_bound(bill.account.org, &request, &self.model, &self.quote, self.left);
         let Some(bound) = fits.await? else { return Ok(None) };
         let (tell, report) = oneshot::channel();
         let call = Call {

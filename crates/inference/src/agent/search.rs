@@ -1,6 +1,6 @@
 //! Search: the web, where the operator configured an engine, and the marketplace.
 
-use super::{Equipment, Exchange, Gear, GearError, ServerTool, ToolDefinition, Wish};
+use super::{Equipment, Exchange, Gear, GearError, ServerTool, ToolDefinition, ToolOutcome, Wish};
 use crate::{completions::Caller, conversations::ConversationId};
 use async_trait::async_trait;
 use haithe_kernel::Page;
@@ -114,20 +114,20 @@ impl ServerTool for SearchWeb {
         )
     }
 
-    async fn call(&self, arguments: Value) -> String {
+    async fn call(&self, arguments: Value) -> ToolOutcome {
         let Some(query) = query(&arguments) else {
-            return NO_QUERY.to_owned();
+            return ToolOutcome::failed(NO_QUERY);
         };
         match self.0.search(&query).await {
             Ok(hits) => {
                 let hits = hits.iter().map(
                     |hit| json!({"title": shown(&hit.title), "url": hit.url, "excerpt": shown(&hit.excerpt)}),
                 );
-                json!({"results": hits.collect::<Vec<_>>()}).to_string()
+                ToolOutcome::answered(json!({"results": hits.collect::<Vec<_>>()}).to_string())
             }
             Err(error) => {
                 tracing::warn!(%error, cause = ?error.0, "a search of the web failed");
-                format!("error: {error}")
+                ToolOutcome::failed(format!("error: {error}"))
             }
         }
     }
@@ -144,9 +144,9 @@ impl ServerTool for SearchProducts {
         )
     }
 
-    async fn call(&self, arguments: Value) -> String {
+    async fn call(&self, arguments: Value) -> ToolOutcome {
         let Some(query) = query(&arguments) else {
-            return NO_QUERY.to_owned();
+            return ToolOutcome::failed(NO_QUERY);
         };
         let filter = ProductFilter {
             text: Some(query),
@@ -165,11 +165,12 @@ impl ServerTool for SearchProducts {
                         "description": page.description.as_deref().map(shown),
                     })
                 });
-                json!({"found": found.total, "products": products.collect::<Vec<_>>()}).to_string()
+                let found = json!({"found": found.total, "products": products.collect::<Vec<_>>()});
+                ToolOutcome::answered(found.to_string())
             }
             Err(error) => {
                 tracing::warn!(%error, "the marketplace could not be searched");
-                "error: the marketplace cannot be searched at the moment".to_owned()
+                ToolOutcome::failed("error: the marketplace cannot be searched at the moment")
             }
         }
     }
@@ -178,7 +179,10 @@ impl ServerTool for SearchProducts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::completions::tests::stage::{document, stage};
+    use crate::{
+        agent::Room,
+        completions::tests::stage::{document, stage},
+    };
     use haithe_kernel::{Listed, ProductId, Timestamp, Usdt, WalletAddress};
     use haithe_marketplace::{Category, Product, ProductPage, Uses, ports::MockProductStore};
 
@@ -191,6 +195,8 @@ mod tests {
             conversation: None,
             question: String::new(),
             tools,
+            room: Room::unlimited(),
+            preparation: Arc::default(),
         }
     }
 
@@ -227,13 +233,16 @@ mod tests {
         web.expect_search()
             .returning(|_| Err(SearchError("engine.example is down".into())));
         let tool = SearchWeb(Arc::new(web));
-        let found: Value = serde_json::from_str(&tool.call(json!({"query": " roma\n"})).await).unwrap();
+        let found: Value = serde_json::from_str(&tool.call(json!({"query": " roma\n"})).await.text).unwrap();
         assert_eq!(found["results"][0]["title"], "Rome");
         assert_eq!(found["results"][0]["excerpt"].as_str().unwrap().len(), SHOWN);
         let failed = tool.call(json!({"query": "other"})).await;
-        assert_eq!(failed, "error: the web cannot be searched at the moment");
+        assert_eq!(
+            failed,
+            ToolOutcome::failed("error: the web cannot be searched at the moment")
+        );
         for wrong in [json!({}), json!({"query": "\n"}), json!({"query": 1})] {
-            assert_eq!(tool.call(wrong).await, NO_QUERY);
+            assert_eq!(tool.call(wrong).await, ToolOutcome::failed(NO_QUERY));
         }
     }
 
@@ -267,7 +276,7 @@ mod tests {
                 Ok(Listed { items, total: 2 })
             });
         let tool = SearchProducts(Arc::new(store));
-        let found: Value = serde_json::from_str(&tool.call(json!({"query": "weather"})).await).unwrap();
+        let found: Value = serde_json::from_str(&tool.call(json!({"query": "weather"})).await.text).unwrap();
         let ids: Vec<_> = found["products"]
             .as_array()
             .unwrap()

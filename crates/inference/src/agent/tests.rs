@@ -57,10 +57,11 @@ impl ServerTool for Tool {
             parameters: json!({"type": "object"}),
         }
     }
-    async fn call(&self, arguments: Value) -> String {
+    async fn call(&self, arguments: Value) -> ToolOutcome {
         self.asked.lock().unwrap().push(arguments);
         match self.answer {
-            Some(answer) => answer.into(),
+            Some(answer) if answer.starts_with("error") => ToolOutcome::failed(answer),
+            Some(answer) => ToolOutcome::answered(answer),
             None => future::pending().await,
         }
     }
@@ -105,7 +106,12 @@ impl Gear for Kit {
                 asked,
             }) as Arc<dyn ServerTool>
         });
+        let named = self
+            .tools
+            .iter()
+            .map(|(name, _)| ((*name).to_owned(), ProductId(9)));
         Ok(Equipment {
+            tool_products: named.collect(),
             instructions: vec!["Speak Latin.".into()],
             data: vec!["<data>[1] salve</data>".into()],
             tools: tools.collect(),

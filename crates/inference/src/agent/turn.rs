@@ -43,6 +43,8 @@ impl ToolCall {
 pub(super) struct ToolAnswer {
     pub id: String,
     pub text: String,
+    /// The call was refused or failed.
+    pub failed: bool,
 }
 
 /// A turn, complete.

@@ -1,8 +1,11 @@
 //! What a catalogue must fulfil before the server starts with it.
 
 use super::{
-    Capabilities, Model, OutputField, PerMillion, Price, ProviderKind, ProviderSettings, Timeouts,
-    file::{CapabilityEntry, CatalogueFile, FieldEntry, KindEntry, ModelEntry, PriceEntry, ProviderEntry},
+    Capabilities, Model, OutputField, PerMillion, Price, ProviderKind, ProviderSettings, Timeouts, Tokenizer,
+    file::{
+        CapabilityEntry, CatalogueFile, FieldEntry, KindEntry, ModelEntry, PriceEntry, ProviderEntry,
+        TokenizerEntry,
+    },
 };
 use crate::routing::{CircuitPolicy, RetryPolicy};
 use haithe_kernel::{ModelId, Usdt};
@@ -69,6 +72,7 @@ pub(super) fn check(file: CatalogueFile) -> Result<Checked, CatalogueError> {
         models.push(model(entry, settings, field).map_err(named(at()))?);
     }
     check_fallbacks(&models)?;
+    bound_by_fallbacks(&mut models);
     models.sort_by_key(|model| model.id);
     Ok((models, providers))
 }
@@ -158,6 +162,11 @@ fn model(entry: ModelEntry, provider: &ProviderSettings, field: FieldEntry) -> R
         context: entry.context,
         max_output: entry.max_output,
         prompt_overhead: entry.prompt_overhead,
+        tokenizer: match entry.tokenizer {
+            Some(TokenizerEntry::O200k) => Tokenizer::O200k,
+            Some(TokenizerEntry::Bytes) => Tokenizer::Bytes,
+            None => Tokenizer::of_family(&upstream_name),
+        },
         image_tokens: entry.image_tokens,
         output_field: match field {
             FieldEntry::MaxTokens => OutputField::MaxTokens,
@@ -222,6 +231,20 @@ fn tokens(setting: &str, count: u32) -> Result<(), String> {
         Ok(())
     } else {
         Err(format!("{setting} must be 1 to {MOST_TOKENS} tokens"))
+    }
+}
+
+/// A fallback answers at the price of the model that was asked for, so a count must hold for both.
+fn bound_by_fallbacks(models: &mut [Model]) {
+    let known: HashMap<String, Tokenizer> = models
+        .iter()
+        .map(|model| (model.name.clone(), model.tokenizer))
+        .collect();
+    for model in models {
+        let same = |name: &String| known.get(name) == Some(&model.tokenizer);
+        if !model.fallbacks.iter().all(same) {
+            model.tokenizer = Tokenizer::Bytes;
+        }
     }
 }
 

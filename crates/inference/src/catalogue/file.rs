@@ -105,12 +105,24 @@ pub struct ModelEntry {
     pub max_output: u32,
     #[serde(default)]
     pub prompt_overhead: u32,
+    /// `o200k` or `bytes`; by the upstream name when absent.
+    #[serde(default)]
+    pub tokenizer: Option<TokenizerEntry>,
     #[serde(default)]
     pub image_tokens: Option<u32>,
     #[serde(default)]
     pub capabilities: Vec<CapabilityEntry>,
     #[serde(default)]
     pub fallbacks: Vec<String>,
+}
+
+/// A model's tokenizer, as written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "documented on Tokenizer")]
+pub enum TokenizerEntry {
+    O200k,
+    Bytes,
 }
 
 /// A price as written: decimal numbers of USDT in quotes.

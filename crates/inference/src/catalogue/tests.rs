@@ -200,3 +200,25 @@ fn a_provider_block_says_how_patient_to_be_and_has_defaults() {
         assert!(refused.contains(named), "{refused}");
     }
 }
+
+#[test]
+fn a_tokenizer_is_known_by_the_family_and_unknown_otherwise() {
+    for (name, known) in [
+        ("gpt-4o", true),
+        ("openai/gpt-4o-mini", true),
+        ("gpt-4.1-nano", true),
+        ("openai/gpt-oss-120b", true),
+        ("o3-mini", true),
+        ("o1", true),
+        ("gpt-4", false),
+        ("gpt-4-turbo", false),
+        ("gpt-4omni", false),
+        ("o10", false),
+        ("kimi-k2", false),
+        ("gemini-2.5-pro", false),
+        ("text-embedding-3-small", false),
+    ] {
+        let tokenizer = if known { Tokenizer::O200k } else { Tokenizer::Bytes };
+        assert_eq!(Tokenizer::of_family(name), tokenizer, "{name}");
+    }
+}

@@ -1,10 +1,12 @@
 //! Admission: what a call may use and cost at most, and the money for it.
 //!
-//! Input is bounded by its bytes, because no tokenizer makes more tokens than bytes. Only when that
-//! coarse bound is more than there is are tokens counted, with a margin, since the provider's own
-//! tokenizer differs a little. Output is bounded by the caller, the model, and what money is left.
+//! Money is looked at first, because that is cheap; then the input is bounded ([`sizing`](super::sizing)),
+//! and money is set aside. Output is bounded by the caller, the model, and what money is left.
 
-use super::{Caller, Completions, fitting::beyond};
+use super::{
+    Caller, Completions,
+    sizing::{InputSize, Payable},
+};
 use crate::{
     call::{Account, Allowed, Call, Purse, Spans},
     catalogue::Model,
@@ -12,14 +14,13 @@ use crate::{
     ports::TokenClaim,
     price::{Bound, ProjectFee, Quote},
     request::Asked,
-    tokens,
 };
 use haithe_billing::{
     hold::{BudgetClaim, BudgetSubject, HoldError, HoldRequest},
     holds::Hold,
 };
 use haithe_identity::api_key::{ApiKey, BudgetWindow};
-use haithe_kernel::{CallId, Timestamp, Usdt};
+use haithe_kernel::{CallId, OrgId, Timestamp, Usdt};
 use haithe_orgs::{CallPrices, PayerRefusal, ports::CallContext};
 use std::{sync::Arc, time::Duration};
 use time::{OffsetDateTime, Time};
@@ -46,7 +47,8 @@ impl Completions {
         let most = |bound| quote.most(bound);
         let set_aside = self.set_aside((id, started_at), caller, &request, &model, &quote, most);
         let SetAside { hold, bound, took } = set_aside.await?;
-        self.expect_inputs_fit(&request, &model).await?;
+        self.expect_inputs_fit(&request, &model, caller.context.payer.id)
+            .await?;
         let output = quote.affordable_output(hold.amount(), bound);
         Ok(Box::new(Call {
             id,
@@ -78,8 +80,36 @@ impl Completions {
         Allowed::take(Arc::clone(&self.ports.allowance), claim, estimate(request))
     }
 
+    /// What the caller can spend on a call: what there is, within what the caller allows.
+    ///
+    /// # Errors
+    /// [`CompletionError::MaxCost`] and [`CompletionError::Hold`] when that is less than `least`.
+    pub(crate) async fn spendable(
+        &self,
+        (id, started_at): (CallId, Timestamp),
+        caller: &Caller,
+        least: Usdt,
+    ) -> Result<Usdt, CompletionError> {
+        if let Some(maximum) = caller.max_cost.filter(|maximum| least > *maximum) {
+            return Err(CompletionError::MaxCost { least, maximum });
+        }
+        let request = HoldRequest {
+            call: id,
+            org: caller.context.payer.id,
+            most: Usdt::MAX,
+            least,
+            budgets: budgets(caller.api_key.as_deref(), started_at),
+            expenditure: caller.expenditure,
+        };
+        let available = self.ports.holds.available(request).await;
+        let available = available.map_err(|refusal| refusal.told_to(caller.expenditure))?;
+        Ok(caller
+            .max_cost
+            .map_or(available, |maximum| available.min(maximum)))
+    }
+
     /// Sets aside `most` of the request's bound, or as much as there is, if that lets it run at all.
-    /// Tokens are counted only when their coarse bound is more than there is.
+    /// Nothing is counted for a caller who cannot pay for the smallest call.
     pub(crate) async fn set_aside(
         &self,
         (id, started_at): (CallId, Timestamp),
@@ -90,127 +120,87 @@ impl Completions {
         most: impl Fn(Bound) -> Usdt,
     ) -> Result<SetAside, CompletionError> {
         payer_accepts(&caller.context, quote.project, quote.products)?;
-        let bound = self.stated_bound(request, model).await?;
+        let payer = caller.context.payer.id;
         let asked_at = self.ports.clock.now();
-        let ask = async |bound: Bound| {
-            let least = quote.least(bound);
-            if let Some(maximum) = caller.max_cost.filter(|maximum| least > *maximum) {
-                return Err(CompletionError::MaxCost { least, maximum });
-            }
+        let ask = |bound: Bound| {
             let most = most(bound);
-            let request = HoldRequest {
+            HoldRequest {
                 call: id,
-                org: caller.context.payer.id,
+                org: payer,
                 most: caller.max_cost.map_or(most, |maximum| most.min(maximum)),
-                least,
+                least: quote.least(bound),
                 budgets: budgets(caller.api_key.as_deref(), started_at),
                 expenditure: caller.expenditure,
+            }
+        };
+        let smallest = bound_of(request, model, 1);
+        let least = quote.least(smallest);
+        let mut available = self.spendable((id, started_at), caller, least).await?;
+        let mut again = true;
+        loop {
+            let payable = Payable {
+                payer,
+                tokens: quote.affordable_input(available, smallest.choices),
+                patient: false,
             };
-            Ok(self.ports.holds.hold(request).await?)
-        };
-        let (hold, bound) = match ask(bound).await {
-            Ok(hold) if hold.amount() >= quote.most(bound) => (hold, bound),
-            Ok(hold) => {
-                let counted = self.count(request, model, bound.input).await;
-                let input = counted.unwrap_or(bound.input);
-                (hold, Bound { input, ..bound })
-            }
-            Err(refusal) => {
-                let told = |refusal| match refusal {
-                    CompletionError::Hold(refusal) => refusal.told_to(caller.expenditure).into(),
-                    refusal => refusal,
-                };
-                let Some(limit) = spendable(&refusal) else {
-                    return Err(told(refusal));
-                };
-                let limit = quote.affordable_input(limit, bound.choices).min(bound.input);
-                let Some(input) = self.count(request, model, limit).await else {
-                    return Err(told(refusal));
-                };
-                let bound = Bound { input, ..bound };
-                (ask(bound).await.map_err(told)?, bound)
-            }
-        };
-        let took = self.ports.clock.now().since(asked_at);
-        Ok(SetAside { hold, bound, took })
+            let size = match self.input_size(request, model, payable).await? {
+                InputSize::AtMost(size) => size,
+                InputSize::Unaffordable(size) => {
+                    let least = quote.least(bound_of(request, model, size));
+                    // The same decision once more, for its reason.
+                    self.spendable((id, started_at), caller, least).await?;
+                    let spendable = available;
+                    let refusal = HoldError::Funds { spendable, least };
+                    return Err(refusal.told_to(caller.expenditure).into());
+                }
+            };
+            let bound = bound_of(request, model, size);
+            let hold = match self.ports.holds.hold(ask(bound)).await {
+                Ok(hold) => hold,
+                // Other calls took some of the money meanwhile.
+                Err(refusal) => match left_over(&refusal) {
+                    Some(left) if again => {
+                        (available, again) = (left, false);
+                        continue;
+                    }
+                    _ => return Err(refusal.told_to(caller.expenditure).into()),
+                },
+            };
+            let bound = if hold.amount() >= quote.most(bound) {
+                bound
+            } else {
+                let input = self.tightened(request, model, size, payable).await;
+                Bound { input, ..bound }
+            };
+            let took = self.ports.clock.now().since(asked_at);
+            return Ok(SetAside { hold, bound, took });
+        }
     }
 
     /// The bound of a later step of a loop within what is left of the loop's money; `None` when that
     /// buys no step any more.
     pub(crate) async fn step_bound(
         &self,
+        payer: OrgId,
         request: &Asked,
         model: &Model,
         quote: &Quote,
         left: Usdt,
     ) -> Result<Option<Bound>, CompletionError> {
-        let mut bound = self.stated_bound(request, model).await?;
+        let payable = Payable {
+            payer,
+            tokens: quote.affordable_input(left, request.choices()),
+            patient: true,
+        };
+        let InputSize::AtMost(size) = self.input_size(request, model, payable).await? else {
+            return Ok(None);
+        };
+        let mut bound = bound_of(request, model, size);
         if quote.most(bound) > left {
-            let limit = quote.affordable_input(left, bound.choices).min(bound.input);
-            match self.count(request, model, limit).await {
-                Some(input) => bound.input = input,
-                None => return Ok(None),
-            }
+            bound.input = self.tightened(request, model, size, payable).await;
         }
         let output = quote.affordable_output(left, bound);
         Ok((output > 0 && quote.least(bound) <= left).then_some(Bound { output, ..bound }))
-    }
-
-    /// What the request itself says about its size.
-    async fn stated_bound(&self, request: &Asked, model: &Model) -> Result<Bound, CompletionError> {
-        let context = u64::from(model.context);
-        let bytes = u64::try_from(request.body().len()).unwrap_or(u64::MAX);
-        if matches!(request, Asked::Embeddings(_)) {
-            // Each input is embedded by itself, so that their sum may be more than the context.
-            return Ok(Bound {
-                input: bytes.saturating_add(u64::from(model.prompt_overhead)),
-                output: 0,
-                choices: 1,
-            });
-        }
-        let media = media_tokens(request, model);
-        let input = bytes
-            .saturating_add(u64::from(model.prompt_overhead))
-            .saturating_add(media.unwrap_or(0));
-        // More bytes than the context has tokens: only a count can tell whether it fits.
-        let input = match media {
-            None => {
-                self.expect_text_fits(&request.text(), model, "messages").await?;
-                context
-            }
-            Some(_) if input <= context => input,
-            Some(_) => {
-                let counted = self.count(request, model, context).await;
-                counted.ok_or_else(|| beyond(model, "messages"))?
-            }
-        };
-        let most = u64::from(model.max_output);
-        let output = match request.max_output() {
-            Some(stated) => stated.min(most),
-            // Providers refuse a bound that does not fit into the context beside the prompt.
-            None => context.saturating_sub(bytes / 2).clamp(1, most),
-        };
-        Ok(Bound {
-            input,
-            output,
-            choices: request.choices(),
-        })
-    }
-
-    /// An upper bound of the input's tokens by counting; `None` when that is more than `most`.
-    async fn count(&self, request: &Asked, model: &Model, most: u64) -> Option<u64> {
-        let media = media_tokens(request, model)?;
-        let fixed = u64::from(model.prompt_overhead)
-            .saturating_add(media)
-            .saturating_add(request.tokens());
-        let with_margin = |counted: u64| fixed.saturating_add(counted).saturating_add(counted / 8 + 16);
-        let beyond = |counted: u64| with_margin(counted) > most;
-        if beyond(0) {
-            return None;
-        }
-        let text = request.text();
-        let counted = tokens::count(self.ports.counter.as_ref(), &model.name, &text, beyond).await;
-        Some(with_margin(counted)).filter(|tokens| *tokens <= most)
     }
 
     /// The id under which everything that the caller asks for at once is held and charged: the one that
@@ -255,6 +245,22 @@ pub(crate) fn quote(caller: &Caller, model: &Model, now: Timestamp) -> Quote {
     }
 }
 
+/// The bound of a request whose input has at most `input` tokens.
+fn bound_of(request: &Asked, model: &Model, input: u64) -> Bound {
+    let most = u64::from(model.max_output);
+    let bytes = u64::try_from(request.body().len()).unwrap_or(u64::MAX);
+    let output = match request.max_output() {
+        Some(stated) => stated.min(most),
+        // Providers refuse a bound that does not fit into the context beside the prompt.
+        None => u64::from(model.context).saturating_sub(bytes / 2).clamp(1, most),
+    };
+    Bound {
+        input,
+        output,
+        choices: request.choices(),
+    }
+}
+
 /// The project's price in force when it is another organization's.
 fn project_fee(context: &CallContext, now: Timestamp) -> Option<ProjectFee> {
     let project = &context.project;
@@ -287,22 +293,11 @@ pub(crate) fn payer_would_accept(
     payer_accepts(context, project_fee(context, now), products)
 }
 
-/// The most tokens of what is not text; `None` when nothing but the context bounds it.
-fn media_tokens(request: &Asked, model: &Model) -> Option<u64> {
-    let media = request.media();
-    match (media.images, media.others, model.image_tokens) {
-        (0, 0, _) => Some(0),
-        (images, 0, Some(tokens)) => Some(u64::from(images) * u64::from(tokens)),
-        _ => None,
-    }
-}
-
 /// The money that a refusal says there is; `None` when money is not what is lacking.
-fn spendable(refusal: &CompletionError) -> Option<Usdt> {
+fn left_over(refusal: &HoldError) -> Option<Usdt> {
     match refusal {
-        CompletionError::MaxCost { maximum, .. } => Some(*maximum),
-        CompletionError::Hold(HoldError::Funds { spendable, .. }) => Some(*spendable),
-        CompletionError::Hold(HoldError::DailyCap { left } | HoldError::Budget { left, .. }) => Some(*left),
+        HoldError::Funds { spendable, .. } => Some(*spendable),
+        HoldError::DailyCap { left } | HoldError::Budget { left, .. } => Some(*left),
         _ => None,
     }
 }

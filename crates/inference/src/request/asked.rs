@@ -136,6 +136,22 @@ impl Asked {
         }
     }
 
+    /// Everything that the provider may turn into tokens, images aside.
+    pub fn prompt(&self) -> String {
+        match self {
+            Self::Chat(request) => request.prompt(),
+            Self::Embeddings(request) => request.text(),
+        }
+    }
+
+    /// Messages, around each of which a chat format puts tokens of its own.
+    pub fn messages(&self) -> u64 {
+        match self {
+            Self::Chat(request) => u64::from(request.messages()),
+            Self::Embeddings(_) => 0,
+        }
+    }
+
     pub fn text(&self) -> String {
         match self {
             Self::Chat(request) => request.text(),

@@ -1,6 +1,6 @@
 //! A request for embeddings: texts, or tokens that the caller made of them itself.
 
-use super::{Field, RequestLimits, check_depth, priced, splice, top_level};
+use super::{Field, RequestLimits, check_text, priced, splice, top_level};
 use crate::{
     catalogue::Model,
     error::CompletionError,
@@ -53,7 +53,7 @@ impl EmbeddingRequest {
         }
         let text = std::str::from_utf8(&body)
             .map_err(|_| CompletionError::malformed("the body is not UTF-8 text"))?;
-        check_depth(&body)?;
+        check_text(&body)?;
         let (mut model, mut tokens) = (None, None);
         for entry in top_level(text)? {
             let raw = entry.value.get();
@@ -122,9 +122,11 @@ impl EmbeddingRequest {
     fn text_of_each(&self) -> Vec<String> {
         let mut texts = Texts(Vec::new());
         let mut json = serde_json::Deserializer::from_slice(&self.body);
-        // The body has been checked; whatever was read before an oddity is what there is.
-        let _ = crate::json::Object(&mut texts).deserialize(&mut json);
-        texts.0
+        match crate::json::Object(&mut texts).deserialize(&mut json) {
+            Ok(true) => texts.0,
+            // Never of a body that was checked; its bytes are more than its texts.
+            Ok(false) | Err(_) => vec![String::from_utf8_lossy(&self.body).into_owned()],
+        }
     }
 
     pub(crate) fn for_upstream(&self, model: &Model) -> Bytes {
@@ -192,8 +194,10 @@ impl Fields for Texts {
         for item in items.into_iter().filter(|item| item.get().starts_with('"')) {
             let mut json = serde_json::Deserializer::from_str(item.get());
             let mut text = String::new();
-            // It is a text; an oddity in it ends what is counted of it.
-            let _ = Append(&mut text).deserialize(&mut json);
+            if Append(&mut text).deserialize(&mut json).is_err() {
+                // Never of a body that was checked; what is written is more than what it means.
+                item.get().clone_into(&mut text);
+            }
             self.0.push(text);
         }
         Ok(())

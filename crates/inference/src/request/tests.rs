@@ -1,7 +1,7 @@
 //! Requests: what is refused, what is read, and that everything else survives byte by byte.
 
 use super::*;
-use crate::catalogue::{Capabilities, Price};
+use crate::catalogue::{Capabilities, Price, Tokenizer};
 use haithe_kernel::{Failure, ModelId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -23,6 +23,7 @@ fn model(upstream: &str, output_field: OutputField) -> Model {
         context: 1_000,
         max_output: 100,
         prompt_overhead: 0,
+        tokenizer: Tokenizer::default(),
         image_tokens: None,
         output_field,
         capabilities: Capabilities::default(),
@@ -314,6 +315,83 @@ fn the_texts_of_a_request_are_found_for_counting() {
         assert!(text.contains(part), "{part} in {text}");
     }
     assert!(!text.contains("xyz") && !text.contains("temperature"));
+}
+
+#[test]
+fn a_text_that_no_reader_can_decode_is_refused_wherever_it_stands() {
+    for half in [
+        r"\ud83d river",
+        r"\ude00",
+        r"a \ud83d\ud83d\ude00",
+        r"\ud83d\n\ude00",
+        r"\ud83d \ude00",
+        r"\uD83Dx",
+        r"\ud83d\\ude00",
+    ] {
+        for body in [
+            format!(r#"{{"messages":[{{"role":"user","content":"{half}"}}]}}"#),
+            format!(r#"{{"messages":[{{"role":"user","{half}":1,"content":"a"}}]}}"#),
+            format!(
+                r#"{{"messages":[{{"role":"user","content":[{{"{half}":1}},{{"type":"image_url","image_url":{{"url":"http://x"}}}}]}}]}}"#
+            ),
+            format!(r#"{{"{half}":1,{MESSAGES}}}"#),
+            format!(r#"{{{MESSAGES},"tools":[{{"description":"{half}"}}]}}"#),
+        ] {
+            let error = parse(&body).unwrap_err();
+            assert_eq!(error.code(), "invalid_request", "{body}");
+            assert!(error.to_string().contains("surrogate"), "{error}");
+        }
+        let embedded = format!(r#"{{"model":"m","input":["a","{half}"]}}"#);
+        let embedded = EmbeddingRequest::parse(embedded.into(), RequestLimits::default());
+        assert!(embedded.is_err(), "{half}");
+    }
+    for whole in [
+        r"\ud83d\ude00",
+        r"\uD83D\uDE00 b",
+        r"\\ud83d",
+        r"\u00e9",
+        "😀",
+        r#"\"\\"#,
+    ] {
+        let body = format!(r#"{{"messages":[{{"role":"user","content":"{whole}"}}]}}"#);
+        assert!(parse(&body).is_ok(), "{whole}");
+    }
+}
+
+#[test]
+fn whatever_may_be_a_picture_or_a_file_counts_as_one() {
+    for (part, images, others) in [
+        (r#"{"image_url":{"url":"http://x"}}"#, 1, 0),
+        (
+            r#"{"type":"text","text":"a","image_url":{"url":"http://x"}}"#,
+            1,
+            0,
+        ),
+        (
+            r#"{"type":"image_url","type":"text","image_url":"http://x"}"#,
+            1,
+            1,
+        ),
+        (r#"{"type":"text","type":"input_audio","input_audio":{}}"#, 0, 1),
+        (r#"{"input_audio":{"data":"x"}}"#, 0, 1),
+        (r#"{"text":"a"}"#, 0, 0),
+        (r#""a text""#, 0, 0),
+    ] {
+        let body = format!(r#"{{"messages":[{{"role":"user","content":[{part}]}}]}}"#);
+        assert_eq!(parse(&body).unwrap().media(), Media { images, others }, "{part}");
+    }
+    let odd = r#"{"messages":[{"role":"user","content":[{"type":1e999},{"type":"image_url"}]}]}"#;
+    assert_eq!(parse(odd).unwrap_err().param(), Some("messages[0].content"));
+}
+
+#[test]
+fn everything_that_may_become_part_of_a_prompt_is_counted() {
+    let body = r#"{"model":"m","messages":[{"role":"user","content":["first",{"type":"text","text":"second","note":"third"},7]}],"documents":[{"text":"fourth"}],"chat_template_kwargs":{"x":"fifth"},"metadata":{"a":"out"},"user":"out"}"#;
+    let prompt = parse(body).unwrap().prompt();
+    for part in ["first", "second", "third", "fourth", "fifth"] {
+        assert!(prompt.contains(part), "{part} in {prompt}");
+    }
+    assert!(!prompt.contains("out"), "{prompt}");
 }
 
 /// JSON text of any shape, with odd spacing and numbers that no parser keeps.

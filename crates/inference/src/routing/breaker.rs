@@ -43,7 +43,7 @@ impl Breaker {
 
     /// Whether a call of this payer would pass now.
     pub fn ready(&self, payer: WalletAddress) -> bool {
-        !self.troubled.load(Ordering::Acquire) || self.lock().would_admit(payer, self.clock.now())
+        !self.troubled.load(Ordering::Acquire) || self.lock().would_admit(payer, self.clock.monotonic())
     }
 
     /// Whether the circuit is open for everybody: from the faults that opened it until a call was
@@ -59,7 +59,7 @@ impl Breaker {
     /// [`UpstreamError::Resting`].
     pub fn admit(self: &Arc<Self>, payer: WalletAddress) -> Result<BreakerPermit, UpstreamError> {
         let probe = if self.troubled.load(Ordering::Acquire) {
-            match self.lock().admit(payer, self.clock.now()) {
+            match self.lock().admit(payer, self.clock.monotonic()) {
                 Admission::Free => false,
                 Admission::Probe => true,
                 Admission::Refused(rest) => {
@@ -85,7 +85,7 @@ impl Breaker {
         }
         let change = {
             let mut circuit = self.lock();
-            let change = circuit.take(payer, verdict, probe, self.clock.now());
+            let change = circuit.take(payer, verdict, probe, self.clock.monotonic());
             self.troubled.store(!circuit.is_calm(), Ordering::Release);
             change
         };
@@ -197,6 +197,16 @@ mod tests {
         breaker.admit(ANN).unwrap().complete();
         assert!(!breaker.is_open());
         breaker.admit(ANN).unwrap();
+    }
+
+    #[test]
+    fn a_step_of_the_time_of_day_neither_prolongs_nor_ends_the_pause() {
+        let (breaker, clock) = broken();
+        clock.set(Timestamp::from_seconds(100_000));
+        assert!(!breaker.ready(ANN));
+        clock.set(Timestamp::from_seconds(0));
+        clock.advance(POLICY.pause);
+        assert!(breaker.ready(ANN));
     }
 
     #[test]

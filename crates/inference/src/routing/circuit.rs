@@ -16,7 +16,7 @@
 //! remembered is bounded: [`MOST_PAYERS`] payers, for [`WINDOW`] after their last fault.
 
 use crate::ports::UpstreamError;
-use haithe_kernel::{Timestamp, WalletAddress};
+use haithe_kernel::{MonotonicTime, WalletAddress};
 use std::time::Duration;
 
 /// Payers whose faults open a circuit for everybody, at least.
@@ -89,7 +89,7 @@ enum State {
     Closed,
     /// Until then; from then on until a probe's answer begins, only probes pass.
     Open {
-        until: Timestamp,
+        until: MonotonicTime,
     },
 }
 
@@ -102,11 +102,11 @@ struct Record {
     /// Its faults since anybody's last complete answer, or since the circuit opened.
     recent: u32,
     /// Until when this payer is kept away; once that is over, its next call is a probe.
-    resting: Option<Timestamp>,
+    resting: Option<MonotonicTime>,
     /// A probe of it is under way.
     probing: bool,
     /// When its last fault, or its probe, was.
-    last: Timestamp,
+    last: MonotonicTime,
 }
 
 impl Record {
@@ -157,12 +157,12 @@ impl Circuit {
     }
 
     /// Whether [`Circuit::admit`] would let a call of this payer pass.
-    pub fn would_admit(&self, payer: WalletAddress, now: Timestamp) -> bool {
+    pub fn would_admit(&self, payer: WalletAddress, now: MonotonicTime) -> bool {
         !matches!(self.decide(payer, now), Admission::Refused(_))
     }
 
     /// Decides about a call of this payer. A probe must be followed by a verdict.
-    pub fn admit(&mut self, payer: WalletAddress, now: Timestamp) -> Admission {
+    pub fn admit(&mut self, payer: WalletAddress, now: MonotonicTime) -> Admission {
         let admission = self.decide(payer, now);
         if admission == Admission::Probe {
             self.note(payer, now, |record| {
@@ -173,15 +173,15 @@ impl Circuit {
         admission
     }
 
-    fn decide(&self, payer: WalletAddress, now: Timestamp) -> Admission {
+    fn decide(&self, payer: WalletAddress, now: MonotonicTime) -> Admission {
         let known = self.records.iter().find(|record| record.payer == payer);
         let own = known.and_then(|record| record.resting);
-        if let Some(rest) = own.and_then(|until| self.rest(until, now)) {
+        if let Some(rest) = own.and_then(|until| Self::rest(until, now)) {
             return Admission::Refused(rest);
         }
         let open = match self.state {
             State::Closed => false,
-            State::Open { until } => match self.rest(until, now) {
+            State::Open { until } => match Self::rest(until, now) {
                 Some(rest) => return Admission::Refused(rest),
                 None => true,
             },
@@ -197,15 +197,19 @@ impl Circuit {
         Admission::Probe
     }
 
-    /// What is left of a rest; `None` when it is over. No rest is longer than a pause, also when the clock
-    /// was set back.
-    fn rest(&self, until: Timestamp, now: Timestamp) -> Option<Duration> {
-        let left = until.since(now);
-        (now < until && left <= self.policy.pause).then_some(left)
+    /// What is left of a rest; `None` when it is over.
+    fn rest(until: MonotonicTime, now: MonotonicTime) -> Option<Duration> {
+        (now < until).then(|| until.since(now))
     }
 
     /// Takes what a call of this payer found; `probe` says whether it passed as one.
-    pub fn take(&mut self, payer: WalletAddress, verdict: Verdict, probe: bool, now: Timestamp) -> Change {
+    pub fn take(
+        &mut self,
+        payer: WalletAddress,
+        verdict: Verdict,
+        probe: bool,
+        now: MonotonicTime,
+    ) -> Change {
         self.forget(now);
         if probe && let Some(record) = self.records.iter_mut().find(|record| record.payer == payer) {
             record.probing = false;
@@ -223,7 +227,7 @@ impl Circuit {
         change
     }
 
-    fn fault(&mut self, payer: WalletAddress, probe: bool, now: Timestamp) -> Change {
+    fn fault(&mut self, payer: WalletAddress, probe: bool, now: MonotonicTime) -> Change {
         let CircuitPolicy { faults, pause } = self.policy;
         if faults == 0 {
             return Change::None;
@@ -277,14 +281,14 @@ impl Circuit {
         }
     }
 
-    fn forget(&mut self, now: Timestamp) {
+    fn forget(&mut self, now: MonotonicTime) {
         self.records
             .retain(|record| record.probing || now.since(record.last) < WINDOW);
     }
 
     /// Changes what is remembered of this payer; a new record takes the place of the oldest one where
     /// there are too many.
-    fn note(&mut self, payer: WalletAddress, now: Timestamp, change: impl FnOnce(&mut Record)) {
+    fn note(&mut self, payer: WalletAddress, now: MonotonicTime, change: impl FnOnce(&mut Record)) {
         if let Some(known) = self.records.iter_mut().find(|record| record.payer == payer) {
             return change(known);
         }

@@ -153,6 +153,7 @@ impl Deliveries {
             Err(FetchError::Header) => Sent::Never("header_refused"),
             Err(FetchError::TooLarge) => Sent::Later("answer_too_large"),
             Err(FetchError::Late) => Sent::Later("address_timeout"),
+            Err(FetchError::Busy) => Sent::Later("address_busy"),
             Err(FetchError::Redirect) => Sent::Later("redirect_refused"),
             Err(FetchError::Unreachable(_)) => Sent::Later("address_unreachable"),
         }

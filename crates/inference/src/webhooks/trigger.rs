@@ -12,10 +12,10 @@ use crate::{
 use bytes::Bytes;
 use futures::channel::oneshot;
 use haithe_billing::ExpenditureScope;
-use haithe_kernel::{Clock, Failure, Tasks, Timestamp, Usdt};
+use haithe_kernel::{ClientIp, Clock, Failure, Tasks, Timestamp, Usdt};
 use haithe_orgs::{Contexts, ports::CallContext};
 use serde_json::{Value, json, value::RawValue};
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 /// Largest answer that is kept or delivered, in bytes.
 const MOST_ANSWER_BYTES: usize = 1 << 20;
@@ -86,7 +86,7 @@ impl Triggers {
         webhook: WebhookId,
         signed: Signed,
         payload: Bytes,
-        from: Option<IpAddr>,
+        from: Option<ClientIp>,
     ) -> Result<Accepted, WebhookError> {
         signed.is_fresh(self.clock.now())?;
         let found = self.store.with_secret(webhook).await?;

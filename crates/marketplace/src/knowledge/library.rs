@@ -1,7 +1,7 @@
 //! What has been read: pieces and their index per content, in memory only and bounded.
 
 use super::{
-    Chunk, Format, ReadLimits, Terms,
+    Chunk, Format, Place, ReadLimits, Terms,
     addresses::{self, AddressesError},
     fuse::fuse,
     sense::{self, Sense, Vectors},
@@ -9,22 +9,41 @@ use super::{
 };
 use crate::{
     Category,
+    failures::{Failures, Pauses},
     ports::{Documents, Embedder, ExtractError, KnowledgeIndex, KnowledgeIndexer},
+    sealing::Plaintext,
 };
 use futures::{StreamExt, stream};
-use haithe_kernel::{Failure, FetchError, FetchRequest, Fetcher, Kind, StoreError};
+use haithe_kernel::{Clock, Failure, FetchError, FetchRequest, Fetcher, Kind, StoreError};
 use moka::{Expiry, future::Cache};
+use sha2::{Digest, Sha256};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-/// Bytes of text that are kept in memory, over all products; their indexes come to about as much again.
-const KEPT_BYTES: u64 = 128 << 20;
+/// Bytes that are kept in memory over all products: pieces, their places and addresses, and indexes.
+const KEPT_BYTES: u64 = 192 << 20;
+/// What a document takes beside its pieces and its index, in bytes.
+const OVERHEAD: usize = 512;
+/// How long a document is kept that nobody asks.
+const IDLE_FOR: Duration = Duration::from_secs(60 * 60);
 /// How long fetched pages are answered from before they are fetched again.
 const FETCHED_FOR: Duration = Duration::from_secs(15 * 60);
 /// Pages fetched at a time.
 const FETCHES: usize = 4;
+/// Failures that are remembered, of each kind.
+const MOST_FAILURES: u64 = 10_000;
+/// How long a document that cannot be read is not read again: it does not change.
+const UNREADABLE_FOR: Pauses = Pauses {
+    first: Duration::from_secs(60),
+    longest: Duration::from_secs(24 * 60 * 60),
+};
+/// How long a page that cannot be fetched, or holds no document, is not fetched again.
+const UNFETCHED_FOR: Pauses = Pauses {
+    first: Duration::from_secs(15),
+    longest: Duration::from_secs(60 * 60),
+};
 
 /// The content of a product, decrypted.
 #[derive(Clone)]
@@ -36,7 +55,7 @@ pub struct Content {
     /// SHA-256 of the content, by which what was read of it is found again.
     pub digest: [u8; 32],
     /// The bytes.
-    pub bytes: Arc<[u8]>,
+    pub bytes: Arc<Plaintext>,
 }
 
 /// Nothing of the content itself is printed.
@@ -71,6 +90,31 @@ pub enum KnowledgeError {
     /// The index failed.
     #[error(transparent)]
     Store(#[from] Arc<StoreError>),
+}
+
+impl KnowledgeError {
+    /// The same about the product of this name: products of several creators may share content.
+    fn about(self, product: &str) -> Self {
+        let name = product.to_owned();
+        match self {
+            Self::NotKnowledge(_) => Self::NotKnowledge(name),
+            Self::Extract(_, error) => Self::Extract(name, error),
+            Self::Addresses(_, error) => Self::Addresses(name, error),
+            Self::Fetch(_, error) => Self::Fetch(name, error),
+            Self::NoDocument(_) => Self::NoDocument(name),
+            Self::Store(error) => Self::Store(error),
+        }
+    }
+
+    /// Whether fetching the page again at once would most likely fail in the same way.
+    fn lasts(&self) -> bool {
+        match self {
+            Self::Fetch(_, error) => !matches!(**error, FetchError::Busy),
+            Self::NoDocument(_) => true,
+            Self::Extract(_, error) => !matches!(error, ExtractError::Unavailable(_)),
+            Self::NotKnowledge(_) | Self::Addresses(..) | Self::Store(_) => false,
+        }
+    }
 }
 
 impl Failure for KnowledgeError {
@@ -110,6 +154,8 @@ pub struct Tools {
     pub fetcher: Arc<dyn Fetcher>,
     /// Finds what is said in other words; without it, words alone decide.
     pub embedder: Option<Arc<dyn Embedder>>,
+    /// Bounds how long a question waits for vectors.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// The pieces of one content, and how they are found.
@@ -197,8 +243,13 @@ pub(super) struct Library {
     indexer: Arc<dyn KnowledgeIndexer>,
     fetcher: Arc<dyn Fetcher>,
     sense: Option<Sense>,
+    clock: Arc<dyn Clock>,
     limits: ReadLimits,
     shelves: Cache<([u8; 32], Category), Arc<Shelf>>,
+    /// Documents that cannot be read, by the SHA-256 of their bytes and the format.
+    unreadable: Failures<([u8; 32], Format), ExtractError, Instant>,
+    /// Pages that cannot be used, by the SHA-256 of their addresses.
+    unfetched: Failures<[u8; 32], KnowledgeError, Instant>,
 }
 
 impl Library {
@@ -207,14 +258,20 @@ impl Library {
             .max_capacity(KEPT_BYTES)
             .weigher(|_, shelf: &Arc<Shelf>| u32::try_from(shelf.bytes).unwrap_or(u32::MAX))
             .expire_after(Ageing)
+            .time_to_idle(IDLE_FOR)
             .build();
         Self {
             documents: tools.documents,
             indexer: tools.indexer,
             fetcher: tools.fetcher,
-            sense: tools.embedder.map(Sense::new),
+            sense: tools
+                .embedder
+                .map(|embedder| Sense::new(embedder, tools.clock.clone())),
+            clock: tools.clock,
             limits,
             shelves,
+            unreadable: Failures::new(UNREADABLE_FOR, MOST_FAILURES),
+            unfetched: Failures::new(UNFETCHED_FOR, MOST_FAILURES),
         }
     }
 
@@ -223,14 +280,14 @@ impl Library {
         self.shelves
             .try_get_with((content.digest, content.category), self.read(content))
             .await
-            .map_err(|error: Arc<KnowledgeError>| (*error).clone())
+            .map_err(|error: Arc<KnowledgeError>| (*error).clone().about(&content.name))
     }
 
     /// The vectors of each shelf's pieces and of the question, for those shelves that have any. An
     /// embedder that fails costs quality, not the answer.
     pub(super) async fn sense(&self, shelves: &[Arc<Shelf>], question: &str) -> Option<Sensed> {
         let sense = self.sense.as_ref()?;
-        let until = Instant::now() + sense::WITHIN;
+        let until = self.clock.monotonic().plus(sense::WITHIN);
         let mut vectors = Vec::with_capacity(shelves.len());
         for shelf in shelves {
             vectors.push(sense.of_pieces(&shelf.chunks, shelf.texts, until).await);
@@ -253,18 +310,36 @@ impl Library {
                 return Err(KnowledgeError::NotKnowledge(content.name.clone()));
             }
         };
-        let chunks = self.extract(content, format, content.bytes.clone()).await?;
+        let bytes = || Arc::from(&**content.bytes);
+        let chunks = self.extract(content, (content.digest, format), bytes).await?;
         self.shelve(chunks, Vec::new(), false).await
     }
 
+    /// The pieces of a document. One that could not be read is not read again for a while, whoever
+    /// asks.
     async fn extract(
         &self,
         content: &Content,
-        format: Format,
-        bytes: Arc<[u8]>,
+        document: ([u8; 32], Format),
+        bytes: impl FnOnce() -> Arc<[u8]> + Send,
     ) -> Result<Vec<Chunk>, KnowledgeError> {
-        let read = self.documents.extract(format, bytes, self.limits).await;
-        read.map_err(|error| KnowledgeError::Extract(content.name.clone(), error))
+        let failed = |error| KnowledgeError::Extract(content.name.clone(), error);
+        if let Some(error) = self.unreadable.current(&document, Instant::now()).await {
+            return Err(failed(error));
+        }
+        match self.documents.extract(document.1, bytes(), self.limits).await {
+            Ok(chunks) => {
+                self.unreadable.forget(&document).await;
+                Ok(chunks)
+            }
+            Err(error) => {
+                if !matches!(error, ExtractError::Unavailable(_)) {
+                    let (error, now) = (error.clone(), Instant::now());
+                    self.unreadable.remember(document, error, now).await;
+                }
+                Err(failed(error))
+            }
+        }
     }
 
     /// Reads every page that answers. One that does not is missing until the next fetch; none at all
@@ -300,14 +375,33 @@ impl Library {
         }
     }
 
+    /// The pieces of a page. One that gave no document is not fetched again for a while, whoever asks.
     async fn page(&self, content: &Content, address: &str) -> Result<Vec<Chunk>, KnowledgeError> {
+        let key: [u8; 32] = Sha256::digest(address).into();
+        if let Some(error) = self.unfetched.current(&key, Instant::now()).await {
+            return Err(error.about(&content.name));
+        }
+        let read = self.fetched(content, address).await;
+        match &read {
+            Ok(_) => self.unfetched.forget(&key).await,
+            Err(error) if error.lasts() => {
+                self.unfetched.remember(key, error.clone(), Instant::now()).await;
+            }
+            Err(_) => {}
+        }
+        read
+    }
+
+    async fn fetched(&self, content: &Content, address: &str) -> Result<Vec<Chunk>, KnowledgeError> {
         let answer = self.fetcher.fetch(FetchRequest::get(address)).await;
         let answer = answer.map_err(|error| KnowledgeError::Fetch(content.name.clone(), Arc::new(error)))?;
         let format = (answer.status == 200)
             .then(|| addresses::format_of(&answer))
             .flatten();
         let format = format.ok_or_else(|| KnowledgeError::NoDocument(content.name.clone()))?;
-        self.extract(content, format, answer.body.into()).await
+        let digest: [u8; 32] = Sha256::digest(&answer.body).into();
+        self.extract(content, (digest, format), || answer.body.into())
+            .await
     }
 
     async fn shelve(
@@ -318,9 +412,8 @@ impl Library {
     ) -> Result<Arc<Shelf>, KnowledgeError> {
         let chunks: Arc<[Chunk]> = chunks.into();
         let index = self.indexer.index(chunks.clone()).await.map_err(Arc::new)?;
-        let text: usize = chunks.iter().map(|chunk| chunk.text.len()).sum();
         Ok(Arc::new(Shelf {
-            bytes: text + chunks.len() * size_of::<Chunk>(),
+            bytes: weight(&chunks, &addresses).saturating_add(index.bytes()),
             texts: self.sense.as_ref().map_or([0; 32], |_| sense::digest(&chunks)),
             chunks,
             addresses,
@@ -328,4 +421,18 @@ impl Library {
             fetched,
         }))
     }
+}
+
+/// Bytes that a document takes beside its index.
+fn weight(chunks: &[Chunk], addresses: &[(usize, String)]) -> usize {
+    let piece = |chunk: &Chunk| {
+        let place = match &chunk.place {
+            Place::Heading(heading) => heading.capacity(),
+            Place::Page(_) | Place::Rows(..) | Place::Lines(..) => 0,
+        };
+        size_of::<Chunk>() + chunk.text.capacity() + place
+    };
+    let page = |(_, address): &(usize, String)| size_of::<(usize, String)>() + address.capacity();
+    let pieces = chunks.iter().map(piece).sum::<usize>();
+    OVERHEAD + pieces + addresses.iter().map(page).sum::<usize>()
 }

@@ -5,6 +5,7 @@
 use super::{Chunk, Place};
 use crate::ports::{EmbedError, Embedder};
 use futures::{StreamExt, TryStreamExt, stream};
+use haithe_kernel::{Clock, MonotonicTime};
 use moka::{Expiry, future::Cache, policy::EvictionPolicy};
 use sha2::{Digest, Sha256};
 use std::{
@@ -43,7 +44,8 @@ pub(super) struct Sense {
     parts: Cache<[u8; 32], Vectors>,
     pause: Duration,
     /// Until when the embedder is left alone, if it failed.
-    resting: Mutex<Option<Instant>>,
+    resting: Mutex<Option<MonotonicTime>>,
+    clock: Arc<dyn Clock>,
 }
 
 /// The embedder is not asked now. Nothing is known about the document.
@@ -101,11 +103,11 @@ fn bytes_of(vectors: &[Vec<f32>]) -> u32 {
 }
 
 impl Sense {
-    pub(super) fn new(embedder: Arc<dyn Embedder>) -> Self {
-        Self::with_pause(embedder, PAUSE)
+    pub(super) fn new(embedder: Arc<dyn Embedder>, clock: Arc<dyn Clock>) -> Self {
+        Self::with_pause(embedder, clock, PAUSE)
     }
 
-    fn with_pause(embedder: Arc<dyn Embedder>, pause: Duration) -> Self {
+    fn with_pause(embedder: Arc<dyn Embedder>, clock: Arc<dyn Clock>, pause: Duration) -> Self {
         let kept = Cache::builder()
             .max_capacity(KEPT_BYTES)
             .eviction_policy(EvictionPolicy::lru())
@@ -124,6 +126,7 @@ impl Sense {
             parts,
             pause,
             resting: Mutex::default(),
+            clock,
         }
     }
 
@@ -134,13 +137,13 @@ impl Sense {
         &self,
         chunks: &[Chunk],
         texts: [u8; 32],
-        until: Instant,
+        until: MonotonicTime,
     ) -> Option<Vectors> {
         if chunks.is_empty() || chunks.len() > PIECES {
             return None;
         }
         let asking = async {
-            if Instant::now() >= until || !self.may_ask() {
+            if self.clock.monotonic() >= until || !self.may_ask() {
                 return Err(NotNow);
             }
             Ok(self.embedded(chunks, until).await)
@@ -157,7 +160,7 @@ impl Sense {
         self.ask(vec![question.to_owned()]).await?.pop()
     }
 
-    async fn embedded(&self, chunks: &[Chunk], until: Instant) -> Result<Vectors, Lack> {
+    async fn embedded(&self, chunks: &[Chunk], until: MonotonicTime) -> Result<Vectors, Lack> {
         let parts: Vec<_> = chunks
             .chunks(AT_ONCE)
             .map(|some| self.part(some, until))
@@ -176,12 +179,12 @@ impl Sense {
     }
 
     /// The vectors of as many pieces as fit into a request.
-    async fn part(&self, some: &[Chunk], until: Instant) -> Result<Vectors, Lack> {
+    async fn part(&self, some: &[Chunk], until: MonotonicTime) -> Result<Vectors, Lack> {
         let texts = digest(some);
         if let Some(made) = self.parts.get(&texts).await {
             return Ok(made);
         }
-        if Instant::now() >= until {
+        if self.clock.monotonic() >= until {
             return Err(Lack::Late);
         }
         let made = self.ask(some.iter().map(text_of).collect()).await;
@@ -195,7 +198,7 @@ impl Sense {
         let count = texts.len();
         let answer = self.embedder.embed(texts).await;
         let resting = match &answer {
-            Err(EmbedError::Unavailable(_)) => Some(Instant::now() + self.pause),
+            Err(EmbedError::Unavailable(_)) => Some(self.clock.monotonic().plus(self.pause)),
             // What it makes of these texts says nothing about others.
             Ok(_) | Err(EmbedError::Refused(_) | EmbedError::Malformed(_)) => None,
         };
@@ -206,13 +209,13 @@ impl Sense {
     /// Whether the embedder is asked now. After a pause the first to come finds out how it is, and
     /// the others do not wait for that.
     fn may_ask(&self) -> bool {
-        let now = Instant::now();
+        let now = self.clock.monotonic();
         let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
         match *resting {
             None => true,
             Some(until) if now < until => false,
             Some(_) => {
-                *resting = Some(now + self.pause);
+                *resting = Some(now.plus(self.pause));
                 true
             }
         }

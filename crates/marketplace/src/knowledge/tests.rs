@@ -6,8 +6,9 @@ use crate::{
     ports::{
         EmbedError, ExtractError, Hit, MockDocuments, MockEmbedder, MockKnowledgeIndex, MockKnowledgeIndexer,
     },
+    sealing::Plaintext,
 };
-use haithe_kernel::{Failure, FetchError, Fetched, Kind, MockFetcher};
+use haithe_kernel::{Failure, FetchError, Fetched, FixedClock, Kind, MockFetcher, Timestamp};
 
 fn content(name: &str, category: Category, bytes: &[u8]) -> Content {
     let mut digest = [0; 32];
@@ -18,7 +19,7 @@ fn content(name: &str, category: Category, bytes: &[u8]) -> Content {
         name: name.to_owned(),
         category,
         digest,
-        bytes: bytes.into(),
+        bytes: Arc::new(Plaintext::new(bytes.to_vec())),
     }
 }
 
@@ -47,6 +48,7 @@ fn word_indexer() -> MockKnowledgeIndexer {
     let mut indexer = MockKnowledgeIndexer::new();
     indexer.expect_index().returning(|chunks| {
         let mut index = MockKnowledgeIndex::new();
+        index.expect_bytes().return_const(1_000_usize);
         index.expect_search().returning(move |terms, _| {
             let count = |chunk: &Chunk| {
                 let folded = fold(&chunk.text);
@@ -79,6 +81,7 @@ fn tools(documents: MockDocuments) -> Tools {
         indexer: Arc::new(word_indexer()),
         fetcher: Arc::new(MockFetcher::new()),
         embedder: None,
+        clock: Arc::new(FixedClock::at(Timestamp::from_seconds(1_000))),
     }
 }
 
@@ -169,23 +172,79 @@ async fn a_question_without_words_costs_nothing() {
 }
 
 #[tokio::test]
-async fn an_unreadable_product_is_named_and_tried_again() {
+async fn an_unreadable_document_is_named_and_read_once_for_a_while() {
     let mut documents = MockDocuments::new();
     documents
         .expect_extract()
-        .times(2)
+        .times(1)
         .returning(|_, _, _| Err(ExtractError::Malformed(Format::Pdf)));
     let knowledge = Knowledge::new(tools(documents), ReadLimits::default());
     let manual = content("Manual", Category::KnowledgePdf, b"x");
-    for _ in 0..2 {
-        let error = knowledge.load(&manual).await.unwrap_err();
+    // The same bytes under another name: each product is named to those who use it, no other.
+    let copy = Content {
+        name: "Copy".to_owned(),
+        ..manual.clone()
+    };
+    for product in [&manual, &manual, &copy] {
+        let error = knowledge.load(product).await.unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the product “Manual” cannot be read: the document cannot be read as pdf"
+            format!(
+                "the product “{}” cannot be read: the document cannot be read as pdf",
+                product.name
+            )
         );
         assert_eq!(
             (error.kind(), error.code()),
             (Kind::Unprocessable, "document_malformed")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_is_busy_is_tried_again_at_once() {
+    let mut documents = MockDocuments::new();
+    documents
+        .expect_extract()
+        .times(2)
+        .returning(|_, _, _| Err(ExtractError::Unavailable(Arc::new(std::io::Error::other("busy")))));
+    let knowledge = Knowledge::new(tools(documents), ReadLimits::default());
+    let manual = content("Manual", Category::KnowledgePdf, b"x");
+    for _ in 0..2 {
+        assert_eq!(
+            knowledge.load(&manual).await.unwrap_err().code(),
+            "documents_unavailable"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_failed_is_not_fetched_again_for_a_while_by_any_product() {
+    let mut fetcher = MockFetcher::new();
+    fetcher
+        .expect_fetch()
+        .times(2)
+        .returning(|request| match request.url.as_str() {
+            "https://a.example/" => Err(FetchError::Late),
+            _ => Ok(answer("")),
+        });
+    let mut documents = MockDocuments::new();
+    documents
+        .expect_extract()
+        .times(1)
+        .returning(|_, _, _| Err(ExtractError::Empty));
+    let tools = Tools {
+        fetcher: Arc::new(fetcher),
+        ..tools(documents)
+    };
+    let knowledge = Knowledge::new(tools, ReadLimits::default());
+    let list = br#"["https://a.example", "https://b.example"]"#;
+    for name in ["A", "B", "C"] {
+        let site = content(name, Category::KnowledgeUrl, list);
+        let error = knowledge.load(&site).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("the product “{name}” cannot be fetched: the address did not answer in time")
         );
     }
 }

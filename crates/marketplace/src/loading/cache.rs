@@ -2,18 +2,22 @@
 
 use super::LoadError;
 use crate::{
+    failures::{Failures, Pauses},
     hosting::ContentDigest,
     sealing::{Plaintext, WrappedKey},
 };
-use haithe_kernel::{Clock, Timestamp, WalletAddress};
+use haithe_kernel::{Clock, MonotonicTime, WalletAddress};
 use moka::future::Cache as Shared;
 use sha2::{Digest, Sha256};
 use std::{future::Future, sync::Arc, time::Duration};
 
 /// How long a failure is remembered, so that a broken address is not asked for every call.
-const FAILED_FOR: Duration = Duration::from_secs(30);
+const FAILED_FOR: Pauses = Pauses {
+    first: Duration::from_secs(30),
+    longest: Duration::from_secs(30 * 60),
+};
 /// Failures that are remembered.
-const MOST_FAILURES: u64 = 1_000;
+const MOST_FAILURES: u64 = 10_000;
 /// What an entry takes beside its content, in bytes.
 const OVERHEAD: usize = 256;
 
@@ -42,15 +46,15 @@ impl Key {
 
 /// Loads each content once, however many ask for it at the same time.
 pub(super) struct Cache {
-    contents: Shared<Key, (Timestamp, Arc<Plaintext>)>,
-    failures: Shared<Key, (Timestamp, LoadError)>,
+    contents: Shared<Key, (MonotonicTime, Arc<Plaintext>)>,
+    failures: Failures<Key, LoadError, MonotonicTime>,
     clock: Arc<dyn Clock>,
     time: Duration,
 }
 
 impl Cache {
     pub(super) fn new(clock: Arc<dyn Clock>, limits: CacheLimits) -> Self {
-        let weight = |_: &Key, (_, content): &(Timestamp, Arc<Plaintext>)| {
+        let weight = |_: &Key, (_, content): &(MonotonicTime, Arc<Plaintext>)| {
             u32::try_from(content.len().saturating_add(OVERHEAD)).unwrap_or(u32::MAX)
         };
         Self {
@@ -59,10 +63,7 @@ impl Cache {
                 .max_capacity(limits.bytes)
                 .time_to_live(limits.time)
                 .build(),
-            failures: Shared::builder()
-                .max_capacity(MOST_FAILURES)
-                .time_to_live(FAILED_FOR)
-                .build(),
+            failures: Failures::new(FAILED_FOR, MOST_FAILURES),
             clock,
             time: limits.time,
         }
@@ -74,35 +75,37 @@ impl Cache {
         key: Key,
         load: impl Future<Output = Result<Plaintext, LoadError>> + Send,
     ) -> Result<Arc<Plaintext>, LoadError> {
-        let now = self.clock.now();
+        let now = self.clock.monotonic();
         if let Some((until, _)) = self.contents.get(&key).await
             && until <= now
         {
             self.contents.invalidate(&key).await;
         }
-        if let Some((until, failure)) = self.failures.get(&key).await
-            && now < until
-        {
+        if let Some(failure) = self.failures.current(&key, now).await {
             return Err(failure);
         }
         let until = now.plus(self.time);
-        let load = async { load.await.map(|content| (until, Arc::new(content))) };
-        match self.contents.try_get_with(key, load).await {
-            Ok((_, content)) => Ok(content),
-            Err(failure) => {
-                let failure = LoadError::clone(&failure);
-                if failure.lasts() {
-                    let until = now.plus(FAILED_FOR);
-                    self.failures.insert(key, (until, failure.clone())).await;
+        // Once, however many wait for it.
+        let load = async {
+            let loaded = load.await;
+            match &loaded {
+                Ok(_) => self.failures.forget(&key).await,
+                Err(failure) if failure.lasts() => {
+                    self.failures.remember(key, failure.clone(), now).await;
                 }
-                Err(failure)
+                Err(_) => {}
             }
-        }
+            loaded.map(|content| (until, Arc::new(content)))
+        };
+        let loaded = self.contents.try_get_with(key, load).await;
+        loaded
+            .map(|(_, content)| content)
+            .map_err(|failure| LoadError::clone(&failure))
     }
 
     /// Drops what has expired or does not fit, which wipes it.
     pub(super) async fn sweep(&self) {
-        let now = self.clock.now();
+        let now = self.clock.monotonic();
         let expired: Vec<Key> = self
             .contents
             .iter()

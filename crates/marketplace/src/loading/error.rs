@@ -81,11 +81,12 @@ impl LoadError {
     }
 
     /// Whether asking again at once would cost somebody time and find the same.
-    pub(super) const fn lasts(&self) -> bool {
-        matches!(
-            self,
-            Self::Fetch(_) | Self::Status(_) | Self::Digest | Self::Sealed(_)
-        )
+    pub(super) fn lasts(&self) -> bool {
+        match self {
+            Self::Fetch(error) => !matches!(**error, FetchError::Busy),
+            Self::Status(_) | Self::Digest | Self::Sealed(_) => true,
+            _ => false,
+        }
     }
 }
 

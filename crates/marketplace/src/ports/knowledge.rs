@@ -83,9 +83,12 @@ pub struct Hit {
 pub trait KnowledgeIndex: Send + Sync {
     /// The pieces that have any of the words, ranked by BM25, at most `limit`. No words, no hits.
     async fn search(&self, terms: Terms, limit: u32) -> Result<Vec<Hit>, StoreError>;
+    /// The memory that it occupies, in bytes, for the cache that keeps it.
+    fn bytes(&self) -> usize;
 }
 
-/// Makes indexes.
+/// Makes indexes. An index holds memory only, as much as [`KnowledgeIndex::bytes`] states: no thread,
+/// no file and no connection, however many indexes are kept.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait KnowledgeIndexer: Send + Sync {

@@ -1,6 +1,7 @@
 //! What must not be printed, and is wiped when it is dropped.
 
-use std::{fmt, ops::Deref};
+use sha2::{Digest, Sha256};
+use std::{fmt, ops::Deref, sync::OnceLock};
 use zeroize::Zeroizing;
 
 /// The key that one product's content is encrypted with.
@@ -26,25 +27,44 @@ impl fmt::Debug for ContentKey {
 }
 
 /// Content in the clear. It prints its length only.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Plaintext(Zeroizing<Vec<u8>>);
+#[derive(Clone)]
+pub struct Plaintext {
+    bytes: Zeroizing<Vec<u8>>,
+    sha256: OnceLock<[u8; 32]>,
+}
 
 impl Plaintext {
     /// Takes the bytes over.
     pub fn new(bytes: Vec<u8>) -> Self {
-        Self(Zeroizing::new(bytes))
+        Self {
+            bytes: Zeroizing::new(bytes),
+            sha256: OnceLock::new(),
+        }
+    }
+
+    /// The SHA-256 of the bytes, computed once.
+    pub fn sha256(&self) -> [u8; 32] {
+        *self.sha256.get_or_init(|| Sha256::digest(&*self.bytes).into())
     }
 }
+
+impl PartialEq for Plaintext {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Plaintext {}
 
 impl Deref for Plaintext {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 }
 
 impl fmt::Debug for Plaintext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Plaintext({} bytes)", self.0.len())
+        write!(f, "Plaintext({} bytes)", self.bytes.len())
     }
 }

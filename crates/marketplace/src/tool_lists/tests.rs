@@ -3,7 +3,7 @@
 use super::*;
 use crate::ports::{MockToolServers, MockToolSession};
 use futures::future::join_all;
-use haithe_kernel::FixedClock;
+use haithe_kernel::{FixedClock, Timestamp};
 use serde_json::json;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
@@ -144,16 +144,17 @@ async fn however_many_ask_within_a_minute_the_server_lists_its_tools_once() {
     assert_eq!(stage.asked(), (3, 0, 0), "another product is another list");
 }
 
-#[test]
-fn a_clock_that_is_set_back_keeps_no_list_longer() {
-    let at = Timestamp::from_seconds;
-    let listed = Listed {
-        from: at(100),
-        until: at(160),
-        tools: Err(ToolServerError::Late),
-    };
-    let stale = [99, 100, 159, 160].map(|now| listed.is_stale(at(now)));
-    assert_eq!(stale, [true, false, false, true]);
+#[tokio::test]
+async fn a_step_of_the_time_of_day_neither_prolongs_nor_ends_a_list() {
+    let stage = Stage::new(&[tool("tide")]);
+    stage.open().await.unwrap();
+    stage.clock.set(Timestamp::from_seconds(100_000));
+    stage.open().await.unwrap();
+    assert_eq!(stage.asked(), (1, 0, 0));
+    stage.clock.set(Timestamp::from_seconds(0));
+    stage.clock.advance(Duration::from_secs(60));
+    stage.open().await.unwrap();
+    assert_eq!(stage.asked(), (2, 0, 0));
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use haithe_kernel::{Failure, Kind, StoreError, WalletAddress};
+use std::time::Duration;
 
 /// Why an organization could not be deployed.
 #[derive(Debug, thiserror::Error)]
@@ -14,9 +15,23 @@ pub enum DeployError {
     /// The orchestrator already has an organization of this name.
     #[error("an organization with this name exists; choose another name")]
     NameTaken,
-    /// The wallet or the service has spent today's deployment budget.
-    #[error("the daily budget for deployments is spent; deploy with your own wallet or try again tomorrow")]
-    BudgetSpent,
+    /// The server pays for no other wallet.
+    #[error(
+        "this server does not pay for other wallets; sign and send the transaction in `data` with your own"
+    )]
+    NotSponsored,
+    /// The day's deployment budget of the wallet, its network or the server is spent for so long.
+    #[error(
+        "the daily budget for deployments is spent; sign and send the transaction in `data` with your own wallet, \
+         or try again in {} s", .0.as_secs().max(1)
+    )]
+    BudgetSpent(Duration),
+    /// What coin the server has is reserved for settlement.
+    #[error(
+        "the server's gas account is reserved for settlement; sign and send the transaction in `data` with your own \
+         wallet, or try again later"
+    )]
+    Reserved,
     /// Sent, but not mined yet: the organization will appear.
     #[error("the transaction was sent and is not mined yet; the organization will appear shortly")]
     Pending,
@@ -29,14 +44,17 @@ impl Failure for DeployError {
     fn kind(&self) -> Kind {
         match self {
             Self::NameTaken => Kind::Conflict,
-            Self::BudgetSpent => Kind::RateLimited,
-            Self::Pending | Self::Unavailable(_) => Kind::Unavailable,
+            Self::NotSponsored => Kind::Forbidden,
+            Self::BudgetSpent(_) => Kind::RateLimited,
+            Self::Reserved | Self::Pending | Self::Unavailable(_) => Kind::Unavailable,
         }
     }
     fn code(&self) -> &'static str {
         match self {
             Self::NameTaken => "organization_name_taken",
-            Self::BudgetSpent => "deployment_budget_spent",
+            Self::NotSponsored => "not_sponsored",
+            Self::BudgetSpent(_) => "deployment_budget_spent",
+            Self::Reserved => "sponsoring_paused",
             Self::Pending => "transaction_pending",
             Self::Unavailable(_) => "chain_unavailable",
         }
@@ -44,8 +62,17 @@ impl Failure for DeployError {
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Pending | Self::Unavailable(_) => Some(3),
-            Self::NameTaken | Self::BudgetSpent => None,
+            Self::BudgetSpent(left) => Some(left.as_secs().max(1)),
+            Self::Reserved => Some(300),
+            Self::NameTaken | Self::NotSponsored => None,
         }
+    }
+}
+
+impl DeployError {
+    /// Whether the wallet can go on by sending the transaction itself.
+    pub const fn is_unsponsored(&self) -> bool {
+        matches!(self, Self::NotSponsored | Self::BudgetSpent(_) | Self::Reserved)
     }
 }
 
@@ -55,7 +82,15 @@ impl Failure for DeployError {
 pub trait OrgDeployer: Send + Sync {
     /// Sends `createOrganizationFor(name, owner)` through the durable outbox and waits (3 s at most)
     /// until it is mined; gives the contract. The same name and owner again finds the same transaction.
-    async fn deploy(&self, name: String, owner: WalletAddress) -> Result<WalletAddress, DeployError>;
+    /// `network` is the client network that asked, which has a daily budget of its own.
+    async fn deploy(
+        &self,
+        name: String,
+        owner: WalletAddress,
+        network: Option<String>,
+    ) -> Result<WalletAddress, DeployError>;
+    /// The transaction by which `owner` creates the organization itself. No network, no state.
+    fn transaction(&self, name: String, owner: WalletAddress) -> UnsignedTransaction;
 }
 
 /// Asks the indexer to read the chain's head now.

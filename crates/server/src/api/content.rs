@@ -6,15 +6,17 @@ use crate::http::{
     envelope::Nothing,
     extract::{AuthUser, Segment},
 };
+use crate::state::PublicHosting;
 use axum::{
     body::Body,
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
 use haithe_marketplace::{
-    hosting::{ContentDigest, Hosting},
+    hosting::{ContentDigest, Hosting, NotHosted},
     loading::ContentUri,
 };
+use haithe_orgs::ports::ChainSync;
 use http::{
     HeaderMap, HeaderValue, StatusCode,
     header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_NONE_MATCH},
@@ -42,22 +44,29 @@ pub struct HostedView {
 /// Keep sealed content.
 ///
 /// The body is the sealed form of `docs/SEALING.md`; anything else is refused. Size and number are
-/// limited per wallet. To bring the same again is no error.
+/// limited per wallet, and the wallet must be registered as a creator. Content to which no product has
+/// referred for seven days is deleted. To bring the same again is no error.
 #[utoipa::path(put, path = "/api/v1/content",
     request_body(content = String, content_type = "application/octet-stream", description = "Sealed content"),
     responses((status = 200, body = Success<HostedView>)))]
 pub async fn put(
     State(hosting): State<Arc<Hosting>>,
     State(limits): State<BodyLimits>,
+    State(chain): State<Arc<dyn ChainSync>>,
     user: AuthUser,
     request: Request,
 ) -> Answer<HostedView> {
+    if matches!(hosting.admit(user.address).await, Err(NotHosted::NotACreator)) {
+        // A creator of a moment ago may not be in the index yet.
+        chain.catch_up().await;
+        hosting.admit(user.address).await?;
+    }
     let (parts, body) = request.into_parts();
     let limits = BodyLimits {
         bytes: hosting.limits().content_bytes,
         ..limits
     };
-    let body = limits.read(&parts.headers, body).await?;
+    let body = limits.read(&parts, body).await?;
     let hosted = hosting.host(user.address, body.into()).await?;
     let view = HostedView {
         sha256: hosted.digest.to_string(),
@@ -75,7 +84,7 @@ pub async fn put(
         (status = 200, description = "Sealed content", content((String = "application/octet-stream"))),
         (status = 304, description = "The caller has it: its `If-None-Match` is the digest")))]
 pub async fn show(
-    State(hosting): State<Arc<Hosting>>,
+    State(PublicHosting(hosting)): State<PublicHosting>,
     Segment(digest): Segment<ContentDigest>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {

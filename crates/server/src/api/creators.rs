@@ -2,15 +2,19 @@
 
 pub mod earnings;
 
-use super::products::{ProductView, ProductsView};
+use super::{
+    orgs::transaction::ToSignView,
+    products::{ProductView, ProductsView},
+};
 use crate::http::{
-    Answer, Success,
-    extract::{AuthUser, Ignored, Input, PageQuery, Paging, Segment},
+    Answer, ApiError, Success,
+    extract::{AuthUser, Client, Ignored, Input, PageQuery, Paging, Segment},
     wire::{AddressText, name_warning},
 };
+use crate::state::PublicMarket;
 use axum::extract::State;
 use haithe_kernel::{Decimals, WalletAddress};
-use haithe_marketplace::{Creator, Market, NewCreator, ProductFilter};
+use haithe_marketplace::{Creator, Market, MarketError, NewCreator, ProductFilter};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -57,7 +61,10 @@ pub struct OneCreatorView {
 /// Creators, newest first.
 #[utoipa::path(get, path = "/api/v1/creator", security(()), params(PageQuery),
     responses((status = 200, body = Success<CreatorsView>)))]
-pub async fn list(State(market): State<Arc<Market>>, Paging(page): Paging) -> Answer<CreatorsView> {
+pub async fn list(
+    State(PublicMarket(market)): State<PublicMarket>,
+    Paging(page): Paging,
+) -> Answer<CreatorsView> {
     let listed = market.creators(page).await?;
     let creators = listed.items.into_iter().map(CreatorView::from).collect();
     Ok(Success::of("Creators", CreatorsView { creators }).out_of(listed.total))
@@ -67,7 +74,7 @@ pub async fn list(State(market): State<Arc<Market>>, Paging(page): Paging) -> An
 #[utoipa::path(get, path = "/api/v1/creator/{address}", security(()),
     params(("address" = AddressText, Path)), responses((status = 200, body = Success<OneCreatorView>)))]
 pub async fn show(
-    State(market): State<Arc<Market>>,
+    State(PublicMarket(market)): State<PublicMarket>,
     Segment(address): Segment<WalletAddress>,
 ) -> Answer<OneCreatorView> {
     let creator = market.creator(address).await?.into();
@@ -95,7 +102,7 @@ pub struct StatisticsView {
 #[utoipa::path(get, path = "/api/v1/creator/{address}/statistics", security(()),
     params(("address" = AddressText, Path)), responses((status = 200, body = Success<StatisticsView>)))]
 pub async fn statistics(
-    State(market): State<Arc<Market>>,
+    State(PublicMarket(market)): State<PublicMarket>,
     Segment(wallet_address): Segment<WalletAddress>,
 ) -> Answer<StatisticsView> {
     let statistics = market.statistics(wallet_address).await?;
@@ -112,7 +119,7 @@ pub async fn statistics(
 #[utoipa::path(get, path = "/api/v1/creator/{address}/products", security(()),
     params(("address" = AddressText, Path), PageQuery), responses((status = 200, body = Success<ProductsView>)))]
 pub async fn products(
-    State(market): State<Arc<Market>>,
+    State(PublicMarket(market)): State<PublicMarket>,
     State(decimals): State<Decimals>,
     Paging(page): Paging,
     Segment(address): Segment<WalletAddress>,
@@ -142,6 +149,34 @@ pub struct RegisterInput {
     pvt_key_seed: Ignored,
 }
 
+impl RegisterInput {
+    fn of(&self, address: WalletAddress) -> NewCreator {
+        NewCreator {
+            address,
+            uri: self.uri.clone(),
+            pub_key: self.pub_key.clone(),
+        }
+    }
+}
+
+/// The transaction by which the wallet registers itself as a creator.
+///
+/// The wallet signs, sends and pays it; the server's budgets do not matter.
+#[utoipa::path(post, path = "/api/v1/creator/transaction", request_body = RegisterInput,
+    responses((status = 200, body = Success<ToSignView>)))]
+pub async fn transaction(
+    State(market): State<Arc<Market>>,
+    State(decimals): State<Decimals>,
+    user: AuthUser,
+    Input(input): Input<RegisterInput>,
+) -> Answer<ToSignView> {
+    let transaction = market.registration(input.of(user.address)).await?;
+    Ok(Success::of(
+        "Sign this transaction",
+        ToSignView::of(transaction, decimals),
+    ))
+}
+
 /// A fresh creator. The contract determines the seed.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RegisteredCreator)]
@@ -155,21 +190,28 @@ pub struct RegisteredView {
 
 /// Become a creator.
 ///
-/// The server registers the wallet on chain at its own expense, within daily budgets, and waits three
-/// seconds at most.
+/// The server registers the wallet on chain at its own expense, within daily budgets per wallet, per
+/// client network and in all, and waits three seconds at most. When it does not pay (429
+/// `registration_budget_spent`, 503 `sponsoring_paused`, 403 `not_sponsored`), `data.transaction` is the
+/// transaction for the wallet to sign and send.
 #[utoipa::path(post, path = "/api/v1/creator", request_body = RegisterInput,
     responses((status = 200, body = Success<RegisteredView>)))]
 pub async fn register(
     State(market): State<Arc<Market>>,
+    State(decimals): State<Decimals>,
     user: AuthUser,
+    client: Client,
     Input(input): Input<RegisterInput>,
 ) -> Answer<RegisteredView> {
-    let new = NewCreator {
-        address: user.address,
-        uri: input.uri.clone(),
-        pub_key: input.pub_key.clone(),
+    let new = input.of(user.address);
+    let seed = match market.register(new.clone(), client.network()).await {
+        Ok(seed) => seed,
+        Err(MarketError::Register(refusal)) if refusal.is_unsponsored() => {
+            let transaction = market.registration(new).await?;
+            return Err(ApiError::from(refusal).with_data(&ToSignView::of(transaction, decimals)));
+        }
+        Err(error) => return Err(error.into()),
     };
-    let seed = market.register(new).await?;
     Ok(Success::of(
         "Creator registered",
         RegisteredView {

@@ -8,6 +8,7 @@ use crate::http::{
     extract::{AuthUser, Change, Ignored, Input, PageQuery, Paging, Segment},
     wire::{AddressText, BaseUnits, name_warning},
 };
+use crate::state::PublicMarket;
 use axum::extract::State;
 use haithe_kernel::{Decimals, ProductId, Usdt, WalletAddress};
 use haithe_marketplace::{
@@ -161,7 +162,7 @@ enum Sort {
 #[utoipa::path(get, path = "/api/v1/products", security(()), params(ProductQuery, PageQuery),
     responses((status = 200, body = Success<ProductsView>)))]
 pub async fn list(
-    State(market): State<Arc<Market>>,
+    State(PublicMarket(market)): State<PublicMarket>,
     State(decimals): State<Decimals>,
     Paging(page): Paging,
     Input(query): Input<ProductQuery>,
@@ -186,7 +187,7 @@ pub async fn list(
 #[utoipa::path(get, path = "/api/v1/products/{id}", security(()), params(("id" = i64, Path)),
     responses((status = 200, body = Success<OneProductView>)))]
 pub async fn show(
-    State(market): State<Arc<Market>>,
+    State(PublicMarket(market)): State<PublicMarket>,
     State(decimals): State<Decimals>,
     Segment(id): Segment<ProductId>,
 ) -> Answer<OneProductView> {

@@ -5,7 +5,7 @@ use super::{
     tee, usage, waitlist, webhook,
 };
 use crate::{
-    http::{ApiError, cors, edge::Edge, idempotency::OnceLayer, limits},
+    http::{ApiError, cors, edge::Edge, idempotency::OnceLayer, limits, public_reads},
     openapi::{self, DocumentError, Routes, routes},
     service::health,
     state::AppState,
@@ -35,10 +35,11 @@ pub fn service<'a>(
 fn router(state: AppState, deadline: Duration) -> Router {
     let (rest, models) = (rest().into_router(), models_of_others().into_router());
     let within = middleware::from_fn(move |request, next| within(deadline, request, next));
+    let public = middleware::from_fn_with_state(state.clone(), public_reads::bound);
     // Within the deadline, which cuts an answer short and not the work: the key finds it.
     let once = OnceLayer(state.clone());
     Router::new()
-        .merge(rest.layer(once.clone()).layer(within))
+        .merge(rest.layer(once.clone()).layer(public).layer(within))
         .merge(models.layer(once))
         .fallback(async || ApiError::of_status(StatusCode::NOT_FOUND))
         .method_not_allowed_fallback(async || ApiError::of_status(StatusCode::METHOD_NOT_ALLOWED))
@@ -81,6 +82,7 @@ fn rest() -> Routes<AppState> {
         .routes(routes!(me::faucet::show, me::faucet::ask))
         .routes(routes!(waitlist::join))
         .routes(routes!(creators::list, creators::register))
+        .routes(routes!(creators::transaction))
         .routes(routes!(creators::show))
         .routes(routes!(creators::products))
         .routes(routes!(creators::statistics))
@@ -102,6 +104,7 @@ fn rest() -> Routes<AppState> {
         .routes(routes!(models::list))
         .routes(routes!(config::show))
         .routes(routes!(orgs::collection::create))
+        .routes(routes!(orgs::collection::transaction))
         .routes(routes!(orgs::item::show, orgs::item::rename, orgs::item::delete))
         .routes(routes!(orgs::item::projects))
         .routes(routes!(

@@ -1,8 +1,9 @@
 //! `GET /api/v1/stats`: how much happens on chain, from our own index.
 
 use crate::http::{Answer, Success, wire::AddressText};
+use crate::service::brief::Brief;
 use axum::extract::State;
-use haithe_billing::ports::ChainStats;
+use haithe_billing::{chain::ChainCounts, ports::ChainStats};
 use haithe_kernel::WalletAddress;
 use serde::Serialize;
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use utoipa::ToSchema;
 pub struct Stats {
     /// The index and the outbox.
     pub counts: Arc<dyn ChainStats>,
+    /// What they were a moment ago.
+    pub recent: Arc<Brief<ChainCounts>>,
     /// The orchestrator.
     pub orchestrator: WalletAddress,
     /// Who settles.
@@ -55,7 +58,7 @@ pub struct ServerStatsView {
 /// How much happens on chain.
 #[utoipa::path(get, path = "/api/v1/stats", security(()), responses((status = 200, body = Success<StatsView>)))]
 pub async fn show(State(stats): State<Stats>) -> Answer<StatsView> {
-    let counts = stats.counts.count(stats.server).await?;
+    let counts = stats.recent.get(|| stats.counts.count(stats.server)).await?;
     let view = |r#type| {
         move |(address, transactions_count)| ContractStatsView {
             address,
@@ -64,8 +67,12 @@ pub async fn show(State(stats): State<Stats>) -> Answer<StatsView> {
         }
     };
     let first = view("HaitheOrchestrator")((stats.orchestrator, counts.orchestrator));
-    let organizations = counts.organizations.into_iter().map(view("HaitheOrganization"));
-    let products = counts.products.into_iter().map(view("HaitheProduct"));
+    let organizations = counts
+        .organizations
+        .iter()
+        .copied()
+        .map(view("HaitheOrganization"));
+    let products = counts.products.iter().copied().map(view("HaitheProduct"));
     let contracts = std::iter::once(first).chain(organizations).chain(products);
     Ok(Success::of(
         "Statistics",

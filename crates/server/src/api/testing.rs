@@ -7,19 +7,21 @@ pub(crate) use given::{ORG, PROJECT, SITE, context, now, token};
 use super::{config::PublicConfig, openai::Calls, router, stats::Stats, webhook::MostPayload};
 use crate::{
     http::{
-        body::BodyLimits,
+        body::{BodyLimits, BodyMemory},
         extract::Proxies,
         limits::{Limiter, RequestQuotas},
+        public_reads::PublicReads,
     },
     openapi::Document,
     service::{
         Readiness, Supervisor,
+        brief::Brief,
         ledger_watch::LedgerWatch,
         metrics::SenderFigures,
         rates::{Places, Rates, TokenQuotas, TokenRates},
         system::{TokioTasks, TokioTimer},
     },
-    state::{AppState, Drain, Services},
+    state::{AppState, Drain, PublicHosting, PublicMarket, Services},
 };
 use axum::body::Body;
 use bytes::Bytes;
@@ -51,9 +53,9 @@ use haithe_inference::{
         WebhookStore,
     },
 };
-use haithe_kernel::{Clock, Decimals, FixedClock, MockFetcher, MockRandom, ModelId, Random};
+use haithe_kernel::{Clock, Decimals, FixedClock, MockFetcher, MockRandom, ModelId, Random, Timestamp};
 use haithe_marketplace::{
-    Knowledge, Market,
+    Creator, Knowledge, Market,
     enclave::MockEnclave,
     hosting::{Hosting, HostingLimits, MockContentStore},
     knowledge::{ReadLimits, Tools},
@@ -200,8 +202,20 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
     let file: CatalogueFile = toml::from_str(MODELS).unwrap();
     let catalogue = Arc::new(Catalogue::new(file).unwrap());
     let mut counter = MockTokenCounter::new();
-    counter.expect_count().returning(|_, text| text.len() as u64);
+    counter
+        .expect_count()
+        .returning(|text| Ok(text.text.len() as u64));
     let ledger = Arc::new(mocks.ledger);
+    // Every wallet is a creator.
+    let mut hosts = MockCreatorStore::new();
+    hosts.expect_find().returning(|address| {
+        let (uri, created_at) = (String::new(), Timestamp::from_seconds(0));
+        Ok(Some(Creator {
+            address,
+            uri,
+            created_at,
+        }))
+    });
     let gate = Arc::new(SettlementGate::new(clock.clone(), Duration::from_secs(86_400)));
     let decimals = Decimals::new(18).unwrap();
     let tasks = Arc::new(TokioTasks::default());
@@ -278,6 +292,17 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         clock.clone(),
         32,
     ));
+    let hosting = Arc::new(Hosting::new(
+        Arc::new(MockContentStore::new()),
+        Arc::new(hosts),
+        clock.clone(),
+        HostingLimits {
+            content_bytes: mocks.body_bytes,
+            wallet_contents: 1,
+            wallet_bytes: 1,
+            all_bytes: 1,
+        },
+    ));
     let product_checks = Arc::new(ProductChecks::new(
         Arc::new(MockProductStore::new()),
         market.clone(),
@@ -289,6 +314,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
                     indexer: Arc::new(MockKnowledgeIndexer::new()),
                     fetcher: Arc::new(MockFetcher::new()),
                     embedder: None,
+                    clock: clock.clone(),
                 },
                 ReadLimits::default(),
             )),
@@ -397,22 +423,17 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
             Arc::default(),
         ),
         figures: Arc::default(),
-        market,
+        market: market.clone(),
+        public_market: PublicMarket(market),
         enclave: Arc::new(MockEnclave::new()),
-        hosting: Arc::new(Hosting::new(
-            Arc::new(MockContentStore::new()),
-            clock.clone(),
-            HostingLimits {
-                content_bytes: mocks.body_bytes,
-                wallet_contents: 1,
-                wallet_bytes: 1,
-                all_bytes: 1,
-            },
-        )),
+        hosting: hosting.clone(),
+        public_hosting: PublicHosting(hosting),
+        public_reads: PublicReads::default(),
         product_checks,
         waiting_list: Arc::new(WaitingList::new(Arc::new(MockWaitlist::new()), clock.clone())),
         stats: Stats {
             counts: Arc::new(MockChainStats::new()),
+            recent: Arc::new(Brief::new(clock.clone(), Duration::from_secs(1))),
             orchestrator: WALLET,
             server: WALLET,
         },
@@ -421,6 +442,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         body_limits: BodyLimits {
             bytes: mocks.body_bytes,
             time: Duration::from_secs(5),
+            memory: BodyMemory::new(1 << 20, mocks.body_bytes, Proxies::default(), Arc::default()),
         },
         calls: Calls {
             all: Arc::new(Semaphore::new(8)),

@@ -298,7 +298,7 @@ async fn configured_pages_may_call_and_others_may_not() {
 #[tokio::test]
 async fn a_call_that_cannot_be_paid_is_a_402_and_never_reaches_the_model() {
     let mut mocks = Mocks::default();
-    mocks.ledger.expect_hold().returning(|_| {
+    mocks.ledger.expect_available().returning(|_| {
         Err(HoldError::Funds {
             spendable: Usdt::ZERO,
             least: Usdt::whole(1),
@@ -321,6 +321,10 @@ async fn a_call_that_cannot_be_paid_is_a_402_and_never_reaches_the_model() {
 #[tokio::test]
 async fn a_providers_refusal_keeps_its_words_and_the_hold_is_given_back() {
     let mut mocks = Mocks::default();
+    mocks
+        .ledger
+        .expect_available()
+        .returning(|request| Ok(request.most));
     mocks.ledger.expect_hold().returning(|request| Ok(request.most));
     mocks.ledger.expect_release().once().returning(|_| ());
     let mut model = MockChatModel::new();
@@ -347,6 +351,10 @@ async fn a_providers_refusal_keeps_its_words_and_the_hold_is_given_back() {
 #[tokio::test]
 async fn an_answer_names_its_call_and_is_charged_first() {
     let mut mocks = Mocks::default();
+    mocks
+        .ledger
+        .expect_available()
+        .returning(|request| Ok(request.most));
     mocks.ledger.expect_hold().returning(|request| Ok(request.most));
     mocks.ledger.expect_release().returning(|_| ());
     mocks.ledger.expect_capture().once().returning(|capture| {

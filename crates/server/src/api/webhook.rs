@@ -86,11 +86,7 @@ pub async fn trigger(
     );
     let signed = Signed::read(id_header, time, signature)?;
     let max_cost = max_cost_of(&parts.headers)?;
-    let limits = BodyLimits {
-        bytes: limits.bytes.min(most.0),
-        ..limits
-    };
-    let payload = limits.read(&parts.headers, body).await?;
+    let payload = limits.at_most(most.0).read(&parts, body).await?;
     let from = Client::of(&parts, &proxies).ip;
     let mut accepted = triggers.verify(id, signed, payload, from).await?;
     accepted.max_cost = max_cost;

@@ -26,6 +26,8 @@ pub struct Server {
     pub worker_threads: usize,
     #[serde(deserialize_with = "values::within::<1, 1_000_000, _, _>")]
     pub max_connections: usize,
+    #[serde(deserialize_with = "values::within::<1, 1_000_000, _, _>")]
+    pub max_connections_per_client: usize,
     #[serde(rename = "header_timeout_seconds", deserialize_with = "values::seconds")]
     pub header_timeout: Duration,
     #[serde(rename = "body_timeout_seconds", deserialize_with = "values::seconds")]
@@ -38,6 +40,8 @@ pub struct Server {
     pub max_header_bytes: usize,
     #[serde(deserialize_with = "values::within::<1_024, 1_073_741_824, _, _>")]
     pub max_body_bytes: usize,
+    #[serde(deserialize_with = "values::within::<1_048_576, 1_099_511_627_776, _, _>")]
+    pub max_buffered_body_bytes: usize,
     #[serde(rename = "shutdown_seconds", deserialize_with = "values::seconds")]
     pub shutdown: Duration,
     #[serde(deserialize_with = "values::networks")]
@@ -99,6 +103,14 @@ pub struct Limits {
     pub requests_per_webhook: u32,
     #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
     pub concurrent_per_organization: usize,
+    #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
+    pub requests_per_host: u32,
+    #[serde(deserialize_with = "values::within::<0, 10_000, _, _>")]
+    pub concurrent_per_host: usize,
+    #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
+    pub pages_per_host: u32,
+    #[serde(deserialize_with = "values::within::<0, 10_000, _, _>")]
+    pub concurrent_pages_per_host: usize,
 }
 
 /// How a log line is written.
@@ -258,6 +270,9 @@ pub struct Chain {
     pub rpc_timeout: Duration,
     #[serde(deserialize_with = "values::within::<1, 1_000_000, _, _>")]
     pub max_fee_gwei: u64,
+    pub sponsoring: Sponsoring,
+    #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
+    pub sponsored_per_network: u64,
     #[serde(deserialize_with = "values::within::<7_000_000, 15_777_216, _, _>")]
     pub batch_gas: u64,
     #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
@@ -274,14 +289,37 @@ pub struct Chain {
     #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
     pub faucet_grants_per_wallet: u64,
     #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
+    pub faucet_grants_per_network: u64,
+    #[serde(deserialize_with = "values::within::<0, 1_000_000, _, _>")]
     pub faucet_grants_in_all: u64,
 }
 
 impl Chain {
+    /// Whether the server creates organizations and registers creators for other wallets at its expense.
+    pub(crate) const fn sponsors(&self) -> bool {
+        match self.sponsoring {
+            Sponsoring::Always => true,
+            Sponsoring::Never => false,
+            Sponsoring::Development => self.is_for_development(),
+        }
+    }
+
     /// Whether the chain is used for development only.
     pub(crate) const fn is_for_development(&self) -> bool {
         haithe_billing::deployment::is_development_chain(self.id)
     }
+}
+
+/// When the server pays for the transactions of other wallets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sponsoring {
+    /// On development chains (ids 133717 and 31337) only.
+    Development,
+    /// On any chain.
+    Always,
+    /// On no chain.
+    Never,
 }
 
 /// `[settlement]`.
@@ -447,4 +485,6 @@ pub struct Content {
     pub cache_bytes: u64,
     #[serde(rename = "cache_seconds", deserialize_with = "values::seconds")]
     pub cache: Duration,
+    #[serde(rename = "unreferenced_days", deserialize_with = "values::days")]
+    pub unreferenced: Duration,
 }

@@ -41,6 +41,11 @@ pub(super) fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D:
     number(from, 1, 86_400).map(Duration::from_secs)
 }
 
+/// Days: one to ten years.
+pub(super) fn days<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    number(from, 1, 3_650).map(|days| Duration::from_secs(days * 24 * 60 * 60))
+}
+
 /// Seconds up to `MOST`; 0 is none.
 pub(super) fn optional_seconds<'de, const MOST: u64, D: Deserializer<'de>>(
     from: D,

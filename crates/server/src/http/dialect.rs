@@ -29,6 +29,10 @@ pub struct RestFailure<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     param: Option<&'a str>,
+    /// What the caller can go on with, such as a transaction to sign.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<Object>)]
+    data: Option<&'a serde_json::Value>,
     /// Facts for programs, by name: prices, limits. Amounts are decimal texts.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(required = false)]
@@ -81,6 +85,7 @@ impl Dialect {
                 code: &error.code,
                 request_id,
                 param,
+                data: error.data.as_ref(),
                 details,
             }),
             Self::OpenAi => serde_json::to_vec(&OpenAiFailure {

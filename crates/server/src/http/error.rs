@@ -30,6 +30,8 @@ pub struct Details {
     pub(crate) message: String,
     /// The parameter at fault.
     pub(crate) param: Option<String>,
+    /// What the caller can go on with, such as a transaction to sign; REST only.
+    pub(crate) data: Option<serde_json::Value>,
     /// Facts for programs, by name.
     pub(crate) details: Vec<(&'static str, String)>,
     /// The rate that is used up, for its headers.
@@ -74,6 +76,7 @@ impl ApiError {
             own_code: None,
             message: message.into(),
             param: None,
+            data: None,
             details: Vec::new(),
             rate: None,
             retry_after: None,
@@ -137,6 +140,12 @@ impl ApiError {
         }
     }
 
+    /// With what the caller can go on with.
+    pub(crate) fn with_data(mut self, data: &impl serde::Serialize) -> Self {
+        self.data = serde_json::to_value(data).ok();
+        self
+    }
+
     /// Its causes, outermost first, for the log.
     pub(crate) fn causes(&self) -> String {
         let mut text = String::new();
@@ -165,6 +174,7 @@ impl<F: Failure> From<F> for ApiError {
             own_code: None,
             message: failure.to_string(),
             param: None,
+            data: None,
             details: failure.details(),
             rate: None,
             retry_after: failure.retry_after(),

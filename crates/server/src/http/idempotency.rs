@@ -154,7 +154,7 @@ where
     let (mut parts, body) = request.into_parts();
     let mut who = Who::identify(&mut parts, &state).await?;
     let key = key_of(&parts.headers)?;
-    let body = BodyLimits::from_ref(&state).read(&parts.headers, body).await?;
+    let body = BodyLimits::from_ref(&state).read(&parts, body).await?;
     let path = parts.uri.path().to_owned();
     let beside = decisive_headers(&parts.headers);
     let attempt = Attempt {

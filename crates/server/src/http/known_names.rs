@@ -10,7 +10,7 @@
 
 use super::{
     ApiError,
-    body::BodyLimits,
+    body::{BodyLimits, BodyMemory},
     extract::{Origin, UnknownName, twice},
 };
 use axum::{
@@ -35,6 +35,7 @@ use utoipa::openapi::{
 const EMPTY_BODY: BodyLimits = BodyLimits {
     bytes: 4096,
     time: Duration::from_secs(10),
+    memory: BodyMemory::UNUSED,
 };
 
 /// What an operation takes, by its documentation.
@@ -132,7 +133,7 @@ async fn check(accepted: &Accepted, request: Request) -> Result<Request, ApiErro
         return Ok(request);
     }
     let (parts, body) = request.into_parts();
-    let body = EMPTY_BODY.read(&parts.headers, body).await?;
+    let body = EMPTY_BODY.read(&parts, body).await?;
     check_empty(&body)?;
     Ok(Request::from_parts(parts, Body::empty()))
 }

@@ -29,9 +29,9 @@ use std::{
 /// Requests per minute; 0 is no limit. Keys have theirs in their row.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RequestQuotas {
-    /// Of an address.
+    /// Of a client network.
     pub ip: u32,
-    /// Of an address, at what needs no credential and costs us work.
+    /// Of a client network: login attempts, and as many challenges for them.
     pub login: u32,
     /// Of a project.
     pub project: u32,
@@ -75,14 +75,16 @@ impl Limiter {
         if path.starts_with("/health") {
             return Ok(());
         }
-        let ip = proxies.client(peer.0.ip(), &parts.headers);
+        let network = proxies.client(peer.ip(), &parts.headers).network();
         let quota = |subject, per_minute| Quota { subject, per_minute };
-        let all = quota(Subject::ip(ip), self.quotas.ip);
-        let login = quota(Subject::login(ip), self.quotas.login);
-        let quotas: &[Quota] = if path.starts_with("/api/v1/auth/") {
-            &[login, all]
-        } else {
-            &[all]
+        let all = quota(Subject::Network(network), self.quotas.ip);
+        // A login is a challenge and then a login: each counts in its own quota, so a login counts once.
+        let quotas: &[Quota] = match path {
+            "/api/v1/auth/nonce" | "/api/v1/auth/waitlist" => {
+                &[quota(Subject::Challenge(network), self.quotas.login), all]
+            }
+            "/api/v1/auth/login" => &[quota(Subject::Login(network), self.quotas.login), all],
+            _ => &[all],
         };
         self.rates
             .take(quotas, 1)

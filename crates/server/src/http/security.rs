@@ -146,6 +146,7 @@ impl Line<'_> {
             count = self.count,
             reason = self.reason.as_deref(),
             ip = self.client.ip.as_ref().map(tracing::field::display),
+            network = self.client.ip.map(|ip| tracing::field::display(ip.network())),
             user_agent = agent.as_ref().map(tracing::field::debug),
             request_id = self.client.request_id.as_ref().map(|id| id.as_str()),
             "security event"

@@ -1,15 +1,33 @@
-//! Sockets: accepted up to a limit, without Nagle's delay, with bounds on slow clients.
+//! Sockets: accepted within limits, without Nagle's delay, with bounds on slow clients.
 
-use super::stall::Stall;
+use super::{
+    connections::{Admission, Connections, InFlight, Place, Places},
+    stall::Stall,
+};
 use crate::service::metrics::Figures;
-use axum::{body::Body, response::Response};
+use axum::{
+    body::{Body, HttpBody},
+    response::Response,
+};
+use haithe_kernel::ClientIp;
 use http::Request;
-use hyper::{server::conn::http1, service::service_fn};
+use hyper::{
+    body::{Frame, SizeHint},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::{Service, ServiceExt};
@@ -18,11 +36,18 @@ use tower::{Service, ServiceExt};
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub SocketAddr);
 
+impl Peer {
+    /// The peer's address, without its port.
+    pub const fn ip(self) -> ClientIp {
+        ClientIp::new(self.0.ip())
+    }
+}
+
 /// Bounds on connections.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ConnectionLimits {
-    /// Open at once; more wait in the listen queue.
-    pub connections: usize,
+    /// Open at once, together and per client.
+    pub places: Places,
     /// Until a request's head is complete; idle connections end after it too.
     pub header_time: Duration,
     /// Bytes of a request's head.
@@ -43,6 +68,13 @@ pub struct Stop {
 /// Most header lines of a request.
 const MOST_HEADERS: usize = 100;
 
+/// How long a connection that must give way may take to pass on the rest of its last response.
+const GIVING_WAY: Duration = Duration::from_secs(1);
+
+/// What a client at its limit of connections is told, as far as its socket takes it at once.
+const CLIENT_LIMIT: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: text/plain\r\ncontent-length: 64\r\n\
+    retry-after: 1\r\nconnection: close\r\n\r\ntoo many connections from this client; close some or reuse them\n";
+
 /// Accepts until the stop, then lets every connection finish its request in flight. Returns when all
 /// have ended or were cut.
 pub async fn serve<S>(
@@ -55,26 +87,42 @@ pub async fn serve<S>(
     S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
-    let places = Arc::new(Semaphore::new(limits.connections));
+    let open = Connections::new(limits.places.clone(), Arc::clone(&figures));
     let connections = TaskTracker::new();
     loop {
-        let accept = async {
-            let place = places.clone().acquire_owned().await.ok()?;
-            Some((accept(&listener).await, place))
-        };
-        let Some(Some(((stream, peer), place))) = stop.accepting.run_until_cancelled(accept).await else {
+        let next = admitted(&listener, &open);
+        let Some((stream, peer, place)) = stop.accepting.run_until_cancelled(next).await else {
             break;
         };
-        let (service, stop) = (service.clone(), stop.clone());
-        let occupied = (place, figures.connection());
+        let (service, limits, stop) = (service.clone(), limits.clone(), stop.clone());
+        let counted = figures.connection();
         connections.spawn(async move {
-            connection(stream, peer, service, limits, stop).await;
-            drop(occupied);
+            connection(stream, peer, service, limits, (Arc::new(place), stop)).await;
+            drop(counted);
         });
     }
     drop(listener);
     connections.close();
     connections.wait().await;
+}
+
+/// The next client that has a place. While there is none, further clients wait in the listen queue.
+async fn admitted(listener: &TcpListener, open: &Arc<Connections>) -> (TcpStream, Peer, Place) {
+    loop {
+        let (stream, peer) = accept(listener).await;
+        let peer = Peer(peer);
+        loop {
+            match open.admit(peer.ip()) {
+                Admission::Admitted(place) => return (stream, peer, place),
+                Admission::ClientLimit => {
+                    // Whether or not it hears it: the connection is closed.
+                    let _ = stream.try_write(CLIENT_LIMIT);
+                    break;
+                }
+                Admission::Full => open.changed().await,
+            }
+        }
+    }
 }
 
 /// The next client. Errors of `accept` are the client's or pass (no file descriptors left).
@@ -96,15 +144,29 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
-async fn connection<S>(stream: TcpStream, peer: SocketAddr, service: S, limits: ConnectionLimits, stop: Stop)
-where
+async fn connection<S>(
+    stream: TcpStream,
+    peer: Peer,
+    service: S,
+    limits: ConnectionLimits,
+    (place, stop): (Arc<Place>, Stop),
+) where
     S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
+    let own_place = Arc::clone(&place);
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+        let in_flight = own_place.request();
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(Peer(peer));
-        service.clone().oneshot(request)
+        request.extensions_mut().insert(peer);
+        let response = service.clone().oneshot(request);
+        async move {
+            let response = response.await?;
+            Ok::<_, Infallible>(response.map(|body| Passing {
+                body,
+                _in_flight: in_flight,
+            }))
+        }
     });
     let mut builder = http1::Builder::new();
     builder
@@ -117,6 +179,16 @@ where
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = place.closed() => {
+            if !place.was_used() {
+                return;
+            }
+            connection.as_mut().graceful_shutdown();
+            match timeout(GIVING_WAY, connection).await {
+                Ok(ended) => ended,
+                Err(_) => return,
+            }
+        }
         () = stop.accepting.cancelled() => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
@@ -126,20 +198,46 @@ where
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "a connection ended early");
+        tracing::debug!(peer = %peer.0, %error, "a connection ended early");
+    }
+}
+
+/// The body of a response, whose request is in flight until all of it is passed on.
+struct Passing {
+    body: Body,
+    _in_flight: InFlight,
+}
+
+impl HttpBody for Passing {
+    type Data = bytes::Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<bytes::Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::extract::Proxies;
     use axum::{Router, routing::get};
     use std::io::ErrorKind;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         sync::Notify,
         task::JoinHandle,
-        time::timeout,
     };
 
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
@@ -176,7 +274,11 @@ mod tests {
 
     fn limits() -> ConnectionLimits {
         ConnectionLimits {
-            connections: 16,
+            places: Places {
+                all: 16,
+                per_client: 16,
+                proxies: Proxies::default(),
+            },
             header_time: Duration::from_secs(60),
             header_bytes: 16_384,
             write_stall: Duration::from_secs(60),
@@ -218,19 +320,42 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_beyond_the_limit_is_served_once_another_leaves() {
+    async fn a_client_beyond_the_limit_is_served_once_a_request_ends() {
         let mut limits = limits();
-        limits.connections = 1;
+        limits.places.all = 1;
+        let server = start(limits).await;
+        let mut first = connect(&server).await;
+        first
+            .write_all(b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        let mut second = connect(&server).await;
+        second.write_all(REQUEST).await.unwrap();
+        let early = timeout(Duration::from_millis(200), second.readable()).await;
+        assert!(early.is_err(), "the second client must wait");
+        server.answer.notify_one();
+        assert!(read(&mut first).await.contains("at last"));
+        assert!(read(&mut second).await.contains("at once"));
+        assert_eq!(read(&mut first).await, "", "an idle connection gives way");
+    }
+
+    #[tokio::test]
+    async fn a_client_at_its_limit_is_told_and_closed() {
+        let mut limits = limits();
+        limits.places.per_client = 1;
         let server = start(limits).await;
         let mut first = connect(&server).await;
         first.write_all(REQUEST).await.unwrap();
         assert!(read(&mut first).await.contains("at once"));
         let mut second = connect(&server).await;
-        second.write_all(REQUEST).await.unwrap();
-        let early = timeout(Duration::from_millis(200), second.readable()).await;
-        assert!(early.is_err(), "the second client must wait");
-        drop(first);
-        assert!(read(&mut second).await.contains("at once"));
+        let told = read(&mut second).await;
+        assert!(told.starts_with("HTTP/1.1 429"), "{told}");
+        let (head, body) = told.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.contains(&format!("content-length: {}", body.len())),
+            "{told}"
+        );
+        assert_eq!(read(&mut second).await, "");
     }
 
     #[tokio::test]

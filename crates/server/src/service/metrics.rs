@@ -9,7 +9,7 @@ mod process;
 mod scrape;
 mod serve;
 
-pub use figures::{CallFigures, Embedded, Figures, Open, Refused};
+pub use figures::{CallFigures, ClosedConnection, Embedded, Figures, Open, Refused};
 pub use scrape::{Scrape, SenderFigures, Sources};
 pub use serve::serve_metrics;
 
@@ -28,7 +28,7 @@ pub const CATALOGUE: &[(&str, &str, &str)] = &[
     (
         "haithe_rate_limited_total",
         "counter",
-        "Requests refused, by the limit that is reached (requests, tokens, concurrency) and whose it is",
+        "Requests refused, by the limit that is reached (requests, tokens, concurrency, bodies) and whose it is",
     ),
     (
         "haithe_calls_total",
@@ -84,6 +84,11 @@ pub const CATALOGUE: &[(&str, &str, &str)] = &[
         "What calls cost beyond what their payers had",
     ),
     ("haithe_open_connections", "gauge", "Connections of clients"),
+    (
+        "haithe_closed_connections_total",
+        "counter",
+        "Connections closed to keep a limit: client (the client has as many as it may have), room (idle, closed for a new one)",
+    ),
     ("haithe_open_streams", "gauge", "Streamed answers under way"),
     (
         "haithe_calls_under_way",
@@ -99,6 +104,11 @@ pub const CATALOGUE: &[(&str, &str, &str)] = &[
         "haithe_writer_queue",
         "gauge",
         "Writes that wait for the database's writer, 1024 at most",
+    ),
+    (
+        "haithe_database_reads_total",
+        "counter",
+        "Reads of the database, by readers: core (logins, paid calls, requests with a credential), public, background",
     ),
     ("haithe_holds", "gauge", "Open holds"),
     ("haithe_held_nano_usdt", "gauge", "Money set aside by open holds"),

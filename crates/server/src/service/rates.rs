@@ -2,7 +2,8 @@
 //!
 //! Requests are counted by GCRA (the generic cell rate algorithm, ITU-T I.371): one number per
 //! subject, the time at which it will have its whole burst again. A minute's worth may come at once.
-//! Tokens are counted in a sliding minute, because they are taken by estimate and given back when
+//! Time is monotonic ([`MonotonicTime`]): a step of the time of day neither refuses an active client nor
+//! admits one too early. Tokens are counted in a sliding minute, because they are taken by estimate and given back when
 //! their number is known. All of it lives in memory: one process owns the database, and a restart
 //! forgives. Why it is our own: docs/adr/0008.
 
@@ -19,9 +20,8 @@ pub use tokens::{TokenQuotas, TokenRates};
 use cell::{Cell, Refill};
 use haithe_identity::api_key::ApiKeyId;
 use haithe_inference::webhooks::WebhookId;
-use haithe_kernel::{Clock, OrgId, ProjectId, Timestamp};
+use haithe_kernel::{ClientNetwork, Clock, MonotonicTime, OrgId, ProjectId};
 use std::{
-    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -30,10 +30,12 @@ use table::Table;
 /// Who is limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Subject {
-    /// An address.
-    Ip(IpAddr),
-    /// An address, in requests that need no credential and cost us work: logins and the like.
-    Login(IpAddr),
+    /// A client, in all its requests.
+    Network(ClientNetwork),
+    /// A client, in what it has stored without a credential: login challenges, and the waiting list.
+    Challenge(ClientNetwork),
+    /// A client, in its login attempts.
+    Login(ClientNetwork),
     /// A key.
     Key(ApiKeyId),
     /// A project that is called.
@@ -45,35 +47,16 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// The subject of an address. The 2^64 addresses of an IPv6 network are one customer's.
-    pub fn ip(ip: IpAddr) -> Self {
-        Self::Ip(network(ip))
-    }
-
-    /// See [`Subject::Login`].
-    pub fn login(ip: IpAddr) -> Self {
-        Self::Login(network(ip))
-    }
-
     /// The word for logs and metrics.
     pub const fn dimension(self) -> &'static str {
         match self {
-            Self::Ip(_) => "ip",
+            Self::Network(_) => "ip",
+            Self::Challenge(_) => "challenge",
             Self::Login(_) => "login",
             Self::Key(_) => "key",
             Self::Project(_) => "project",
             Self::Org(_) => "organization",
             Self::Webhook(_) => "webhook",
-        }
-    }
-}
-
-fn network(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => IpAddr::V4(ip),
-        IpAddr::V6(ip) => {
-            let host = (1u128 << 64) - 1;
-            IpAddr::V6((u128::from(ip) & !host).into())
         }
     }
 }
@@ -126,7 +109,7 @@ impl Rates {
     /// [`Exhausted`]: the first quota that has not enough left. More than a whole minute's worth is
     /// admitted when nothing of it is used, so that it is not refused for ever.
     pub fn take(&self, quotas: &[Quota], amount: u64) -> Result<Option<(Quota, Standing)>, Exhausted> {
-        let now = self.clock.now();
+        let now = self.clock.monotonic();
         let mut tightest: Option<(Quota, Standing)> = None;
         for (taken, quota) in quotas.iter().enumerate() {
             let Some(refill) = Refill::per_minute(quota.per_minute) else {
@@ -151,7 +134,7 @@ impl Rates {
         Ok(tightest)
     }
 
-    fn undo(&self, quotas: &[Quota], amount: u64, now: Timestamp) {
+    fn undo(&self, quotas: &[Quota], amount: u64, now: MonotonicTime) {
         for quota in quotas {
             if let Some(refill) = Refill::per_minute(quota.per_minute) {
                 self.cells
@@ -167,7 +150,7 @@ impl Rates {
 
     /// Forgets who has their whole burst again; gives how many are remembered.
     pub fn sweep(&self) -> usize {
-        self.cells.sweep(self.clock.now())
+        self.cells.sweep(self.clock.monotonic())
     }
 }
 

@@ -2,14 +2,18 @@
 
 use crate::state::Drain;
 use futures::FutureExt;
-use haithe_kernel::{Clock, Random, Tasks, Timer, Timestamp};
+use haithe_kernel::{Clock, MonotonicTime, Random, Tasks, Timer, Timestamp};
 use std::{
     future::Future,
     panic::AssertUnwindSafe,
     pin::Pin,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    sync::LazyLock,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio_util::task::TaskTracker;
+
+/// The start of every [`SystemClock`]'s monotonic time in this process.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// The system's clock.
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,6 +27,10 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+
+    fn monotonic(&self) -> MonotonicTime {
+        MonotonicTime::from_start(START.elapsed())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{WiringError, knowledge::knowledge};
 use crate::{Config, config::SearchEngineName};
-use haithe_egress::{SearchDialect, SearchEngine, SearchSettings};
+use haithe_egress::{HostLimits, PerHost, SearchDialect, SearchEngine, SearchSettings};
 use haithe_inference::agent::{Gear, Memory, ProductOpener, ProductPorts, Products, Search, WebSearch};
 use haithe_kernel::{Clock, Fetcher};
 use haithe_marketplace::{ToolLists, loading::ProductContents, ports::Embedder};
@@ -11,6 +11,9 @@ use haithe_sqlite::{Db, SqliteProductStore};
 use secrecy::ExposeSecret;
 use std::{path::PathBuf, sync::Arc};
 
+/// The extensions of agents, and what opens products.
+pub(super) type AgentParts = (Vec<Arc<dyn Gear>>, Arc<ProductOpener>);
+
 /// Gears in the order in which they are put before the model, and what opens products.
 pub(super) fn gears(
     config: &Config,
@@ -18,11 +21,16 @@ pub(super) fn gears(
     memory: Memory,
     (contents, fetcher, clock): (Arc<ProductContents>, Arc<dyn Fetcher>, Arc<dyn Clock>),
     (embedder, program): (Option<Arc<dyn Embedder>>, Option<PathBuf>),
-) -> Result<(Vec<Arc<dyn Gear>>, Arc<ProductOpener>), WiringError> {
+) -> Result<AgentParts, WiringError> {
     let store = Arc::new(SqliteProductStore::new(db));
+    let per_host = HostLimits::new(
+        config.limits.concurrent_pages_per_host,
+        config.limits.pages_per_host,
+    );
+    let pages = Arc::new(PerHost::new(fetcher.clone(), per_host));
     let opener = Arc::new(ProductOpener {
         loader: contents,
-        knowledge: Arc::new(knowledge(fetcher.clone(), embedder, program)?),
+        knowledge: Arc::new(knowledge(pages, embedder, program, clock.clone())?),
         servers: Arc::new(ToolLists::new(Arc::new(McpServers::new(fetcher.clone())), clock)),
         fetcher,
     });

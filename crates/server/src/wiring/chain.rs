@@ -23,9 +23,9 @@ use haithe_billing::{
     settlement::Settlement,
 };
 use haithe_evm::{
-    ChainClient, ConnectError, DeployBudget, EvmChainReader, EvmConfig, EvmContractWallets,
-    EvmCreatorRegistrar, EvmCreatorTransactions, EvmFaucet, EvmOrgDeployer, EvmRoleMirror, EvmSettler, GWEI,
-    Lane, Node, RoleBudget, RpcLimits, SendPolicy, Sender, SenderHandle, ServerKey,
+    ChainClient, ConnectError, EvmChainReader, EvmConfig, EvmContractWallets, EvmCreatorRegistrar,
+    EvmCreatorTransactions, EvmFaucet, EvmOrgDeployer, EvmRoleMirror, EvmSettler, GWEI, Lane, Node,
+    RoleBudget, RpcLimits, SendPolicy, Sender, SenderHandle, ServerKey, SponsorBudget,
 };
 use haithe_identity::ports::ContractWallets;
 use haithe_kernel::{Clock, WalletAddress};
@@ -53,6 +53,8 @@ const REMEMBERED: u64 = 256;
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How long the start waits for the chain before it goes on without.
 const FIRST_CONTACT: Duration = Duration::from_secs(3);
+/// Batches whose coin is never spent on other wallets' transactions.
+const RESERVED_BATCHES: u128 = 50;
 
 /// What the rest of the service needs of the chain.
 pub(super) struct Chain {
@@ -184,16 +186,23 @@ impl Chain {
             check(ledger.clone(), watched_check.clone(), every, stop)
         });
 
+        let sponsored = SponsorBudget {
+            enabled: config.chain.sponsors(),
+            per_network: config.chain.sponsored_per_network,
+            reserve: settlement_reserve(config),
+            ..SponsorBudget::default()
+        };
         let registrar = EvmCreatorRegistrar::new(
             client.clone(),
             outbox.clone(),
             handle.clone(),
             signer,
             clock.clone(),
-            DeployBudget {
+            SponsorBudget {
                 // A wallet registers once; a transaction that failed may be tried again.
                 per_wallet: 3,
                 global: config.chain.registrations_in_all,
+                ..sponsored
             },
         );
         let faucet = config.chain.faucet.then(|| {
@@ -203,9 +212,13 @@ impl Chain {
                 handle.clone(),
                 signer,
                 clock.clone(),
-                DeployBudget {
+                SponsorBudget {
+                    // The faucet has a switch of its own.
+                    enabled: true,
                     per_wallet: config.chain.faucet_grants_per_wallet,
+                    per_network: config.chain.faucet_grants_per_network,
                     global: config.chain.faucet_grants_in_all,
+                    ..sponsored
                 },
             );
             Arc::new(Faucet::new(Arc::new(tokens)))
@@ -219,9 +232,10 @@ impl Chain {
                 handle,
                 signer,
                 clock.clone(),
-                DeployBudget {
+                SponsorBudget {
                     per_wallet: config.chain.deployments_per_wallet,
                     global: config.chain.deployments_in_all,
+                    ..sponsored
                 },
             )),
             sync,
@@ -255,6 +269,14 @@ pub(crate) fn evm_config(config: &Config) -> EvmConfig {
             ..RpcLimits::default()
         },
     }
+}
+
+/// The wei that the server keeps for settlement: what [`RESERVED_BATCHES`] batches cost at the highest fee
+/// that is ever offered.
+fn settlement_reserve(config: &Config) -> u128 {
+    let fee = u128::from(config.chain.max_fee_gwei) * GWEI;
+    fee.saturating_mul(u128::from(config.chain.batch_gas))
+        .saturating_mul(RESERVED_BATCHES)
 }
 
 fn sender_figures(sender: &SenderHandle) -> SenderFigures {

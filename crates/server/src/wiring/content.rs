@@ -2,14 +2,17 @@
 
 use super::SWEEP_EVERY;
 use crate::{config, service::Supervisor};
-use haithe_kernel::{Clock, Fetcher};
+use haithe_kernel::{Clock, Fetcher, StoreError};
 use haithe_marketplace::{
     enclave::Enclave,
     hosting::{ContentStore, Hosting, HostingLimits},
     loading::{CacheLimits, ContentPorts, ProductContents},
 };
-use haithe_sqlite::{Db, SqliteContentStore};
-use std::{convert::Infallible, sync::Arc};
+use haithe_sqlite::{Db, SqliteContentStore, SqliteCreatorStore};
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+/// How often content without a product is searched for.
+const EXPIRE_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// Hosting and loading; content in the clear is swept out of memory in the background.
 pub(super) fn contents(
@@ -20,13 +23,7 @@ pub(super) fn contents(
     supervisor: &Supervisor,
 ) -> (Arc<Hosting>, Arc<ProductContents>) {
     let hosted: Arc<dyn ContentStore> = Arc::new(SqliteContentStore::new(db));
-    let limits = HostingLimits {
-        content_bytes: config.max_bytes,
-        wallet_contents: config.max_per_wallet,
-        wallet_bytes: config.max_bytes_per_wallet,
-        all_bytes: config.max_bytes_in_all,
-    };
-    let hosting = Hosting::new(hosted.clone(), clock.clone(), limits);
+    let hosting = Arc::new(hosting(config, db, clock));
     let ports = ContentPorts {
         hosted,
         fetcher,
@@ -46,5 +43,33 @@ pub(super) fn contents(
             Ok::<(), Infallible>(())
         }
     });
-    (Arc::new(hosting), contents)
+    let (expiring, period) = (hosting.clone(), config.unreferenced);
+    supervisor.every("hosted content", EXPIRE_EVERY, move || {
+        let hosting = expiring.clone();
+        async move {
+            let deleted = hosting.expire(period).await?;
+            if deleted > 0 {
+                tracing::info!(deleted, "hosted content without a product deleted");
+            }
+            Ok::<(), StoreError>(())
+        }
+    });
+    (hosting, contents)
+}
+
+/// Hosted content, on this handle's readers.
+pub(super) fn hosting(config: &config::Content, db: &Db, clock: &Arc<dyn Clock>) -> Hosting {
+    let limits = HostingLimits {
+        content_bytes: config.max_bytes,
+        wallet_contents: config.max_per_wallet,
+        wallet_bytes: config.max_bytes_per_wallet,
+        all_bytes: config.max_bytes_in_all,
+    };
+    let creators = Arc::new(SqliteCreatorStore::new(db));
+    Hosting::new(
+        Arc::new(SqliteContentStore::new(db)),
+        creators,
+        clock.clone(),
+        limits,
+    )
 }

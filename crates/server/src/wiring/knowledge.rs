@@ -8,7 +8,7 @@ use crate::{
 };
 use haithe_documents::ChildDocuments;
 use haithe_inference::catalogue::ProviderKind;
-use haithe_kernel::Fetcher;
+use haithe_kernel::{Clock, Fetcher};
 use haithe_llm_providers::{EmbedderSettings, OpenAiEmbedder};
 use haithe_marketplace::{
     Knowledge,
@@ -83,6 +83,7 @@ pub(super) fn knowledge(
     fetcher: Arc<dyn Fetcher>,
     embedder: Option<Arc<dyn Embedder>>,
     program: Option<PathBuf>,
+    clock: Arc<dyn Clock>,
 ) -> Result<Knowledge, WiringError> {
     let reader = [READ_DOCUMENT];
     let documents = match program {
@@ -91,9 +92,10 @@ pub(super) fn knowledge(
     };
     let tools = Tools {
         documents: Arc::new(documents),
-        indexer: Arc::new(SqliteKnowledgeIndexer),
+        indexer: Arc::new(SqliteKnowledgeIndexer::new()),
         fetcher,
         embedder,
+        clock,
     };
     Ok(Knowledge::new(tools, ReadLimits::default()))
 }

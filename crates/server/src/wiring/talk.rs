@@ -19,7 +19,8 @@ pub(super) fn conversations(
     supervisor: &Supervisor,
 ) -> (Arc<Conversations>, Memory) {
     let store: Arc<dyn ConversationStore> = Arc::new(SqliteConversationStore::new(db));
-    let retention = Arc::new(Retention::new(store.clone(), clock.clone()));
+    let old = Arc::new(SqliteConversationStore::new(&db.for_background()));
+    let retention = Arc::new(Retention::new(old, clock.clone()));
     supervisor.every("retention", SWEEP_EVERY, move || {
         let retention = retention.clone();
         async move {

@@ -36,8 +36,9 @@ pub(super) struct Parts<'a> {
 pub(super) async fn webhooks(parts: Parts<'_>) -> Result<(Arc<ProjectWebhooks>, Triggers), WiringError> {
     let store: Arc<dyn WebhookStore> = Arc::new(SqliteWebhookStore::new(parts.db, parts.encryption));
     let inbox: Arc<dyn WebhookInbox> = Arc::new(SqliteWebhookInbox::new(parts.db, parts.encryption));
+    let due = SqliteWebhookInbox::new(&parts.db.for_background(), parts.encryption);
     let deliveries = Arc::new(Deliveries::new(
-        inbox.clone(),
+        Arc::new(due),
         parts.fetcher,
         parts.clock.clone(),
         parts.random.clone(),
@@ -52,15 +53,17 @@ pub(super) async fn webhooks(parts: Parts<'_>) -> Result<(Arc<ProjectWebhooks>, 
     run(parts.supervisor, &deliveries);
     let manage = ProjectWebhooks::new(
         parts.projects,
-        store.clone(),
+        store,
         inbox.clone(),
         parts.clock.clone(),
         parts.random.clone(),
         parts.config.max_per_project,
     );
     let nobody = WebhookSecret::new(parts.random.bytes32().to_vec()).map_err(StoreError::new)?;
+    // Anybody may send a message: the webhook is read before its signature can be checked.
+    let asked = SqliteWebhookStore::new(&parts.db.for_public(), parts.encryption);
     let triggers = Triggers::new(
-        store,
+        Arc::new(asked),
         inbox,
         parts.contexts,
         parts.completions,

@@ -1,4 +1,5 @@
-//! [`ChainStats`] on SQLite, from the index and the outbox.
+//! [`ChainStats`] on SQLite, from counters that triggers keep while events and transactions are stored
+//! (`migrations/sqlite/0036_clients_and_counts.sql`).
 
 use crate::{
     columns::{self, Columns},
@@ -25,39 +26,34 @@ impl SqliteChainStats {
         row.map_or(Ok(0), |row| Columns::of(&row).read("count"))
     }
 
-    async fn busiest(&self, statement: &'static str) -> Result<Vec<(WalletAddress, u64)>, StoreError> {
-        let rows = self.db.all(sqlx::query(statement)).await?;
+    async fn busiest(&self, listed: &'static str) -> Result<Vec<(WalletAddress, u64)>, StoreError> {
+        let rows = self.db.all(sqlx::query(BUSIEST).bind(listed)).await?;
         let read = |row| {
             let mut columns = Columns::of(row);
-            Ok((columns.read("chain_events.subject")?, columns.read("count")?))
+            Ok((
+                columns.read("chain_counts.subject")?,
+                columns.read("chain_counts.transactions")?,
+            ))
         };
         rows.iter().map(read).collect()
     }
 }
 
+/// The busiest contracts of one kind, from an index that has them in this order.
+const BUSIEST: &str = "
+    SELECT subject, transactions FROM chain_counts WHERE listed = ? AND transactions > 0
+    ORDER BY transactions DESC, subject LIMIT 100";
+
 #[async_trait]
 impl ChainStats for SqliteChainStats {
     async fn count(&self, server: WalletAddress) -> Result<ChainCounts, StoreError> {
-        let mined = "SELECT count(*) FROM chain_tx WHERE signer = ? AND mined_hash IS NOT NULL";
-        let mined = sqlx::query(mined).bind(columns::address(server));
-        let all = "SELECT count(DISTINCT tx) FROM chain_events WHERE kind <> 'transfer'";
+        let mined = sqlx::query("SELECT mined FROM chain_tx_counts WHERE signer = ?");
+        let all = sqlx::query("SELECT transactions FROM chain_totals");
         Ok(ChainCounts {
-            orchestrator: self.one(sqlx::query(all)).await?,
-            organizations: self
-                .busiest(
-                    "SELECT subject, count(DISTINCT tx) AS transactions FROM chain_events
-                     JOIN organizations ON organizations.address = subject AND on_chain = 1
-                     GROUP BY subject ORDER BY transactions DESC, subject LIMIT 100",
-                )
-                .await?,
-            products: self
-                .busiest(
-                    "SELECT subject, count(DISTINCT tx) AS transactions FROM chain_events
-                     JOIN products ON products.address = subject AND on_chain = 1
-                     GROUP BY subject ORDER BY transactions DESC, subject LIMIT 100",
-                )
-                .await?,
-            server: self.one(mined).await?,
+            orchestrator: self.one(all).await?,
+            organizations: self.busiest("organization").await?,
+            products: self.busiest("product").await?,
+            server: self.one(mined.bind(columns::address(server))).await?,
         })
     }
 }

@@ -6,7 +6,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use haithe_identity::{
-    challenge::{LIVE_PER_ADDRESS, LIVE_PER_ADDRESS_AND_IP, MessageDigest, NonceHash, StoredChallenge},
+    challenge::{LIVE_PER_ADDRESS, LIVE_PER_ADDRESS_AND_NETWORK, MessageDigest, NonceHash, StoredChallenge},
     ports::ChallengeStore,
 };
 use haithe_kernel::{StoreError, Timestamp, WalletAddress};
@@ -28,30 +28,34 @@ impl SqliteChallengeStore {
 /// What has expired goes first, so that it takes nobody's place.
 const FORGET_EXPIRED: &str = "DELETE FROM challenges WHERE wallet_address = ? AND expires_at <= ?";
 
-/// The oldest beyond the limit of the same address and IP.
+/// The oldest beyond the limit of the same address and client network. Rows are numbered in the order of
+/// their insertion, which a step of the wall clock does not change.
 const EVICT_OWN: &str = "
     DELETE FROM challenges WHERE id IN (
-        SELECT id FROM challenges WHERE wallet_address = ? AND ip IS ?
-        ORDER BY issued_at DESC, id DESC LIMIT -1 OFFSET ?
+        SELECT id FROM challenges WHERE wallet_address = ? AND network IS ?
+        ORDER BY id DESC LIMIT -1 OFFSET ?
     )";
 
-/// The oldest of the IP that holds most; of several such IPs, the one whose oldest is oldest.
+/// The oldest of the network that holds most, within the site that holds most.
 const EVICT_FLOODER: &str = "
     DELETE FROM challenges WHERE id = (
         SELECT id FROM (
-            SELECT id, issued_at, count(*) OVER (PARTITION BY ip) AS holds
+            SELECT id,
+                   count(*) OVER (PARTITION BY site_network) AS site_holds,
+                   count(*) OVER (PARTITION BY network) AS network_holds
             FROM challenges WHERE wallet_address = ?1
         )
-        ORDER BY holds DESC, issued_at, id LIMIT 1
+        ORDER BY site_holds DESC, network_holds DESC, id LIMIT 1
     )
     AND (SELECT count(*) FROM challenges WHERE wallet_address = ?1) > ?2";
 
 async fn put(write: &mut WriteTx<'_>, challenge: StoredChallenge) -> Result<u64, StoreError> {
     let address = columns::address(challenge.address);
-    let ip = challenge.ip.map(|ip| ip.to_string());
+    let network = challenge.network.map(|network| network.to_string());
+    let site_network = challenge.network.map(|network| network.site().to_string());
     let insert = "INSERT OR REPLACE INTO challenges
-                      (wallet_address, digest, nonce_hash, site, ip, issued_at, expires_at)
-                  VALUES (?, ?, ?, ?, ?, ?, ?)";
+                      (wallet_address, digest, nonce_hash, site, network, site_network, issued_at, expires_at)
+                  VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
     write
         .execute(
             sqlx::query(FORGET_EXPIRED)
@@ -66,15 +70,16 @@ async fn put(write: &mut WriteTx<'_>, challenge: StoredChallenge) -> Result<u64,
                 .bind(challenge.digest.0.to_vec())
                 .bind(challenge.nonce.0.to_vec())
                 .bind(challenge.site)
-                .bind(ip.clone())
+                .bind(network.clone())
+                .bind(site_network)
                 .bind(challenge.issued_at.micros())
                 .bind(challenge.expires_at.micros()),
         )
         .await?;
     let own = sqlx::query(EVICT_OWN)
         .bind(address.clone())
-        .bind(ip)
-        .bind(LIVE_PER_ADDRESS_AND_IP);
+        .bind(network)
+        .bind(LIVE_PER_ADDRESS_AND_NETWORK);
     let flooder = sqlx::query(EVICT_FLOODER).bind(address).bind(LIVE_PER_ADDRESS);
     Ok(write.execute(own).await? + write.execute(flooder).await?)
 }
@@ -86,7 +91,7 @@ fn challenge(row: &SqliteRow) -> Result<StoredChallenge, StoreError> {
         digest: MessageDigest(columns.read("challenges.digest")?),
         nonce: NonceHash(columns.read("challenges.nonce_hash")?),
         site: columns.read("challenges.site")?,
-        ip: columns.read("challenges.ip")?,
+        network: columns.read("challenges.network")?,
         issued_at: columns.read("challenges.issued_at")?,
         expires_at: columns.read("challenges.expires_at")?,
     })
@@ -101,7 +106,7 @@ impl ChallengeStore for SqliteChallengeStore {
     async fn live(&self, address: WalletAddress, now: Timestamp) -> Result<Vec<MessageDigest>, StoreError> {
         let statement = sqlx::query(
             "SELECT digest FROM challenges WHERE wallet_address = ? AND expires_at > ?
-             ORDER BY issued_at DESC, id DESC",
+             ORDER BY id DESC",
         )
         .bind(columns::address(address))
         .bind(now.micros());
@@ -118,7 +123,7 @@ impl ChallengeStore for SqliteChallengeStore {
         now: Timestamp,
     ) -> Result<Option<StoredChallenge>, StoreError> {
         let statement = sqlx::query(
-            "SELECT wallet_address, digest, nonce_hash, site, ip, issued_at, expires_at FROM challenges
+            "SELECT wallet_address, digest, nonce_hash, site, network, issued_at, expires_at FROM challenges
              WHERE wallet_address = ? AND nonce_hash = ? AND expires_at > ?",
         )
         .bind(columns::address(address))

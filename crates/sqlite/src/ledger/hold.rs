@@ -15,8 +15,20 @@ const ATTEMPTS: usize = 8;
 
 impl SqliteLedger {
     pub(super) async fn set_aside(&self, request: HoldRequest) -> Result<Usdt, HoldError> {
+        self.decided(|money| money.try_hold(&request)).await
+    }
+
+    pub(super) async fn spendable(&self, request: HoldRequest) -> Result<Usdt, HoldError> {
+        self.decided(|money| money.try_available(&request)).await
+    }
+
+    /// Decides again after each budget that had to be read first.
+    async fn decided(
+        &self,
+        decide: impl Fn(&Money) -> Result<Attempt, HoldError> + Send,
+    ) -> Result<Usdt, HoldError> {
         for _ in 0..ATTEMPTS {
-            match self.money().try_hold(&request)? {
+            match decide(self.money())? {
                 Attempt::Granted(granted) => return Ok(granted),
                 Attempt::Read(unread) => {
                     let sum = self.spent_in(unread).await?;
@@ -62,17 +74,51 @@ enum Attempt {
     Read(Unread),
 }
 
+/// A decision that was not acted on.
+enum Decision {
+    Grant {
+        amount: i128,
+        subjects: Vec<BudgetSubject>,
+    },
+    Read(Unread),
+}
+
 impl Money {
-    /// One atomic decision over the balance, the daily cap and every budget.
+    /// One atomic decision, and its hold.
     ///
     /// A call that holds already gets a new decision in which its own hold is free; when that is
     /// refused, the old hold stays.
     fn try_hold(&self, request: &HoldRequest) -> Result<Attempt, HoldError> {
         let mut state = self.lock()?;
+        let (amount, subjects) = match self.decide_hold(&mut state, request)? {
+            Decision::Read(unread) => return Ok(Attempt::Read(unread)),
+            Decision::Grant { amount, subjects } => (amount, subjects),
+        };
+        state.take_hold(request.call);
+        let hold = Hold {
+            org: request.org,
+            amount,
+            subjects,
+        };
+        state.put_hold(request.call, hold);
+        Ok(Attempt::Granted(capped(amount)))
+    }
+
+    /// The same decision without a hold.
+    fn try_available(&self, request: &HoldRequest) -> Result<Attempt, HoldError> {
+        let mut state = self.lock()?;
+        Ok(match self.decide_hold(&mut state, request)? {
+            Decision::Read(unread) => Attempt::Read(unread),
+            Decision::Grant { amount, .. } => Attempt::Granted(capped(amount)),
+        })
+    }
+
+    /// One decision over the balance, the daily cap and every budget.
+    fn decide_hold(&self, state: &mut State, request: &HoldRequest) -> Result<Decision, HoldError> {
         if state.failing {
             return Err(StoreError::new("the database cannot be written for the moment").into());
         }
-        let day = self.day(&state);
+        let day = self.day(state);
         let most = i128::from(request.most.nano()).max(0);
         let least = i128::from(request.least.nano()).clamp(0, most);
         let own = state.holds.get(&request.call).cloned();
@@ -100,7 +146,7 @@ impl Money {
                     };
                     budgets.push((claim.subject, i128::from(claim.limit.nano()) - (used - own)));
                 }
-                Err(unread) => return Ok(Attempt::Read(unread)),
+                Err(unread) => return Ok(Decision::Read(unread)),
             }
         }
 
@@ -146,14 +192,10 @@ impl Money {
             }
         }
 
-        state.take_hold(request.call);
-        let hold = Hold {
-            org: request.org,
+        Ok(Decision::Grant {
             amount: granted,
             subjects,
-        };
-        state.put_hold(request.call, hold);
-        Ok(Attempt::Granted(capped(granted)))
+        })
     }
 
     /// Gives a hold back; unknown calls are ignored.

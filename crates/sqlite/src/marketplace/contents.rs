@@ -5,7 +5,7 @@ use crate::{
     db::{Db, WriteTx},
 };
 use async_trait::async_trait;
-use haithe_kernel::{StoreError, WalletAddress};
+use haithe_kernel::{StoreError, Timestamp, WalletAddress};
 use haithe_marketplace::hosting::{ContentDigest, ContentStore, HostingLimits, NewContent, NotHosted};
 
 /// [`ContentStore`] on SQLite.
@@ -36,6 +36,38 @@ const GET: &str = "SELECT content_bytes.bytes
 const DELETE: &str = "DELETE FROM content_owners WHERE wallet_address = ?
     AND content_id = (SELECT id FROM contents WHERE sha256 = ?)";
 
+const BROUGHT_AGAIN: &str = "UPDATE contents SET unreferenced_since = NULL WHERE id = ?";
+/// A product's address ends with the digest, wherever its content lies; so does what a project accepted.
+const REFERRED_TO: &str = "UPDATE contents SET unreferenced_since = NULL
+    WHERE unreferenced_since IS NOT NULL AND lower(hex(sha256)) IN
+        (SELECT substr(lower(uri), -64) FROM products WHERE on_chain = 1
+         UNION SELECT substr(lower(content_uri), -64) FROM project_products)";
+const UNREFERENCED: &str = "UPDATE contents SET unreferenced_since = ?
+    WHERE unreferenced_since IS NULL AND lower(hex(sha256)) NOT IN
+        (SELECT substr(lower(uri), -64) FROM products WHERE on_chain = 1
+         UNION SELECT substr(lower(content_uri), -64) FROM project_products)";
+/// Without owners, a trigger deletes the content itself.
+const EXPIRE: &str = "DELETE FROM content_owners WHERE content_id IN
+    (SELECT id FROM contents WHERE unreferenced_since <= ?)";
+const EXPIRED: &str = "SELECT count(*) FROM contents WHERE unreferenced_since <= ?";
+
+async fn expire(
+    write: &mut WriteTx<'_>,
+    now: Timestamp,
+    unreferenced_before: Timestamp,
+) -> Result<u64, StoreError> {
+    write.execute(sqlx::query(REFERRED_TO)).await?;
+    write
+        .execute(sqlx::query(UNREFERENCED).bind(now.micros()))
+        .await?;
+    let before = unreferenced_before.micros();
+    let row = write.optional(sqlx::query(EXPIRED).bind(before)).await?;
+    let row = row.ok_or_else(|| StoreError::inconsistent("contents.count"))?;
+    let expired = Columns::of(&row).read("contents.count")?;
+    write.execute(sqlx::query(EXPIRE).bind(before)).await?;
+    Ok(expired)
+}
+
 async fn find(write: &mut WriteTx<'_>, digest: ContentDigest) -> Result<Option<i64>, StoreError> {
     let row = write.optional(sqlx::query(FIND).bind(digest.0.to_vec())).await?;
     row.map(|row| Columns::of(&row).read("contents.id")).transpose()
@@ -45,6 +77,7 @@ async fn put(write: &mut WriteTx<'_>, new: NewContent, limits: HostingLimits) ->
     let owner = columns::address(new.owner);
     let found = find(write, new.digest).await?;
     if let Some(id) = found {
+        write.execute(sqlx::query(BROUGHT_AGAIN).bind(id)).await?;
         let owned = sqlx::query(OWNED).bind(owner.clone()).bind(id);
         if write.optional(owned).await?.is_some() {
             return Ok(false);
@@ -125,5 +158,11 @@ impl ContentStore for SqliteContentStore {
             .bind(columns::address(owner))
             .bind(digest.0.to_vec());
         Ok(self.db.execute(statement).await? > 0)
+    }
+
+    async fn expire(&self, now: Timestamp, unreferenced_before: Timestamp) -> Result<u64, StoreError> {
+        self.db
+            .write(move |write| Box::pin(expire(write, now, unreferenced_before)))
+            .await
     }
 }

@@ -132,7 +132,7 @@ async fn of_64_who_take_a_challenge_at_once_one_has_it() {
         digest,
         nonce: NonceHash([5; 32]),
         site: "https://app.example".into(),
-        ip: None,
+        network: None,
         issued_at: NOON,
         expires_at: NOON.plus(Duration::from_secs(300)),
     };

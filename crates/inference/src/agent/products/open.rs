@@ -15,7 +15,6 @@ use haithe_marketplace::{
     ports::{ExtractError, ToolServers},
     usability::{ProductFault, ProductField},
 };
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 /// Opens the content of products.
@@ -172,8 +171,8 @@ impl ProductOpener {
                 let content = Content {
                     name: name.to_owned(),
                     category: form,
-                    digest: Sha256::digest(&**bytes).into(),
-                    bytes: Arc::from(&**bytes),
+                    digest: bytes.sha256(),
+                    bytes,
                 };
                 let read = self.knowledge.load(&content).await;
                 read.map_err(|error| OpenError::Knowledge(error, form))?;

@@ -1,7 +1,7 @@
 //! `tool:rpc`: an HTTP call of a creator's, offered as a tool.
 
 use super::function_name;
-use crate::agent::{ServerTool, ToolDefinition};
+use crate::agent::{ServerTool, ToolDefinition, ToolOutcome};
 use async_trait::async_trait;
 use haithe_kernel::{Fetcher, ProductId};
 use haithe_marketplace::content::RpcTool;
@@ -28,18 +28,21 @@ impl ServerTool for RpcCall {
         }
     }
 
-    async fn call(&self, arguments: Value) -> String {
+    async fn call(&self, arguments: Value) -> ToolOutcome {
         let request = match self.tool.request(&arguments.to_string()) {
             Ok(request) => request,
-            Err(error) => return format!("error: {error}"),
+            Err(error) => return ToolOutcome::failed(format!("error: {error}")),
         };
         match self.fetcher.fetch(request).await {
             Ok(answer) => {
                 let body = String::from_utf8_lossy(&answer.body);
                 let body: String = body.chars().take(MOST_ANSWER).collect();
-                format!("status {}\n{body}", answer.status)
+                ToolOutcome {
+                    text: format!("status {}\n{body}", answer.status),
+                    failed: !(200..400).contains(&answer.status),
+                }
             }
-            Err(error) => format!("error: {error}"),
+            Err(error) => ToolOutcome::failed(format!("error: {error}")),
         }
     }
 }

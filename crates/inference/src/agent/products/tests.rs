@@ -1,10 +1,10 @@
 //! What products bring to a call.
 
 use super::{rpc::RpcCall, *};
-use crate::agent::ServerTool;
+use crate::agent::{Room, ServerTool, ToolOutcome};
 use crate::completions::tests::stage::{document, stage};
 use haithe_kernel::{
-    Failure, FetchError, Fetched, Fetcher, Kind, MockFetcher, Timestamp, Usdt, WalletAddress,
+    Failure, FetchError, Fetched, Fetcher, FixedClock, Kind, MockFetcher, Timestamp, Usdt, WalletAddress,
 };
 use haithe_marketplace::{
     Category, Knowledge, Product,
@@ -30,6 +30,8 @@ fn wish(skip: bool) -> Wish {
         conversation: None,
         question: "What is new?".into(),
         tools: true,
+        room: Room::unlimited(),
+        preparation: Arc::default(),
     }
 }
 
@@ -96,6 +98,7 @@ fn products_with(
         indexer: Arc::new(MockKnowledgeIndexer::new()),
         fetcher: Arc::clone(&fetcher),
         embedder: None,
+        clock: Arc::new(FixedClock::at(Timestamp::from_seconds(1_000))),
     };
     Products::new(ProductPorts {
         store: Arc::new(store),
@@ -151,8 +154,11 @@ async fn prompts_and_tools_come_along_at_their_price() {
     let tool = &equipment.tools[0];
     assert_eq!(tool.definition().name, "p2_weather");
     assert!(!format!("{:?}", tool.definition()).contains("secret"));
-    assert_eq!(tool.call(json!({"city": "Rome"})).await, "status 200\nsunny");
-    assert!(tool.call(json!({"town": "Rome"})).await.starts_with("error: "));
+    let answered = ToolOutcome::answered("status 200\nsunny");
+    assert_eq!(tool.call(json!({"city": "Rome"})).await, answered);
+    let refused = tool.call(json!({"town": "Rome"})).await;
+    assert!(refused.failed && refused.text.starts_with("error: "));
+    assert_eq!(equipment.tool_products["p2_weather"], ProductId(2));
 }
 
 #[tokio::test]
@@ -271,7 +277,10 @@ async fn a_tool_that_cannot_be_reached_says_so_and_no_more() {
         fetcher: Arc::new(fetcher),
     };
     let answer = call.call(json!({"city": "Rome"})).await;
-    assert_eq!(answer, "error: the address cannot be reached");
+    assert_eq!(
+        answer,
+        ToolOutcome::failed("error: the address cannot be reached")
+    );
 }
 
 fn server_of_tools() -> MockProductLoader {
@@ -335,4 +344,53 @@ async fn a_server_that_cannot_be_reached_refuses_the_call_or_is_left_out() {
         "the product product 3 cannot be loaded at the moment: the tools' server cannot be reached; \
          disable it or try again later"
     );
+}
+
+fn room(available: i64, context: u64) -> Room {
+    let mut room = Room::unlimited();
+    room.available = Usdt::from_nano(available);
+    room.quote.model.input = crate::catalogue::PerMillion(1_000_000);
+    room.context = context;
+    room
+}
+
+#[tokio::test]
+async fn products_that_cannot_be_paid_are_not_even_loaded() {
+    let mut loader = MockProductLoader::new();
+    loader.expect_load().never();
+    let gear = products(vec![found(1, true), found(2, true)], loader, MockFetcher::new());
+    let poor = Wish {
+        room: room(80, u64::MAX),
+        ..wish(false)
+    };
+    let refused = gear.equip(&poor).await.err().unwrap();
+    assert!(
+        matches!(refused, GearError::Unaffordable { least } if least == Usdt::from_nano(81)),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn loading_stops_as_soon_as_what_is_loaded_cannot_be_paid_or_read() {
+    let set = json!([vec!["x"; 60_000].concat()]).to_string();
+    for (room, code) in [
+        (room(1_000_000, 500), "context_length_exceeded"),
+        (room(20 * 40 + 500, u64::MAX), "insufficient_quota"),
+    ] {
+        let loaded = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counted = loaded.clone();
+        let mut loader = MockProductLoader::new();
+        let set = set.clone();
+        loader.expect_load().returning(move |_| {
+            counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            Ok(ProductContent::Prompts(PromptSet::parse(set.as_bytes()).unwrap()))
+        });
+        let listed = (1..=20).map(|id| found(id, true)).collect();
+        let gear = products(listed, loader, MockFetcher::new());
+        let limited = Wish { room, ..wish(false) };
+        let refused = gear.equip(&limited).await.err().unwrap();
+        assert_eq!(haithe_kernel::Failure::code(&refused), code);
+        // 60,000 bytes are 235 tokens at least, so the third is too much; four are opened at once.
+        assert!(loaded.load(std::sync::atomic::Ordering::SeqCst) <= 3 + AT_ONCE);
+    }
 }

@@ -5,17 +5,17 @@ use crate::{
     agent::{
         ProductFee,
         compose::Draft,
-        gear::{Equipment, Gear, Wish},
+        gear::{Equipment, Gear, GearError, Room, Wish},
         output::{Output, Receiving, events},
         speech::{Identity, Names},
-        tools::Toolbox,
+        tools::{ToolUse, Toolbox},
     },
     call::Bill,
-    completions::{Answer, Caller, Completions, account, quote},
+    completions::{Answer, Caller, Completions, account, payer_would_accept, quote},
     conversations::ConversationId,
     error::CompletionError,
     presence::Presence,
-    price::Quote,
+    price::{Bound, Quote},
     request::ChatRequest,
 };
 use futures::{FutureExt, channel::oneshot, future::try_join_all};
@@ -23,6 +23,9 @@ use haithe_billing::capture::PriceLine;
 use haithe_kernel::Usdt;
 use sha2::{Digest, Sha256};
 use std::{collections::HashSet, sync::Arc};
+
+/// Copies of what gears bring that exist at a time while a request is composed and measured.
+const COPIES: usize = 4;
 
 impl Completions {
     /// Answers as an agent whose project brings something along.
@@ -38,35 +41,75 @@ impl Completions {
             let why = "n must be 1 for a project with products, search or memory";
             return Err(CompletionError::invalid("n", why));
         }
-        let draft = Draft::open(&request)?;
+        // Money first: without it nothing is opened, loaded or composed.
         let (id, started_at) = self.begin_call(&caller);
+        let prices = quote(&caller, &model, started_at);
+        let smallest = Bound {
+            input: 1,
+            output: 1,
+            choices: 1,
+        };
+        let call = (id, started_at);
+        let payer = caller.context.payer.id;
+        let available = match self.spendable(call, &caller, prices.least(smallest)).await {
+            Ok(available) => available,
+            Err(refusal) => {
+                // A project that the payer did not accept is refused for that, with or without money.
+                payer_would_accept(&caller.context, Usdt::ZERO, started_at)?;
+                return Err(refusal);
+            }
+        };
+        let room = Room {
+            available,
+            quote: prices,
+            context: model.context.into(),
+        };
+        let draft = Draft::open(&request)?;
         let wish = Wish {
             at: started_at,
             caller,
             conversation,
             question: draft.question.clone(),
             tools: model.capabilities.tools && draft.tools_allowed(),
+            room,
+            preparation: self.preparations().begin(payer),
         };
         let mut equipment = Equipment::default();
-        for part in try_join_all(gears.iter().map(|gear| gear.equip(&wish))).await? {
+        let equipped = try_join_all(gears.iter().map(|gear| gear.equip(&wish))).await;
+        let equipped = match equipped {
+            Err(GearError::Unaffordable { least }) => {
+                // The same decision once more, for its reason.
+                self.spendable(call, &wish.caller, least).await?;
+                return Err(GearError::Unaffordable { least }.into());
+            }
+            equipped => equipped?,
+        };
+        for part in equipped {
             equipment.extend(part);
         }
+        let tool_use = ToolUse::of(std::mem::take(&mut equipment.tool_products));
         let toolbox = Toolbox::new(std::mem::take(&mut equipment.tools));
         draft.expect_other_names(&toolbox.definitions)?;
 
         let limits = self.agent_limits();
         payees_within(limits.payees, &wish, &equipment)?;
-        let asked = request_of(&draft, &equipment, &toolbox, &[], (1, limits.steps))?;
         let products = Usdt::checked_sum(equipment.fees.iter().map(|fee| fee.amount)).unwrap_or(Usdt::MAX);
-        let whole = Quote {
-            products,
-            ..quote(&wish.caller, &model, started_at)
-        };
+        let whole = Quote { products, ..prices };
+        let brought = equipment
+            .instructions
+            .iter()
+            .chain(&equipment.data)
+            .map(String::len);
+        let brought = brought.sum::<usize>();
+        room.holds(products, brought.saturating_add(draft.question.len()))?;
+        wish.preparation.take(brought.saturating_mul(COPIES))?;
+        let asked = request_of(&draft, &equipment, &toolbox, &[], (1, limits.steps))?;
         let allowed = self.take_tokens(&wish.caller, &asked)?;
         let most = |bound| whole.fixed().saturating_add(limits.cost).max(whole.least(bound));
         let set_aside = self
-            .set_aside((id, started_at), &wish.caller, &asked, &model, &whole, most)
+            .set_aside(call, &wish.caller, &asked, &model, &whole, most)
             .await?;
+        wish.preparation.end();
         let fees: Vec<PriceLine> = whole
             .fee_line()
             .into_iter()
@@ -114,6 +157,7 @@ impl Completions {
             draft,
             equipment,
             toolbox,
+            tool_use,
             names,
             lookout: Lookout {
                 presence,

@@ -116,7 +116,8 @@ impl Loop {
             }
         }
         lines.sort_by_key(|line| line.item != LineItem::ModelCall);
-        lines.extend(self.fees.iter().filter(|_| self.delivered));
+        let due = |fee: &&PriceLine| self.delivered && self.tool_use.earned(fee.item);
+        lines.extend(self.fees.iter().filter(due));
         lines
     }
 

@@ -243,3 +243,48 @@ async fn a_project_that_brings_nothing_takes_the_short_way() {
     ]));
     assert!(matches!(stage.run(STREAM).await.unwrap(), Answer::Stream { .. }));
 }
+
+/// What the only product earns when its tools gave these answers.
+async fn earned(answers: &[(&'static str, Option<&'static str>)]) -> i64 {
+    let kit = Kit::with(answers);
+    let called: Vec<Value> = answers.iter().map(|(name, _)| call(name, name, "{}")).collect();
+    let script = [calls(&called), said("Done.")];
+    let stage = playing(kit, AgentLimits::default(), script);
+    stage.json(ASK).await;
+    let charge = stage.charge();
+    let product = |item| item == LineItem::Product(ProductId(9));
+    let lines = charge.lines.iter().filter(|line| product(line.item));
+    lines.map(|line| line.amount.nano()).sum()
+}
+
+#[tokio::test]
+async fn a_product_whose_tool_calls_all_failed_is_not_charged() {
+    assert_eq!(earned(&[("weather", Some("error: no such city"))]).await, 0);
+    let mixed = [("weather", Some("error: no such city")), ("clock", Some("noon"))];
+    assert_eq!(earned(&mixed).await, 40);
+    assert_eq!(earned(&[("clock", Some("noon"))]).await, 40);
+}
+
+#[tokio::test]
+async fn a_tool_that_was_offered_and_not_called_is_charged() {
+    let kit = Kit::with(&[("weather", Some("error: no such city"))]);
+    let stage = playing(kit, AgentLimits::default(), [said("Done.")]);
+    stage.json(ASK).await;
+    let charge = stage.charge();
+    assert!(charge.lines.iter().any(|line| line.amount.nano() == 40));
+}
+
+#[tokio::test]
+async fn nothing_is_prepared_for_a_caller_without_money() {
+    let mut gear = MockGear::new();
+    gear.expect_wanted().return_const(true);
+    gear.expect_equip().never();
+    let mut stage = stage(|_| panic!("the provider was asked"));
+    let time = Arc::new(Time { over: false });
+    stage.completions = stage
+        .completions
+        .equipped(vec![Arc::new(gear)], AgentLimits::default(), time);
+    stage.set_balance(0);
+    assert_eq!(stage.run(ASK).await.unwrap_err().code(), "insufficient_quota");
+    stage.assert_free();
+}

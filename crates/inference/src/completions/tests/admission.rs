@@ -126,8 +126,9 @@ async fn every_choice_is_bounded_and_held_for() {
 async fn a_balance_that_buys_less_output_bounds_the_answer() {
     let stage = stage(|_| document(SAID));
     let body = ask("tokens", r#","max_tokens":900"#);
-    // Input is counted now: 8 tokens and a margin of 1 + 16 make 25 nano; 100 output tokens remain.
-    stage.set_balance(225);
+    // Input is counted now: 8 tokens, a margin of 1, 8 for the message and 16 make 33 nano; 100 output
+    // tokens remain.
+    stage.set_balance(233);
     stage.json(&body).await;
     assert_eq!(bound(&stage), 100);
     assert_eq!(
@@ -144,11 +145,11 @@ async fn a_call_refused_for_its_bytes_is_admitted_for_its_tokens() {
         "tokens",
         &format!(r#","max_tokens":5,"metadata":{{"note":"{}"}}"#, "x".repeat(500)),
     );
-    stage.set_balance(25 + 5 * 2);
+    stage.set_balance(33 + 5 * 2);
     stage.json(&body).await;
     assert_eq!(bound(&stage), 5);
-    assert_eq!(stage.ledger.asked.lock().unwrap().len(), 2);
-    assert_eq!(stage.ledger.asked.lock().unwrap()[1].most, Usdt::from_nano(35));
+    assert_eq!(stage.ledger.asked.lock().unwrap().len(), 1);
+    assert_eq!(stage.ledger.asked.lock().unwrap()[0].most, Usdt::from_nano(43));
 }
 
 #[tokio::test]
@@ -157,7 +158,7 @@ async fn counting_stops_as_soon_as_it_is_clear_that_money_does_not_suffice() {
     counter
         .expect_count()
         .times(1)
-        .returning(|_, text| u64::try_from(text.len()).unwrap());
+        .returning(|text| Ok(u64::try_from(text.text.len()).unwrap()));
     let stage = stage_with(counter, |_| panic!("the provider was asked"));
     stage.set_balance(1_000);
     let long = format!(
@@ -258,4 +259,89 @@ async fn concurrent_calls_reach_the_model_as_often_as_money_covers_them() {
         (10, 10, 0)
     );
     stage.assert_nothing_held();
+}
+
+/// A request with this text, `times` times.
+fn long(model: &str, text: &str, times: usize) -> String {
+    let text = text.repeat(times);
+    format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"{text}"}}]}}"#)
+}
+
+#[tokio::test]
+async fn nothing_is_counted_for_a_caller_who_cannot_pay_for_the_smallest_call() {
+    // Longer than the context, too: money is looked at first.
+    for balance in [0, 2] {
+        let stage = stage_with(uncounted(), |_| panic!("the provider was asked"));
+        stage.set_balance(balance);
+        let error = stage.run(&long("tokens", "word ", 100_000)).await.unwrap_err();
+        assert_eq!(error.code(), "insufficient_quota");
+        stage.assert_free();
+    }
+}
+
+#[tokio::test]
+async fn bytes_alone_refuse_what_no_tokenizer_makes_fit() {
+    let stage = stage_with(uncounted(), |_| panic!("the provider was asked"));
+    // 256 bytes are the longest token: more than 120 of them are beyond the context ...
+    let error = stage.run(&long("tiny", "x", 121 * 256)).await.unwrap_err();
+    assert_eq!(error.code(), "context_length_exceeded");
+    // ... and 200 tokens at least beyond what 100 nano pay for.
+    stage.set_balance(100);
+    let error = stage.run(&long("tokens", "x", 200 * 256)).await.unwrap_err();
+    assert_eq!(error.code(), "insufficient_quota");
+    stage.assert_free();
+}
+
+#[tokio::test]
+async fn an_unknown_tokenizer_is_held_for_with_every_byte_of_the_text() {
+    // The counter would count a tenth.
+    let counting = || {
+        let mut counter = MockTokenCounter::new();
+        counter
+            .expect_count()
+            .returning(|text| Ok(u64::try_from(text.text.len() / 10).unwrap()));
+        counter
+    };
+    let text = long("sturdy", "x", 1_000);
+    let stage = stage_with(counting(), |_| panic!("the provider was asked"));
+    stage.set_balance(900);
+    assert_eq!(stage.run(&text).await.unwrap_err().code(), "insufficient_quota");
+    stage.assert_free();
+    // More bytes than the context: the provider reads no more than that, so that is held for.
+    let stage = stage_with(counting(), |_| document(SAID));
+    let long = long("falling", "x", 150_000);
+    stage.json(&long).await;
+    assert_eq!(
+        stage.ledger.asked.lock().unwrap()[0].least,
+        Usdt::from_nano(100_000 * 3 + 3)
+    );
+}
+
+#[tokio::test]
+async fn a_full_counter_refuses_a_call_before_anything_is_held() {
+    let mut counter = MockTokenCounter::new();
+    counter
+        .expect_count()
+        .withf(|text| !text.patient)
+        .returning(|_| Err(crate::ports::CounterBusy));
+    let stage = stage_with(counter, |_| panic!("the provider was asked"));
+    let error = stage.run(&long("tokens", "word ", 30_000)).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.code(), error.retry_after()),
+        (Kind::Unavailable, "overloaded", Some(1))
+    );
+    stage.assert_free();
+    assert!(stage.ledger.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn every_message_is_held_for_with_the_tokens_of_its_format() {
+    let messages = vec![r#"{"role":"user","content":"a"}"#; 1_000].join(",");
+    let body = format!(r#"{{"model":"tokens","max_tokens":1,"messages":[{messages}]}}"#);
+    let stage = stage(|_| document(SAID));
+    // Less than the bytes take, so that tokens are counted: seven characters and eight around them.
+    stage.set_balance(20_000);
+    stage.json(&body).await;
+    let held = stage.ledger.asked.lock().unwrap()[0].least.nano();
+    assert!((15_000..20_000).contains(&held), "{held}");
 }

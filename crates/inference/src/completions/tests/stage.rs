@@ -42,6 +42,7 @@ name = "tokens"
 display_name = "Per token"
 provider = "p"
 upstream_name = "up"
+tokenizer = "o200k"
 price = { input = "0.001", cached = "0.0005", output = "0.002" }
 context = 100000
 max_output = 1000
@@ -162,7 +163,7 @@ pub fn stage(
     let mut counter = MockTokenCounter::new();
     counter
         .expect_count()
-        .returning(|_, text| u64::try_from(text.chars().count()).unwrap());
+        .returning(|text| Ok(u64::try_from(text.text.chars().count()).unwrap()));
     stage_with(counter, script)
 }
 

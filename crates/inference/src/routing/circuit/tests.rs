@@ -7,7 +7,7 @@ const POLICY: CircuitPolicy = CircuitPolicy {
     faults: 4,
     pause: Duration::from_secs(10),
 };
-const START: Timestamp = Timestamp::from_seconds(1_000);
+const START: MonotonicTime = MonotonicTime::from_start(Duration::from_secs(1_000));
 const ANN: WalletAddress = payer(1);
 const BOB: WalletAddress = payer(2);
 const EVE: WalletAddress = payer(3);
@@ -167,13 +167,6 @@ fn what_is_remembered_is_bounded_in_number_and_in_time() {
     let later = START.plus(WINDOW);
     circuit.take(ANN, Verdict::Unclear, false, later);
     assert!(circuit.is_calm());
-}
-
-#[test]
-fn a_clock_that_is_set_back_ends_a_rest() {
-    let circuit = opened();
-    let back = Timestamp::from_seconds(10);
-    assert!(circuit.would_admit(EVE, back));
 }
 
 #[derive(Debug, Clone)]

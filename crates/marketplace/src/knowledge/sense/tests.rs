@@ -2,18 +2,31 @@
 
 use super::*;
 use async_trait::async_trait;
+use haithe_kernel::{FixedClock, Timestamp};
 use proptest::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// Vectors are the texts' lengths; what contains `poison` is refused.
-#[derive(Default)]
+/// Vectors are the texts' lengths; what contains `poison` is refused. A request takes `takes` on the clock.
 struct Lengths {
     down: AtomicBool,
     short: AtomicBool,
     takes: Duration,
     asked: Mutex<Vec<Vec<String>>>,
+    clock: Arc<FixedClock>,
+}
+
+impl Default for Lengths {
+    fn default() -> Self {
+        Self {
+            down: AtomicBool::default(),
+            short: AtomicBool::default(),
+            takes: Duration::ZERO,
+            asked: Mutex::default(),
+            clock: Arc::new(FixedClock::at(Timestamp::from_seconds(1_000))),
+        }
+    }
 }
 
 impl Lengths {
@@ -26,7 +39,7 @@ impl Lengths {
 impl Embedder for Lengths {
     async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
         self.asked.lock().unwrap().push(texts.clone());
-        std::thread::sleep(self.takes);
+        self.clock.advance(self.takes);
         if self.down.load(Ordering::SeqCst) {
             return Err(EmbedError::Unavailable("down".into()));
         }
@@ -49,13 +62,13 @@ fn pieces(texts: &[&str]) -> Vec<Chunk> {
 
 fn sense(embedder: Lengths, pause: Duration) -> (Arc<Lengths>, Sense) {
     let embedder = Arc::new(embedder);
-    (Arc::clone(&embedder), Sense::with_pause(embedder, pause))
+    let clock = Arc::clone(&embedder.clock);
+    (Arc::clone(&embedder), Sense::with_pause(embedder, clock, pause))
 }
 
 async fn of(sense: &Sense, chunks: &[Chunk]) -> Option<Vectors> {
-    sense
-        .of_pieces(chunks, digest(chunks), Instant::now() + SOON)
-        .await
+    let until = sense.clock.monotonic().plus(SOON);
+    sense.of_pieces(chunks, digest(chunks), until).await
 }
 
 #[tokio::test]
@@ -105,13 +118,13 @@ async fn an_embedder_that_fails_is_left_alone_and_then_asked_by_one() {
     assert_eq!(embedder.requests(), 2);
     assert!(of(&sense, &known).await.is_some(), "what is known stays");
 
-    tokio::time::sleep(pause).await;
+    embedder.clock.advance(pause);
     assert_eq!(sense.of_question("x").await, None);
     assert_eq!(sense.of_question("x").await, None);
     assert_eq!(embedder.requests(), 3);
 
     embedder.down.store(false, Ordering::SeqCst);
-    tokio::time::sleep(pause).await;
+    embedder.clock.advance(pause);
     assert_eq!(sense.of_question("xy").await, Some(vec![2.0]));
     assert!(
         of(&sense, &pieces(&["another"])).await.is_some(),
@@ -157,7 +170,7 @@ async fn a_question_waits_only_so_long() {
     let (embedder, sense) = sense(slow, PAUSE);
     let texts: Vec<String> = (0..PIECES).map(|number| format!("{number}")).collect();
     let long = pieces(&texts.iter().map(String::as_str).collect::<Vec<_>>());
-    let until = Instant::now() + Duration::from_millis(30);
+    let until = sense.clock.monotonic().plus(Duration::from_millis(30));
     assert!(sense.of_pieces(&long, digest(&long), until).await.is_none());
     let requests = embedder.requests();
     assert!(requests < PIECES / AT_ONCE, "{requests}");
@@ -182,10 +195,8 @@ async fn a_document_that_was_not_done_in_time_is_gone_on_with_where_it_was_left(
     let long = pieces(&texts.iter().map(String::as_str).collect::<Vec<_>>());
     let mut vectors = None;
     for _ in 0..200 {
-        vectors = sense
-            .embedded(&long, Instant::now() + Duration::from_millis(12))
-            .await
-            .ok();
+        let until = sense.clock.monotonic().plus(Duration::from_millis(12));
+        vectors = sense.embedded(&long, until).await.ok();
         if vectors.is_some() {
             break;
         }

@@ -2,7 +2,7 @@
 
 use crate::http::{
     Answer, ApiError, Success,
-    extract::{AuthUser, Ignored, Input},
+    extract::{AuthUser, Client, Ignored, Input},
     wire::AddressText,
 };
 use axum::extract::{FromRef, FromRequestParts, State};
@@ -127,9 +127,10 @@ pub struct FaucetInput {
 pub async fn ask(
     Open(faucet): Open,
     user: AuthUser,
+    client: Client,
     Input(FaucetInput { .. }): Input<FaucetInput>,
 ) -> Answer<GrantedView> {
-    let granted = faucet.ask(user.address).await?;
+    let granted = faucet.ask(user.address, client.network()).await?;
     Ok(Success::of(
         "Test tokens are on their way",
         GrantedView {

@@ -9,7 +9,7 @@ use crate::http::{
 use axum::extract::State;
 use haithe_identity::{Sessions, session::SessionId};
 use serde::{Deserialize, Serialize};
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 
 /// A login that has not ended.
@@ -21,9 +21,12 @@ pub struct SessionView {
     id: String,
     /// Whether it is the session that asks.
     current: bool,
-    /// Where it was opened from.
-    #[schema(required = true, value_type = Option<String>)]
-    ip: Option<IpAddr>,
+    /// The address it was opened from.
+    #[schema(required = true)]
+    ip: Option<String>,
+    /// The client network of that address: the address itself (IPv4) or its /64 network (IPv6).
+    #[schema(required = true)]
+    network: Option<String>,
     /// The program that opened it.
     #[schema(required = true)]
     user_agent: Option<String>,
@@ -52,7 +55,8 @@ pub async fn list(
     let listed = listed.map(|session| SessionView {
         id: session.id.to_string(),
         current: session.id == user.session,
-        ip: session.ip,
+        ip: session.ip.map(|ip| ip.to_string()),
+        network: session.ip.map(|ip| ip.network().to_string()),
         user_agent: session.user_agent,
         created_at: session.created_at.rfc3339(),
         last_seen_at: session.last_seen_at.rfc3339(),

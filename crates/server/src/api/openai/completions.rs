@@ -83,16 +83,35 @@ impl Calls {
     /// A place for a call of this organization. The call's work keeps it until its charge is on disk,
     /// whether or not the caller waits for that.
     pub(in crate::api) fn take(self, org: OrgId) -> Result<CallPermit, ApiError> {
-        let full = |whose| self.figures.refused(Refused::Concurrency, whose);
-        let Ok(place) = self.all.try_acquire_owned() else {
-            full("service");
-            return Err(overloaded());
+        let Ok(place) = Arc::clone(&self.all).try_acquire_owned() else {
+            return Err(self.service_full());
         };
         let Some(own) = self.own.take(org) else {
-            full("organization");
-            return Err(crowded());
+            return Err(self.organization_full());
         };
         Ok(CallPermit::new((place, own)))
+    }
+
+    /// Refuses a call that [`take`](Self::take) would refuse now. Nothing is taken, so that a client that sends
+    /// its body slowly keeps no place from others.
+    pub(in crate::api) fn expect_place(&self, org: OrgId) -> Result<(), ApiError> {
+        if self.all.available_permits() == 0 {
+            return Err(self.service_full());
+        }
+        if self.own.is_full(org) {
+            return Err(self.organization_full());
+        }
+        Ok(())
+    }
+
+    fn service_full(&self) -> ApiError {
+        self.figures.refused(Refused::Concurrency, "service");
+        overloaded()
+    }
+
+    fn organization_full(&self) -> ApiError {
+        self.figures.refused(Refused::Concurrency, "organization");
+        crowded()
     }
 }
 
@@ -124,7 +143,9 @@ pub async fn create(
     let (parts, body) = request.into_parts();
     expect_json(&parts.headers)?;
     let conversation = conversation_of(&parts.headers)?;
-    let body = limits.read(&parts.headers, body).await?;
+    // Before the body is in memory: a call that has no place is refused by its head.
+    calls.expect_place(caller.context.payer.id)?;
+    let body = limits.read(&parts, body).await?;
     let figures = Arc::clone(&calls.figures);
     let permit = calls.take(caller.context.payer.id)?;
     let caller = Caller {

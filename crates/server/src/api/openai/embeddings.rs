@@ -61,7 +61,9 @@ pub async fn create(
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     expect_json(&parts.headers)?;
-    let body = limits.read(&parts.headers, body).await?;
+    // Before the body is in memory: a call that has no place is refused by its head.
+    calls.expect_place(caller.context.payer.id)?;
+    let body = limits.read(&parts, body).await?;
     let permit = calls.take(caller.context.payer.id)?;
     let caller = Caller {
         permit,

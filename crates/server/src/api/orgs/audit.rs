@@ -30,6 +30,8 @@ pub struct AuditView {
     before: Option<String>,
     after: Option<String>,
     ip: Option<String>,
+    /// The client network of `ip`: the address itself (IPv4) or its /64 network (IPv6).
+    network: Option<String>,
     request_id: Option<String>,
 }
 
@@ -46,6 +48,7 @@ impl From<AuditEntry> for AuditView {
             before: entry.before,
             after: entry.after,
             ip: by.ip.map(|ip| ip.to_string()),
+            network: by.ip.map(|ip| ip.network().to_string()),
             request_id: by.request,
         }
     }

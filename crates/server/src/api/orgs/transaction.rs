@@ -47,3 +47,19 @@ impl TransactionView {
         }
     }
 }
+
+/// A transaction for a wallet to sign.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TransactionToSign)]
+pub struct ToSignView {
+    transaction: TransactionView,
+}
+
+impl ToSignView {
+    /// The wire form; `decimals` are the payment token's.
+    pub fn of(transaction: UnsignedTransaction, decimals: Decimals) -> Self {
+        Self {
+            transaction: TransactionView::of(transaction, decimals),
+        }
+    }
+}

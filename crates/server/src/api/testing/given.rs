@@ -92,6 +92,8 @@ pub(super) fn chain() -> crate::config::Chain {
         poll_milliseconds = 1000
         rpc_timeout_seconds = 10
         max_fee_gwei = 1
+        sponsoring = "development"
+        sponsored_per_network = 1
         deployments_per_wallet = 1
         deployments_in_all = 1
         registrations_in_all = 1
@@ -99,6 +101,7 @@ pub(super) fn chain() -> crate::config::Chain {
         role_changes_in_all = 1
         faucet = false
         faucet_grants_per_wallet = 1
+        faucet_grants_per_network = 1
         faucet_grants_in_all = 1
         "#,
         "0a".repeat(20),

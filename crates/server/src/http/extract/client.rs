@@ -2,31 +2,36 @@
 
 use crate::http::{edge::RequestId, serve::Peer};
 use axum::extract::{FromRef, FromRequestParts};
+use haithe_kernel::ClientIp;
 use http::{HeaderMap, header, request::Parts};
 use ipnet::IpNet;
-use std::{convert::Infallible, net::IpAddr, sync::Arc};
+use std::{convert::Infallible, sync::Arc};
 
 /// The proxies whose `X-Forwarded-For` is believed.
 #[derive(Debug, Clone, Default)]
 pub struct Proxies(pub Arc<[IpNet]>);
 
 impl Proxies {
-    /// The client's address: the nearest hop that is not a trusted proxy.
-    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let trusted = |ip: IpAddr| self.0.iter().any(|network| network.contains(&ip));
-        let mut client = peer.to_canonical();
+    /// Whether this is a trusted proxy.
+    pub fn trusts(&self, ip: ClientIp) -> bool {
+        self.0.iter().any(|network| network.contains(&ip.get()))
+    }
+
+    /// The client's address: the nearest hop that is not a trusted proxy. Hops may have ports.
+    pub fn client(&self, peer: ClientIp, headers: &HeaderMap) -> ClientIp {
+        let mut client = peer;
         let lines = headers.get_all("x-forwarded-for").iter().rev();
         let hops = lines
             .filter_map(|line| line.to_str().ok())
             .flat_map(|line| line.rsplit(','));
         for hop in hops {
-            if !trusted(client) {
+            if !self.trusts(client) {
                 break;
             }
-            let Ok(hop) = hop.trim().parse::<IpAddr>() else {
+            let Ok(hop) = hop.trim().parse() else {
                 break;
             };
-            client = hop.to_canonical();
+            client = hop;
         }
         client
     }
@@ -36,7 +41,7 @@ impl Proxies {
 #[derive(Debug, Clone, Default)]
 pub struct Client {
     /// Address, behind trusted proxies.
-    pub ip: Option<IpAddr>,
+    pub ip: Option<ClientIp>,
     /// `User-Agent`.
     pub user_agent: Option<String>,
     /// `Origin`.
@@ -54,11 +59,17 @@ impl Client {
         };
         let peer = parts.extensions.get::<Peer>();
         Self {
-            ip: peer.map(|peer| proxies.client(peer.0.ip(), &parts.headers)),
+            ip: peer.map(|peer| proxies.client(peer.ip(), &parts.headers)),
             user_agent: text(header::USER_AGENT),
             origin: text(header::ORIGIN),
             request_id: parts.extensions.get().cloned(),
         }
+    }
+
+    /// The network that stands for the client where clients are counted: an IPv4 address, or the /64
+    /// network of an IPv6 address.
+    pub fn network(&self) -> Option<String> {
+        self.ip.map(|ip| ip.network().to_string())
     }
 }
 
@@ -99,6 +110,12 @@ mod tests {
         assert_eq!(client("10.0.0.1", &["1.1.1.1", "203.0.113.9"]), "203.0.113.9");
         assert_eq!(client("::ffff:10.0.0.1", &["2001:db8::1"]), "2001:db8::1");
         assert_eq!(client("10.0.0.1", &["nonsense"]), "10.0.0.1");
+        assert_eq!(client("10.0.0.1", &["203.0.113.9:567"]), "203.0.113.9");
+        assert_eq!(
+            client("10.0.0.1", &["[2001:db8::1]:567, 10.0.0.2:80"]),
+            "2001:db8::1"
+        );
+        assert_eq!(client("192.0.2.1", &["203.0.113.9:567"]), "192.0.2.1");
         assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
     }
 }

@@ -22,11 +22,11 @@ pub use values::{Change, Ignored, Parsed};
 
 use crate::http::{
     ApiError,
-    body::{BodyLimits, expect_json},
+    body::{BodyLimits, FREE_BYTES, expect_json},
 };
 use axum::extract::{FromRef, FromRequest, Request};
 use given::{Entry, Given, Problem};
-use http::Method;
+use http::{Method, header};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, MapAccess, Visitor},
@@ -149,7 +149,11 @@ where
         let mut names = Names::of_query(parts.uri.query().unwrap_or_default())?;
         let has_body = !matches!(parts.method, Method::GET | Method::HEAD);
         if has_body {
-            let body = BodyLimits::from_ref(state).read(&parts.headers, body).await?;
+            let mut limits = BodyLimits::from_ref(state);
+            if !parts.headers.contains_key(header::AUTHORIZATION) {
+                limits = limits.at_most(FREE_BYTES);
+            }
+            let body = limits.read(&parts, body).await?;
             if !body.is_empty() {
                 expect_json(&parts.headers)?;
             }

@@ -82,6 +82,10 @@ async fn replayed(answer: Vec<u8>, path: &str) -> Answer {
 }
 
 fn paying(mocks: &mut Mocks) {
+    mocks
+        .ledger
+        .expect_available()
+        .returning(|request| Ok(request.most));
     mocks.ledger.expect_hold().returning(|request| Ok(request.most));
     mocks.ledger.expect_release().returning(|_| ());
     mocks.ledger.expect_capture().returning(|capture| {
@@ -365,7 +369,7 @@ async fn what_is_wrong_with_the_request_is_kept_and_written_for_the_request_that
 #[tokio::test]
 async fn what_failed_or_depends_on_something_else_frees_the_key() {
     let (mut mocks, endings) = claimable();
-    mocks.ledger.expect_hold().returning(|_| {
+    mocks.ledger.expect_available().returning(|_| {
         Err(HoldError::Funds {
             spendable: Usdt::ZERO,
             least: Usdt::whole(1),

@@ -53,6 +53,7 @@ pub struct Figures {
     charged: Counter,
     lost: Counter,
     connections: Gauge,
+    closed_connections: [Counter; 2],
     streams: Gauge,
 }
 
@@ -107,6 +108,8 @@ pub enum Refused {
     Tokens,
     /// Calls at once.
     Concurrency,
+    /// Memory for bodies of requests.
+    Bodies,
 }
 
 impl Refused {
@@ -115,8 +118,18 @@ impl Refused {
             Self::Requests => "requests",
             Self::Tokens => "tokens",
             Self::Concurrency => "concurrency",
+            Self::Bodies => "bodies",
         }
     }
+}
+
+/// The limit for which a connection was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClosedConnection {
+    /// Its client had as many as it may have.
+    ClientLimit,
+    /// It was idle, and its place was needed for a new one.
+    Room,
 }
 
 /// A charged call, in figures.
@@ -174,6 +187,13 @@ impl Figures {
             let outcome = vec![Label::from_static_parts("outcome", outcome)];
             recorder.register_counter(&Key::from_parts("haithe_embedder_total", outcome), &METADATA)
         };
+        let closed = |limit: &'static str| {
+            let limit = vec![Label::from_static_parts("limit", limit)];
+            recorder.register_counter(
+                &Key::from_parts("haithe_closed_connections_total", limit),
+                &METADATA,
+            )
+        };
         Self {
             spans: Spans {
                 json: histogram("haithe_call_seconds", streamed("false")),
@@ -192,6 +212,7 @@ impl Figures {
             charged: counter("haithe_charged_nano_usdt_total"),
             lost: counter("haithe_lost_nano_usdt_total"),
             connections: gauge("haithe_open_connections"),
+            closed_connections: [closed("client"), closed("room")],
             streams: gauge("haithe_open_streams"),
             first_tokens: Handles::new(),
             requests: Handles::new(),
@@ -216,6 +237,15 @@ impl Figures {
     /// A client's connection, open until what this gives is dropped.
     pub fn connection(&self) -> Open {
         Open::of(&self.connections)
+    }
+
+    /// A connection was closed to keep a limit.
+    pub fn closed_connection(&self, limit: ClosedConnection) {
+        let [client, room] = &self.closed_connections;
+        match limit {
+            ClosedConnection::ClientLimit => client.increment(1),
+            ClosedConnection::Room => room.increment(1),
+        }
     }
 
     /// A streamed answer, open until what this gives is dropped.

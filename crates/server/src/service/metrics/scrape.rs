@@ -14,6 +14,7 @@ use haithe_billing::{
 };
 use haithe_inference::Completions;
 use haithe_kernel::{Clock, Timestamp, Usdt};
+use haithe_sqlite::ReadCounts;
 use metrics::Label;
 use std::sync::Arc;
 
@@ -54,6 +55,8 @@ pub struct Sources {
     pub sender: Arc<dyn Fn() -> SenderFigures + Send + Sync>,
     /// How many writes wait for the database.
     pub writer_queue: Box<dyn Fn() -> usize + Send + Sync>,
+    /// How many reads each class of readers ran.
+    pub reads: Box<dyn Fn() -> ReadCounts + Send + Sync>,
     /// Circuits of models.
     pub completions: Arc<Completions>,
     /// Background tasks.
@@ -150,6 +153,15 @@ impl Scrape {
             age.unwrap_or_default().as_secs_f64(),
         );
         set("haithe_writer_queue", count((self.sources.writer_queue)()));
+        let reads = (self.sources.reads)();
+        for (readers, number) in [
+            ("core", reads.core),
+            ("public", reads.public),
+            ("background", reads.background),
+        ] {
+            let labels = vec![Label::from_static_parts("readers", readers)];
+            self.figures.shown("haithe_database_reads_total", labels, number);
+        }
         for (provider, health) in self.sources.completions.providers() {
             self.figures
                 .gauge("haithe_circuits_open", vec![Label::new("provider", provider)])

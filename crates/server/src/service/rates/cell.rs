@@ -1,7 +1,7 @@
 //! One subject's requests: GCRA.
 
 use super::table::Meter;
-use haithe_kernel::Timestamp;
+use haithe_kernel::MonotonicTime;
 use std::time::Duration;
 
 const MINUTE_NANOS: i128 = 60_000_000_000;
@@ -35,12 +35,12 @@ pub struct Standing {
     pub full_in: Duration,
 }
 
-/// When the quota will be whole again, in nanoseconds since 1970: the "theoretical arrival time".
+/// When the quota will be full again, in nanoseconds of monotonic time: the "theoretical arrival time".
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Cell(i128);
 
-fn nanos(at: Timestamp) -> i128 {
-    i128::from(at.micros()) * 1_000
+fn nanos(at: MonotonicTime) -> i128 {
+    i128::try_from(at.since_start().as_nanos()).unwrap_or(i128::MAX)
 }
 
 fn duration(nanos: i128) -> Duration {
@@ -53,7 +53,7 @@ impl Cell {
         &mut self,
         refill: Refill,
         amount: u64,
-        now: Timestamp,
+        now: MonotonicTime,
     ) -> Result<Standing, (Standing, Duration)> {
         let now = nanos(now);
         let debt = (self.0 - now).max(0);
@@ -69,13 +69,13 @@ impl Cell {
     }
 
     /// Undoes a take of the same moment: nothing of it has come back by itself.
-    pub(super) fn undo(&mut self, refill: Refill, amount: u64, now: Timestamp) {
+    pub(super) fn undo(&mut self, refill: Refill, amount: u64, now: MonotonicTime) {
         self.0 = (self.0 - i128::from(amount) * refill.interval).max(nanos(now));
     }
 }
 
 impl Meter for Cell {
-    fn whole_in(&self, now: Timestamp) -> Duration {
+    fn whole_in(&self, now: MonotonicTime) -> Duration {
         duration(self.0 - nanos(now))
     }
 }

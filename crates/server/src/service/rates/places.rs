@@ -71,6 +71,12 @@ impl Places {
         })
     }
 
+    /// Whether the organization has all of its places taken.
+    pub fn is_full(&self, org: OrgId) -> bool {
+        let own = (self.most > 0).then(|| self.taken.of(org)).flatten();
+        own.is_some_and(|own| lock(own).get(&org).is_some_and(|count| *count >= self.most))
+    }
+
     /// Calls under way.
     pub fn under_way(&self) -> usize {
         self.taken.all.load(Ordering::Relaxed)

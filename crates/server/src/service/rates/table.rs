@@ -1,7 +1,7 @@
 //! Meters of many subjects: bounded in number, behind independent locks that are held briefly.
 
 use super::lock;
-use haithe_kernel::Timestamp;
+use haithe_kernel::MonotonicTime;
 use indexmap::IndexMap;
 use std::{
     collections::hash_map::RandomState,
@@ -22,7 +22,7 @@ const SLICE: usize = 256;
 /// Something that fills up and becomes whole again with time.
 pub(super) trait Meter: Default {
     /// Until nothing is in use any more; zero for a meter that need not be remembered.
-    fn whole_in(&self, now: Timestamp) -> Duration;
+    fn whole_in(&self, now: MonotonicTime) -> Duration;
 }
 
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl<K: Copy + Eq + Hash, M: Meter> Table<K, M> {
 
     /// Changes the meter of `key`, a fresh one if it has none. Where there is no room for another,
     /// somebody of those in use least is forgotten, which takes the same short time however full it is.
-    pub fn change<T>(&self, key: K, now: Timestamp, change: impl FnOnce(&mut M) -> T) -> Option<T> {
+    pub fn change<T>(&self, key: K, now: MonotonicTime, change: impl FnOnce(&mut M) -> T) -> Option<T> {
         let mut shard = lock(self.shard(key)?);
         if shard.meters.len() >= MOST_IN_SHARD && !shard.meters.contains_key(&key) {
             shard.make_room(now);
@@ -81,7 +81,7 @@ impl<K: Copy + Eq + Hash, M: Meter> Table<K, M> {
     }
 
     /// Forgets who is whole; gives how many are remembered.
-    pub fn sweep(&self, now: Timestamp) -> usize {
+    pub fn sweep(&self, now: MonotonicTime) -> usize {
         let mut left = 0;
         for shard in &self.shards {
             let mut next = usize::MAX;
@@ -95,7 +95,7 @@ impl<K: Copy + Eq + Hash, M: Meter> Table<K, M> {
 }
 
 impl<K: Copy + Eq + Hash, M: Meter> Shard<K, M> {
-    fn make_room(&mut self, now: Timestamp) {
+    fn make_room(&mut self, now: MonotonicTime) {
         let mut least: Option<(Duration, usize)> = None;
         for _ in 0..EXAMINED {
             self.hand = (self.hand + 1) % self.meters.len().max(1);
@@ -116,7 +116,7 @@ impl<K: Copy + Eq + Hash, M: Meter> Shard<K, M> {
     }
 
     /// Sweeps a slice that ends before `before`; gives where the next one ends.
-    fn sweep(&mut self, before: usize, now: Timestamp) -> usize {
+    fn sweep(&mut self, before: usize, now: MonotonicTime) -> usize {
         let end = before.min(self.meters.len());
         let begin = end.saturating_sub(SLICE);
         for place in (begin..end).rev() {

@@ -72,7 +72,7 @@ impl TokenRates {
 
     /// Where the tightest quota of a claim stands; `None` when none limits it.
     pub fn standing(&self, claim: &TokenClaim) -> Option<(Quota, Standing)> {
-        let now = self.clock.now();
+        let now = self.clock.monotonic();
         let look = |quota: Quota| {
             let look = |window: &mut Window| window.look(quota.per_minute, now);
             let known = self.windows.change_known(quota.subject, look);
@@ -91,7 +91,7 @@ impl TokenRates {
 
     /// Forgets who used nothing in the last minute; gives how many are remembered.
     pub fn sweep(&self) -> usize {
-        self.windows.sweep(self.clock.now())
+        self.windows.sweep(self.clock.monotonic())
     }
 }
 
@@ -99,7 +99,7 @@ impl TokenAllowance for TokenRates {
     fn take(&self, claim: &TokenClaim, tokens: u64) -> Result<TokensTaken, AllowanceSpent> {
         let taken = TokensTaken {
             tokens: tokens.min(MOST),
-            at: self.clock.now(),
+            at: self.clock.monotonic(),
         };
         let Err(spent) = self.take_all(claim, taken) else {
             return Ok(taken);
@@ -115,7 +115,7 @@ impl TokenAllowance for TokenRates {
 
     fn correct(&self, claim: &TokenClaim, taken: TokensTaken, used: u64) {
         let used = used.min(MOST);
-        let now = self.clock.now();
+        let now = self.clock.monotonic();
         for quota in self.limits(claim) {
             if let Some(more) = used.checked_sub(taken.tokens).filter(|more| *more > 0) {
                 self.windows

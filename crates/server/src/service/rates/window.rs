@@ -5,17 +5,17 @@
 //! would make tokens out of nothing. One number per subject (GCRA) cannot tell; a minute's seconds can.
 
 use super::{Standing, table::Meter};
-use haithe_kernel::Timestamp;
+use haithe_kernel::MonotonicTime;
 use std::{collections::VecDeque, time::Duration};
 
 /// A second's takes leave the minute when the last moment of that second is a minute ago.
-const SECONDS: i64 = 61;
+const SECONDS: u64 = 61;
 
 /// What was taken within the last minute. Only seconds in which something was taken are kept.
 #[derive(Debug, Default)]
 pub(super) struct Window {
-    /// (second since 1970, taken in it), oldest first.
-    seconds: VecDeque<(i64, u64)>,
+    /// (second of monotonic time, taken in it), oldest first.
+    seconds: VecDeque<(u64, u64)>,
     used: u64,
 }
 
@@ -25,7 +25,7 @@ impl Window {
         &mut self,
         quota: u32,
         amount: u64,
-        now: Timestamp,
+        now: MonotonicTime,
     ) -> Result<Standing, (Standing, Duration)> {
         self.forget(now);
         let quota = u64::from(quota);
@@ -38,15 +38,15 @@ impl Window {
     }
 
     /// Takes `amount` whether or not it is there.
-    pub(super) fn owe(&mut self, amount: u64, now: Timestamp) {
+    pub(super) fn owe(&mut self, amount: u64, now: MonotonicTime) {
         self.forget(now);
         self.add(amount, now);
     }
 
     /// Gives back what was taken `at` then; nothing, once that has left the minute by itself.
-    pub(super) fn give_back(&mut self, amount: u64, at: Timestamp, now: Timestamp) {
+    pub(super) fn give_back(&mut self, amount: u64, at: MonotonicTime, now: MonotonicTime) {
         self.forget(now);
-        let second = at.seconds();
+        let second = second_of(at);
         if let Some((_, taken)) = self.seconds.iter_mut().find(|(second_, _)| *second_ == second) {
             let back = amount.min(*taken);
             *taken -= back;
@@ -55,17 +55,15 @@ impl Window {
     }
 
     /// Where `quota` stands.
-    pub(super) fn look(&mut self, quota: u32, now: Timestamp) -> Standing {
+    pub(super) fn look(&mut self, quota: u32, now: MonotonicTime) -> Standing {
         self.forget(now);
         self.standing(quota.into(), now)
     }
 
-    fn add(&mut self, amount: u64, now: Timestamp) {
-        // A clock that was set back counts in the latest second known.
-        let second = self
-            .seconds
-            .back()
-            .map_or(now.seconds(), |(last, _)| now.seconds().max(*last));
+    fn add(&mut self, amount: u64, now: MonotonicTime) {
+        // Callers read the clock before they have the lock: the latest second known is not left again.
+        let second = second_of(now);
+        let second = self.seconds.back().map_or(second, |(last, _)| second.max(*last));
         match self.seconds.back_mut() {
             Some((last, taken)) if *last == second => *taken = taken.saturating_add(amount),
             _ => self.seconds.push_back((second, amount)),
@@ -73,9 +71,9 @@ impl Window {
         self.used = self.used.saturating_add(amount);
     }
 
-    fn forget(&mut self, now: Timestamp) {
+    fn forget(&mut self, now: MonotonicTime) {
         while let Some((second, taken)) = self.seconds.front().copied() {
-            if now.seconds().saturating_sub(second) < SECONDS && taken > 0 {
+            if second_of(now).saturating_sub(second) < SECONDS && taken > 0 {
                 break;
             }
             self.seconds.pop_front();
@@ -84,7 +82,7 @@ impl Window {
     }
 
     /// Until `amount` of what is in use has left the minute.
-    fn room_in(&self, amount: u64, now: Timestamp) -> Duration {
+    fn room_in(&self, amount: u64, now: MonotonicTime) -> Duration {
         let mut left = amount;
         for (second, taken) in &self.seconds {
             if *taken >= left {
@@ -95,7 +93,7 @@ impl Window {
         Duration::ZERO
     }
 
-    fn standing(&self, quota: u64, now: Timestamp) -> Standing {
+    fn standing(&self, quota: u64, now: MonotonicTime) -> Standing {
         Standing {
             left: quota.saturating_sub(self.used),
             full_in: self.whole_in(now),
@@ -103,12 +101,16 @@ impl Window {
     }
 }
 
-fn leaves_in(second: i64, now: Timestamp) -> Duration {
-    Timestamp::from_seconds(second.saturating_add(SECONDS)).since(now)
+const fn second_of(at: MonotonicTime) -> u64 {
+    at.since_start().as_secs()
+}
+
+const fn leaves_in(second: u64, now: MonotonicTime) -> Duration {
+    Duration::from_secs(second.saturating_add(SECONDS)).saturating_sub(now.since_start())
 }
 
 impl Meter for Window {
-    fn whole_in(&self, now: Timestamp) -> Duration {
+    fn whole_in(&self, now: MonotonicTime) -> Duration {
         let last = self.seconds.iter().rev().find(|(_, taken)| *taken > 0);
         last.map_or(Duration::ZERO, |(second, _)| leaves_in(*second, now))
     }

@@ -55,6 +55,17 @@ impl Ledger for FakeLedger {
         Ok(Usdt::from_nano(granted))
     }
 
+    async fn available(&self, request: HoldRequest) -> Result<Usdt, HoldError> {
+        let held: i64 = self.held.lock().unwrap().values().sum();
+        let spendable = *self.balance.lock().unwrap() - held;
+        let available = request.most.nano().min(spendable);
+        if available < request.least.nano() {
+            let (spendable, least) = (Usdt::from_nano(spendable), request.least);
+            return Err(HoldError::Funds { spendable, least });
+        }
+        Ok(Usdt::from_nano(available))
+    }
+
     fn release(&self, call: CallId) {
         self.held.lock().unwrap().remove(&call);
     }
