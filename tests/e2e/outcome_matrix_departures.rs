@@ -4,12 +4,11 @@
 //! The 1,000 random departures stand in `tests/isolation/caller_departures.rs`.
 
 use crate::outcome_matrix_loops::project::{Project, question as loop_question};
-use haithe_inference::ports::TokenCounter;
 use haithe_kernel::Usdt;
-use haithe_llm_providers::Tiktoken;
 use haithe_tests::{
     app::{App, Setup, Tenant, models, question, streamed_question},
     eventually,
+    tokens::o200k_tokens,
     upstream::{Ending, Metered, Script, Stage, UsageReport},
 };
 use serde_json::{Value, json};
@@ -27,7 +26,7 @@ enum Due {
 fn input_price(body: &Value) -> i64 {
     let message = &body["messages"][0];
     let text = |name: &str| message[name].as_str().expect("text").to_owned();
-    let tokens = Tiktoken.count("both", &format!("{}\n{}\n", text("role"), text("content")));
+    let tokens = o200k_tokens(&format!("{}\n{}\n", text("role"), text("content")));
     i64::try_from(tokens * 1_000).expect("a small number")
 }
 

@@ -3,7 +3,10 @@
 
 mod traces;
 
-use crate::{market::creator, selling::sell};
+use crate::{
+    market::creator,
+    selling::{sell, sell_updated},
+};
 use alloy::primitives::U256;
 use haithe_kernel::Usdt;
 use haithe_tests::{
@@ -257,19 +260,19 @@ async fn what_is_sealed_is_in_the_clear_nowhere_but_before_the_model_and_its_cal
     // One that cannot be read refuses the call, or is left out.
     let maker = app.wallet(7).await;
     let content = format!("[\"{}\", not JSON", broken.word);
-    sell(
+    sell_updated(
         &app,
         &maker,
         &tenant,
         ("broken", "promptset", U256::ZERO),
-        content.as_bytes(),
+        (br#"["Be kind."]"#, content.as_bytes()),
     )
     .await;
     markers.push(broken);
     for streamed in [false, true] {
         others.push(ask(&tenant, "tell all", streamed).send().await);
     }
-    assert!(others.iter().all(|answer| answer.status == 503), "{others:?}");
+    assert!(others.iter().all(|answer| answer.status == 422), "{others:?}");
     tenant
         .change_project(json!({"skip_unavailable_products": true}))
         .await;

@@ -1,6 +1,6 @@
 //! What a creator and a customer do before a call: seal, host, publish, accept, enable.
 
-use alloy::primitives::U256;
+use alloy::primitives::{Address, U256};
 use haithe_kernel::WalletAddress;
 use haithe_marketplace::sealing::EnclavePublicKey;
 use haithe_tests::{
@@ -12,7 +12,58 @@ use serde_json::Value;
 
 /// As [`sell`], of content that its creator never hosts: it cannot be loaded, and could be later.
 pub async fn sell_unhosted(app: &App, maker: &User, tenant: &Tenant, product: (&str, &str, U256)) -> i64 {
-    offer(app, maker, tenant, product, b"[\"Be kind.\"]", false).await
+    let content = b"[\"Be kind.\"]";
+    offer(app, maker, tenant, product, content, Kept::Nowhere)
+        .await
+        .id
+}
+
+/// As [`sell`], to a project that follows updates; then the creator publishes other content.
+pub async fn sell_updated(
+    app: &App,
+    maker: &User,
+    tenant: &Tenant,
+    product: (&str, &str, U256),
+    (first, then): (&[u8], &[u8]),
+) -> i64 {
+    let offered = offer(app, maker, tenant, product, first, Kept::Followed).await;
+    let sealed = offered.sealed.resealed(then);
+    host(maker, &sealed).await;
+    app.chain
+        .set_uri(&maker.wallet, offered.contract, &sealed.hosted_uri())
+        .await;
+    let products = format!("/v1/projects/{}/products", tenant.project_id);
+    let digest = sealed.digest.to_string();
+    eventually("the other content is indexed", async || {
+        let listed = tenant.owner.client.get(&products).data().await;
+        let mut listed = listed["products"].as_array().expect("a list").iter();
+        listed
+            .any(|product| product["content_sha256"] == digest.as_str())
+            .then_some(())
+    })
+    .await;
+    offered.id
+}
+
+/// Whether content is hosted here, and whether the project uses what is published later.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    Nowhere,
+    Pinned,
+    Followed,
+}
+
+struct Offered {
+    id: i64,
+    contract: Address,
+    sealed: Sealed,
+}
+
+async fn host(maker: &User, sealed: &Sealed) {
+    let put = maker.client.put("/v1/content").body(sealed.bytes.clone());
+    put.header("content-type", "application/octet-stream")
+        .data()
+        .await;
 }
 
 /// Seals, hosts, publishes at this price, and enables for the tenant's project; gives the product's
@@ -24,7 +75,7 @@ pub async fn sell(
     product: (&str, &str, U256),
     content: &[u8],
 ) -> i64 {
-    offer(app, maker, tenant, product, content, true).await
+    offer(app, maker, tenant, product, content, Kept::Pinned).await.id
 }
 
 async fn offer(
@@ -33,8 +84,8 @@ async fn offer(
     tenant: &Tenant,
     (name, category, price): (&str, &str, U256),
     content: &[u8],
-    hosted: bool,
-) -> i64 {
+    kept: Kept,
+) -> Offered {
     let shown = app.anonymous().get("/v1/tee/pub-key").data().await;
     let enclave: EnclavePublicKey = shown["tee_pubkey"]
         .as_str()
@@ -43,11 +94,8 @@ async fn offer(
         .expect("a key");
     let address: WalletAddress = maker.address().parse().expect("an address");
     let sealed = Sealed::for_creator(&enclave, address, content);
-    if hosted {
-        let put = maker.client.put("/v1/content").body(sealed.bytes.clone());
-        put.header("content-type", "application/octet-stream")
-            .data()
-            .await;
+    if kept != Kept::Nowhere {
+        host(maker, &sealed).await;
     }
     let uri = format!("haithe:sha256:{}", sealed.digest);
     let contract = app
@@ -69,17 +117,18 @@ async fn offer(
         .enable_product(&tenant.owner.wallet, tenant.contract, contract, price)
         .await;
     let project = tenant.project_id.to_string();
+    let follow = if kept == Kept::Followed { "true" } else { "false" };
     let enable = format!("/v1/products/{id}/enable");
     eventually("the contract's acceptance is indexed", async || {
         let asked = tenant
             .owner
             .client
             .post(&enable)
-            .query(&[("project_id", project.as_str())]);
+            .query(&[("project_id", project.as_str()), ("follow_updates", follow)]);
         asked.send().await.status.is_success().then_some(())
     })
     .await;
-    id
+    Offered { id, contract, sealed }
 }
 
 /// The texts of a request's messages of this role.

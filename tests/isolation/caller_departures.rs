@@ -1,11 +1,10 @@
 //! A caller that leaves before the first token pays for the input that the provider read.
 
-use haithe_inference::ports::TokenCounter;
 use haithe_kernel::Usdt;
-use haithe_llm_providers::Tiktoken;
 use haithe_tests::{
     app::{App, Setup, Tenant, models, question, usdt},
     eventually,
+    tokens::o200k_tokens,
     upstream::{Ending, Exchange, Metered, Script, Stage, UsageReport},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
@@ -66,7 +65,7 @@ fn tokens_of(request: &Value) -> u64 {
     let texts: String = texts
         .map(|text| format!("{}\n", text.as_str().expect("text")))
         .collect();
-    Tiktoken.count("any", &texts)
+    o200k_tokens(&texts)
 }
 
 fn scripted(departures: &[Departure], request: &Value) -> Script {

@@ -54,6 +54,9 @@ async fn documents_that_are_kept_take_no_threads_and_little_memory() {
             indexer: Arc::new(SqliteKnowledgeIndexer::new()),
             fetcher: Arc::new(Nowhere),
             embedder: None,
+            clock: Arc::new(haithe_kernel::FixedClock::at(
+                haithe_kernel::Timestamp::from_seconds(1_000_000),
+            )),
         },
         ReadLimits::default(),
     );

@@ -19,6 +19,7 @@ pub mod recorder;
 pub mod sealed;
 pub mod signing;
 pub mod site;
+pub mod tokens;
 pub mod tool_server;
 pub mod upstream;
 pub mod wallets;

@@ -60,7 +60,7 @@ impl Holds {
     /// # Errors
     /// As [`hold`](Self::hold).
     pub async fn available(&self, request: HoldRequest) -> Result<Usdt, HoldError> {
-        self.gate.admit()?;
+        self.gate.admit(request.org)?;
         self.ledger.available(request).await
     }
 }

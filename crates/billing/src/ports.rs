@@ -185,19 +185,6 @@ pub enum Submission {
     },
 }
 
-/// What became of a batch that was submitted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Submission {
-    /// It is in the outbox. A contract that accepts no batch at all (it is paused, say) is left to the
-    /// sender, which tries again.
-    Queued,
-    /// The contract accepts batches, but not this one. It has no nonce, so it can be dissolved.
-    Refused {
-        /// Why, in the words of the contract or the node.
-        reason: String,
-    },
-}
-
 /// Settles batches on the chain.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]

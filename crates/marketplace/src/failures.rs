@@ -110,8 +110,8 @@ mod tests {
         longest: Duration::from_secs(60),
     };
 
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_seconds(seconds)
+    fn at(seconds: u64) -> MonotonicTime {
+        MonotonicTime::from_start(Duration::from_secs(seconds))
     }
 
     #[tokio::test]

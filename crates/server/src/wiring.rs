@@ -440,7 +440,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         market,
         public_market,
         enclave,
-        hosting: Arc::new(hosting),
+        hosting,
         public_hosting: PublicHosting(Arc::new(public_hosting)),
         public_reads: PublicReads::default(),
         product_checks,

@@ -102,6 +102,7 @@ price = {{ input = "1", cached = "0.5", output = "3" }}
 context = 100000
 max_output = 1000
 capabilities = ["streaming", "tools"]
+tokenizer = "o200k"
 
 [[models]]
 id = 3
@@ -112,6 +113,7 @@ price = {{ per_call = "0.1", input = "1", output = "3" }}
 context = 100000
 max_output = 1000
 capabilities = ["streaming"]
+tokenizer = "o200k"
 
 [[models]]
 id = 4

@@ -84,7 +84,7 @@ async fn a_network_has_a_budget_of_its_own(chain: Chain) {
     });
     let (near, far) = (Some("192.0.2.1".to_owned()), Some("2001:db8::/64".to_owned()));
     let (alice, bob) = (wallet(alice().address), wallet(bob().address));
-    deployer.deploy("a".into(), alice, near).await.unwrap();
+    deployer.deploy("a".into(), alice, near.clone()).await.unwrap();
     let refused = deployer.deploy("b".into(), bob, near).await.unwrap_err();
     assert!(matches!(refused, DeployError::BudgetSpent(_)), "{refused}");
     deployer.deploy("b".into(), bob, far).await.unwrap();

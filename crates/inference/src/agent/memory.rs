@@ -215,7 +215,7 @@ mod tests {
         let mut stage = stage(|_| document("{}"));
         stage.context.project.memory_enabled = memory;
         Wish {
-            at: Timestamp::from_seconds(1_700_000_000),
+            at: haithe_kernel::Timestamp::from_seconds(1_700_000_000),
             caller: stage.caller(),
             conversation: Some(ConversationId(3)),
             question: "where was Rome".into(),

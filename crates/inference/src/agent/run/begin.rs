@@ -20,7 +20,7 @@ use crate::{
 };
 use futures::{FutureExt, channel::oneshot, future::try_join_all};
 use haithe_billing::capture::PriceLine;
-use haithe_kernel::Usdt;
+use haithe_kernel::{CallId, Timestamp, Usdt};
 use sha2::{Digest, Sha256};
 use std::{collections::HashSet, sync::Arc};
 
@@ -76,16 +76,9 @@ impl Completions {
         };
         let mut equipment = Equipment::default();
         let equipped = try_join_all(gears.iter().map(|gear| gear.equip(&wish))).await;
-        let equipped = match equipped {
-            Err(GearError::Unaffordable { least }) => {
-                // The same decision once more, for its reason.
-                self.spendable(call, &wish.caller, least).await?;
-                return Err(GearError::Unaffordable { least }.into());
-            }
-            equipped => equipped?,
-        };
-        for part in equipped {
-            equipment.extend(part);
+        match equipped {
+            Ok(parts) => parts.into_iter().for_each(|part| equipment.extend(part)),
+            Err(error) => return Err(self.reason(call, &wish.caller, error).await),
         }
         let tool_use = ToolUse::of(std::mem::take(&mut equipment.tool_products));
         let toolbox = Toolbox::new(std::mem::take(&mut equipment.tools));
@@ -101,7 +94,9 @@ impl Completions {
             .chain(&equipment.data)
             .map(String::len);
         let brought = brought.sum::<usize>();
-        room.holds(products, brought.saturating_add(draft.question.len()))?;
+        if let Err(error) = room.holds(products, brought.saturating_add(draft.question.len())) {
+            return Err(self.reason(call, &wish.caller, error).await);
+        }
         wish.preparation.take(brought.saturating_mul(COPIES))?;
         let asked = request_of(&draft, &equipment, &toolbox, &[], (1, limits.steps))?;
         let allowed = self.take_tokens(&wish.caller, &asked)?;
@@ -182,6 +177,16 @@ impl Completions {
             Waiting::Document(answered) => answered.await.map_err(|_| CompletionError::Interrupted)?,
             Waiting::Stream(receiving) => receiving.answer(id, granted).await,
         }
+    }
+
+    /// Why a call cannot be prepared. Where money is lacking, the decision about money says which.
+    async fn reason(&self, call: (CallId, Timestamp), caller: &Caller, error: GearError) -> CompletionError {
+        if let GearError::Unaffordable { least } = error
+            && let Err(refusal) = self.spendable(call, caller, least).await
+        {
+            return refusal;
+        }
+        error.into()
     }
 }
 
