@@ -105,7 +105,7 @@ impl SqliteSettlementStore {
         if read::open(&mut snapshot).await?.len() >= max_open(policy) {
             return Ok(Attempt::Nothing);
         }
-        let waiting = waiting::by_org(&mut snapshot, &aside).await?;
+        let waiting = waiting::by_org(&mut snapshot, &aside, &payers).await?;
         payers.deferred = waiting
             .iter()
             .filter(|waiting| policy.defers(waiting, now))
@@ -149,11 +149,11 @@ fn max_open(policy: &SealPolicy) -> usize {
 #[async_trait]
 impl SettlementStore for SqliteSettlementStore {
     async fn unsealed(&self, policy: SealPolicy, now: Timestamp) -> Result<Unsealed, StoreError> {
-        let aside = self.aside()?;
+        let (aside, payers) = (self.aside()?, self.payers()?);
         let mut snapshot = self.db.snapshot().await?;
         Ok(Unsealed {
-            orgs: waiting::by_org(&mut snapshot, &aside).await?,
-            overdue: carry::count_overdue(&mut snapshot, &policy, now).await?
+            orgs: waiting::by_org(&mut snapshot, &aside, &payers).await?,
+            overdue: carry::count_overdue(&mut snapshot, &policy, now, &payers.withdrawing).await?
                 + u64::try_from(escrow::payouts(&mut snapshot, &policy, now).await?.len()).unwrap_or(0),
         })
     }

@@ -72,6 +72,7 @@ impl SealPolicy {
     /// wait for more, without counting as a delay of settlement.
     pub fn defers(&self, waiting: &WaitingCharges, now: Timestamp) -> bool {
         waiting.amount < self.min_credit
+            && !waiting.withdrawing
             && waiting.skipped == 0
             && waiting
                 .oldest
@@ -109,6 +110,8 @@ pub struct WaitingCharges {
     /// Calls that wait again because their line was skipped. They go along with any batch, but one
     /// organization that cannot pay neither hastens batches nor counts as a delay of settlement.
     pub skipped: u64,
+    /// The organization withdraws: all of its charges are settled before that, however small.
+    pub withdrawing: bool,
 }
 
 /// Everything that waits for a batch and can be sealed. Charges that no batch can contain are not
@@ -117,7 +120,8 @@ pub struct WaitingCharges {
 pub struct Unsealed {
     /// By organization, in order of their numbers.
     pub orgs: Vec<WaitingCharges>,
-    /// Carried credits that have waited for the longest time allowed, and escrow that can be paid out.
+    /// Carried credits that wait no longer (they are a week old, or their payer withdraws), and escrow
+    /// that can be paid out.
     pub overdue: u64,
 }
 

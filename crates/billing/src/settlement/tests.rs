@@ -52,6 +52,7 @@ fn waiting(items: u64, amount: i32, age: Duration) -> Unsealed {
         amount: Usdt::whole(amount),
         oldest: Some(NOW.minus(age)),
         skipped: 0,
+        withdrawing: false,
     };
     Unsealed {
         orgs: vec![waiting],

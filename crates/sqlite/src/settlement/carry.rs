@@ -6,8 +6,9 @@ use crate::{
     db::WriteTx,
 };
 use haithe_billing::batch::{Carry, CarryKey, SealPolicy};
-use haithe_kernel::{StoreError, Timestamp, Usdt};
+use haithe_kernel::{OrgId, StoreError, Timestamp, Usdt};
 use sqlx::SqliteConnection;
+use std::collections::HashSet;
 
 /// Overdue credits offered to one batch at most.
 const MOST_OVERDUE: i64 = 512;
@@ -28,16 +29,19 @@ fn unit(policy: &SealPolicy) -> i64 {
     10i64.pow(9u32.saturating_sub(policy.decimals.digits()))
 }
 
-/// Credits that have waited for the longest time allowed, the oldest first.
+/// Credits that wait no longer: they are as old as may be, or their payer withdraws. The oldest first.
 pub(super) async fn overdue(
     connection: &mut SqliteConnection,
     policy: &SealPolicy,
     now: Timestamp,
+    withdrawing: &HashSet<OrgId>,
 ) -> Result<Vec<Carry>, StoreError> {
     let overdue = "SELECT org_id, payee, amount, since FROM settlement_carry
-                   WHERE since <= ? AND amount >= ? ORDER BY since, org_id, payee LIMIT ?";
+                   WHERE (since <= ? OR org_id IN (SELECT value FROM json_each(?))) AND amount >= ?
+                   ORDER BY since, org_id, payee LIMIT ?";
     let statement = sqlx::query(overdue)
         .bind(now.minus(policy.max_deferral).micros())
+        .bind(list(withdrawing.iter().map(|org| org.0)))
         .bind(unit(policy))
         .bind(MOST_OVERDUE);
     read_each(connection, statement, read).await
@@ -48,10 +52,13 @@ pub(super) async fn count_overdue(
     connection: &mut SqliteConnection,
     policy: &SealPolicy,
     now: Timestamp,
+    withdrawing: &HashSet<OrgId>,
 ) -> Result<u64, StoreError> {
-    let count = "SELECT count(*) FROM settlement_carry WHERE since <= ? AND amount >= ?";
+    let count = "SELECT count(*) FROM settlement_carry
+                 WHERE (since <= ? OR org_id IN (SELECT value FROM json_each(?))) AND amount >= ?";
     let row = sqlx::query(count)
         .bind(now.minus(policy.max_deferral).micros())
+        .bind(list(withdrawing.iter().map(|org| org.0)))
         .bind(unit(policy))
         .fetch_one(connection)
         .await

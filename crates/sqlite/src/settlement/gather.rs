@@ -48,7 +48,7 @@ pub(super) async fn gather(
     let mut payouts = escrow::payouts(connection, policy, now).await?;
     payouts.retain(|(payee, _)| offering.sealer.offer_payout(*payee));
     let mut carried = BTreeSet::new();
-    for overdue in carry::overdue(connection, policy, now).await? {
+    for overdue in carry::overdue(connection, policy, now, &withdrawing).await? {
         if offering.sealer.offer_carry(&overdue) {
             carried.insert(overdue.key.org);
             offering.carry.insert(overdue.key, overdue);

@@ -4,7 +4,7 @@ use crate::{
     columns::{Columns, read_each},
     db::WriteTx,
 };
-use haithe_billing::batch::WaitingCharges;
+use haithe_billing::batch::{Payers, WaitingCharges};
 use haithe_kernel::{CallId, OrgId, StoreError, Timestamp};
 use sqlx::SqliteConnection;
 use std::collections::BTreeSet;
@@ -19,6 +19,7 @@ pub(super) fn list(numbers: impl IntoIterator<Item = i64>) -> String {
 pub(super) async fn by_org(
     connection: &mut SqliteConnection,
     aside: &BTreeSet<i64>,
+    payers: &Payers,
 ) -> Result<Vec<WaitingCharges>, StoreError> {
     let waiting = "SELECT org_id,
                           count(*) FILTER (WHERE skipped = 0),
@@ -31,8 +32,10 @@ pub(super) async fn by_org(
                    GROUP BY org_id ORDER BY org_id";
     let statement = sqlx::query(waiting).bind(list(aside.iter().copied()));
     read_each(connection, statement, |columns| {
+        let org = columns.read("usage_records.org_id")?;
         Ok(WaitingCharges {
-            org: columns.read("usage_records.org_id")?,
+            org,
+            withdrawing: payers.withdrawing.contains(&org),
             items: columns.read("usage_records.id")?,
             amount: columns.read("usage_records.charged")?,
             oldest: columns.read("usage_records.finished_at")?,
