@@ -237,7 +237,15 @@ async fn a_product_price_above_the_accepted_maximum_is_refused_and_never_charged
     chain
         .set_price(&shop.creator.wallet, product.contract, usdt(499))
         .await;
-    // After the notice, where the contract gives one.
+    let announced = eventually("the rise is announced", async || {
+        let shown = shop.product(product.id).await;
+        (shown["next_price_usdt"] == "499").then_some(shown)
+    })
+    .await;
+    assert_eq!(announced["price_per_call_usdt"], "1", "the price in force");
+    assert!(announced["next_price_at"].is_string(), "{announced}");
+    let during = shop.call().await;
+    assert_eq!(during.status, 200, "{}", during.text());
     chain.dev.advance_time(7 * 86_400 + 60);
     chain.dev.mine(1);
     eventually("the price is in force", async || {

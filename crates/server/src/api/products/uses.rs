@@ -198,6 +198,12 @@ pub struct PriceLineView {
     usable: bool,
     price_per_call: BaseUnits,
     price_per_call_usdt: String,
+    /// The announced higher price, while it is not in force.
+    #[schema(required = true)]
+    next_price_usdt: Option<String>,
+    /// When the announced price comes into force; RFC 3339.
+    #[schema(required = true)]
+    next_price_at: Option<String>,
 }
 
 /// What a project's products cost per call.
@@ -219,6 +225,8 @@ pub async fn price_per_call(
         let usable = page.unusable().is_none();
         let price = page.product.price_per_call.filter(|_| usable);
         let price = price.unwrap_or(Usdt::ZERO);
+        let next = page.product.next_price;
+        let announced = next.and_then(|next| next.price_per_call);
         PriceLineView {
             product_id: page.product.id.0,
             name: page.product.name,
@@ -226,6 +234,8 @@ pub async fn price_per_call(
             usable,
             price_per_call: BaseUnits::of(price, decimals),
             price_per_call_usdt: price.to_string(),
+            next_price_usdt: announced.map(|price| price.to_string()),
+            next_price_at: next.map(|next| next.at.rfc3339()),
         }
     });
     let view = PricePerCallView {
