@@ -114,6 +114,7 @@ async fn a_departure_after_the_head_costs_the_input() {
             None => {
                 while stage.asked().is_empty() {
                     assert!(futures::poll!(&mut call).is_pending());
+                    tokio::task::yield_now().await;
                 }
                 assert!(futures::poll!(&mut call).is_pending());
                 drop(call);
@@ -184,6 +185,7 @@ async fn a_stop_of_the_service_is_no_departure() {
     let mut call = Box::pin(stage.run(&body));
     while stage.asked().is_empty() {
         assert!(futures::poll!(&mut call).is_pending());
+        tokio::task::yield_now().await;
     }
     stage.tasks.stopping.store(true, Ordering::SeqCst);
     drop(call);
