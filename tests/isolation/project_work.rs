@@ -101,7 +101,7 @@ async fn calls_without_money_compose_nothing() {
     let set = json!(["a", "b", "c"].map(|letter| letter.repeat(64 * 1024))).to_string();
     for number in 0..24 {
         let name = format!("set {number}");
-        let product = (name.as_str(), "promptset", thousandths(0));
+        let product = (name.as_str(), "promptset", thousandths(1));
         sell(&app, &maker, &tenant, product, set.as_bytes()).await;
     }
     let ask = question("per-token");

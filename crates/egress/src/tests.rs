@@ -4,7 +4,7 @@ mod by_name;
 mod dns;
 mod redirects;
 
-use crate::{Address, Egress, Host, Policy, Resolver, is_public};
+use crate::{Address, Egress, Host, HostLimits, Policy, Resolver, is_public};
 use haithe_kernel::{FetchError, FetchRequest, Fetcher};
 use proptest::prelude::*;
 use std::{
@@ -97,6 +97,52 @@ fn corpus(names: &Names, port: u16) -> Vec<String> {
             url.to_owned()
         })
         .collect()
+}
+
+/// Finding 15: whoever names addresses cannot point this service at somebody else's host.
+#[tokio::test]
+async fn a_host_is_sent_no_more_than_its_limit_by_redirects_and_other_names_either() {
+    let names = Arc::new(Names::default());
+    for name in ["a", "b", "c", "d", "e", "f", "g", "r"] {
+        names.set(&format!("{name}.example"), &[&["127.0.0.1"]]);
+    }
+    let head = answer(OK);
+    let (open, hits, _) = listen("127.0.0.1:0", Arc::clone(&head)).await;
+    let policy = Policy {
+        per_host: HostLimits {
+            concurrent: 0,
+            per_minute: 1,
+            burst: 2,
+        },
+        ..Policy::default()
+    };
+    let egress = Egress::for_tests(policy, Arc::clone(&names) as Arc<dyn Resolver>, &[open]).unwrap();
+    let url = |name: &str| format!("http://{name}.example:{}/", open.port());
+    for _ in 0..2 {
+        assert!(egress.fetch(get(&url("a"))).await.is_ok());
+    }
+    assert!(matches!(
+        egress.fetch(get(&url("a"))).await,
+        Err(FetchError::Busy)
+    ));
+    *head.lock().unwrap() = format!(
+        "HTTP/1.1 302 Found\r\nlocation: {}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+        url("a")
+    );
+    assert!(matches!(
+        egress.fetch(get(&url("r"))).await,
+        Err(FetchError::Busy)
+    ));
+    *head.lock().unwrap() = OK.to_owned();
+    // All names of an address together get four times as much.
+    for name in ["b", "c", "d", "e", "f"] {
+        assert!(egress.fetch(get(&url(name))).await.is_ok(), "{name}");
+    }
+    assert!(matches!(
+        egress.fetch(get(&url("g"))).await,
+        Err(FetchError::Busy)
+    ));
+    assert_eq!(hits.load(Ordering::SeqCst), 8);
 }
 
 #[tokio::test]

@@ -79,11 +79,12 @@ where
         (failed.from <= now && now < failed.until).then_some(failed.error)
     }
 
-    /// Remembers that this work failed at `now`.
-    pub(crate) async fn remember(&self, key: K, error: E, now: T) {
+    /// Remembers that this work failed at `now`; returns for how long it is refused.
+    pub(crate) async fn remember(&self, key: K, error: E, now: T) -> Duration {
         let before = self.kept.get(&key).await.map_or(0, |failed| failed.count);
         let count = before.saturating_add(1);
-        let until = now.after(self.pauses.after(count));
+        let pause = self.pauses.after(count);
+        let until = now.after(pause);
         let failed = Failed {
             count,
             from: now,
@@ -91,6 +92,7 @@ where
             error,
         };
         self.kept.insert(key, failed).await;
+        pause
     }
 
     /// The work succeeded: its next failure is the first one again.

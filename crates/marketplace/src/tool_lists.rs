@@ -12,6 +12,7 @@ mod tests;
 
 use crate::{
     content::McpEndpoint,
+    failures::{Failures, Pauses},
     ports::{OpenServer, ServedTool, ToolAnswer, ToolServerError, ToolServers, ToolSession},
 };
 use async_trait::async_trait;
@@ -24,7 +25,12 @@ use std::{sync::Arc, time::Duration};
 /// How long a list is used.
 const KNOWN_FOR: Duration = Duration::from_secs(60);
 /// How long a server that gave none is left alone.
-const FAILED_FOR: Duration = Duration::from_secs(5);
+const FAILED_FOR: Pauses = Pauses {
+    first: Duration::from_secs(5),
+    longest: Duration::from_secs(5 * 60),
+};
+/// Servers that gave none which are remembered.
+const MOST_FAILURES: u64 = 10_000;
 /// Bytes of lists that are kept.
 const KEPT_BYTES: u64 = 16 << 20;
 /// What an entry, and each part of a list, takes beside its text, in bytes.
@@ -35,6 +41,7 @@ pub struct ToolLists {
     servers: Arc<dyn ToolServers>,
     clock: Arc<dyn Clock>,
     lists: Cache<[u8; 32], Listed>,
+    failures: Failures<[u8; 32], ToolServerError, MonotonicTime>,
 }
 
 /// What a server said of its tools, and how long it holds.
@@ -63,6 +70,7 @@ impl ToolLists {
             servers,
             clock,
             lists,
+            failures: Failures::new(FAILED_FOR, MOST_FAILURES),
         }
     }
 
@@ -72,6 +80,7 @@ impl ToolLists {
         let from = self.clock.monotonic();
         match opened {
             Ok(server) => {
+                self.failures.forget(&endpoint.digest()).await;
                 *session = Some(server.session);
                 let tools = server.tools.iter();
                 let offered = tools.filter(|tool| endpoint.offers(&tool.name)).cloned();
@@ -80,10 +89,13 @@ impl ToolLists {
                     tools: Ok(offered.collect()),
                 }
             }
-            Err(error) => Listed {
-                until: from.plus(FAILED_FOR),
-                tools: Err(error),
-            },
+            Err(error) => {
+                let pause = self.failures.remember(endpoint.digest(), error, from).await;
+                Listed {
+                    until: from.plus(pause),
+                    tools: Err(error),
+                }
+            }
         }
     }
 }
@@ -93,6 +105,9 @@ impl ToolServers for ToolLists {
     /// The tools that the endpoint's creator offers, as the server listed them at most a minute ago.
     async fn open(&self, endpoint: &McpEndpoint) -> Result<OpenServer, ToolServerError> {
         let now = self.clock.monotonic();
+        if let Some(error) = self.failures.current(&endpoint.digest(), now).await {
+            return Err(error);
+        }
         let mut session = None;
         let listed = self
             .lists

@@ -215,6 +215,20 @@ async fn a_listing_that_failed_is_shared_and_soon_tried_again() {
 }
 
 #[tokio::test]
+async fn a_listing_that_keeps_failing_is_tried_after_growing_pauses() {
+    let stage = Stage::new(&[tool("tide")]);
+    stage.breaks(Some(ToolServerError::Late));
+    for (number, pause) in (1..).zip([5, 10, 20, 40]) {
+        assert!(stage.open().await.is_err());
+        assert_eq!(stage.asked(), (number, 0, 0));
+        stage.clock.advance(Duration::from_secs(pause - 1));
+        assert!(stage.open().await.is_err());
+        assert_eq!(stage.asked(), (number, 0, 0), "within {pause} s");
+        stage.clock.advance(Duration::from_secs(1));
+    }
+}
+
+#[tokio::test]
 async fn whoever_leaves_during_the_listing_takes_nobody_with_it() {
     let stage = Stage::new(&[tool("tide")]);
     let leaves = tokio::time::timeout(Duration::from_millis(10), stage.open());
