@@ -13,6 +13,15 @@ fn behind_a_proxy() -> Setup {
     Setup::default().set("server.trusted_proxies", Array(vec!["127.0.0.1".into()]))
 }
 
+/// On a clock that does not move, so that no quota comes back during the test.
+fn standing_still(setup: Setup) -> Setup {
+    let (_, clock) = Setup::on_a_clock();
+    Setup {
+        clock: Some(clock),
+        ..setup
+    }
+}
+
 fn from(app: &App, hop: &str) -> Client {
     app.anonymous().with("x-forwarded-for", hop)
 }
@@ -70,7 +79,7 @@ async fn nine_networks_of_one_allocation_keep_the_victims_login_alive() {
 /// Finding 12: hops of `X-Forwarded-For` with ports are the same client as without, in every limit.
 #[tokio::test(flavor = "multi_thread")]
 async fn hops_with_ports_are_counted_as_one_client() {
-    let app = App::with(behind_a_proxy().set("limits.requests_per_address", 3)).await;
+    let app = App::with(standing_still(behind_a_proxy()).set("limits.requests_per_address", 3)).await;
     for hops in [
         ["198.51.100.4", "198.51.100.4:1", "[::ffff:198.51.100.4]:2"],
         ["2001:db8:1:2::3", "[2001:db8:1:2::4]", "[2001:db8:1:2:ffff::5]:6"],
@@ -96,7 +105,7 @@ async fn hops_with_ports_are_counted_as_one_client() {
 /// Finding 12: only a trusted proxy names its client.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_is_no_trusted_proxy_cannot_choose_its_network() {
-    let app = App::with(Setup::default().set("limits.requests_per_address", 3)).await;
+    let app = App::with(standing_still(Setup::default()).set("limits.requests_per_address", 3)).await;
     for number in 1..=3 {
         let client = from(&app, &format!("198.51.100.{number}:80"));
         assert_eq!(client.get("/v1/models").send().await.status, 200);
@@ -108,7 +117,7 @@ async fn a_client_that_is_no_trusted_proxy_cannot_choose_its_network() {
 /// Finding 12: a login with its challenge counts as one login.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_counts_once_and_not_again_for_its_challenge() {
-    let app = App::with(Setup::default().set("limits.logins_per_address", 3)).await;
+    let app = App::with(standing_still(Setup::default()).set("limits.logins_per_address", 3)).await;
     for number in 1..=3 {
         app.wallet(number).await;
     }
@@ -124,7 +133,7 @@ async fn a_login_counts_once_and_not_again_for_its_challenge() {
 /// Finding 12: logging out needs no part of the quota of logins.
 #[tokio::test(flavor = "multi_thread")]
 async fn logging_out_works_when_the_quota_of_logins_is_used_up() {
-    let app = App::with(Setup::default().set("limits.logins_per_address", 1)).await;
+    let app = App::with(standing_still(Setup::default()).set("limits.logins_per_address", 1)).await;
     let user = app.wallet(1).await;
     user.client.post("/v1/auth/logout").data().await;
 }

@@ -5,28 +5,7 @@
 
 use haithe_kernel::MonotonicTime;
 use moka::future::Cache;
-use std::{
-    hash::Hash,
-    time::{Duration, Instant},
-};
-
-/// A point in time that a pause is added to.
-pub(crate) trait Moment: Copy + PartialOrd + Send + Sync + 'static {
-    /// The point in time `pause` later.
-    fn after(self, pause: Duration) -> Self;
-}
-
-impl Moment for Instant {
-    fn after(self, pause: Duration) -> Self {
-        self + pause
-    }
-}
-
-impl Moment for MonotonicTime {
-    fn after(self, pause: Duration) -> Self {
-        self.plus(pause)
-    }
-}
+use std::{hash::Hash, time::Duration};
 
 /// How long a failure is remembered: `first`, then twice as long for each repetition, up to `longest`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,24 +23,22 @@ impl Pauses {
 }
 
 #[derive(Clone)]
-struct Failed<E, T> {
+struct Failed<E> {
     count: u32,
-    from: T,
-    until: T,
+    until: MonotonicTime,
     error: E,
 }
 
 /// The failures of one kind of work, by what was worked on. Bounded in number.
-pub(crate) struct Failures<K, E, T> {
-    kept: Cache<K, Failed<E, T>>,
+pub(crate) struct Failures<K, E> {
+    kept: Cache<K, Failed<E>>,
     pauses: Pauses,
 }
 
-impl<K, E, T> Failures<K, E, T>
+impl<K, E> Failures<K, E>
 where
     K: Hash + Eq + Send + Sync + 'static,
     E: Clone + Send + Sync + 'static,
-    T: Moment,
 {
     /// Remembers at most `most` failures; those that nobody asks for are evicted first.
     pub(crate) fn new(pauses: Pauses, most: u64) -> Self {
@@ -73,24 +50,19 @@ where
         Self { kept, pauses }
     }
 
-    /// The error with which this work is refused now, if it is. A clock that was set back ends a pause.
-    pub(crate) async fn current(&self, key: &K, now: T) -> Option<E> {
+    /// The error with which this work is refused now, if it is.
+    pub(crate) async fn current(&self, key: &K, now: MonotonicTime) -> Option<E> {
         let failed = self.kept.get(key).await?;
-        (failed.from <= now && now < failed.until).then_some(failed.error)
+        (now < failed.until).then_some(failed.error)
     }
 
     /// Remembers that this work failed at `now`; returns for how long it is refused.
-    pub(crate) async fn remember(&self, key: K, error: E, now: T) -> Duration {
+    pub(crate) async fn remember(&self, key: K, error: E, now: MonotonicTime) -> Duration {
         let before = self.kept.get(&key).await.map_or(0, |failed| failed.count);
         let count = before.saturating_add(1);
         let pause = self.pauses.after(count);
-        let until = now.after(pause);
-        let failed = Failed {
-            count,
-            from: now,
-            until,
-            error,
-        };
+        let until = now.plus(pause);
+        let failed = Failed { count, until, error };
         self.kept.insert(key, failed).await;
         pause
     }
@@ -138,13 +110,6 @@ mod tests {
         failures.remember("a", "broken", at(30)).await;
         assert_eq!(failures.current(&"a", at(39)).await, Some("broken"));
         assert_eq!(failures.current(&"a", at(40)).await, None);
-    }
-
-    #[tokio::test]
-    async fn a_clock_that_was_set_back_ends_a_pause() {
-        let failures = Failures::new(PAUSES, 10);
-        failures.remember("a", "broken", at(5_000)).await;
-        assert_eq!(failures.current(&"a", at(1_400)).await, None);
     }
 
     #[tokio::test]

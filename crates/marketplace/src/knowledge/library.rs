@@ -247,9 +247,9 @@ pub(super) struct Library {
     limits: ReadLimits,
     shelves: Cache<([u8; 32], Category), Arc<Shelf>>,
     /// Documents that cannot be read, by the SHA-256 of their bytes and the format.
-    unreadable: Failures<([u8; 32], Format), ExtractError, Instant>,
+    unreadable: Failures<([u8; 32], Format), ExtractError>,
     /// Pages that cannot be used, by the SHA-256 of their addresses.
-    unfetched: Failures<[u8; 32], KnowledgeError, Instant>,
+    unfetched: Failures<[u8; 32], KnowledgeError>,
 }
 
 impl Library {
@@ -324,7 +324,7 @@ impl Library {
         bytes: impl FnOnce() -> Arc<[u8]> + Send,
     ) -> Result<Vec<Chunk>, KnowledgeError> {
         let failed = |error| KnowledgeError::Extract(content.name.clone(), error);
-        if let Some(error) = self.unreadable.current(&document, Instant::now()).await {
+        if let Some(error) = self.unreadable.current(&document, self.clock.monotonic()).await {
             return Err(failed(error));
         }
         match self.documents.extract(document.1, bytes(), self.limits).await {
@@ -334,7 +334,7 @@ impl Library {
             }
             Err(error) => {
                 if !matches!(error, ExtractError::Unavailable(_)) {
-                    let (error, now) = (error.clone(), Instant::now());
+                    let (error, now) = (error.clone(), self.clock.monotonic());
                     self.unreadable.remember(document, error, now).await;
                 }
                 Err(failed(error))
@@ -378,14 +378,15 @@ impl Library {
     /// The pieces of a page. One that gave no document is not fetched again for a while, whoever asks.
     async fn page(&self, content: &Content, address: &str) -> Result<Vec<Chunk>, KnowledgeError> {
         let key: [u8; 32] = Sha256::digest(address).into();
-        if let Some(error) = self.unfetched.current(&key, Instant::now()).await {
+        if let Some(error) = self.unfetched.current(&key, self.clock.monotonic()).await {
             return Err(error.about(&content.name));
         }
         let read = self.fetched(content, address).await;
         match &read {
             Ok(_) => self.unfetched.forget(&key).await,
             Err(error) if error.lasts() => {
-                self.unfetched.remember(key, error.clone(), Instant::now()).await;
+                let now = self.clock.monotonic();
+                self.unfetched.remember(key, error.clone(), now).await;
             }
             Err(_) => {}
         }

@@ -47,7 +47,7 @@ impl Key {
 /// Loads each content once, however many ask for it at the same time.
 pub(super) struct Cache {
     contents: Shared<Key, (MonotonicTime, Arc<Plaintext>)>,
-    failures: Failures<Key, LoadError, MonotonicTime>,
+    failures: Failures<Key, LoadError>,
     clock: Arc<dyn Clock>,
     time: Duration,
 }

@@ -23,6 +23,7 @@ pub(super) fn contents(
     supervisor: &Supervisor,
 ) -> (Arc<Hosting>, Arc<ProductContents>) {
     let hosted: Arc<dyn ContentStore> = Arc::new(SqliteContentStore::new(db));
+    let expiring = Arc::new(hosting(config, &db.for_background(), clock));
     let hosting = Arc::new(hosting(config, db, clock));
     let ports = ContentPorts {
         hosted,
@@ -43,7 +44,7 @@ pub(super) fn contents(
             Ok::<(), Infallible>(())
         }
     });
-    let (expiring, period) = (hosting.clone(), config.unreferenced);
+    let period = config.unreferenced;
     supervisor.every("hosted content", EXPIRE_EVERY, move || {
         let hosting = expiring.clone();
         async move {
