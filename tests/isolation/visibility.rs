@@ -2,8 +2,9 @@
 
 use haithe_kernel::Usdt;
 use haithe_tests::{
-    app::{App, Tenant, User, question, streamed_question},
+    app::{App, Tenant, User, models, question, streamed_question},
     client::Client,
+    signing,
 };
 use serde_json::{Value, json};
 
@@ -112,6 +113,42 @@ async fn expenditure_is_shown_in_the_scope_that_the_caller_may_read() {
         calls(&app, 1),
         "a budgeted key's own"
     );
+}
+
+/// Finding 22: the sender of a webhook's message is told the project's expenditure, whoever made the webhook.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhooks_answer_shows_the_projects_expenditure() {
+    let app = App::start().await;
+    let tenant = app.funded("Acme", Usdt::whole(10)).await;
+    let owner = &tenant.owner;
+    tenant
+        .change_project(json!({"default_model_id": models::PER_CALL.0}))
+        .await;
+    let other = json!({"org_id": tenant.org_id, "name": "other"});
+    let other = owner.client.post("/v1/projects").json(&other).data().await;
+    let elsewhere = within(owner, &tenant, other["project_uid"].as_str().unwrap());
+    expense(&elsewhere).await;
+    let hooks = format!("/v1/projects/{}/webhooks", tenant.project_id);
+    let hook = owner
+        .client
+        .post(&hooks)
+        .json(&json!({"name": "orders"}))
+        .data()
+        .await;
+    let secret = hook["secret"].as_str().unwrap();
+    for before in 0..2 {
+        let id = format!("msg_{before}");
+        let mut message = app
+            .anonymous()
+            .post(&format!("/v1beta/webhook/{}", hook["id"].as_str().unwrap()))
+            .header("content-type", "application/json");
+        for (name, value) in signing::headers(secret, &id, signing::now(), b"hello") {
+            message = message.header(name, &value);
+        }
+        let answer = message.body("hello").data().await;
+        let told = &answer["completion"]["usage"]["expense_till_now"];
+        assert_eq!(*told, calls(&app, before), "{answer}");
+    }
 }
 
 /// Finding 22: a refusal for lack of money shows the balance to those alone who may read it.
