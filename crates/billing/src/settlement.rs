@@ -148,6 +148,24 @@ impl Settlement {
         self.hurry.store(true, Relaxed);
     }
 
+    /// Reports the ages of the unsettled charges that are stored to the gate, so that a process goes on
+    /// where the last one ended. Once, before the first call is admitted.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they could not be read.
+    pub async fn resume(&self) -> Result<(), StoreError> {
+        self.look(self.clock.now()).await.map(drop)
+    }
+
+    /// Reads the open batches and what waits for one, and reports their ages to the gate.
+    async fn look(&self, now: Timestamp) -> Result<(Vec<(Batch, BatchState)>, Unsealed), StoreError> {
+        let open = self.store.open_batches().await?;
+        let waiting = self.store.unsealed(self.policy, now).await?;
+        let waiting = waiting.without_deferred(&self.policy, now);
+        self.gate.unsettled(now, oldest(&open, &waiting));
+        Ok((open, waiting))
+    }
+
     /// Sends the open batches that the chain does not have; seals the next one when it is due and not
     /// too many are open.
     ///
@@ -155,10 +173,7 @@ impl Settlement {
     /// [`SettlementError`].
     pub async fn step(&self) -> Result<SettlementProgress, SettlementError> {
         let now = self.clock.now();
-        let open = self.store.open_batches().await?;
-        let waiting = self.store.unsealed(self.policy, now).await?;
-        let waiting = waiting.without_deferred(&self.policy, now);
-        self.gate.unsettled(now, oldest(&open, &waiting));
+        let (open, waiting) = self.look(now).await?;
         let count = open.len();
         let first = open.first().map(|(batch, _)| batch.seq);
         let progress = match first {

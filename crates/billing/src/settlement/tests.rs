@@ -344,6 +344,20 @@ async fn the_gate_counts_the_oldest_charge_of_each_organization_until_it_is_sett
 }
 
 #[tokio::test]
+async fn a_new_process_goes_on_with_the_ages_that_are_stored() {
+    // No transaction and no question to the chain: the settler has no expectations.
+    let scene = scene(store(&[], waiting(1, 0, DAY)), MockSettler::new());
+    assert_eq!(scene.gate.lag_of(OrgId(1)).settlement, Duration::ZERO);
+    scene.settlement.resume().await.unwrap();
+    assert_eq!(scene.gate.lag_of(OrgId(1)).settlement, DAY);
+    assert!(scene.gate.admit(OrgId(1)).is_err());
+    assert!(
+        scene.gate.admit(OrgId(2)).is_ok(),
+        "another organization is not concerned"
+    );
+}
+
+#[tokio::test]
 async fn charges_too_small_to_settle_do_not_count_for_the_gate_and_are_not_sealed() {
     let mut store = store(&[], waiting(1, 1, 2 * MINUTE));
     store.expect_seal().never();

@@ -175,6 +175,7 @@ impl Chain {
             gate.clone(),
             policy,
         ));
+        settlement.resume().await?;
         let poll = config.settlement.poll;
         supervisor.run("settlement", move |stop| settle(settlement.clone(), poll, stop));
         let books = Arc::new(SqliteBooks::new(&db.read_only()));
