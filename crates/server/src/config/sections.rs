@@ -337,7 +337,7 @@ pub struct Settlement {
     pub max_organizations: u32,
     #[serde(deserialize_with = "values::within::<1, 1_000, _, _>")]
     pub max_payees: u32,
-    #[serde(rename = "min_credit_usdt", deserialize_with = "values::amount")]
+    #[serde(rename = "min_credit_usdt", deserialize_with = "values::amount_or_zero")]
     pub min_credit: Usdt,
     #[serde(rename = "poll_milliseconds", deserialize_with = "values::milliseconds")]
     pub poll: Duration,

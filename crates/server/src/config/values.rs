@@ -233,6 +233,14 @@ pub(super) fn decimals<'de, D: Deserializer<'de>>(from: D) -> Result<Decimals, D
     Decimals::new(digits).map_err(D::Error::custom)
 }
 
+/// A decimal number of USDT in quotes, zero or above.
+pub(super) fn amount_or_zero<'de, D: Deserializer<'de>>(from: D) -> Result<Usdt, D::Error> {
+    let amount: Option<Usdt> = text(from)?.parse().ok();
+    amount.filter(|amount| *amount >= Usdt::ZERO).ok_or_else(|| {
+        D::Error::custom("must be a decimal number of USDT in quotes, such as \"0.001\"; \"0\" disables it")
+    })
+}
+
 /// A decimal number of USDT in quotes, above zero.
 pub(super) fn amount<'de, D: Deserializer<'de>>(from: D) -> Result<Usdt, D::Error> {
     let amount: Option<Usdt> = text(from)?.parse().ok();

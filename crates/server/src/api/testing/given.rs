@@ -92,6 +92,7 @@ pub(super) fn chain() -> crate::config::Chain {
         poll_milliseconds = 1000
         rpc_timeout_seconds = 10
         max_fee_gwei = 1
+        batch_gas = 8000000
         sponsoring = "development"
         sponsored_per_network = 1
         deployments_per_wallet = 1
