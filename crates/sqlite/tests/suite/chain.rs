@@ -96,7 +96,11 @@ async fn money_sent_ahead_of_its_organization_counts_from_the_organizations_bloc
     let mut fixture = Fixture::new().await;
     fixture.mine(vec![deposit(1, nano(40))]).await;
     let before = fixture.head.unwrap();
-    fixture.mine(vec![created(1), deposit(1, nano(2))]).await;
+    let funded = EventBody::OrganizationFunded {
+        org: contract(1),
+        amount: Some(units(nano(40))),
+    };
+    fixture.mine(vec![created(1), funded, deposit(1, nano(2))]).await;
     let org = fixture.org(1).await;
     assert_eq!(fixture.balance(org).await.available, nano(42));
     fixture.rewind(before).await;
