@@ -335,7 +335,7 @@ pub struct Settlement {
     pub max_age: Duration,
     #[serde(deserialize_with = "values::within::<1, 100, _, _>")]
     pub max_organizations: u32,
-    #[serde(deserialize_with = "values::within::<1, 1_000, _, _>")]
+    #[serde(deserialize_with = "values::within::<3, 100, _, _>")]
     pub max_payees: u32,
     #[serde(rename = "min_credit_usdt", deserialize_with = "values::amount_or_zero")]
     pub min_credit: Usdt,
@@ -377,7 +377,7 @@ pub struct Agent {
     pub max_calls_per_turn: usize,
     #[serde(deserialize_with = "values::within::<256, 16_777_216, _, _>")]
     pub max_tool_bytes: usize,
-    #[serde(deserialize_with = "values::within::<1, 1_000, _, _>")]
+    #[serde(deserialize_with = "values::within::<1, 98, _, _>")]
     pub max_products: u32,
 }
 

@@ -51,7 +51,7 @@ impl WriteTx<'_> {
     }
 
     /// Raises an alarm about a block.
-    pub(super) async fn alarm_at(
+    pub(crate) async fn alarm_at(
         &mut self,
         kind: &'static str,
         block: i64,

@@ -63,12 +63,7 @@ impl WriteTx<'_> {
             let org: OrgId = columns.read("usage_records.org_id")?;
             let detail = format!("call {call} of organization {org} cannot be settled: {reason}");
             // Block 0: no reorganization takes it back.
-            let insert = "INSERT INTO alarms (kind, detail, block, raised_at)
-                          VALUES ('unsealable_charge', ?, 0, ?) ON CONFLICT DO NOTHING";
-            let statement = sqlx::query(insert).bind(detail.clone()).bind(now.micros());
-            if self.execute(statement).await? > 0 {
-                tracing::error!(target: "haithe::alarm", kind = "unsealable_charge", "{detail}");
-            }
+            self.alarm_at("unsealable_charge", 0, now, detail).await?;
         }
         Ok(())
     }

@@ -155,10 +155,17 @@ fn every_row_tells_type_unit_default_and_environment_as_they_are() {
 #[test]
 fn every_integer_takes_exactly_what_its_row_allows() {
     let accepts = |path: &str, number: i64| {
-        // So that the one rule between settings does not answer for the ranges.
+        // So that the rules between settings do not answer for the ranges.
+        let (payees, gas) = match path {
+            "chain.batch_gas" => (30, 8_000_000),
+            _ => (100, 15_777_216),
+        };
         let base = complete()
             .set("chain.confirmations", 1)
-            .set("chain.finality", 100_000);
+            .set("chain.finality", 100_000)
+            .set("agent.max_products", 1)
+            .set("settlement.max_payees", payees)
+            .set("chain.batch_gas", gas);
         Config::load(base.set(path, number)).is_ok()
     };
     let mut looked_at = 0;
