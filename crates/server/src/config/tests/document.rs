@@ -80,6 +80,7 @@ fn settings() -> Vec<String> {
         ("search", fields::<config::Search>()),
         ("embeddings", fields::<config::Embeddings>()),
         ("conversations", fields::<config::Conversations>()),
+        ("projects", fields::<config::Projects>()),
         ("webhooks", fields::<config::Webhooks>()),
         ("content", fields::<config::Content>()),
     ];
