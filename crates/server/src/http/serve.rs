@@ -249,16 +249,19 @@ mod tests {
         serving: JoinHandle<()>,
         /// Lets one waiting request be answered.
         answer: Arc<Notify>,
+        /// A request has come that waits.
+        arrived: Arc<Notify>,
     }
 
     async fn start(limits: ConnectionLimits) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let answer = Arc::new(Notify::new());
-        let (stop, gate) = (Stop::default(), answer.clone());
+        let (answer, arrived) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (stop, gate, here) = (Stop::default(), answer.clone(), arrived.clone());
         let router: Router = Router::new().route("/", get(async || "at once")).route(
             "/wait",
             get(async move || {
+                here.notify_one();
                 gate.notified().await;
                 "at last"
             }),
@@ -269,6 +272,7 @@ mod tests {
             stop,
             serving,
             answer,
+            arrived,
         }
     }
 
@@ -329,6 +333,7 @@ mod tests {
             .write_all(b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n")
             .await
             .unwrap();
+        server.arrived.notified().await;
         let mut second = connect(&server).await;
         second.write_all(REQUEST).await.unwrap();
         let early = timeout(Duration::from_millis(200), second.readable()).await;
