@@ -199,7 +199,7 @@ mod tests {
             ("abc", "abc", 0),
             ("abc", "acb", 1),
             ("kitten", "sitting", 3),
-            ("page", "offset", 6),
+            ("page", "offset", 5),
         ] {
             assert_eq!(distance(one, other), expected, "{one} {other}");
         }
