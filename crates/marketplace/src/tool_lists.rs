@@ -41,7 +41,7 @@ pub struct ToolLists {
     servers: Arc<dyn ToolServers>,
     clock: Arc<dyn Clock>,
     lists: Cache<[u8; 32], Listed>,
-    failures: Failures<[u8; 32], ToolServerError, MonotonicTime>,
+    failures: Failures<[u8; 32], ToolServerError>,
 }
 
 /// What a server said of its tools, and how long it holds.

@@ -6,6 +6,8 @@ use haithe_orgs::{Act, Caller, NewProject, OrgError, ProjectChange, ports::Proje
 use haithe_sqlite::SqliteProjectStore;
 use uuid::Uuid;
 
+const NOTICE: haithe_orgs::PriceNotice = haithe_orgs::PriceNotice(std::time::Duration::from_secs(604_800));
+
 fn act() -> Act {
     Caller::from(OWNER).acts(NOON)
 }
@@ -56,11 +58,14 @@ async fn older_projects_of_one_name_stay_and_their_name_is_taken() {
     }
     // A form that sends the unchanged name back still works.
     for id in [first, second] {
-        let unchanged = projects.change(id, named("École"), act()).await.unwrap();
+        let unchanged = projects.change(id, named("École"), NOTICE, act()).await.unwrap();
         assert_eq!(unchanged.unwrap().name, "École");
     }
-    projects.change(first, named("Lycée"), act()).await.unwrap();
-    let back = projects.change(first, named("école"), act()).await;
+    projects
+        .change(first, named("Lycée"), NOTICE, act())
+        .await
+        .unwrap();
+    let back = projects.change(first, named("école"), NOTICE, act()).await;
     assert!(matches!(back, Err(OrgError::ProjectNameTaken)));
     projects.delete(second, act()).await.unwrap();
     create("École").await.unwrap();
