@@ -63,7 +63,12 @@ async fn the_server_mirrors_members_and_the_owner_signs_administrators() {
     sign(&app, owner, &made["transaction"]).await;
     listed(&tenant, Some((&alice, "admin", "admin"))).await;
 
-    let removed = owner.client.delete(&path).json(&body("admin")).data().await;
+    let removed = owner
+        .client
+        .delete(&path)
+        .json(&json!({"wallet_address": body("admin")["wallet_address"]}))
+        .data()
+        .await;
     assert!(members(&owner.client, &tenant).await.is_empty(), "at once");
     sign(&app, owner, &removed["transaction"]).await;
     tenant.balance().await; // lets the index catch up
@@ -245,7 +250,8 @@ async fn a_role_change_acts_on_the_next_call_also_through_a_key() {
     ask().openai_refused(403, "forbidden").await;
     owner.patch(&path).json(&body("developer")).data().await;
     assert_eq!(ask().send().await.status, 200);
-    owner.delete(&path).json(&body("developer")).data().await;
+    let wallet = json!({"wallet_address": body("developer")["wallet_address"]});
+    owner.delete(&path).json(&wallet).data().await;
     ask().openai_refused(404, "not_found").await;
 }
 

@@ -239,8 +239,8 @@ async fn a_server_of_tools_that_redirects_before_its_tools_are_known_is_a_produc
                 assert!(!text.contains(&place), "{text}");
                 let targets: Vec<_> = server.take().into_iter().map(|heard| heard.target).collect();
                 assert!(!targets.is_empty() && targets.iter().all(|target| target == "/mcp"));
-                // A failure is remembered for a few seconds.
-                market.clock.advance(Duration::from_secs(5));
+                // A failure is remembered for longer each time, up to five minutes.
+                market.clock.advance(Duration::from_secs(301));
             }
         }
     }

@@ -13,7 +13,7 @@ pub fn rows() -> Vec<Row> {
         of("POST /api/v1/projects", ManageModelsAndProjects).body(|stage| {
             let org = stage.tenant().map(|tenant| json!(tenant.org_id));
             let org = org.unwrap_or_else(|| NO_NUMBER.parse().expect("a number"));
-            json!({"org_id": org, "name": "One more"})
+            json!({"org_id": org, "name": format!("One more {}", uuid::Uuid::new_v4().simple())})
         }),
         of("GET /api/v1/projects/{id}", ReadProject),
         of(change, ConfigureProject)
@@ -99,7 +99,7 @@ async fn webhook(stage: &Stage) -> Given {
         .as_owner(|owner, tenant| {
             owner
                 .post(&format!("/v1/projects/{}/webhooks", tenant.project_id))
-                .json(&json!({"name": "Spare"}))
+                .json(&json!({"name": format!("Spare {}", uuid::Uuid::new_v4().simple())}))
         })
         .await;
     let id = made.as_ref().and_then(|made| made["id"].as_str());
@@ -116,7 +116,8 @@ async fn webhook(stage: &Stage) -> Given {
 async fn spare(stage: &Stage) -> String {
     let prepared = stage
         .as_owner(|owner, tenant| {
-            let body = json!({"org_id": tenant.org_id, "name": "Spare"});
+            let body =
+                json!({"org_id": tenant.org_id, "name": format!("Spare {}", uuid::Uuid::new_v4().simple())});
             owner.post("/v1/projects").json(&body)
         })
         .await;
