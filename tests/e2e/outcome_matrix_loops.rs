@@ -202,17 +202,21 @@ async fn whoever_leaves_a_loop_at_any_step_pays_exactly_what_was_generated() {
         let (prompts, tool) = stage.fees(&document);
         let paid = if heard > 0 { (PROMPTS, TOOL) } else { (0, 0) };
         assert_eq!((prompts, tool), paid, "{number}: {document}");
-        // Of a turn that nobody hears, nobody knows how much had arrived when the caller left.
-        let unheard = if heard > 0 { 0 } else { metered_price(metered) };
-        assert!(
-            (model - unheard..=model).contains(&(nano - prompts - tool)),
-            "{number}: {model}, {unheard}: {document}"
-        );
         let text = document.to_string();
-        assert!(
-            text.contains("\"aborted\"") && text.contains("\"estimated\":false"),
-            "{text}"
-        );
+        assert!(text.contains("\"aborted\""), "{text}");
+        let (cost, last) = (nano - prompts - tool, metered_price(metered));
+        if heard > 0 || text.contains("\"estimated\":false") {
+            assert!(heard == 0 || text.contains("\"estimated\":false"), "{text}");
+            // Of a turn that the caller does not see, it is not known how much had arrived when it left.
+            let least = if heard > 0 { model } else { model - last };
+            assert!((least..=model).contains(&cost), "{number}: {model}, {last}: {text}");
+        } else {
+            // Nothing had arrived but the head, so that the input was counted here. No tokenizer makes more
+            // tokens than there are bytes.
+            let most = price(u64::try_from(paused.body.len()).expect("a small body"), 0, 0);
+            let input = cost - (model - last);
+            assert!((1..=most).contains(&input), "{number}: {input} of {most}: {text}");
+        }
         spent += nano;
     }
     stage.even(spent).await;
