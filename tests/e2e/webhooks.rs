@@ -343,7 +343,8 @@ async fn a_webhook_acts_for_its_wallet_as_long_as_that_may_call() {
     let hook = Hook::of(&made);
     let client = app.anonymous();
     message(&hook, "msg_1").send(&client).await.data();
-    tenant.owner.client.delete(&members).json(&member).data().await;
+    let removed = json!({"wallet_address": developer.address()});
+    tenant.owner.client.delete(&members).json(&removed).data().await;
     let refused = message(&hook, "msg_2").send(&client).await;
     assert!(matches!(refused.status.as_u16(), 403 | 404), "{}", refused.text());
     assert_eq!(app.upstream.count(), 1);

@@ -102,7 +102,6 @@ price = {{ input = "1", cached = "0.5", output = "3" }}
 context = 100000
 max_output = 1000
 capabilities = ["streaming", "tools"]
-tokenizer = "o200k"
 
 [[models]]
 id = 3
@@ -113,7 +112,6 @@ price = {{ per_call = "0.1", input = "1", output = "3" }}
 context = 100000
 max_output = 1000
 capabilities = ["streaming"]
-tokenizer = "o200k"
 
 [[models]]
 id = 4

@@ -129,10 +129,8 @@ impl Tenant {
     }
 
     /// Makes its project public at this price per call; the price applies at once while nobody accepted it.
-    pub async fn publish(&self, chain: &Chain, price: Usdt) -> Value {
-        let price = serde_json::from_str::<Value>(&chain.units(price).get().to_string());
-        let price = price.expect("a whole number");
-        self.change_project(json!({"public": true, "price_per_call": price}))
+    pub async fn publish(&self, _: &Chain, price: Usdt) -> Value {
+        self.change_project(json!({"public": true, "price_per_call_usdt": price.to_string()}))
             .await
     }
 

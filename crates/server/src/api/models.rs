@@ -60,8 +60,9 @@ pub struct ModelQuery {
     /// On offer, or not.
     active: Option<bool>,
     /// With this in a name, an alias or the shown name, in either case.
-    #[serde(alias = "q")]
     search: Option<String>,
+    /// The same as `search`.
+    q: Option<String>,
     /// That can do this.
     #[param(value_type = Option<CapabilityWord>)]
     capability: Option<Parsed<Capability>>,
@@ -104,7 +105,7 @@ pub async fn list(
     let filter = ModelFilter {
         provider: query.provider,
         active: query.active,
-        text: query.search,
+        text: query.search.or(query.q),
         capability: query.capability.map(|capability| capability.0),
     };
     let views = catalogue
