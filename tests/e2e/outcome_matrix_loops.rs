@@ -263,7 +263,7 @@ async fn limited(setup: Setup, stopped: &str, last: Option<Script>) {
 async fn a_loop_that_a_limit_ends_costs_its_finished_steps() {
     limited(Setup::default().set("agent.max_steps", 4), "step_limit", None).await;
     limited(
-        Setup::default().set("agent.max_cost_usdt", "0.0001"),
+        Setup::default().set("agent.max_cost_usdt", "0.001"),
         "cost_limit",
         None,
     )

@@ -326,8 +326,8 @@ fn check_text(body: &[u8]) -> Result<(), CompletionError> {
     while let Some((byte, after)) = rest.split_first() {
         rest = match byte {
             b'"' => {
-                let (string, after) = after_string(after);
-                if !pairs_surrogates(string) {
+                let (string, has_units, after) = after_string(after);
+                if has_units && !pairs_surrogates(string) {
                     let at = body.len() - rest.len();
                     return Err(CompletionError::malformed(format!(
                         "the text that begins at byte {at} of the body has half of a surrogate pair \
@@ -355,19 +355,21 @@ fn check_text(body: &[u8]) -> Result<(), CompletionError> {
     Ok(())
 }
 
-/// A string whose opening quote has been read, and what follows it. A string without an end is what is
-/// left of the body, which its reader refuses.
-fn after_string(text: &[u8]) -> (&[u8], &[u8]) {
+/// A string whose opening quote has been read, whether it has escapes of UTF-16 code units, and what
+/// follows it. A string without an end is what is left of the body, which its reader refuses.
+fn after_string(text: &[u8]) -> (&[u8], bool, &[u8]) {
     let mut at = 0;
+    let mut has_units = false;
     while let Some(found) = memchr::memchr2(b'"', b'\\', text.get(at..).unwrap_or_default()) {
         at += found;
         if text.get(at) == Some(&b'"') {
             let (string, rest) = text.split_at(at);
-            return (string, rest.get(1..).unwrap_or_default());
+            return (string, has_units, rest.get(1..).unwrap_or_default());
         }
+        has_units |= text.get(at + 1) == Some(&b'u');
         at += 2;
     }
-    (text, &[])
+    (text, has_units, &[])
 }
 
 /// Whether every `\u` escape of a surrogate stands beside its other half.
