@@ -73,7 +73,7 @@ async fn nobody_else_is_harmed(app: &App, clock: &Arc<FixedClock>, tenants: &[Te
     for tenant in tenants {
         assert!(tenant.balance().await.available > Usdt::ZERO);
     }
-    let ready = app.anonymous().get("/health/ready").send().await;
+    let ready = app.anonymous().get("//health/ready").send().await;
     assert_eq!(ready.status, 200, "{}", ready.text());
 }
 
