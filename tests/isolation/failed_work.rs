@@ -150,8 +150,9 @@ async fn content_without_a_product_expires_after_seven_days() {
     let unused = host(&maker.client, &Sealed::anything(100)).await;
     let unused = format!("/v1/content/{}", unused["sha256"].as_str().expect("a digest"));
     let used = format!("/v1/content/{}", used.digest);
-    // A start searches at once: content is found without a product, and kept for seven days.
-    let app = app.restarted().await;
+    // A start searches at once, and a stop waits for that: content is found without a product, and kept
+    // for seven days.
+    let app = app.restarted().await.restarted().await;
     clock.advance(Duration::from_secs(6 * 86_400));
     let app = app.restarted().await;
     let shown = async |app: &App, path: &str| app.anonymous().get(path).send().await.status.as_u16();

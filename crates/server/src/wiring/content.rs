@@ -45,14 +45,20 @@ pub(super) fn contents(
         }
     });
     let period = config.unreferenced;
-    supervisor.every("hosted content", EXPIRE_EVERY, move || {
+    // At once, too: a server that is restarted more often than that would never search.
+    supervisor.run("hosted content", move |stop| {
         let hosting = expiring.clone();
         async move {
-            let deleted = hosting.expire(period).await?;
-            if deleted > 0 {
-                tracing::info!(deleted, "hosted content without a product deleted");
+            loop {
+                let deleted = hosting.expire(period).await?;
+                if deleted > 0 {
+                    tracing::info!(deleted, "hosted content without a product deleted");
+                }
+                let pause = tokio::time::sleep(EXPIRE_EVERY);
+                if stop.run_until_cancelled(pause).await.is_none() {
+                    return Ok::<(), StoreError>(());
+                }
             }
-            Ok::<(), StoreError>(())
         }
     });
     (hosting, contents)
