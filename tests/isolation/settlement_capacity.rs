@@ -185,10 +185,7 @@ async fn enable(tenant: &Tenant, id: i64) -> Option<String> {
         if answer.status.is_success() {
             return Some(None);
         }
-        let code = answer.json()["error"]["code"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
+        let code = answer.json()["code"].as_str().unwrap_or_default().to_owned();
         (code != "product_not_enabled_on_chain").then_some(Some(code))
     })
     .await
