@@ -235,11 +235,7 @@ async fn content_elsewhere_is_fetched_through_the_guarded_client_and_pinned_by_i
     let enclave = haithe_marketplace::sealing::EnclaveSecretKey::new(&secret)
         .unwrap()
         .public_key();
-    let sealed = Sealed::for_creator(
-        &enclave,
-        probe.wallet_address(),
-        b"{\"url\": \"https://mcp.example/\"}",
-    );
+    let sealed = Sealed::for_creator(&enclave, probe.wallet_address(), b"[\"Be kind.\"]");
     let site = serve(sealed.bytes.clone()).await;
     let setup = Setup {
         receivers: vec![site],
@@ -250,10 +246,10 @@ async fn content_elsewhere_is_fetched_through_the_guarded_client_and_pinned_by_i
     let at = |host: &str, digest: &str| format!("http://{host}:{}/x#sha256={digest}", site.port());
     let digest = sealed.digest.to_string();
     let key = &sealed.wrapped_key;
-    let good = publish(&app, &user, "good", "mcp", &at(RECEIVER, &digest), key).await;
+    let good = publish(&app, &user, "good", "promptset", &at(RECEIVER, &digest), key).await;
     assert_eq!(reason(&user, good).await, None);
     let other = at(RECEIVER, &"0".repeat(64));
-    let changed = publish(&app, &user, "changed", "mcp", &other, key).await;
+    let changed = publish(&app, &user, "changed", "promptset", &other, key).await;
     assert!(
         reason(&user, changed)
             .await
@@ -261,6 +257,6 @@ async fn content_elsewhere_is_fetched_through_the_guarded_client_and_pinned_by_i
             .contains("not what was published")
     );
     let inside = at("127.0.0.1", &"1".repeat(64));
-    let inside = publish(&app, &user, "inside", "mcp", &inside, key).await;
+    let inside = publish(&app, &user, "inside", "promptset", &inside, key).await;
     assert!(reason(&user, inside).await.unwrap().contains("not allowed"));
 }

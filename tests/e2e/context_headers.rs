@@ -101,7 +101,7 @@ async fn a_public_project_of_another_organization_is_paid_by_the_callers_own() {
         .chat(&question("per-call"))
         .openai_refused(404, "not_found")
         .await;
-    seller.publish(&app.chain, Usdt::from_nano(50_000_000)).await;
+    seller.publish(Usdt::from_nano(50_000_000)).await;
     buyer.accept(&seller, Usdt::from_nano(50_000_000)).await;
     let answer = caller.chat(&question("per-call")).send().await;
     assert_eq!(answer.status, 200, "{}", answer.text());

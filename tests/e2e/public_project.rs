@@ -16,7 +16,7 @@ async fn a_public_project_is_paid_once_on_chain_and_every_check_agrees() {
     let app = App::with(Setup::default().set("settlement.max_calls", 2)).await;
     let payer = app.funded("Payer", Usdt::whole(2)).await;
     let seller = Tenant::found(&app.chain, app.wallet(2).await, "Seller").await;
-    let published = seller.publish(&app.chain, FEE).await;
+    let published = seller.publish(FEE).await;
     assert_eq!(usdt(&published["price_per_call_usdt"]), FEE);
 
     payer.accept(&seller, FEE).await;

@@ -33,7 +33,7 @@ async fn a_raised_price_takes_nothing_from_payers_and_stops_no_other_tenant() {
     let (setup, clock) = Setup::on_a_clock();
     let app = App::with(setup.set("projects.price_notice_seconds", 600)).await;
     let seller = Tenant::found(&app.chain, app.wallet(2).await, "Seller").await;
-    seller.publish(&app.chain, FEE).await;
+    seller.publish(FEE).await;
     let mut payers = Vec::new();
     for number in 0..10 {
         let wallet = app.wallet(3 + number).await;
@@ -48,7 +48,7 @@ async fn a_raised_price_takes_nothing_from_payers_and_stops_no_other_tenant() {
         assert_eq!(payer.expenditure().await, plus(FEE, MODEL));
     }
 
-    let raised = seller.publish(&app.chain, Usdt::whole(499)).await;
+    let raised = seller.publish(Usdt::whole(499)).await;
     assert_eq!(usdt(&raised["price_per_call_usdt"]), FEE, "the price in force");
     assert_eq!(usdt(&raised["next_price_per_call_usdt"]), Usdt::whole(499));
     assert!(raised["next_price_at"].is_string(), "{raised}");
@@ -101,7 +101,7 @@ async fn a_project_that_was_not_accepted_is_refused_by_every_route_and_the_accep
     let payer = app.funded("Payer", Usdt::whole(2)).await;
     payer.enable(haithe_tests::app::models::VECTORS).await;
     let seller = Tenant::found(&app.chain, app.wallet(2).await, "Seller").await;
-    seller.publish(&app.chain, FEE).await;
+    seller.publish(FEE).await;
     let caller = payer.calling(&seller);
     let embeddings = json!({"model": "vectors", "input": "hello"});
     let ways = |key: Option<&str>| {
@@ -168,7 +168,7 @@ async fn only_public_projects_of_others_are_accepted() {
         .await;
     assert_eq!(private, missing);
     put(&payer.project_uid, "1").refused(409, "own_project").await;
-    seller.publish(&app.chain, Usdt::ZERO).await;
+    seller.publish(Usdt::ZERO).await;
     put(&seller.project_uid, "-1")
         .refused(400, "invalid_setting")
         .await;
@@ -184,7 +184,7 @@ async fn the_header_bounds_the_whole_call_and_only_lowers() {
     let app = App::start().await;
     let payer = app.funded("Payer", Usdt::whole(2)).await;
     let seller = Tenant::found(&app.chain, app.wallet(2).await, "Seller").await;
-    seller.publish(&app.chain, FEE).await;
+    seller.publish(FEE).await;
     payer.accept(&seller, FEE).await;
     let limited = |maximum: &str| payer.calling(&seller).with("haithe-max-cost", maximum);
     let refused = limited("0.149").chat(&question("per-call")).send().await;

@@ -129,9 +129,9 @@ impl Tenant {
     }
 
     /// Makes its project public at this price per call; the price applies at once while nobody accepted it.
-    pub async fn publish(&self, _: &Chain, price: Usdt) -> Value {
-        self.change_project(json!({"public": true, "price_per_call_usdt": price.to_string()}))
-            .await
+    pub async fn publish(&self, price: Usdt) -> Value {
+        let body = json!({"public": true, "price_per_call_usdt": price.to_string()});
+        self.change_project(body).await
     }
 
     /// Accepts another tenant's public project up to this price per call.
