@@ -164,6 +164,8 @@ fn every_integer_takes_exactly_what_its_row_allows() {
         let base = complete()
             .set("chain.confirmations", 1)
             .set("chain.finality", 100_000)
+            .set("server.max_body_bytes", 1_024)
+            .set("server.max_buffered_body_bytes", 1_099_511_627_776_i64)
             .set("agent.max_products", 1)
             .set("settlement.max_payees", payees)
             .set("chain.batch_gas", gas);
