@@ -114,12 +114,13 @@ async fn a_server_that_is_gone_refuses_the_call_or_is_left_out_as_the_project_sa
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_ends_with_a_call_that_nobody_can_pay() {
+async fn a_call_that_cannot_be_paid_opens_no_session() {
     let tides = Tides::usual(Usdt::ZERO).await;
+    let before = tides.asked("initialize");
     let ask = question("per-call");
     let call = tides.tenant.caller.chat(&ask);
     call.openai_refused(402, "insufficient_quota").await;
-    tides.server.ended(1).await;
+    assert_eq!(tides.asked("initialize"), before);
     assert_eq!(tides.app.upstream.count(), 0);
 }
 
