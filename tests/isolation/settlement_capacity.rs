@@ -156,7 +156,7 @@ async fn product(app: &App, maker: &User, tenant: &Tenant) -> i64 {
         .chain
         .add_product_at(
             &maker.wallet,
-            ("brief", "promptset"),
+            (&format!("brief {address}"), "promptset"),
             (&uri, &sealed.wrapped_key),
             price,
         )

@@ -337,7 +337,14 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
             safeguards: chain.safeguards.clone(),
             sender: chain.sender.clone(),
             writer_queue: Box::new(move || queue.waiting_writes()),
-            reads: Box::new(move || read.reads()),
+            reads: Box::new(move || {
+                let reads = read.reads();
+                [
+                    ("core", reads.core),
+                    ("public", reads.public),
+                    ("background", reads.background),
+                ]
+            }),
             completions: completions.clone(),
             supervisor: supervisor.clone(),
             rates: rates.clone(),

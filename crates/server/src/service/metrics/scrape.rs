@@ -14,7 +14,6 @@ use haithe_billing::{
 };
 use haithe_inference::Completions;
 use haithe_kernel::{Clock, Timestamp, Usdt};
-use haithe_sqlite::ReadCounts;
 use metrics::Label;
 use std::sync::Arc;
 
@@ -55,8 +54,8 @@ pub struct Sources {
     pub sender: Arc<dyn Fn() -> SenderFigures + Send + Sync>,
     /// How many writes wait for the database.
     pub writer_queue: Box<dyn Fn() -> usize + Send + Sync>,
-    /// How many reads each class of readers ran.
-    pub reads: Box<dyn Fn() -> ReadCounts + Send + Sync>,
+    /// How many reads each class of the database's readers ran, by the name of the class.
+    pub reads: Box<dyn Fn() -> [(&'static str, u64); 3] + Send + Sync>,
     /// Circuits of models.
     pub completions: Arc<Completions>,
     /// Background tasks.
@@ -153,12 +152,7 @@ impl Scrape {
             age.unwrap_or_default().as_secs_f64(),
         );
         set("haithe_writer_queue", count((self.sources.writer_queue)()));
-        let reads = (self.sources.reads)();
-        for (readers, number) in [
-            ("core", reads.core),
-            ("public", reads.public),
-            ("background", reads.background),
-        ] {
+        for (readers, number) in (self.sources.reads)() {
             let labels = vec![Label::from_static_parts("readers", readers)];
             self.figures.shown("haithe_database_reads_total", labels, number);
         }
