@@ -209,7 +209,10 @@ async fn whoever_leaves_a_loop_at_any_step_pays_exactly_what_was_generated() {
             assert!(heard == 0 || text.contains("\"estimated\":false"), "{text}");
             // Of a turn that the caller does not see, it is not known how much had arrived when it left.
             let least = if heard > 0 { model } else { model - last };
-            assert!((least..=model).contains(&cost), "{number}: {model}, {last}: {text}");
+            assert!(
+                (least..=model).contains(&cost),
+                "{number}: {model}, {last}: {text}"
+            );
         } else {
             // Nothing had arrived but the head, so that the input was counted here. No tokenizer makes more
             // tokens than there are bytes.
