@@ -25,8 +25,8 @@ pub async fn of(app: &App, tenant: &Tenant) -> Value {
     let somebody = Wallet::named("somebody").wallet_address().to_string();
     let mut spare_projects = Vec::new();
     let mut spare_keys = Vec::new();
-    for _ in 0..SPARES {
-        let body = json!({"org_id": org, "name": "Spare"});
+    for number in 0..SPARES {
+        let body = json!({"org_id": org, "name": format!("Spare {number}")});
         let made = owner.post("/v1/projects").json(&body).data().await;
         spare_projects.push(made["id"].clone());
         let body = json!({"name": "Spare"});
@@ -54,6 +54,10 @@ pub async fn of(app: &App, tenant: &Tenant) -> Value {
     let contents = spare_contents(tenant).await;
     let in_project = json!({"path": {"id": [product]}, "body": {"project_id": [project]}});
     let members = |role: &str, of: i64| json!({"path": {"id": [of]}, "body": {"wallet_address": [somebody], "role": [role]}});
+    let member = |of: i64| json!({"path": {"id": [of]}, "whole": [{"wallet_address": somebody}]});
+    let other = Tenant::found(&app.chain, app.wallet(90).await, "Public").await;
+    other.publish(Usdt::ZERO).await;
+    let accepted = json!({"id": [org], "project_uid": [other.project_uid]});
     let models = |number: i64| json!({"path": {"id": [org]}, "body": {"model_id": [number]}});
     json!({
         "context": {
@@ -96,15 +100,21 @@ pub async fn of(app: &App, tenant: &Tenant) -> Value {
             "DELETE /api/v1/orgs/{id}": {"path": {"id": [spare_org]}},
             "POST /api/v1/orgs/{id}/members": members("member", org),
             "PATCH /api/v1/orgs/{id}/members": members("admin", org),
-            "DELETE /api/v1/orgs/{id}/members": members("member", org),
+            "DELETE /api/v1/orgs/{id}/members": member(org),
             "POST /api/v1/orgs/{id}/models": models(3),
             "DELETE /api/v1/orgs/{id}/models": models(3),
-            "POST /api/v1/projects": {"body": {"org_id": [org], "name": ["One more"]}},
+            "PUT /api/v1/orgs/{id}/accepted-projects/{project_uid}": {"path": accepted, "whole": [{"max_price_per_call_usdt": "0.05"}]},
+            "DELETE /api/v1/orgs/{id}/accepted-projects/{project_uid}": {"path": accepted},
+            "POST /api/v1/products/check": {"whole": [{"category": "promptset", "uri": format!("haithe:sha256:{}", "0".repeat(64)), "encrypted_key": "00"}]},
+            "POST /api/v1/orgs/transaction": {"whole": [{"name": "By itself"}]},
+            "POST /api/v1/creator/transaction": {"whole": [{"uri": "https://creator.example", "pub_key": "04ab"}]},
+            "POST /api/v1/products/{id}/accept-content": in_project,
+            "POST /api/v1/projects": {"whole": (0..40).map(|n| json!({"org_id": org, "name": format!("More {n}")})).collect::<Vec<_>>()},
             "PATCH /api/v1/projects/{id}": {"body": {"default_model_id": [1, 4], "name": ["agent"]}},
             "DELETE /api/v1/projects/{id}": {"path": {"id": spare_projects}},
             "POST /api/v1/projects/{id}/members": members("viewer", project),
             "PATCH /api/v1/projects/{id}/members": members("developer", project),
-            "DELETE /api/v1/projects/{id}/members": members("viewer", project),
+            "DELETE /api/v1/projects/{id}/members": member(project),
             "PUT /api/v1/projects/{id}/telegram": {"whole": [{"teloxide_token": bot}, {"teloxide_token": null}]},
             "PUT /api/v1/projects/{id}/discord": {"whole": [{"discord_token": null}]},
             "POST /api/v1/projects/{id}/webhooks": {"whole": [{"name": "One more"}]},
