@@ -1,4 +1,4 @@
-//! Whose expenditure a caller is told: a figure is shown only to those who may read it.
+//! Whose expenditure a caller sees: it is shown only to callers that may read it.
 
 use haithe_identity::api_key::ApiKey;
 use haithe_orgs::{Action, allows, model::Standing};
@@ -18,7 +18,7 @@ pub enum ExpenditureScope {
 impl ExpenditureScope {
     /// The scope for a caller of this standing towards the payer, who uses this key, if any.
     ///
-    /// A budgeted key shows its own spending, and a key bound to a project the project's, whoever made them:
+    /// A budgeted key shows its own spending, and a key bound to a project the project's, for any creator of the key:
     /// such keys are handed to others. Otherwise those who may read the organization's money see the
     /// organization's, and everybody else the project's.
     pub fn of(standing: Standing, key: Option<&ApiKey>) -> Self {

@@ -31,7 +31,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 pub struct Policy {
     /// Ports of public addresses.
     pub ports: BTreeSet<u16>,
-    /// What each host is sent at most, on whoever's behalf. An address that several names share gets
+    /// The most that each host is sent, over all organizations. An address that several names share gets
     /// four times as many requests per minute.
     pub per_host: HostLimits,
 }

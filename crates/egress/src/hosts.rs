@@ -1,6 +1,6 @@
 //! Limits per host, over everybody on whose behalf requests are sent.
 //!
-//! Whoever publishes a product names the hosts that this service calls, so without limits the service
+//! A creator names the hosts that this service calls, so without limits the service
 //! could be pointed at somebody else's host. A request that exceeds a limit waits for a while, in the
 //! order of arrival, and is then refused.
 
