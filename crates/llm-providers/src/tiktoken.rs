@@ -5,14 +5,8 @@ mod pool;
 use async_trait::async_trait;
 use haithe_inference::ports::{CounterBusy, TextToCount, TokenCounter};
 use pool::Pool;
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Once,
-};
-use tokio::{
-    runtime::{Handle, RuntimeFlavor},
-    task::block_in_place,
-};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use tokio::{sync::OnceCell, task::spawn_blocking};
 
 pub use pool::CountingLimits;
 
@@ -23,7 +17,8 @@ const AT_ONCE: usize = 4 * 1024;
 /// use (a quarter of a second) and takes about 50 MB from then on; a server whose providers report
 /// usage and whose payers have money never needs it.
 ///
-/// Texts of up to 4 KiB are counted at once. Longer ones are counted in slices on a bounded number of
+/// Texts of up to 4 KiB are counted at once and never refused: while the table is unpacked they wait,
+/// which takes no thread. Longer ones are counted in slices on a bounded number of
 /// threads: each text in turn gets a slice, so that a long one does not hold up the others.
 #[derive(Debug)]
 pub struct Tiktoken {
@@ -48,7 +43,8 @@ impl Default for Tiktoken {
 #[async_trait]
 impl TokenCounter for Tiktoken {
     async fn count(&self, text: TextToCount) -> Result<u64, CounterBusy> {
-        if text.text.len() <= AT_ONCE && UNPACKED.is_completed() {
+        if text.text.len() <= AT_ONCE {
+            unpacked().await;
             return Ok(count(&text.text));
         }
         self.pool.count(text, count).await
@@ -57,7 +53,6 @@ impl TokenCounter for Tiktoken {
 
 /// Tokens of `text`, cut at borders of characters.
 fn count(text: &str) -> u64 {
-    UNPACKED.call_once(unpack);
     let (mut rest, mut tokens) = (text, 0usize);
     while !rest.is_empty() {
         let (piece, after) = rest.split_at(rest.floor_char_boundary(AT_ONCE));
@@ -67,17 +62,18 @@ fn count(text: &str) -> u64 {
     u64::try_from(tokens).unwrap_or(u64::MAX)
 }
 
-static UNPACKED: Once = Once::new();
-
-/// Unpacks the table, while another thread takes over this one's tasks where that is possible.
-fn unpack() {
-    let unpack = || {
-        tiktoken_rs::o200k_base_singleton();
-    };
-    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
-        Ok(RuntimeFlavor::MultiThread) => block_in_place(unpack),
-        _ => unpack(),
-    }
+/// Returns once the table is unpacked, which the first one to ask has done beside the async workers.
+async fn unpacked() {
+    static UNPACKED: OnceCell<()> = OnceCell::const_new();
+    UNPACKED
+        .get_or_init(|| async {
+            // Should the work be cut off, the first count unpacks the table.
+            let _ = spawn_blocking(|| {
+                tiktoken_rs::o200k_base_singleton();
+            })
+            .await;
+        })
+        .await;
 }
 
 /// The library panics where its regular expression backtracks too far; then every byte counts as a
@@ -115,6 +111,15 @@ mod tests {
         let long = "hello world ".repeat(50_000);
         let counted = counter.count(text(&long)).await.unwrap();
         assert!((100_000..110_000).contains(&counted), "{counted}");
+    }
+
+    #[tokio::test]
+    async fn many_short_texts_are_counted_while_the_table_is_unpacked() {
+        let counter = Tiktoken::default();
+        let all = (0..1_000).map(|_| counter.count(text("hello world")));
+        for counted in futures::future::join_all(all).await {
+            assert_eq!(counted, Ok(2));
+        }
     }
 
     #[tokio::test]
