@@ -94,6 +94,16 @@ fn operations(document: &Value) -> BTreeMap<String, &Value> {
     each.collect()
 }
 
+#[test]
+fn the_checked_in_copy_is_what_the_routes_are() {
+    let made = haithe_server::openapi::text().expect("a document");
+    let copy = include_str!("../../docs/openapi.json");
+    assert!(
+        made.trim_end() == copy.trim_end(),
+        "docs/openapi.json is not what the routes are; run `cargo xtask openapi` and look at the difference"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_named_is_there() {
     let document = document().await;

@@ -9,6 +9,7 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::Command,
+    thread::available_parallelism,
 };
 
 /// LLVM's counters of edges, and its traces of comparisons, which libFuzzer reads.
@@ -45,27 +46,48 @@ pub fn fuzz(root: &Path, options: &Options) -> anyhow::Result<()> {
         .filter(|name| options.targets.is_empty() || options.targets.contains(name));
     let folder = target_folder(root)?.join("fuzz");
     let program = build(root, &folder)?;
-    for name in chosen {
-        let (grown, found) = (folder.join("corpus").join(name), folder.join("found"));
-        fs::create_dir_all(&grown).context("a folder for the corpus")?;
-        fs::create_dir_all(&found).context("a folder for what is found")?;
-        let mut fuzzer = Command::new(&program);
-        fuzzer
-            .env("HAITHE_FUZZ_TARGET", name)
-            .arg(format!("-max_total_time={}", options.seconds))
-            .arg(format!("-artifact_prefix={}/{name}-", found.display()))
-            .args([
-                "-timeout=10",
-                "-rss_limit_mb=2048",
-                "-print_final_stats=1",
-                "-verbosity=0",
-            ])
-            .arg(&grown)
-            .arg(seeds.join(name));
-        step(&format!("fuzz {name} for {} s", options.seconds), &mut fuzzer)?;
+    let chosen: Vec<&String> = chosen.collect();
+    for side_by_side in chosen.chunks(available_parallelism().map_or(1, usize::from)) {
+        let mut running = Vec::new();
+        for name in side_by_side {
+            println!("\n── fuzz {name} for {} s", options.seconds);
+            let mut fuzzer = fuzzer(&program, &folder, &seeds, name, options.seconds)?;
+            running.push((name, fuzzer.spawn().context("the fuzzer did not start")?));
+        }
+        // All are waited for, so that one that fails leaves none behind.
+        let mut failed = Vec::new();
+        for (name, mut fuzzer) in running {
+            if !fuzzer.wait().context("waiting for the fuzzer")?.success() {
+                failed.push(name.as_str());
+            }
+        }
+        if !failed.is_empty() {
+            bail!("these targets found an input that breaks a promise: {}", failed.join(", "));
+        }
     }
     println!("\nfuzz: no promise was broken");
     Ok(())
+}
+
+/// One target's run: what it learns and what it finds goes to `folder`.
+fn fuzzer(program: &Path, folder: &Path, seeds: &Path, name: &str, seconds: u32) -> anyhow::Result<Command> {
+    let (grown, found) = (folder.join("corpus").join(name), folder.join("found"));
+    fs::create_dir_all(&grown).context("a folder for the corpus")?;
+    fs::create_dir_all(&found).context("a folder for what is found")?;
+    let mut fuzzer = Command::new(program);
+    fuzzer
+        .env("HAITHE_FUZZ_TARGET", name)
+        .arg(format!("-max_total_time={seconds}"))
+        .arg(format!("-artifact_prefix={}/{name}-", found.display()))
+        .args([
+            "-timeout=10",
+            "-rss_limit_mb=2048",
+            "-print_final_stats=1",
+            "-verbosity=0",
+        ])
+        .arg(&grown)
+        .arg(seeds.join(name));
+    Ok(fuzzer)
 }
 
 /// The targets, by the folders of their seeds.

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: the rules on mocked ports first, then everything that touches a disk or a socket.
+//! `cargo xtask test`: the rules on mocked ports, and everything that touches a disk or a socket.
 
 use crate::run::{cargo, has_nextest, step};
 use std::path::Path;
@@ -36,18 +36,19 @@ pub fn test(root: &Path, scope: Scope, deep: bool) -> anyhow::Result<()> {
     } else {
         &["test"]
     };
-    let domains = DOMAINS.iter().flat_map(|name| ["-p", name]);
-    step(
-        "rules on mocked ports",
-        cargo(root).args(runner).arg("--locked").args(domains),
-    )?;
-    if scope == Scope::All {
-        let others = DOMAINS.iter().flat_map(|name| ["--exclude", name]);
-        let rest = ["--locked", "--workspace"];
-        step(
-            "adapters, contracts and end to end",
-            cargo(root).args(runner).args(rest).args(others),
-        )?;
+    match scope {
+        Scope::Unit => {
+            let domains = DOMAINS.iter().flat_map(|name| ["-p", name]);
+            let mut command = cargo(root);
+            command.args(runner).arg("--locked").args(domains);
+            step("rules on mocked ports", &mut command)?;
+        }
+        // One selection, so that no dependency is built twice with other features.
+        Scope::All => {
+            let mut command = cargo(root);
+            command.args(runner).args(["--locked", "--workspace"]);
+            step("rules, adapters, contracts and end to end", &mut command)?;
+        }
     }
     println!("\ntest: all good");
     Ok(())
