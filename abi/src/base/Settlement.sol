@@ -37,7 +37,7 @@ abstract contract Settlement is Registry, ReentrancyGuardTransient {
     /// storage and a token whose `transfer` takes 15,000 gas more than OpenZeppelin's ERC20
     /// (`tests/contracts/line_gas.rs`). A token that burns all gas consumes at most the allowance.
     uint256 private constant LINE_GAS = 150_000;
-    uint256 private constant CREDIT_GAS = 65_000;
+    uint256 private constant CREDIT_GAS = 66_000;
 
     /// @dev Gas that encodes the call of a line and reports a skipped line, and the same for each of its credits.
     uint256 private constant REPORT_GAS = 30_000;

@@ -78,7 +78,7 @@ impl GasModel {
         creator_credit: 40_000,
         organization_credit: 60_000,
         line_allowance: 150_000,
-        credit_allowance: 65_000,
+        credit_allowance: 66_000,
         report: 30_000,
         credit_report: 1_000,
     };
