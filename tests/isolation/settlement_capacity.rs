@@ -110,7 +110,7 @@ async fn charges_beyond_one_transactions_gas_stop_nobodys_settlement() {
     let (payer_count, shop_count) = attackers();
     let mut payers = Vec::new();
     for number in 0..payer_count {
-        payers.push(tenant(&app, 200 + number, Usdt::whole(3)).await);
+        payers.push(tenant(&app, 200 + number, Usdt::whole(6)).await);
     }
     let mut shops = Vec::new();
     for number in 0..shop_count {

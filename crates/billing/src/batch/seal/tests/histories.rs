@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::batch::GasModel;
+use std::thread;
 
 /// Histories of the property test. `HAITHE_DEEP=1` (`cargo xtask test --deep`) runs 10,000.
 fn histories() -> u64 {
@@ -217,9 +218,12 @@ fn live(seed: u64) {
 
 #[test]
 fn batches_of_random_tenants_fit_are_fair_and_keep_nobody_waiting() {
-    for seed in 0..histories() {
-        live(seed);
-    }
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for first in (0..histories()).take(threads) {
+            scope.spawn(move || (first..histories()).step_by(threads).for_each(live));
+        }
+    });
 }
 
 /// Batches that a charge may wait for, if the charges before it are counted once.
