@@ -9,15 +9,15 @@ import {IHaitheErrors} from "./interfaces/IHaitheErrors.sol";
 import {IHaitheOrchestrator} from "./interfaces/IHaitheOrchestrator.sol";
 
 /// @title Identities of creators, and the accounts of their earnings
-/// @notice One soulbound token per creator (ERC-721 with ERC-5192). Settlement credits money to identities here; the
-/// orchestrator holds it, always at least `totalFunds`, until its creator takes it out.
+/// @notice One soulbound token per creator (ERC-721 with ERC-5192). Settlement credits earnings to identities here. The
+/// orchestrator holds the tokens, always at least `totalFunds`, until the creator withdraws them.
 contract HaitheCreatorIdentity is ERC721, IHaitheErrors {
     using SafeERC20 for IERC20;
 
     /// @dev ERC-165 identifier of ERC-5192.
     bytes4 private constant ERC5192 = 0xb45a3c0e;
 
-    /// @dev Where a creator may be paid beside its own address.
+    /// @dev A second address that a creator can be paid at, besides its own.
     struct Payout {
         address current;
         /// Replaces `current` at `nextAt` (block time) if that is not 0.
@@ -25,13 +25,13 @@ contract HaitheCreatorIdentity is ERC721, IHaitheErrors {
         uint64 nextAt;
     }
 
-    /// @notice The orchestrator that made this contract.
+    /// @notice The orchestrator that deployed this contract.
     IHaitheOrchestrator public immutable orchestrator;
 
-    /// @notice Money credited to an identity, in base units.
+    /// @notice Earnings of an identity that are not withdrawn, in base units.
     mapping(uint256 id => uint256) public funds;
 
-    /// @notice Money credited to all identities, in base units.
+    /// @notice Earnings of all identities that are not withdrawn, in base units.
     uint256 public totalFunds;
 
     /// @notice The seed of an identity's content keys.
@@ -40,7 +40,7 @@ contract HaitheCreatorIdentity is ERC721, IHaitheErrors {
     /// @notice The public key of an identity.
     mapping(uint256 id => string) public pubKeys;
 
-    /// @notice Seconds between the proposal of a payout address and its effect, in block time.
+    /// @notice Seconds of block time until a proposed payout address takes effect.
     uint64 public immutable payoutDelay;
 
     mapping(uint256 id => Payout) private _payouts;
@@ -48,7 +48,7 @@ contract HaitheCreatorIdentity is ERC721, IHaitheErrors {
     mapping(address creator => uint256) private _identitiesOf;
     uint256 private _lastId;
 
-    /// @notice ERC-5192: the token will never move.
+    /// @notice ERC-5192: the token cannot be transferred.
     event Locked(uint256 tokenId);
 
     modifier onlyOrchestrator() {
@@ -61,14 +61,14 @@ contract HaitheCreatorIdentity is ERC721, IHaitheErrors {
         payoutDelay = payoutDelay_;
     }
 
-    /// @notice The seed that the next identity of `creator` has to carry. Differs between chains, deployments, creators
-    /// and a creator's identities.
+    /// @notice The seed of the next identity of `creator`. It differs between chains, deployments, creators and the
+    /// identities of one creator.
     function determineNextSeed(address creator) public view returns (bytes32) {
         return keccak256(abi.encode(block.chainid, address(this), creator, _identitiesOf[creator]));
     }
 
-    /// @notice Gives `to` an identity.
-    /// @param uri Where the creator describes itself.
+    /// @notice Mints an identity for `to`.
+    /// @param uri Location of the creator's description.
     /// @param seed `determineNextSeed(to)`.
     /// @param pubKey The creator's public key.
     function mint(address to, string calldata uri, bytes32 seed, string calldata pubKey)
@@ -87,29 +87,29 @@ contract HaitheCreatorIdentity is ERC721, IHaitheErrors {
         emit Locked(id);
     }
 
-    /// @notice Credits `amount` to an identity. The orchestrator received the money in the same transaction.
+    /// @notice Credits `amount` to an identity. The orchestrator received the tokens in the same transaction.
     function registerFunds(uint256 id, uint256 amount) external onlyOrchestrator {
         _requireOwned(id);
         funds[id] += amount;
         totalFunds += amount;
     }
 
-    /// @notice Pays all that was credited to the identity to its creator, who calls.
+    /// @notice Pays all earnings of the identity to its creator. Only the creator can call it.
     function withdrawFunds(uint256 id) external {
         _withdraw(id, _requireCreator(id));
     }
 
-    /// @notice Pays all that was credited to the identity to `to`: the creator's own address, or its payout address. Called
-    /// by the creator; for one whose own address the token refuses.
+    /// @notice Pays all earnings of the identity to `to`, which is the creator's own address or its payout address.
+    /// Only the creator can call it. For creators whose own address the token refuses.
     function withdrawFundsTo(uint256 id, address to) external {
         address creator = _requireCreator(id);
         if (to != creator && (to == address(0) || to != payoutAddress(id))) revert NotAPayoutAddress(to);
         _withdraw(id, to);
     }
 
-    /// @notice Proposes a second address that the creator may be paid at, effective after `payoutDelay`. Replaces a
-    /// proposal that is not in effect yet; the payout address in effect stays until then. The zero address removes both at
-    /// once.
+    /// @notice Proposes a second address that the creator can be paid at. It takes effect after `payoutDelay`; until
+    /// then the current payout address stays in effect. Replaces a proposal that is not in effect yet. The zero address
+    /// removes both at once.
     function proposePayoutAddress(uint256 id, address to) external {
         address creator = _requireCreator(id);
         uint64 effectiveAt = uint64(block.timestamp);
@@ -132,19 +132,20 @@ contract HaitheCreatorIdentity is ERC721, IHaitheErrors {
         orchestrator.reportPayoutAddressCancelled(id, creator);
     }
 
-    /// @notice The second address that the creator may be paid at now; zero if there is none.
+    /// @notice The payout address in effect; zero if none.
     function payoutAddress(uint256 id) public view returns (address) {
         Payout storage payout = _payouts[id];
         return payout.nextAt != 0 && block.timestamp >= payout.nextAt ? payout.next : payout.current;
     }
 
-    /// @notice A proposed payout address that is not in effect yet and when it will be (block time); zeros if none.
+    /// @notice A proposed payout address that is not in effect yet, and the block time at which it takes effect; zeros
+    /// if none.
     function proposedPayoutAddress(uint256 id) public view returns (address to, uint64 effectiveAt) {
         Payout storage payout = _payouts[id];
         if (payout.nextAt != 0 && block.timestamp < payout.nextAt) return (payout.next, payout.nextAt);
     }
 
-    /// @notice Sends tokens to `to`; all that are here came by mistake.
+    /// @notice Sends tokens to `to`. This contract holds only tokens that were transferred to it by mistake.
     function recoverStray(IERC20 token, address to) external {
         if (msg.sender != orchestrator.owner()) revert NotOwner(msg.sender);
         if (to == address(0)) revert ZeroAddress();
@@ -154,13 +155,13 @@ contract HaitheCreatorIdentity is ERC721, IHaitheErrors {
         token.safeTransfer(to, amount);
     }
 
-    /// @notice Where the creator describes itself.
+    /// @notice Location of the creator's description.
     function tokenURI(uint256 id) public view override returns (string memory) {
         _requireOwned(id);
         return _uris[id];
     }
 
-    /// @notice ERC-5192: whether the token will never move; always so.
+    /// @notice ERC-5192: whether the token is locked; always true.
     function locked(uint256 id) external view returns (bool) {
         _requireOwned(id);
         return true;
@@ -171,12 +172,12 @@ contract HaitheCreatorIdentity is ERC721, IHaitheErrors {
         return interfaceId == ERC5192 || super.supportsInterface(interfaceId);
     }
 
-    /// @notice Always refuses: the token cannot move, so nobody can be allowed to move it.
+    /// @notice Always reverts: the token cannot be transferred.
     function approve(address, uint256) public pure override {
         revert Soulbound();
     }
 
-    /// @notice Always refuses.
+    /// @notice Always reverts.
     function setApprovalForAll(address, bool) public pure override {
         revert Soulbound();
     }
@@ -189,13 +190,13 @@ contract HaitheCreatorIdentity is ERC721, IHaitheErrors {
         orchestrator.payCreator(id, msg.sender, to, amount);
     }
 
-    /// @dev The creator of an identity, who has to be the caller.
+    /// @dev Returns the creator of an identity. Reverts if the caller is another account.
     function _requireCreator(uint256 id) private view returns (address creator) {
         creator = _requireOwned(id);
         if (msg.sender != creator) revert NotCreator(msg.sender);
     }
 
-    /// @dev Only a mint, which comes from nobody, goes through.
+    /// @dev Allows mints only, which have no previous owner.
     function _update(address to, uint256 id, address auth) internal override returns (address) {
         if (_ownerOf(id) != address(0)) revert Soulbound();
         return super._update(to, id, auth);

@@ -10,19 +10,19 @@ import {Registry} from "./base/Registry.sol";
 import {Settlement} from "./base/Settlement.sol";
 import {IHaitheOrchestrator} from "./interfaces/IHaitheOrchestrator.sol";
 
-/// @title The centre of Haithe
+/// @title Haithe's central contract
 /// @notice Registers organizations, creators and products (`Registry`), settles what organizations owe (`Settlement`),
-/// emits every event (`EventRelay`) and is run by an owner, a server and a guardian (`Governed`). It holds what creators
-/// and the platform earned; organizations hold their own deposits.
+/// emits every event (`EventRelay`) and is governed by an owner, a server and a guardian (`Governed`). It holds what
+/// creators and the platform earned; organizations hold their own deposits.
 contract HaitheOrchestrator is EventRelay, Settlement {
     using SafeERC20 for IERC20;
 
     /// @param usdt_ The payment token.
     /// @param owner_ Cold key that governs.
     /// @param server_ Hot key that settles.
-    /// @param guardian_ Key that can pause; may be zero.
+    /// @param guardian_ Key that can pause; zero for none.
     /// @param withdrawalDelay_ Active seconds before an organization's withdrawal; a day by default.
-    /// @param initialDailyCap_ Daily cap of a new organization in base units; the maximum means none.
+    /// @param initialDailyCap_ Daily cap of a new organization in base units; 2^256 - 1 for no cap.
     /// @param priceNotice_ Seconds before a product's higher price takes effect; 7 days by default.
     constructor(
         IERC20 usdt_,
@@ -44,8 +44,8 @@ contract HaitheOrchestrator is EventRelay, Settlement {
         usdt.safeTransfer(to, amount);
     }
 
-    /// @notice Pays `amount` of the platform's share to `to`. Leave in what the ledger keeps in escrow for payees: it is
-    /// paid to them out of the same funds.
+    /// @notice Pays `amount` of the platform's share to `to`. Leave the ledger's escrow in: its payees are paid out of
+    /// the same funds.
     function withdrawPlatform(address to, uint256 amount) external onlyOwner nonReentrant {
         if (to == address(0)) revert ZeroAddress();
         if (amount == 0) revert ZeroAmount();
@@ -56,8 +56,8 @@ contract HaitheOrchestrator is EventRelay, Settlement {
         usdt.safeTransfer(to, amount);
     }
 
-    /// @notice Sends tokens that were transferred here by mistake to `to`. What creators and the platform earned is not
-    /// among them.
+    /// @notice Sends tokens that were transferred here by mistake to `to`. What creators and the platform earned is
+    /// never sent.
     function recoverStray(IERC20 token, address to) external onlyOwner nonReentrant {
         if (to == address(0)) revert ZeroAddress();
         uint256 amount = token.balanceOf(address(this));

@@ -9,18 +9,18 @@ import {HaitheProduct} from "./HaitheProduct.sol";
 import {IHaitheErrors} from "./interfaces/IHaitheErrors.sol";
 import {IHaitheOrchestrator} from "./interfaces/IHaitheOrchestrator.sol";
 
-/// @title An organization: the escrow that its calls are paid from
-/// @notice Deposits are plain transfers of the token to this address. Money leaves in three ways: settlement by the
-/// orchestrator, within a daily cap; a withdrawal by the owner, announced a delay ahead so that calls made before it are
-/// settled first; nothing else. Administrators choose products and never touch money.
+/// @title An organization, which holds the deposits that its calls are paid from
+/// @notice A deposit is a plain transfer of the token to this address. The token leaves in two ways only: settlement by
+/// the orchestrator, within a daily cap, and a withdrawal by the owner. A withdrawal is requested one delay ahead, so
+/// that calls made before it are settled first. Administrators choose products and cannot move money.
 contract HaitheOrganization is IHaitheErrors {
     using SafeERC20 for IERC20;
     using EnumerableSet for EnumerableSet.AddressSet;
 
-    /// @notice An announced withdrawal; `readyAt` is 0 when there is none.
-    /// @param to Who is paid.
+    /// @notice A requested withdrawal; `readyAt` is 0 if none is requested.
+    /// @param to Address that is paid.
     /// @param readyAt Active time from which it can be executed.
-    /// @param amount The most that is paid, in base units.
+    /// @param amount Maximum that is paid, in base units.
     struct Withdrawal {
         address to;
         uint64 readyAt;
@@ -29,13 +29,14 @@ contract HaitheOrganization is IHaitheErrors {
 
     /// @notice The account has no role.
     uint8 public constant NONE = 0;
-    /// @notice The account belongs to the organization.
+    /// @notice The account is a member of the organization.
     uint8 public constant MEMBER = 1;
     /// @notice The account may also enable and disable products.
     uint8 public constant ADMIN = 2;
 
-    /// @notice Seconds after a rise, but not more than the price notice, in which a product cannot be enabled for the
-    /// first time without naming a maximum: transactions signed before the rise are mined or dropped by then.
+    /// @notice Seconds after a price increase, but not more than the price notice, in which a product cannot be enabled
+    /// for the first time without a maximum. Transactions that were signed before the increase are mined or dropped by
+    /// then.
     uint256 public constant RISE_SETTLING = 10 minutes;
 
     /// @notice The orchestrator that made this organization.
@@ -44,28 +45,28 @@ contract HaitheOrganization is IHaitheErrors {
     /// @notice The payment token.
     IERC20 public immutable usdt;
 
-    /// @notice Active seconds between the request of a withdrawal, or of a lower cap, and its effect.
+    /// @notice Active seconds between the request of a withdrawal, or of a lower cap, and the time it takes effect.
     uint64 public immutable withdrawalDelay;
 
-    /// @notice Active seconds in which a withdrawal can be executed once it is ready.
+    /// @notice Active seconds in which a ready withdrawal can be executed.
     uint64 public immutable withdrawalWindow;
 
     /// @notice The organization's name.
     string public name;
 
-    /// @notice Who owns the money.
+    /// @notice The owner of the organization and of its deposits.
     address public owner;
 
-    /// @notice Who ownership was offered to, or zero.
+    /// @notice The account that ownership was offered to; zero if none.
     address public pendingOwner;
 
-    /// @notice Role of an account: `NONE`, `MEMBER` or `ADMIN`. The owner needs none.
+    /// @notice Role of an account: `NONE`, `MEMBER` or `ADMIN`. The owner has all rights without a role.
     mapping(address account => uint8 role) public roles;
 
-    /// @notice The most a call to an enabled product may cost, in base units. 0 means free calls only.
+    /// @notice Maximum price of a call to an enabled product, in base units. 0 allows free calls only.
     mapping(address product => uint256) public maxPriceOf;
 
-    /// @notice The announced withdrawal.
+    /// @notice The requested withdrawal.
     Withdrawal public withdrawal;
 
     EnumerableSet.AddressSet private _products;
@@ -74,7 +75,7 @@ contract HaitheOrganization is IHaitheErrors {
     /// @dev Replaces `_cap` at `_nextCapAt` (active time) if that is not 0.
     uint256 private _nextCap;
     uint64 private _nextCapAt;
-    /// @dev The day (UTC) of the last settlement and what was taken in it.
+    /// @dev The UTC day of the last settlement, and what was settled on that day.
     uint32 private _day;
     uint160 private _takenThatDay;
 
@@ -93,7 +94,8 @@ contract HaitheOrganization is IHaitheErrors {
         _;
     }
 
-    /// @dev Runs once, in the orchestrator's constructor. Clones share these values and are set up by `initialize`.
+    /// @dev Runs once, in the orchestrator's constructor. Clones share these values and are initialized by
+    /// `initialize`.
     constructor(IERC20 usdt_, uint64 withdrawalDelay_, uint64 withdrawalWindow_) {
         orchestrator = IHaitheOrchestrator(msg.sender);
         usdt = usdt_;
@@ -101,26 +103,26 @@ contract HaitheOrganization is IHaitheErrors {
         withdrawalWindow = withdrawalWindow_;
     }
 
-    /// @notice Sets a new clone up. Called by the orchestrator in the transaction that makes it.
+    /// @notice Initializes a new clone. The orchestrator calls it in the transaction that creates the clone.
     function initialize(string calldata name_, address owner_, uint256 dailyCap_) external onlyOrchestrator {
         if (owner != address(0)) revert AlreadyInitialized();
         name = name_;
         owner = owner_;
         _cap = dailyCap_;
         orchestrator.reportDailyCapChanged(dailyCap_, orchestrator.activeTime());
-        // The address is known beforehand, so money may have arrived before the contract.
+        // The address can be predicted, so tokens may have arrived before the contract existed.
         uint256 held = usdt.balanceOf(address(this));
         if (held != 0) orchestrator.reportFunded(held);
     }
 
     // Money
 
-    /// @notice What the organization holds, in base units.
+    /// @notice Balance of the organization, in base units.
     function balance() external view returns (uint256) {
         return usdt.balanceOf(address(this));
     }
 
-    /// @notice Pays `amount` to `to` in the course of settlement, within the daily cap.
+    /// @notice Pays `amount` to `to` during settlement, within the daily cap.
     function pull(address to, uint256 amount) external onlyOrchestrator {
         uint256 cap = dailyCap();
         uint256 taken = takenToday() + amount;
@@ -130,9 +132,9 @@ contract HaitheOrganization is IHaitheErrors {
         usdt.safeTransfer(to, amount);
     }
 
-    /// @notice Announces a withdrawal. It can be executed in [delay, delay + window] from now, in active time, and is
-    /// void afterwards. One at a time.
-    /// @param amount May exceed the balance: whatever is there then is paid, later deposits included.
+    /// @notice Requests a withdrawal. It can be executed in [delay, delay + window] from now, in active time, and
+    /// expires afterwards. Only one can be pending.
+    /// @param amount May exceed the balance: executing pays the whole balance of that time, including later deposits.
     function requestWithdrawal(address to, uint256 amount) external onlyOwner {
         if (to == address(0)) revert ZeroAddress();
         if (amount == 0) revert ZeroAmount();
@@ -144,7 +146,7 @@ contract HaitheOrganization is IHaitheErrors {
         orchestrator.reportWithdrawalRequested(to, amount, readyAt, readyAt + withdrawalWindow);
     }
 
-    /// @notice Pays the announced withdrawal, or the whole balance if that is less.
+    /// @notice Executes the requested withdrawal. Pays the whole balance if that is less than the requested amount.
     function executeWithdrawal() external onlyOwner returns (uint256 paid) {
         Withdrawal memory request = withdrawal;
         if (request.readyAt == 0) revert NoWithdrawal();
@@ -162,7 +164,7 @@ contract HaitheOrganization is IHaitheErrors {
         usdt.safeTransfer(request.to, paid);
     }
 
-    /// @notice Takes the announced withdrawal back.
+    /// @notice Cancels the requested withdrawal.
     function cancelWithdrawal() external onlyOwner {
         if (withdrawal.readyAt == 0) revert NoWithdrawal();
         delete withdrawal;
@@ -181,23 +183,23 @@ contract HaitheOrganization is IHaitheErrors {
 
     // The daily cap
 
-    /// @notice The most that may be settled today (UTC), in base units.
+    /// @notice Maximum that can be settled today (UTC), in base units.
     function dailyCap() public view returns (uint256) {
         return _nextCapAt != 0 && orchestrator.activeTime() >= _nextCapAt ? _nextCap : _cap;
     }
 
-    /// @notice A lower cap that is not in effect yet: its value and when it will be (active time); (0, 0) if none.
+    /// @notice A lower cap that is not in effect yet, and the active time at which it takes effect; (0, 0) if none.
     function scheduledDailyCap() external view returns (uint256 cap, uint64 effectiveAt) {
         if (_nextCapAt != 0 && orchestrator.activeTime() < _nextCapAt) return (_nextCap, _nextCapAt);
     }
 
-    /// @notice What was settled today (UTC), in base units.
+    /// @notice Amount settled today (UTC), in base units.
     function takenToday() public view returns (uint256) {
         return _day == _today() ? _takenThatDay : 0;
     }
 
-    /// @notice Changes the daily cap: up at once, down after the withdrawal delay, so that calls admitted under the old
-    /// cap can still be settled. Replaces a change that is not in effect yet.
+    /// @notice Changes the daily cap. A higher cap takes effect at once, a lower one after the withdrawal delay, so
+    /// that calls admitted under the old cap can still be settled. Replaces a change that is not in effect yet.
     function setDailyCap(uint256 cap) external onlyOwner {
         uint256 current = dailyCap();
         uint64 effectiveAt = orchestrator.activeTime();
@@ -215,10 +217,10 @@ contract HaitheOrganization is IHaitheErrors {
 
     // Products
 
-    /// @notice Enables `product` at no more than the price in force; for a product in use, accepts that price. A rise that
-    /// is only scheduled is not accepted.
-    /// @dev A product that is not in use yet is refused for `RISE_SETTLING` after a rise, because the caller may have seen
-    /// the price before it. The overloads that name what the caller agrees to work at any time.
+    /// @notice Enables `product` with the current price as its maximum. For an enabled product, sets the maximum to the
+    /// current price. A scheduled price increase is not accepted.
+    /// @dev A product that is not enabled yet is refused for `RISE_SETTLING` after a price increase, because the caller
+    /// may have signed before it. The overloads with a maximum work at any time.
     function enableProduct(address product) external onlyAdmin {
         if (!orchestrator.isProduct(product)) revert UnknownProduct(product);
         uint256 price = HaitheProduct(product).pricePerCall();
@@ -227,26 +229,26 @@ contract HaitheOrganization is IHaitheErrors {
         _enableProduct(product, price);
     }
 
-    /// @notice Enables `product` as long as a call costs at most `maxPrice`; also changes the maximum.
+    /// @notice Enables `product` for calls that cost at most `maxPrice`. For an enabled product, changes the maximum.
     function enableProduct(address product, uint256 maxPrice) external onlyAdmin {
         _enableUpTo(product, maxPrice);
     }
 
-    /// @notice The same, as long as the product's content is where the caller saw it: `uriHash` is keccak256 of its `uri`.
+    /// @notice The same, and reverts unless `uriHash` is keccak256 of the product's current `uri`.
     function enableProduct(address product, uint256 maxPrice, bytes32 uriHash) external onlyAdmin {
         _enableUpTo(product, maxPrice);
         bytes32 found = keccak256(bytes(HaitheProduct(product).uri()));
         if (found != uriHash) revert UriHasChanged(uriHash, found);
     }
 
-    /// @notice Stops using `product`.
+    /// @notice Disables `product`.
     function disableProduct(address product) external onlyAdmin {
         if (!_products.remove(product)) revert ProductNotEnabled(product);
         delete maxPriceOf[product];
         orchestrator.reportProductDisabled(product);
     }
 
-    /// @notice The products in use, in no particular order.
+    /// @notice The enabled products, in no particular order.
     function getEnabledProducts() external view returns (address[] memory) {
         return _products.values();
     }
@@ -263,7 +265,7 @@ contract HaitheOrganization is IHaitheErrors {
         _enableProduct(product, maxPrice);
     }
 
-    /// @dev When the latest rise of the product's price has settled; 0 if there was none.
+    /// @dev End of `RISE_SETTLING` after the latest price increase of the product; 0 if its price never increased.
     function _settledAt(HaitheProduct product) private view returns (uint256) {
         uint256 roseAt = product.priceRoseAt();
         if (roseAt == 0) return 0;
@@ -280,13 +282,13 @@ contract HaitheOrganization is IHaitheErrors {
 
     // People
 
-    /// @notice Gives `account` a role, or takes it away with `NONE`.
+    /// @notice Sets the role of `account`; `NONE` removes it.
     function setRole(address account, uint8 role) external onlyOwner {
         if (role > ADMIN) revert BadRole(account, role);
         _setRole(account, role);
     }
 
-    /// @notice The same for the server, which mirrors decisions made off chain. It neither makes nor unmakes
+    /// @notice The same for the server, which mirrors roles that were set off chain. It can neither appoint nor remove
     /// administrators.
     function setRoleFor(address account, uint8 role) external {
         if (msg.sender != orchestrator.server()) revert NotServer(msg.sender);
@@ -295,13 +297,13 @@ contract HaitheOrganization is IHaitheErrors {
         _setRole(account, role);
     }
 
-    /// @notice Offers ownership to `newOwner`, who has to accept. The zero address takes the offer back.
+    /// @notice Offers ownership to `newOwner`, which has to accept it. The zero address cancels the offer.
     function transferOwnership(address newOwner) external onlyOwner {
         pendingOwner = newOwner;
         orchestrator.reportOwnershipOffered(msg.sender, newOwner);
     }
 
-    /// @notice Accepts ownership. An announced withdrawal stays announced: only the new owner can execute or cancel it.
+    /// @notice Accepts ownership. A requested withdrawal stays pending; only the new owner can execute or cancel it.
     function acceptOwnership() external {
         if (msg.sender != pendingOwner) revert NotPendingOwner(msg.sender);
         address previous = owner;

@@ -5,34 +5,34 @@ import {IHaitheErrors} from "./interfaces/IHaitheErrors.sol";
 import {IHaitheOrchestrator} from "./interfaces/IHaitheOrchestrator.sol";
 
 /// @title A product of a creator: sealed content and its price
-/// @notice The creator may change the price, but nobody pays more than the maximum they enabled the product with. A lower
-/// price acts at once; a higher one is announced and takes effect after `priceNotice`.
+/// @notice The creator can change the price. An organization never pays more than the maximum that it enabled the
+/// product with. A lower price takes effect at once, a higher one after `priceNotice`.
 contract HaitheProduct is IHaitheErrors {
-    /// @dev The bound `addProduct` sets, too.
+    /// @dev The same limit as in `addProduct`.
     uint256 private constant MAX_URI = 2048;
 
-    /// @notice The orchestrator that made this product.
+    /// @notice The orchestrator that created this product.
     IHaitheOrchestrator public immutable orchestrator;
 
-    /// @notice Seconds between the announcement of a higher price and its effect, in block time.
+    /// @notice Seconds of block time until a higher price takes effect.
     uint64 public immutable priceNotice;
 
-    /// @notice Who offers the product and is paid for it.
+    /// @notice The creator, which is paid for the product.
     address public creator;
 
-    /// @notice Whether it was taken off the market for good.
+    /// @notice Whether the product was retired. It cannot be reactivated.
     bool public retired;
 
-    /// @dev When `_nextPrice` replaces `_price`, in block time; 0 if no rise was scheduled.
+    /// @dev When `_nextPrice` replaces `_price`, in block time; 0 if no increase was scheduled.
     uint40 private _nextPriceAt;
 
-    /// @dev When the last rise before the one at `_nextPriceAt` took effect; 0 if there was none.
+    /// @dev When the last increase before the one at `_nextPriceAt` took effect; 0 if none did.
     uint40 private _roseAt;
 
     /// @notice The product's name.
     string public name;
 
-    /// @notice Where the sealed content is found.
+    /// @notice Location of the sealed content.
     string public uri;
 
     /// @notice Initialization vector of the sealed content.
@@ -44,10 +44,10 @@ contract HaitheProduct is IHaitheErrors {
     /// @notice Kind of content.
     string public category;
 
-    /// @dev Price of a call in base units of the token, until `_nextPriceAt`.
+    /// @dev Price of a call before `_nextPriceAt`, in base units of the token.
     uint256 private _price;
 
-    /// @dev Price of a call from `_nextPriceAt` on.
+    /// @dev Price of a call from `_nextPriceAt` on, in base units of the token.
     uint256 private _nextPrice;
 
     modifier onlyCreator() {
@@ -62,7 +62,7 @@ contract HaitheProduct is IHaitheErrors {
         priceNotice = priceNotice_;
     }
 
-    /// @notice Sets a new clone up. Called by the orchestrator in the transaction that makes it.
+    /// @notice Initializes a new clone. The orchestrator calls it in the transaction that creates the clone.
     function initialize(
         address creator_,
         string calldata name_,
@@ -83,28 +83,28 @@ contract HaitheProduct is IHaitheErrors {
         _price = pricePerCall_;
     }
 
-    /// @notice Price of a call in force now, in base units of the token.
+    /// @notice Current price of a call, in base units of the token.
     function pricePerCall() public view returns (uint256) {
         return _rose() ? _nextPrice : _price;
     }
 
-    /// @notice The announced higher price that is not in force yet; 0 if there is none.
+    /// @notice The scheduled higher price that is not in effect yet; 0 if none.
     function nextPrice() external view returns (uint256) {
         return _rose() ? 0 : _nextPrice;
     }
 
-    /// @notice When the announced price takes effect, in block time; 0 if there is none.
+    /// @notice When the scheduled price takes effect, in block time; 0 if none is scheduled.
     function nextPriceAt() external view returns (uint256) {
         return _rose() ? 0 : _nextPriceAt;
     }
 
-    /// @notice When the price last rose, in block time; 0 if it never did.
+    /// @notice When the price last increased, in block time; 0 if it never did.
     function priceRoseAt() external view returns (uint256) {
         return _rose() ? _nextPriceAt : _roseAt;
     }
 
-    /// @notice Changes the price of a call. A price that is not above the one in force acts at once; a higher one takes
-    /// effect after `priceNotice`. Either replaces a rise that is not in force yet.
+    /// @notice Changes the price of a call. A price that is not above the current one takes effect at once, a higher
+    /// one after `priceNotice`. Either replaces an increase that is not in effect yet.
     function setPricePerCall(uint256 newPrice) external onlyCreator {
         uint256 current = pricePerCall();
         if (_rose()) _roseAt = _nextPriceAt;
@@ -122,20 +122,20 @@ contract HaitheProduct is IHaitheErrors {
         }
     }
 
-    /// @notice Changes where the content is found.
+    /// @notice Changes the location of the content.
     function setUri(string calldata newUri) external onlyCreator {
         if (bytes(newUri).length > MAX_URI) revert BadText("uri", bytes(newUri).length, MAX_URI);
         uri = newUri;
         orchestrator.reportUriChanged(newUri);
     }
 
-    /// @notice Takes the product off the market for good.
+    /// @notice Retires the product. It cannot be reactivated.
     function retire() external onlyCreator {
         retired = true;
         orchestrator.reportProductRetired();
     }
 
-    /// @dev Whether the scheduled price is in force.
+    /// @dev Whether the scheduled price is in effect.
     function _rose() private view returns (bool) {
         return _nextPriceAt != 0 && block.timestamp >= _nextPriceAt;
     }

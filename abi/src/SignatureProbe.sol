@@ -5,12 +5,12 @@ import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 
 /// @title Checks any kind of wallet signature in one `eth_call`, without being deployed
-/// @notice Send creation code ++ abi.encode(signer, hash, signature) with no receiver; one byte comes back, 1 for valid.
-/// A revert means invalid as well. Nothing stays: a call leaves no trace on the chain.
-/// @dev The order of ERC-6492: its suffix first, then ERC-1271 where there is code, then an ordinary signature (low s
-/// only), which also serves accounts with delegated code (EIP-7702). It runs a stranger's code, so bound the gas.
+/// @notice Call it as creation code ++ abi.encode(signer, hash, signature) without a receiver. It returns one byte, 1
+/// for valid. A revert means invalid, too. An `eth_call` changes nothing on the chain.
+/// @dev Checks in the order of ERC-6492: its suffix, then ERC-1271 if the signer has code, then an ECDSA signature (low
+/// s only), which also covers accounts with delegated code (EIP-7702). It executes untrusted code, so bound the gas.
 contract SignatureProbe {
-    /// @dev What an ERC-6492 signature ends with.
+    /// @dev The suffix of an ERC-6492 signature.
     bytes32 private constant SUFFIX = 0x6492649264926492649264926492649264926492649264926492649264926492;
 
     constructor(address signer, bytes32 hash, bytes memory signature) {
@@ -21,8 +21,8 @@ contract SignatureProbe {
         }
     }
 
-    /// @dev An ERC-6492 signature: (factory, its calldata, the inner signature) and the suffix. The factory is called
-    /// when the wallet is not there yet, or when it has to be prepared before it accepts the signature.
+    /// @dev An ERC-6492 signature: (factory, calldata of the factory, inner signature) and the suffix. The factory is
+    /// called if the wallet is not deployed yet, or if it must be prepared before it accepts the signature.
     function _checkWrapped(address signer, bytes32 hash, bytes memory signature) private returns (bool) {
         assembly ("memory-safe") {
             mstore(signature, sub(mload(signature), 32))
@@ -30,7 +30,7 @@ contract SignatureProbe {
         (address factory, bytes memory data, bytes memory inner) = abi.decode(signature, (address, bytes, bytes));
         if (signer.code.length != 0 && _check(signer, hash, inner)) return true;
         assembly {
-            // Its result is of no interest: the signature is valid afterwards or it is not.
+            // The result is ignored: the check below decides.
             pop(call(gas(), factory, 0, add(data, 0x20), mload(data), 0, 0))
         }
         return _check(signer, hash, inner);

@@ -6,9 +6,9 @@ use alloy::{
 };
 
 use crate::{
-    bindings::Line,
+    bindings::{HaitheOrchestrator, Line},
     scene::{ANY_ROOT, line},
-    world::{Person, World},
+    world::{DELAY, NOTICE, Person, World},
 };
 
 /// The most a batch may take, so that it fits into a block next to others.
@@ -138,4 +138,27 @@ async fn organizations_and_creators_are_cheap_to_make() {
     );
     let register = world.act(&people.server, call).await.gas_used;
     assert!(register <= 250_000, "{register}");
+}
+
+#[tokio::test]
+async fn the_deployment_takes_what_the_readme_says() {
+    let world = World::plain().await;
+    let people = &world.people;
+    let deploy = HaitheOrchestrator::deploy_builder(
+        &world.provider,
+        *world.token.address(),
+        people.operator.address,
+        people.server.address,
+        people.guardian.address,
+        DELAY,
+        U256::MAX,
+        NOTICE,
+    );
+    let receipt = world
+        .send(&people.operator, deploy.into_transaction_request())
+        .await;
+    assert!(receipt.status());
+    println!("deployment: {} gas", receipt.gas_used);
+    let rounded = (receipt.gas_used + 5_000) / 10_000;
+    assert_eq!(rounded, 863, "{} gas", receipt.gas_used);
 }

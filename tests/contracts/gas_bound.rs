@@ -6,23 +6,24 @@ use haithe_billing::batch::{CreditCounts, GasModel};
 
 use crate::{
     bindings::{HaitheOrchestrator, Line},
+    line_gas::{EXTRA_GAS, gas_of, slow_token},
     scene::{ANY_ROOT, line},
-    world::{Money, Person, TOKEN_REVERTS, TOKEN_SILENT, TOKEN_TAKES_FEE, World, events},
+    world::{
+        GAS_LIMIT, Money, Person, TOKEN_BURNS_GAS, TOKEN_REVERTS, TOKEN_SILENT, TOKEN_TAKES_FEE, World,
+        events,
+    },
 };
 
-/// As much gas as one transaction may have (EIP-7825).
-const GAS_LIMIT: u64 = 1 << 24;
-
-/// Payers, and payees of both kinds that nobody paid before.
-struct Cast {
-    world: World,
-    payers: Vec<Address>,
-    creators: Vec<Address>,
-    shops: Vec<Address>,
+/// Payers, and payees of both kinds that were never paid before.
+pub struct Cast {
+    pub world: World,
+    pub payers: Vec<Address>,
+    pub creators: Vec<Address>,
+    pub shops: Vec<Address>,
 }
 
 impl Cast {
-    async fn on(world: World, payers: usize, creators: usize, shops: usize) -> Self {
+    pub async fn on(world: World, payers: usize, creators: usize, shops: usize) -> Self {
         let mut cast = Self {
             payers: Vec::new(),
             creators: Vec::new(),
@@ -48,8 +49,8 @@ impl Cast {
         cast
     }
 
-    /// So many lines, each with all creators and shops of these ranges.
-    fn lines(&self, payers: usize, creators: &[Address], shops: &[Address]) -> Vec<Line> {
+    /// So many lines, each with all of these creators and shops.
+    pub fn lines(&self, payers: usize, creators: &[Address], shops: &[Address]) -> Vec<Line> {
         let amount = self.world.usdt(1) / U256::from(100);
         let credits: Vec<_> = creators
             .iter()
@@ -62,20 +63,23 @@ impl Cast {
             .collect()
     }
 
-    /// Settles with the bound as gas limit; gives what was used and how many lines were skipped.
+    /// How many credits of each kind a line has.
+    pub fn counts(&self, line: &Line) -> CreditCounts {
+        let shops = line
+            .credits
+            .iter()
+            .filter(|credit| self.shops.contains(&credit.payee));
+        let organizations = shops.count() as u64;
+        CreditCounts {
+            creators: line.credits.len() as u64 - organizations,
+            organizations,
+        }
+    }
+
+    /// Settles with the bound as gas limit; returns how many lines were skipped.
     async fn settle(&self, what: &str, lines: Vec<Line>) -> usize {
         let gas = GasModel::MEASURED;
-        let of = |line: &Line| {
-            let shops = line
-                .credits
-                .iter()
-                .filter(|credit| self.shops.contains(&credit.payee));
-            let organizations = shops.count() as u64;
-            gas.line(CreditCounts {
-                creators: line.credits.len() as u64 - organizations,
-                organizations,
-            })
-        };
+        let of = |line: &Line| gas.line(self.counts(line));
         let bound = gas.bound(lines.iter().map(of));
         let used_bound = gas.base + lines.iter().map(|line| of(line).used).sum::<u64>();
         let hub = &self.world.hub;
@@ -101,7 +105,16 @@ async fn fits(world: World, name: &str) {
     let (creators, shops) = (&cast.creators, &cast.shops);
     let settle = async |what: &str, payers, creators: &[Address], shops: &[Address]| {
         let what = format!("{name}: {what}");
-        let skipped = cast.settle(&what, cast.lines(payers, creators, shops)).await;
+        let lines = cast.lines(payers, creators, shops);
+        // The last line is the only one that may be the first of its payer.
+        for line in [&lines[0], &lines[payers - 1]] {
+            let (least, limit) = (
+                gas_of(&cast.world, line).await,
+                GasModel::MEASURED.line_limit(cast.counts(line)),
+            );
+            assert!(least <= limit, "{what}: a line takes {least} of {limit} gas");
+        }
+        let skipped = cast.settle(&what, lines).await;
         assert_eq!(skipped, 0, "{what}");
     };
     settle("first batch ever, first line of a payer", 1, &[], &[]).await;
@@ -127,10 +140,12 @@ async fn fits(world: World, name: &str) {
     settle("3 lines, 17 of both kinds each", 3, &creators[..17], &shops[..17]).await;
 }
 
+/// Finding 1: a batch settles with its bound as gas limit, and each line within its allowance.
 #[tokio::test]
 async fn the_bound_covers_batches_of_every_shape() {
     fits(World::plain().await, "18 decimals").await;
     fits(World::with(Money::Tricky(6)).await, "silent token").await;
+    fits(slow_token().await, &format!("{EXTRA_GAS} more per transfer")).await;
 }
 
 #[tokio::test]
@@ -155,4 +170,21 @@ async fn the_bound_covers_lines_that_fail() {
         line.credits.push(last);
     }
     assert_eq!(cast.settle("an unknown payee at the end", failing).await, 8);
+}
+
+#[tokio::test]
+async fn the_bound_covers_one_line_of_a_token_that_burns_all_gas() {
+    let cast = Cast::on(World::with(Money::Tricky(6)).await, 1, 16, 16).await;
+    cast.world.misbehave(TOKEN_BURNS_GAS).await;
+    let gas = GasModel::MEASURED;
+    for (creators, shops) in [(0, 0), (16, 0), (0, 16), (16, 16)] {
+        let lines = cast.lines(1, &cast.creators[..creators], &cast.shops[..shops]);
+        let bound = gas.alone(cast.counts(&lines[0]));
+        let seq = cast.world.hub.nextBatch().call().await.unwrap();
+        let call = cast.world.hub.settleBatch(seq, ANY_ROOT, lines);
+        let server = &cast.world.people.server;
+        let receipt = cast.world.attempt_with_gas(server, call, bound).await;
+        assert!(receipt.status(), "{creators} creators, {shops} organizations");
+        assert_eq!(events::<HaitheOrchestrator::LineSkipped>(&receipt).len(), 1);
+    }
 }

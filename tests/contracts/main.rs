@@ -22,6 +22,7 @@ mod escrow;
 mod gas;
 mod gas_bound;
 mod governance;
+mod line_gas;
 mod operations;
 mod payout_addresses;
 mod people;

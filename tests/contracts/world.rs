@@ -42,7 +42,7 @@ pub const NOTICE: u64 = 7 * DAY;
 const START: u64 = 1_767_225_600;
 
 /// As much gas as one transaction may use (EIP-7825).
-const GAS_LIMIT: u64 = 1 << 24;
+pub const GAS_LIMIT: u64 = 1 << 24;
 
 /// Which token pays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,9 +223,24 @@ impl World {
         error
     }
 
+    /// Sends a transaction whatever comes of it.
+    pub async fn send(&self, who: &Person, request: TransactionRequest) -> TransactionReceipt {
+        transact(&self.provider, who, request).await
+    }
+
     /// What a call would return, or the data it reverts with.
     pub async fn simulate(&self, who: &Person, request: TransactionRequest) -> Result<Bytes, Bytes> {
-        let request = request.with_from(who.address).with_gas_limit(GAS_LIMIT);
+        self.simulate_with_gas(who.address, request, GAS_LIMIT).await
+    }
+
+    /// The same from any address, also a contract's, and with another gas limit.
+    pub async fn simulate_with_gas(
+        &self,
+        from: Address,
+        request: TransactionRequest,
+        gas: u64,
+    ) -> Result<Bytes, Bytes> {
+        let request = request.with_from(from).with_gas_limit(gas);
         match self.provider.call(request).await {
             Ok(output) => Ok(output),
             Err(error) => {

@@ -6,14 +6,14 @@ use futures::future::join_all;
 use haithe_kernel::{FetchError, FetchRequest, Fetched, Fetcher, Usdt};
 use haithe_marketplace::{
     Category,
-    knowledge::{Chunk, Content, Format, Knowledge, Place, ReadLimits, Tools},
-    ports::{Documents, ExtractError},
+    knowledge::{Chunk, Content, Format, Knowledge, Place, ReadLimits, Terms, Tools},
+    ports::{Documents, ExtractError, KnowledgeIndexer},
     sealing::Plaintext,
 };
 use haithe_sqlite::SqliteKnowledgeIndexer;
 use haithe_tests::app::{App, question};
 use serde_json::json;
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 /// A number of `/proc/self/status`, which counts memory in KiB.
 fn status(name: &str) -> u64 {
@@ -87,6 +87,27 @@ async fn documents_that_are_kept_take_no_threads_and_little_memory() {
         "{} threads and {} KiB more",
         more.0,
         more.1
+    );
+}
+
+/// The size that ADR 0013 states; the time of a search is printed for the same purpose.
+#[tokio::test]
+async fn the_index_of_a_short_document_is_at_most_seven_pages() {
+    let chunk = Chunk {
+        text: "pump number          1".to_owned(),
+        place: Place::Lines(1, 1),
+    };
+    let indexer = SqliteKnowledgeIndexer::new();
+    let index = indexer.index(Arc::from([chunk])).await.unwrap();
+    assert!(index.bytes() <= 7 * 4096, "{} bytes", index.bytes());
+    let start = Instant::now();
+    for _ in 0..1_000 {
+        assert_eq!(index.search(Terms::of("pump"), 5).await.unwrap().len(), 1);
+    }
+    println!(
+        "{} bytes, {:?} per search",
+        index.bytes(),
+        start.elapsed() / 1_000
     );
 }
 

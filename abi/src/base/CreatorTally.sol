@@ -4,9 +4,9 @@ pragma solidity ^0.8.28;
 import {SlotDerivation} from "@openzeppelin/contracts/utils/SlotDerivation.sol";
 import {TransientSlot} from "@openzeppelin/contracts/utils/TransientSlot.sol";
 
-/// @title What the lines of one batch brought each creator
-/// @notice A map and a stack of its keys in transient storage (EIP-1153): the entries of a line that fails disappear
-/// with it, and the stack is empty again before the batch ends.
+/// @title Sum of the credits of each creator in one batch
+/// @notice A map and a stack of its keys in transient storage (EIP-1153). The entries of a line that reverts are
+/// reverted with it, and the stack is empty again when the batch ends.
 library CreatorTally {
     using SlotDerivation for bytes32;
     using TransientSlot for *;
@@ -28,12 +28,12 @@ library CreatorTally {
         entry.tstore(before + amount);
     }
 
-    /// @dev How many identities have an entry.
+    /// @dev Number of identities that have an entry.
     function count() internal view returns (uint256) {
         return COUNT.asUint256().tload();
     }
 
-    /// @dev Removes one entry and returns it. There must be one.
+    /// @dev Removes one entry and returns it. Reverts if there is no entry.
     function pop() internal returns (uint256 id, uint256 amount) {
         uint256 size = count() - 1;
         COUNT.asUint256().tstore(size);

@@ -3,9 +3,9 @@ pragma solidity ^0.8.28;
 
 import {Registry} from "./Registry.sol";
 
-/// @title The orchestrator's ear
-/// @notice Organizations, products and the identity contract report here what happened to them; each report becomes the
-/// event of that name, with the reporter as its first argument.
+/// @title Emits the events of organizations, products and the identity contract
+/// @notice They report each change here. A report emits the event of the same name, with the reporting contract as its
+/// first argument.
 abstract contract EventRelay is Registry {
     modifier fromOrganization() {
         if (!isOrganization(msg.sender)) revert NotAChild(msg.sender);

@@ -7,13 +7,14 @@ import {Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
 import {IHaitheOrchestrator} from "../interfaces/IHaitheOrchestrator.sol";
 import {ExpiringPause} from "./ExpiringPause.sol";
 
-/// @title Who runs the platform, and how fast they can change it
-/// @notice Three keys. The *owner* is cold: it appoints the other two, ends a pause and takes the platform's share out.
+/// @title The platform's keys, and the delays of their changes
+/// @notice Three keys. The *owner* is cold: it appoints the other two, ends a pause and withdraws the platform's share.
 /// The *server* is hot: it settles and registers. The *guardian* can only pause.
 ///
-/// A new server waits `exitTime`: who does not trust it has the time to request and execute a withdrawal. The wait runs
-/// on block time, so that a stolen server key can be met by a pause (`MAX_PAUSE` is longer than any `exitTime`) in which
-/// its replacement becomes ready; in that case it is the daily caps that protect those who would rather leave.
+/// A new server can accept after `exitTime`, in which an owner who does not trust it can request and execute a
+/// withdrawal. This delay runs on block time. So when a server key is stolen, its replacement becomes ready within one
+/// pause (`MAX_PAUSE` is longer than any `exitTime`); withdrawals are stopped in that time, and the daily caps bound
+/// the damage.
 abstract contract Governed is Ownable2Step, ExpiringPause {
     /// @notice Seconds in which a withdrawal can be executed once it is ready.
     uint64 public constant WITHDRAWAL_WINDOW = 1 days;
@@ -30,7 +31,7 @@ abstract contract Governed is Ownable2Step, ExpiringPause {
     /// @notice The key that can pause.
     address public guardian;
 
-    /// @notice Who may become the server, or zero.
+    /// @notice The proposed next server; zero if none is proposed.
     address public pendingServer;
 
     /// @notice When `pendingServer` may accept, in block time.
@@ -51,19 +52,19 @@ abstract contract Governed is Ownable2Step, ExpiringPause {
         emit GuardianChanged(address(0), guardian_);
     }
 
-    /// @dev The server rests during a pause: a stolen key can do nothing at all.
+    /// @dev Refuses the server during a pause, so that a stolen key is stopped.
     modifier onlyServer() {
         if (msg.sender != server) revert NotServer(msg.sender);
         if (paused()) revert EnforcedPause();
         _;
     }
 
-    /// @notice Seconds that suffice to request and execute a withdrawal.
+    /// @notice Seconds in which a withdrawal can be requested and executed.
     function exitTime() public view returns (uint64) {
         return withdrawalDelay + WITHDRAWAL_WINDOW;
     }
 
-    /// @notice Proposes the next server, who may accept after `exitTime`. The zero address takes a proposal back.
+    /// @notice Proposes the next server, which can accept after `exitTime`. The zero address cancels a proposal.
     function proposeServer(address newServer) external onlyOwner {
         uint64 readyAt = newServer == address(0) ? 0 : uint64(block.timestamp) + exitTime();
         pendingServer = newServer;
@@ -71,7 +72,8 @@ abstract contract Governed is Ownable2Step, ExpiringPause {
         emit ServerChangeProposed(newServer, readyAt);
     }
 
-    /// @notice Takes the server's office. Called with the proposed key, which proves that it is in use.
+    /// @notice Makes the caller the server. Must be called with the proposed key, which proves that the key is
+    /// available.
     function acceptServer() external {
         if (msg.sender != pendingServer) revert NotPendingServer(msg.sender);
         if (block.timestamp < serverChangeReadyAt) revert ServerChangeTooEarly(serverChangeReadyAt);
@@ -81,14 +83,14 @@ abstract contract Governed is Ownable2Step, ExpiringPause {
         serverChangeReadyAt = 0;
     }
 
-    /// @notice Appoints the guardian; the zero address leaves the office empty.
+    /// @notice Appoints the guardian. The zero address removes it.
     function setGuardian(address newGuardian) external onlyOwner {
         emit GuardianChanged(guardian, newGuardian);
         guardian = newGuardian;
     }
 
-    /// @notice Stops settlement, the server's other powers and organizations' withdrawals, at most for `MAX_PAUSE`.
-    /// Creators and the platform can still take out what is theirs.
+    /// @notice Stops settlement, the server's other functions and organizations' withdrawals, for at most `MAX_PAUSE`.
+    /// Creators and the platform can still withdraw their earnings.
     function pause() external {
         if (msg.sender != guardian && msg.sender != owner()) revert NotGuardian(msg.sender);
         _pause();
@@ -104,7 +106,7 @@ abstract contract Governed is Ownable2Step, ExpiringPause {
         return Ownable.owner();
     }
 
-    /// @notice Always refuses.
+    /// @notice Always reverts.
     function renounceOwnership() public pure override {
         revert OwnershipCannotBeRenounced();
     }

@@ -10,10 +10,10 @@ import {HaitheProduct} from "../HaitheProduct.sol";
 import {Governed} from "./Governed.sol";
 
 /// @title Organizations, creators and products
-/// @notice Organizations and products are EIP-1167 clones of one implementation each. Names are unique for ever.
+/// @notice Organizations and products are EIP-1167 clones of one implementation each. A name can be used once only.
 ///
-/// A clone's address depends on the account that it is made for and on how many that account had before, and on nothing
-/// else (CREATE2): transactions of other accounts, in whatever order they are mined, cannot give it to somebody else.
+/// The address of a clone depends only on the account that it is created for and on that account's own counter
+/// (CREATE2). Transactions of other accounts cannot change it, in whatever order they are mined.
 abstract contract Registry is Governed {
     uint256 private constant MAX_NAME = 64;
     uint256 private constant MAX_CATEGORY = 64;
@@ -30,13 +30,13 @@ abstract contract Registry is Governed {
     /// @notice Identities of creators and the money credited to them.
     HaitheCreatorIdentity public immutable creatorIdentity;
 
-    /// @notice What organizations are clones of.
+    /// @notice The implementation that organizations are clones of.
     address public immutable organizationImplementation;
 
-    /// @notice What products are clones of.
+    /// @notice The implementation that products are clones of.
     address public immutable productImplementation;
 
-    /// @notice The daily cap an organization begins with, in base units.
+    /// @notice The daily cap of a new organization, in base units.
     uint256 public immutable initialDailyCap;
 
     /// @notice Seconds between the announcement of a higher price of a product and its effect.
@@ -60,10 +60,10 @@ abstract contract Registry is Governed {
     /// @notice Whether a product has or had this name.
     mapping(string name => bool) public productNameExists;
 
-    /// @notice How many organizations were created for an account.
+    /// @notice Number of organizations that were created for an account.
     mapping(address account => uint256) public organizationCountOf;
 
-    /// @notice How many products an account has added.
+    /// @notice Number of products that an account has added.
     mapping(address account => uint256) public productCountOf;
 
     /// @dev Position in `organizations` plus one; 0 means not an organization.
@@ -85,7 +85,7 @@ abstract contract Registry is Governed {
         return _createOrganization(name, msg.sender);
     }
 
-    /// @notice Creates an organization that belongs to `owner_`, at the server's expense.
+    /// @notice Creates an organization that belongs to `owner_`. The server pays the gas.
     function createOrganizationFor(string memory name, address owner_)
         external
         onlyServer
@@ -95,15 +95,15 @@ abstract contract Registry is Governed {
         return _createOrganization(name, owner_);
     }
 
-    /// @notice Registers the calling wallet as a creator, at its own expense.
-    /// @param uri Where the creator describes itself.
+    /// @notice Registers the calling wallet as a creator. The wallet pays the gas.
+    /// @param uri Location of the creator's description.
     /// @param pubKey The creator's public key.
     function registerCreator(string memory uri, string memory pubKey) external returns (uint256 id) {
         return _registerCreator(msg.sender, uri, creatorIdentity.determineNextSeed(msg.sender), pubKey);
     }
 
-    /// @notice Registers `creator`, at the server's expense, with the seed that the identity contract determines for it.
-    /// @param uri Where the creator describes itself.
+    /// @notice Registers `creator` with the seed that the identity contract determines for it. The server pays the gas.
+    /// @param uri Location of the creator's description.
     /// @param seed `creatorIdentity.determineNextSeed(creator)`.
     /// @param pubKey The creator's public key.
     function registerAsCreator(address creator, string memory uri, bytes32 seed, string memory pubKey)
@@ -114,9 +114,9 @@ abstract contract Registry is Governed {
         _registerCreator(creator, uri, seed, pubKey);
     }
 
-    /// @notice Offers a product of the calling creator.
+    /// @notice Adds a product of the calling creator.
     /// @param name Unique among products.
-    /// @param uri Where the sealed content is found.
+    /// @param uri Location of the sealed content.
     /// @param iv Initialization vector of the sealed content.
     /// @param encryptedKeyForTEE Content key, sealed to the enclave.
     /// @param category Kind of content, for example `knowledge:text`.
@@ -159,12 +159,12 @@ abstract contract Registry is Governed {
         return Clones.predictDeterministicAddress(productImplementation, _salt(account, productCountOf[account]));
     }
 
-    /// @notice How many organizations there are.
+    /// @notice Number of organizations.
     function organizationsCount() external view returns (uint256) {
         return organizations.length;
     }
 
-    /// @notice How many products there are.
+    /// @notice Number of products.
     function productsCount() external view returns (uint256) {
         return products.length;
     }
@@ -206,7 +206,7 @@ abstract contract Registry is Governed {
         emit CreatorRegistered(id, creator, uri, seed, pubKey);
     }
 
-    /// @dev Salt of a clone: the account that it is made for, and that account's own counter.
+    /// @dev Salt of a clone: the account that it is created for, and that account's own counter.
     function _salt(address account, uint256 counter) private pure returns (bytes32) {
         return keccak256(abi.encode(account, counter));
     }

@@ -11,8 +11,8 @@ import {CreatorTally} from "./CreatorTally.sol";
 import {Registry} from "./Registry.sol";
 
 /// @title Settlement of what organizations owe, in numbered batches
-/// @notice A batch carries one line per organization. Each line runs in a call of its own with its own gas: it moves all
-/// of its money or none, and one that cannot be settled is skipped and reported while the others go through.
+/// @notice A batch has one line per organization. Each line runs in its own call with its own gas allowance. It moves
+/// all of its money or none of it. A line that fails is skipped and reported; the other lines are settled.
 abstract contract Settlement is Registry, ReentrancyGuardTransient {
     using SafeERC20 for IERC20;
 
@@ -26,28 +26,30 @@ abstract contract Settlement is Registry, ReentrancyGuardTransient {
     /// @notice What one organization pays.
     /// @param org The organization that pays.
     /// @param platform The platform's share.
-    /// @param credits Everybody else's shares.
+    /// @param credits The shares of creators and of other organizations.
     struct Line {
         address org;
         uint96 platform;
         Credit[] credits;
     }
 
-    /// @dev Gas given to a line and to each of its credits; a multiple of what they take with real USDT. A token that
-    /// burns its gas can take no more than this.
-    uint256 private constant LINE_GAS = 300_000;
-    uint256 private constant CREDIT_GAS = 100_000;
+    /// @dev Gas allowance of a line, and of each of its credits: at least a fifth more than was measured with cold
+    /// storage and a token whose `transfer` takes 15,000 gas more than OpenZeppelin's ERC20
+    /// (`tests/contracts/line_gas.rs`). A token that burns all gas consumes at most the allowance.
+    uint256 private constant LINE_GAS = 150_000;
+    uint256 private constant CREDIT_GAS = 66_000;
 
-    /// @dev Gas to report a skipped line.
+    /// @dev Gas that encodes the call of a line and reports a skipped line, and the same for each of its credits.
     uint256 private constant REPORT_GAS = 30_000;
+    uint256 private constant REPORT_CREDIT_GAS = 1_000;
 
-    /// @dev Bytes of a skipped line's reason that are kept: any of our errors, and no flood from a token.
+    /// @dev Bytes that are kept of the reason of a skipped line. Every error of these contracts fits.
     uint256 private constant MAX_REASON = 256;
 
     /// @notice The sequence number the next batch must carry; the first batch is 0.
     uint64 public nextBatch;
 
-    /// @notice What the platform earned and did not take out yet, in base units.
+    /// @notice What the platform earned and has not withdrawn yet, in base units.
     uint256 public platformFunds;
 
     /// @notice keccak256(abi.encode(chain id, this contract, seq, root, lines)) of a settled batch.
@@ -56,19 +58,19 @@ abstract contract Settlement is Registry, ReentrancyGuardTransient {
     /// @notice The root of the Merkle tree over a batch's receipts.
     mapping(uint64 seq => bytes32) public receiptsRoot;
 
-    /// @dev One bit per line, 256 lines to a word; set if the line was settled.
+    /// @dev One bit per line, 256 lines per word. The bit is set if the line was settled.
     mapping(uint64 seq => mapping(uint256 word => uint256 bits)) private _settledLines;
 
-    /// @dev The day (UTC) of the last payment out of escrow and what was paid in it.
+    /// @dev The UTC day of the last payment out of escrow, and what was paid on that day.
     uint32 private _escrowDay;
     uint224 private _escrowPaidThatDay;
 
     /// @notice Settles batch `seq`.
     /// @param seq Must equal `nextBatch`.
-    /// @param root Root over the receipts that make up the lines.
-    /// @param lines At most one per organization is economical; more are allowed. One whose `org` is this contract pays
-    /// escrow out of `platformFunds`.
-    /// @return skipped How many lines moved nothing. Each emitted `LineSkipped`.
+    /// @param root Root of the Merkle tree over the receipts of the lines.
+    /// @param lines One line per organization is the cheapest; more are allowed. A line whose `org` is this contract
+    /// pays escrow out of `platformFunds`.
+    /// @return skipped Number of lines that were skipped. Each of them emitted `LineSkipped`.
     function settleBatch(uint64 seq, bytes32 root, Line[] calldata lines)
         external
         onlyServer
@@ -101,7 +103,7 @@ abstract contract Settlement is Registry, ReentrancyGuardTransient {
         emit BatchSettled(seq, hash, root, total, skipped);
     }
 
-    /// @notice Settles one line. Called by this contract only, so that a line's failure is its own.
+    /// @notice Settles one line. Only this contract can call it, so that a failure reverts this line only.
     function settleLine(Line calldata line) external returns (uint256 total) {
         if (msg.sender != address(this)) revert NotOrchestrator(msg.sender);
         if (line.org == address(this)) return _payEscrow(line);
@@ -134,9 +136,9 @@ abstract contract Settlement is Registry, ReentrancyGuardTransient {
         return _settledLines[seq][line >> 8] & (1 << (line & 0xff)) != 0;
     }
 
-    /// @notice Whether the receipt with this leaf was paid for in line `line` of batch `seq`.
-    /// @dev Compute `leaf` with `receiptLeaf` for the same `seq` and `line`: a receipt whose line was skipped is queued
-    /// again and gets another leaf, and its old one never verifies.
+    /// @notice Whether the receipt with this leaf was settled in line `line` of batch `seq`.
+    /// @dev Compute `leaf` with `receiptLeaf` for the same `seq` and `line`. A receipt whose line was skipped gets
+    /// another leaf in a later batch; its old leaf never verifies.
     function verifyReceipt(uint64 seq, uint32 line, bytes32 leaf, bytes32[] calldata proof)
         external
         view
@@ -145,11 +147,11 @@ abstract contract Settlement is Registry, ReentrancyGuardTransient {
         return lineSettled(seq, line) && MerkleProof.verifyCalldata(proof, receiptsRoot[seq], leaf);
     }
 
-    /// @notice The leaf of a receipt, hashed twice as OpenZeppelin's StandardMerkleTree does.
+    /// @notice The leaf of a receipt, hashed twice as in OpenZeppelin's StandardMerkleTree.
     /// @param version Version of the receipt's format.
-    /// @param receiptId The receipt.
-    /// @param seq The batch it is part of.
-    /// @param line The line it is part of.
+    /// @param receiptId Id of the receipt.
+    /// @param seq The batch that contains the receipt.
+    /// @param line The line that contains the receipt.
     /// @param org The organization that pays.
     /// @param nano The price in nano-USDT.
     /// @param receiptHash SHA-256 of the receipt's RFC 8785 JSON.
@@ -165,8 +167,8 @@ abstract contract Settlement is Registry, ReentrancyGuardTransient {
         return keccak256(bytes.concat(keccak256(abi.encode(version, receiptId, seq, line, org, nano, receiptHash))));
     }
 
-    /// @dev Credits creators with what all lines together brought them: one entry and one event per creator, however
-    /// many organizations pay.
+    /// @dev Credits each creator with the sum of all lines: one storage write and one event per creator, for any number
+    /// of paying organizations.
     function _creditCreators(uint64 seq) private {
         for (uint256 i = CreatorTally.count(); i != 0; --i) {
             (uint256 id, uint256 amount) = CreatorTally.pop();
@@ -175,12 +177,13 @@ abstract contract Settlement is Registry, ReentrancyGuardTransient {
         }
     }
 
-    /// @dev Runs a line. All gas it could need is there before it starts, so too small a gas limit fails the whole
-    /// transaction and is never taken for a line's own failure.
+    /// @dev Runs a line. The gas that is left must cover its whole allowance before it starts. So a gas limit that is
+    /// too low reverts the whole transaction and is never mistaken for a failure of the line.
     function _tryLine(uint64 seq, uint256 index, Line calldata line) private returns (bool ok, uint256 total) {
-        uint256 lineGas = LINE_GAS + CREDIT_GAS * line.credits.length;
-        // A call hands on at most 63/64 of the gas that is left (EIP-150).
-        uint256 needed = lineGas + lineGas / 63 + REPORT_GAS;
+        uint256 credits = line.credits.length;
+        uint256 lineGas = LINE_GAS + CREDIT_GAS * credits;
+        // A call forwards at most 63/64 of the gas that is left (EIP-150).
+        uint256 needed = lineGas + lineGas / 63 + REPORT_GAS + REPORT_CREDIT_GAS * credits;
         if (gasleft() < needed) revert NotEnoughGas(index, needed);
         try Settlement(this).settleLine{gas: lineGas}(line) returns (uint256 amount) {
             return (true, amount);
@@ -189,9 +192,9 @@ abstract contract Settlement is Registry, ReentrancyGuardTransient {
         }
     }
 
-    /// @dev Settles a line whose `org` is this contract: pays escrow, which earlier lines settled as the platform's share
-    /// because its payees could not be paid, out of `platformFunds`. A stolen server key can take at most
-    /// `initialDailyCap` a day this way, as from an organization.
+    /// @dev Settles a line whose `org` is this contract: pays escrow out of `platformFunds`. Earlier lines settled it
+    /// as the platform's share because the payees could not be paid. A stolen server key can take at most
+    /// `initialDailyCap` per UTC day this way, the same as from an organization.
     function _payEscrow(Line calldata line) private returns (uint256 total) {
         if (line.platform != 0) revert PlatformShareOfEscrow(line.platform);
         total = _sum(line);
@@ -214,7 +217,7 @@ abstract contract Settlement is Registry, ReentrancyGuardTransient {
         emit EscrowPaid(total, server);
     }
 
-    /// @dev Holds what is paid out of escrow on a day (UTC) to the daily cap that an organization begins with.
+    /// @dev Bounds what is paid out of escrow on a UTC day by the daily cap of a new organization.
     function _countEscrow(uint256 amount) private {
         uint32 today = uint32(block.timestamp / 1 days);
         uint256 paid = amount + (_escrowDay == today ? _escrowPaidThatDay : 0);
@@ -225,7 +228,7 @@ abstract contract Settlement is Registry, ReentrancyGuardTransient {
         _escrowPaidThatDay = uint224(paid);
     }
 
-    /// @dev Pays out of this contract's own tokens and insists that all of it arrives.
+    /// @dev Pays out of this contract's own tokens. Reverts unless exactly `amount` arrives.
     function _send(address to, uint256 amount) private {
         if (amount == 0) return;
         uint256 before = usdt.balanceOf(to);
@@ -234,7 +237,7 @@ abstract contract Settlement is Registry, ReentrancyGuardTransient {
         if (received != amount) revert WrongAmountReceived(to, amount, received);
     }
 
-    /// @dev Moves money out of an organization and insists that all of it arrives.
+    /// @dev Moves tokens out of an organization. Reverts unless exactly `amount` arrives.
     function _pull(address org, address to, uint256 amount) private {
         if (amount == 0) return;
         uint256 before = usdt.balanceOf(to);
@@ -251,8 +254,8 @@ abstract contract Settlement is Registry, ReentrancyGuardTransient {
         }
     }
 
-    /// @dev The beginning of what the last call returned. Solidity's own `catch (bytes memory)` would copy all of it,
-    /// however much that is.
+    /// @dev The first `MAX_REASON` bytes that the last call returned. Solidity's `catch (bytes memory)` would copy all
+    /// of them and has no bound.
     function _revertReason() private pure returns (bytes memory reason) {
         assembly ("memory-safe") {
             let size := returndatasize()

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-/// @title Every way in which Haithe's contracts refuse
-/// @notice One page, inherited by all of them, so that one ABI decodes a refusal wherever it was raised: the reason of
-/// a skipped line may come from the orchestrator, an organization, the identity contract or the token.
+/// @title All errors of Haithe's contracts
+/// @notice Every contract inherits this list, so that one ABI decodes the reason of a skipped line, whether the
+/// orchestrator, an organization or the identity contract raised it.
 interface IHaitheErrors {
-    // Who may call
+    // Callers
 
     /// @notice Only the owner may do this.
     error NotOwner(address caller);
@@ -25,7 +25,7 @@ interface IHaitheErrors {
     error NotOrchestrator(address caller);
     /// @notice Only an organization, a product or the identity contract of this orchestrator may report an event.
     error NotAChild(address caller);
-    /// @notice Ownership may be handed over but not abandoned: the platform's funds would be lost.
+    /// @notice Ownership can be transferred but not renounced: the platform's funds would be lost.
     error OwnershipCannotBeRenounced();
 
     // Arguments
@@ -40,7 +40,7 @@ interface IHaitheErrors {
     error BadDelay(uint256 delay, uint256 limit);
     /// @notice The address given as the token has no code.
     error NotAToken(address token);
-    /// @notice Nothing that may be taken out is left.
+    /// @notice There is nothing to withdraw.
     error NothingToWithdraw();
 
     // Time
@@ -56,71 +56,71 @@ interface IHaitheErrors {
 
     // Registry
 
-    /// @notice The name is taken.
+    /// @notice The name is already in use.
     error NameTaken(string name);
     /// @notice The address is not an organization of this orchestrator.
     error UnknownOrganization(address organization);
     /// @notice The address is not a product of this orchestrator.
     error UnknownProduct(address product);
-    /// @notice The caller has to be registered as a creator first.
+    /// @notice The caller is not registered as a creator.
     error UnknownCreator(address creator);
-    /// @notice The address is registered as a creator already.
+    /// @notice The address is already registered as a creator.
     error AlreadyRegistered(address creator);
     /// @notice The seed is not the one `determineNextSeed` gives.
     error WrongSeed(bytes32 expected, bytes32 got);
-    /// @notice The address is neither the creator's own nor its payout address in force.
+    /// @notice The address is neither the creator's own nor its payout address in effect.
     error NotAPayoutAddress(address to);
     /// @notice There is no proposed payout address to cancel.
     error NoPayoutProposal(uint256 id);
-    /// @notice A creator's identity stays with its creator.
+    /// @notice The identity of a creator cannot be transferred.
     error Soulbound();
-    /// @notice Set up once, by the orchestrator, when the clone is made.
+    /// @notice The clone is already initialized.
     error AlreadyInitialized();
 
     // Settlement
 
-    /// @notice Batches are settled one after the other: replays, gaps and reordering end here.
+    /// @notice The batch is not the next one: batches cannot be replayed, skipped or reordered.
     error WrongSequence(uint64 expected, uint64 got);
-    /// @notice A batch has at least one line.
+    /// @notice A batch must have at least one line.
     error EmptyBatch();
-    /// @notice The transaction's gas limit does not cover line `line`; it takes `needed` more at this point.
+    /// @notice The gas that is left before line `line` is less than the `needed` gas.
     error NotEnoughGas(uint256 line, uint256 needed);
-    /// @notice The organization holds less than the line takes.
+    /// @notice The balance of the organization is below the amount of the line.
     error InsufficientFunds(address organization, uint256 held, uint256 needed);
-    /// @notice The line would lift what was taken today above the organization's daily cap.
+    /// @notice The amount settled today would exceed the organization's daily cap.
     error DailyCapExceeded(address organization, uint256 cap, uint256 wouldBe);
     /// @notice The payee is neither an organization nor a registered creator.
     error UnknownPayee(address payee);
     /// @notice An organization cannot pay itself.
     error PayeeIsPayer(address organization);
-    /// @notice The token delivered another amount than it was told to.
+    /// @notice The received amount differs from the transferred amount.
     error WrongAmountReceived(address to, uint256 expected, uint256 received);
 
-    /// @notice A line that pays escrow out has no platform share.
+    /// @notice A line that pays escrow out must not have a platform share.
     error PlatformShareOfEscrow(uint256 platform);
 
     // Organizations and products
 
-    /// @notice The owner's rights cannot be given as a role, and no such role exists.
+    /// @notice The role does not exist, or the account is the owner, which cannot have a role.
     error BadRole(address account, uint8 role);
     /// @notice The server manages roles below administrator only.
     error RoleAboveServer(address account, uint8 role);
-    /// @notice A withdrawal is under way; cancel it or let it run out first.
+    /// @notice A withdrawal is pending. Cancel it first, or wait until it has expired.
     error WithdrawalPending(uint256 readyAt);
     /// @notice There is no withdrawal to execute or cancel.
     error NoWithdrawal();
-    /// @notice The withdrawal may be executed from `readyAt` (active time) on.
+    /// @notice The withdrawal can be executed from `readyAt` (active time) on.
     error WithdrawalTooEarly(uint256 readyAt, uint256 activeTime);
-    /// @notice The withdrawal could be executed until `validUntil` (active time); request it again.
+    /// @notice The withdrawal expired at `validUntil` (active time). Request it again.
     error WithdrawalVoid(uint256 validUntil, uint256 activeTime);
-    /// @notice The payment token leaves an organization by settlement and withdrawal only.
+    /// @notice The payment token can leave an organization by settlement and withdrawal only.
     error PaymentTokenIsNotStray();
-    /// @notice The product costs more than the caller was willing to pay.
+    /// @notice The price of the product is above the given maximum.
     error PriceAboveMaximum(uint256 price, uint256 maxPrice);
-    /// @notice The price rose shortly before, so the caller may have seen the old one. Name a maximum, or enable the
-    /// product at the price in force from `readyAt` (block time) on.
+    /// @notice The price increased shortly before, so the caller may have signed for the old one. Give a maximum, or
+    /// enable the product at the current price from `readyAt` (block time) on.
     error PriceJustRose(uint256 price, uint256 readyAt);
-    /// @notice The product's content is no longer at the URI that the caller agreed to.
+    /// @notice The product's URI is not the one that the caller agreed to.
     error UriHasChanged(bytes32 expected, bytes32 found);
     /// @notice The product is not enabled.
     error ProductNotEnabled(address product);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-/// @title What organizations, products and the identity contract ask of the orchestrator
+/// @title Functions of the orchestrator that organizations, products and the identity contract call
 interface IHaitheOrchestrator {
     /// @notice The orchestrator's owner.
     function owner() external view returns (address);
@@ -9,12 +9,12 @@ interface IHaitheOrchestrator {
     function server() external view returns (address);
     /// @notice Whether `product` was made by this orchestrator.
     function isProduct(address product) external view returns (bool);
-    /// @notice Whether settlement and withdrawals rest.
+    /// @notice Whether settlement and withdrawals are stopped.
     function paused() external view returns (bool);
-    /// @notice Block time less the time spent paused.
+    /// @notice Block time minus the time spent paused.
     function activeTime() external view returns (uint64);
 
-    // Reports by organizations. Each becomes the event of that name.
+    // Reports by organizations. Each emits the event of the same name.
 
     function reportFunded(uint256 amount) external;
     function reportRoleChanged(address account, uint8 role) external;
@@ -34,8 +34,8 @@ interface IHaitheOrchestrator {
     function reportUriChanged(string calldata uri) external;
     function reportProductRetired() external;
 
-    /// @notice Pays what was credited to identity `id` of `creator` to `to`. Called by the identity contract, which keeps
-    /// the accounts.
+    /// @notice Pays `amount` of the earnings of identity `id` of `creator` to `to`. Called by the identity contract,
+    /// which keeps the accounts.
     function payCreator(uint256 id, address creator, address to, uint256 amount) external;
 
     // Reports by the identity contract.

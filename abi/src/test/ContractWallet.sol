@@ -5,10 +5,10 @@ import {IERC1271} from "@openzeppelin/contracts/interfaces/IERC1271.sol";
 import {Create2} from "@openzeppelin/contracts/utils/Create2.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 
-/// @title A smart wallet of one owner
+/// @title A smart wallet with one owner
 /// @notice For tests of ERC-1271 and ERC-6492.
 contract ContractWallet is IERC1271 {
-    /// @notice Whose signatures count.
+    /// @notice The account whose signatures are valid.
     address public immutable owner;
 
     constructor(address owner_) {
@@ -23,14 +23,14 @@ contract ContractWallet is IERC1271 {
     }
 }
 
-/// @title Makes wallets at addresses that are known beforehand
+/// @title Deploys wallets at predictable addresses
 contract ContractWalletFactory {
-    /// @notice Makes the wallet of `owner`.
+    /// @notice Deploys the wallet of `owner`.
     function create(address owner, bytes32 salt) external returns (address) {
         return address(new ContractWallet{salt: salt}(owner));
     }
 
-    /// @notice Where `create` will put the wallet.
+    /// @notice The address at which `create` deploys the wallet.
     function predict(address owner, bytes32 salt) external view returns (address) {
         bytes memory code = abi.encodePacked(type(ContractWallet).creationCode, abi.encode(owner));
         return Create2.computeAddress(salt, keccak256(code));

@@ -4,24 +4,24 @@ pragma solidity ^0.8.28;
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 
-/// @title A token that behaves as badly as it is told to
+/// @title A token with a configurable misbehaviour
 /// @notice For tests. Real tokens do each of these things.
 contract TrickyToken is ERC20 {
     /// @notice How `transfer` behaves.
     enum Mode {
-        /// Moves the money and returns true.
+        /// Moves the tokens and returns true.
         Honest,
-        /// Moves the money and returns nothing, as USDT does.
+        /// Moves the tokens and returns nothing, like USDT.
         Silent,
         /// Moves nothing and returns false.
         ReturnsFalse,
         /// Moves nothing and reverts with `Refused`.
         Reverts,
-        /// Moves nothing and uses up all gas, as an old `assert` does.
+        /// Moves nothing and consumes all gas, like an `assert` of old compilers.
         BurnsGas,
         /// Moves nothing and reverts with 10 kB of data.
         Floods,
-        /// Keeps one percent of the amount.
+        /// Burns one percent of the amount.
         TakesFee,
         /// Returns true and moves nothing.
         Lies
@@ -31,11 +31,14 @@ contract TrickyToken is ERC20 {
 
     uint8 private immutable _decimals;
 
-    /// @notice How `transfer` behaves now.
+    /// @notice The current behaviour of `transfer`.
     Mode public mode;
 
-    /// @notice Receivers that are refused whatever the mode is.
+    /// @notice Receivers that are refused in every mode.
     mapping(address => bool) public blocked;
+
+    /// @notice Gas that every transfer consumes in addition.
+    uint256 public extraGas;
 
     address private _hookTarget;
     bytes private _hookCall;
@@ -60,20 +63,30 @@ contract TrickyToken is ERC20 {
         blocked[receiver] = isBlocked;
     }
 
-    /// @notice Makes every transfer call `target` first; a refusal becomes the transfer's own. Zero ends it.
+    /// @notice Makes every transfer call `target` first, and revert if that call reverts. Zero removes the hook.
     function setHook(address target, bytes calldata call) external {
         _hookTarget = target;
         _hookCall = call;
     }
 
-    /// @notice Makes several calls in one transaction: the token can be a server, a creator or an owner.
+    /// @notice Makes several calls in one transaction, so that the token can act as a server, a creator or an owner.
     function relay(address target, bytes[] calldata calls) external {
         for (uint256 i; i < calls.length; ++i) {
             Address.functionCall(target, calls[i]);
         }
     }
 
+    /// @notice Makes every transfer consume `gas` in addition.
+    function setExtraGas(uint256 gas) external {
+        extraGas = gas;
+    }
+
     function transfer(address to, uint256 amount) public override returns (bool) {
+        uint256 extra = extraGas;
+        if (extra != 0) {
+            uint256 start = gasleft();
+            while (start - gasleft() < extra) {}
+        }
         if (_hookTarget != address(0)) Address.functionCall(_hookTarget, _hookCall);
         if (blocked[to] || mode == Mode.Reverts) revert Refused(to);
         if (mode == Mode.ReturnsFalse) return false;

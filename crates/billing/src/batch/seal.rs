@@ -14,8 +14,11 @@
 //! - the organization with the oldest charge is always part of the batch;
 //! - while another organization waits, no organization takes more than a quarter;
 //! - a charge waits at most ⌈gas of older charges ÷ `batch_gas`⌉ + 1 batches. The gas of a charge is
-//!   the bound of a batch that contains nothing else; older charges of the same organization count
-//!   four times, because of the quarter.
+//!   the bound of a batch that contains nothing else. Older charges of the same organization count four
+//!   times if other organizations have charges, because their younger charges take the other three
+//!   quarters of a batch first. This holds where a quarter of the batch's gas bounds a line, and not
+//!   `max_credits_per_line`. `docs/adr/0016-batches-bounded-by-gas.md` shows that no sealer can keep both
+//!   the quarter and the bound without the factor.
 //!
 //! [`GasModel`]: super::GasModel
 

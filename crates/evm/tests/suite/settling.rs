@@ -278,7 +278,7 @@ async fn a_batch_that_needs_too_much_gas_is_refused_before_it_has_a_nonce(chain:
         scene.rig.handle.clone(),
         scene.rig.signer(),
         scene.rig.clock.clone(),
-        530_000,
+        400_000,
     );
     let submission = settler.submit(scene.batch(0)).await.unwrap();
     assert!(

@@ -166,7 +166,7 @@ fn bad_values_are_refused_by_name_with_what_is_allowed() {
         ("chain.finality", 1.into(), "chain.confirmations"),
         ("settlement.max_amount_usdt", "-1".into(), "decimal number"),
         ("settlement.max_payees", 33.into(), "agent.max_products + 2 (34)"),
-        ("settlement.max_payees", 60.into(), "chain.batch_gas"),
+        ("settlement.max_payees", 80.into(), "chain.batch_gas"),
         ("chain.batch_gas", 6_999_999.into(), "from 7000000 to 15777216"),
         ("chain.batch_gas", 15_777_217.into(), "from 7000000 to 15777216"),
         ("log.format", "xml".into(), "pretty"),
