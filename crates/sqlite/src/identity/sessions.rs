@@ -35,15 +35,15 @@ macro_rules! select {
 }
 
 fn session(row: &SqliteRow) -> Result<Session, StoreError> {
-    let mut columns = Columns::of(row);
+    let columns = Columns::of(row);
     Ok(Session {
-        id: columns.read("sessions.id")?,
-        address: columns.read("sessions.wallet_address")?,
-        ip: columns.read("sessions.ip")?,
-        user_agent: columns.read("sessions.user_agent")?,
-        created_at: columns.read("sessions.created_at")?,
-        last_seen_at: columns.read("sessions.last_seen_at")?,
-        expires_at: columns.read("sessions.expires_at")?,
+        id: columns.get("sessions.id")?,
+        address: columns.get("sessions.wallet_address")?,
+        ip: columns.get("sessions.ip")?,
+        user_agent: columns.get("sessions.user_agent")?,
+        created_at: columns.get("sessions.created_at")?,
+        last_seen_at: columns.get("sessions.last_seen_at")?,
+        expires_at: columns.get("sessions.expires_at")?,
     })
 }
 
@@ -130,7 +130,7 @@ impl SessionStore for SqliteSessionStore {
                 .bind(kept.map(|kept| kept.0.to_vec()));
         let rows = self.db.change(statement).await?;
         rows.iter()
-            .map(|row| Columns::of(row).read("sessions.id"))
+            .map(|row| Columns::of(row).get("sessions.id"))
             .collect()
     }
 
@@ -146,7 +146,7 @@ impl SessionStore for SqliteSessionStore {
         row.map(|row| {
             Ok(Account {
                 address,
-                created_at: Columns::of(&row).read("accounts.created_at")?,
+                created_at: Columns::of(&row).get("accounts.created_at")?,
             })
         })
         .transpose()
