@@ -15,7 +15,8 @@ use haithe_marketplace::{
     ports::{CreatorStore, ProductStore},
 };
 use haithe_orgs::ports::{
-    AcceptedProjectStore, AuditStore, BotStore, Directory, OrgStore, ProjectStore, RoleStore,
+    AcceptedProjectStore, AuditStore, BotStore, Directory, OrgMemberStore, OrgModelStore, OrgSettingsStore,
+    OrgStore, ProjectStore, RoleStore, StandingStore,
 };
 use haithe_sqlite::{
     Db, DbConfig, EncryptionKey, SqliteAcceptedProjectStore, SqliteApiKeyStore, SqliteAuditStore,
@@ -97,6 +98,18 @@ impl Database for SqliteDatabase {
         self.idempotency_under(7)
     }
     fn orgs(&self) -> Arc<dyn OrgStore> {
+        Arc::new(SqliteOrgStore::new(&self.db))
+    }
+    fn standings(&self) -> Arc<dyn StandingStore> {
+        Arc::new(SqliteOrgStore::new(&self.db))
+    }
+    fn org_members(&self) -> Arc<dyn OrgMemberStore> {
+        Arc::new(SqliteOrgStore::new(&self.db))
+    }
+    fn org_models(&self) -> Arc<dyn OrgModelStore> {
+        Arc::new(SqliteOrgStore::new(&self.db))
+    }
+    fn org_settings(&self) -> Arc<dyn OrgSettingsStore> {
         Arc::new(SqliteOrgStore::new(&self.db))
     }
     fn projects(&self) -> Arc<dyn ProjectStore> {

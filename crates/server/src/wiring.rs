@@ -61,7 +61,8 @@ use haithe_kernel::{Clock, Fetcher, Random, StoreError};
 use haithe_llm_providers::{ProviderError, Tiktoken};
 use haithe_marketplace::Market;
 use haithe_orgs::{
-    AcceptedProjects, Audit, Bots, Contexts, Organizations, Ownership, PriceNotice, Projects, Settings,
+    AcceptedProjects, Audit, Bots, Contexts, OrganizationPorts, Organizations, Ownership, PriceNotice,
+    ProjectPorts, Projects, Settings,
 };
 use haithe_sqlite::{
     Db, EncryptionKey, EncryptionKeyError, OpenError, SqliteAcceptedProjectStore, SqliteApiKeyStore,
@@ -221,19 +222,28 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
     let orgs = Arc::new(SqliteOrgStore::new(&db));
     let transactions = Arc::new(EvmOwnerTransactions::new(config.chain.id));
     let organizations = Arc::new(Organizations::new(
-        orgs.clone(),
-        chain.deployer,
-        transactions.clone(),
-        chain.sync.clone(),
-        clock.clone(),
+        OrganizationPorts {
+            orgs: orgs.clone(),
+            standings: orgs.clone(),
+            members: orgs.clone(),
+            models: orgs.clone(),
+            deployer: chain.deployer,
+            transactions: transactions.clone(),
+            chain: chain.sync.clone(),
+            clock: clock.clone(),
+        },
         offer.default_model,
     ));
     let projects = Arc::new(Projects::new(
-        orgs.clone(),
-        Arc::new(SqliteProjectStore::new(&db)),
+        ProjectPorts {
+            projects: Arc::new(SqliteProjectStore::new(&db)),
+            orgs: orgs.clone(),
+            standings: orgs.clone(),
+            settings: orgs.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+        },
         organizations.clone(),
-        clock.clone(),
-        random.clone(),
         offer.default_model,
         PriceNotice(config.projects.price_notice),
     ));

@@ -1,16 +1,22 @@
-//! Members of organizations.
+//! [`OrgMemberStore`] on SQLite: members of organizations.
 
-use super::{audit::Line, organizations::org_role, roles::chain_role};
+use super::{
+    audit::Line,
+    organizations::{SqliteOrgStore, org_role},
+    roles::chain_role,
+};
 use crate::{
     columns::{self, Columns},
     db::{Db, WriteTx},
 };
+use async_trait::async_trait;
 use haithe_kernel::{Listed, OrgId, Page, StoreError, WalletAddress};
 use haithe_orgs::{
     OrgError,
     audit::{Act, AuditAction},
     members::Judge,
     model::{OrgMember, OrgRole},
+    ports::OrgMemberStore,
 };
 use sqlx::sqlite::SqliteRow;
 
@@ -42,7 +48,7 @@ fn read(row: &SqliteRow) -> Result<OrgMember, StoreError> {
     })
 }
 
-pub(super) async fn list(
+async fn list(
     db: &Db,
     org: OrgId,
     role: Option<OrgRole>,
@@ -72,7 +78,7 @@ async fn one(
     write.optional(one).await?.as_ref().map(read).transpose()
 }
 
-pub(super) async fn put(
+async fn put(
     write: &mut WriteTx<'_>,
     org: OrgId,
     address: WalletAddress,
@@ -107,7 +113,7 @@ pub(super) async fn put(
     Ok(member.ok_or(StoreError::inconsistent("org_members.org_id"))?)
 }
 
-pub(super) async fn remove(
+async fn remove(
     write: &mut WriteTx<'_>,
     org: OrgId,
     address: WalletAddress,
@@ -136,4 +142,52 @@ pub(super) async fn remove(
         .audit(act, line.subject(address).before(removed.role))
         .await?;
     Ok(Some(removed))
+}
+
+#[async_trait]
+impl OrgMemberStore for SqliteOrgStore {
+    async fn members(
+        &self,
+        org: OrgId,
+        role: Option<OrgRole>,
+        page: Page,
+    ) -> Result<Listed<OrgMember>, StoreError> {
+        list(&self.db, org, role, page).await
+    }
+
+    async fn put_member(
+        &self,
+        org: OrgId,
+        address: WalletAddress,
+        role: OrgRole,
+        judge: Judge<OrgRole>,
+        act: Act,
+    ) -> Result<OrgMember, OrgError> {
+        self.db
+            .write(move |write| Box::pin(async move { put(write, org, address, role, judge, &act).await }))
+            .await
+    }
+
+    async fn remove_member(
+        &self,
+        org: OrgId,
+        address: WalletAddress,
+        judge: Judge<OrgRole>,
+        act: Act,
+    ) -> Result<Option<OrgMember>, OrgError> {
+        self.db
+            .write(move |write| Box::pin(async move { remove(write, org, address, judge, &act).await }))
+            .await
+    }
+
+    async fn role(&self, org: OrgId, address: WalletAddress) -> Result<Option<OrgRole>, StoreError> {
+        let role = "SELECT role FROM org_members WHERE org_id = ? AND wallet_address = ?";
+        let row = self
+            .db
+            .optional(sqlx::query(role).bind(org.0).bind(columns::address(address)))
+            .await?;
+        row.map_or(Ok(None), |row| {
+            org_role(Columns::of(&row).read("org_members.role")?)
+        })
+    }
 }

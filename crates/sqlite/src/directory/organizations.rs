@@ -1,27 +1,24 @@
-//! [`OrgStore`] on SQLite.
+//! [`OrgStore`] and [`StandingStore`] on SQLite.
 
-use super::{audit::Line, members, settings};
+use super::audit::Line;
 use crate::{
     columns::{self, Columns},
     db::{Db, Statement, WriteTx},
 };
 use async_trait::async_trait;
-use haithe_identity::api_key::KeyBudget;
-use haithe_kernel::{Listed, ModelId, OrgId, OrgUid, Page, ProjectId, StoreError, Timestamp, WalletAddress};
+use haithe_kernel::{Listed, OrgId, Page, ProjectId, StoreError, WalletAddress};
 use haithe_orgs::{
-    OrgError,
     audit::{Act, AuditAction},
-    members::{Judge, MemberFacts},
-    model::{OrgMember, OrgRole, Organization, ProjectRole, Search, Standing},
-    ports::OrgStore,
-    settings::{OrgSettings, OrgSettingsChange},
+    members::MemberFacts,
+    model::{OrgRole, Organization, ProjectRole, Search, Standing},
+    ports::{OrgStore, StandingStore},
 };
 use sqlx::sqlite::SqliteRow;
 
-/// [`OrgStore`] on SQLite. Organizations come into being by indexing only.
+/// The ports over organizations on SQLite. Only the index creates organizations.
 #[derive(Clone)]
 pub struct SqliteOrgStore {
-    db: Db,
+    pub(super) db: Db,
 }
 
 impl SqliteOrgStore {
@@ -161,46 +158,6 @@ async fn delete(write: &mut WriteTx<'_>, id: OrgId, act: &Act) -> Result<Option<
     Ok(Some(deleted))
 }
 
-async fn enable_model(
-    write: &mut WriteTx<'_>,
-    org: OrgId,
-    model: ModelId,
-    act: &Act,
-) -> Result<(), StoreError> {
-    let enable = "INSERT INTO org_model_enrollments (org_id, model_id, created_at) VALUES (?, ?, ?)
-                  ON CONFLICT DO NOTHING";
-    let enable = sqlx::query(enable)
-        .bind(org.0)
-        .bind(model.0)
-        .bind(act.at.micros());
-    if write.execute(enable).await? == 0 {
-        return Ok(());
-    }
-    write.directory_changed();
-    let line = Line::of(org, AuditAction::ModelEnabled);
-    write.audit(act, line.subject(model)).await
-}
-
-async fn disable_model(
-    write: &mut WriteTx<'_>,
-    org: OrgId,
-    model: ModelId,
-    act: &Act,
-) -> Result<bool, StoreError> {
-    let disable = "DELETE FROM org_model_enrollments WHERE org_id = ? AND model_id = ?";
-    if write
-        .execute(sqlx::query(disable).bind(org.0).bind(model.0))
-        .await?
-        == 0
-    {
-        return Ok(false);
-    }
-    write.directory_changed();
-    let line = Line::of(org, AuditAction::ModelDisabled);
-    write.audit(act, line.subject(model)).await?;
-    Ok(true)
-}
-
 /// A text to look for, as `instr(lower(name), ?)` wants it.
 pub(super) fn needle(search: Option<Search>) -> Option<String> {
     search.map(|search| search.as_str().to_ascii_lowercase())
@@ -221,18 +178,6 @@ impl OrgStore for SqliteOrgStore {
             .transpose()
     }
 
-    async fn find_by_uid(&self, uid: OrgUid) -> Result<Option<Organization>, StoreError> {
-        let find = with_columns!(
-            "SELECT",
-            "FROM organizations WHERE organization_uid = ? AND on_chain = 1 AND deleted_at IS NULL"
-        );
-        let row = self
-            .db
-            .optional(sqlx::query(find).bind(columns::uuid(uid.uuid())))
-            .await?;
-        row.as_ref().map(organization).transpose()
-    }
-
     async fn find_by_address(&self, address: WalletAddress) -> Result<Option<Organization>, StoreError> {
         let find = with_columns!(
             "SELECT",
@@ -243,19 +188,6 @@ impl OrgStore for SqliteOrgStore {
             .optional(sqlx::query(find).bind(columns::address(address)))
             .await?;
         row.as_ref().map(organization).transpose()
-    }
-
-    async fn find_by_chain_name(&self, name: String) -> Result<Option<Organization>, StoreError> {
-        let find = with_columns!(
-            "SELECT",
-            "FROM organizations WHERE chain_name = ? AND on_chain = 1 AND deleted_at IS NULL ORDER BY id DESC"
-        );
-        self.db
-            .optional(sqlx::query(find).bind(name))
-            .await?
-            .as_ref()
-            .map(organization)
-            .transpose()
     }
 
     async fn of_wallet(
@@ -329,42 +261,10 @@ impl OrgStore for SqliteOrgStore {
             Columns::of(&row).read("organizations.pending_owner")
         })
     }
+}
 
-    async fn settings(&self, id: OrgId) -> Result<OrgSettings, StoreError> {
-        let row = self
-            .db
-            .optional(sqlx::query(settings::COLUMNS).bind(id.0))
-            .await?;
-        row.map_or_else(
-            || Ok(OrgSettings::default()),
-            |row| settings::read(&mut Columns::of(&row)),
-        )
-    }
-
-    async fn default_key_budgets(
-        &self,
-        wallet: WalletAddress,
-        org: Option<OrgId>,
-    ) -> Result<Vec<KeyBudget>, StoreError> {
-        let statement = sqlx::query(settings::DEFAULT_KEY_BUDGETS)
-            .bind(columns::address(wallet))
-            .bind(org.map(|org| org.0));
-        let rows = self.db.all(statement).await?;
-        let budgets = rows.iter().map(settings::default_key_budget);
-        budgets.filter_map(Result::transpose).collect()
-    }
-
-    async fn change_settings(
-        &self,
-        id: OrgId,
-        change: OrgSettingsChange,
-        act: Act,
-    ) -> Result<OrgSettings, StoreError> {
-        self.db
-            .write(move |write| Box::pin(async move { settings::change(write, id, change, &act).await }))
-            .await
-    }
-
+#[async_trait]
+impl StandingStore for SqliteOrgStore {
     async fn standing(
         &self,
         org: OrgId,
@@ -376,82 +276,6 @@ impl OrgStore for SqliteOrgStore {
             return Ok(Standing::default());
         };
         read_standing(&mut Columns::of(&row))
-    }
-
-    async fn members(
-        &self,
-        org: OrgId,
-        role: Option<OrgRole>,
-        page: Page,
-    ) -> Result<Listed<OrgMember>, StoreError> {
-        members::list(&self.db, org, role, page).await
-    }
-
-    async fn put_member(
-        &self,
-        org: OrgId,
-        address: WalletAddress,
-        role: OrgRole,
-        judge: Judge<OrgRole>,
-        act: Act,
-    ) -> Result<OrgMember, OrgError> {
-        self.db
-            .write(move |write| {
-                Box::pin(async move { members::put(write, org, address, role, judge, &act).await })
-            })
-            .await
-    }
-
-    async fn remove_member(
-        &self,
-        org: OrgId,
-        address: WalletAddress,
-        judge: Judge<OrgRole>,
-        act: Act,
-    ) -> Result<Option<OrgMember>, OrgError> {
-        self.db
-            .write(move |write| {
-                Box::pin(async move { members::remove(write, org, address, judge, &act).await })
-            })
-            .await
-    }
-
-    async fn role(&self, org: OrgId, address: WalletAddress) -> Result<Option<OrgRole>, StoreError> {
-        let role = "SELECT role FROM org_members WHERE org_id = ? AND wallet_address = ?";
-        let row = self
-            .db
-            .optional(sqlx::query(role).bind(org.0).bind(columns::address(address)))
-            .await?;
-        row.map_or(Ok(None), |row| {
-            org_role(Columns::of(&row).read("org_members.role")?)
-        })
-    }
-
-    async fn models(&self, org: OrgId) -> Result<Vec<ModelId>, StoreError> {
-        let models = "SELECT model_id FROM org_model_enrollments WHERE org_id = ? ORDER BY model_id";
-        let rows = self.db.all(sqlx::query(models).bind(org.0)).await?;
-        rows.iter()
-            .map(|row| Columns::of(row).read("org_model_enrollments.model_id"))
-            .collect()
-    }
-
-    async fn enable_model(&self, org: OrgId, model: ModelId, act: Act) -> Result<(), StoreError> {
-        self.db
-            .write(move |write| Box::pin(async move { enable_model(write, org, model, &act).await }))
-            .await
-    }
-
-    async fn disable_model(&self, org: OrgId, model: ModelId, act: Act) -> Result<bool, StoreError> {
-        self.db
-            .write(move |write| Box::pin(async move { disable_model(write, org, model, &act).await }))
-            .await
-    }
-
-    async fn furnish(&self, org: OrgId, model: ModelId, at: Timestamp) -> Result<(), StoreError> {
-        let furnish = "INSERT INTO org_model_enrollments (org_id, model_id, created_at)
-                       SELECT ?1, ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM org_model_enrollments WHERE org_id = ?1)";
-        let statement = sqlx::query(furnish).bind(org.0).bind(model.0).bind(at.micros());
-        self.db.change_directory(statement).await.map(drop)
     }
 }
 
