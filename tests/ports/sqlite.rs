@@ -5,6 +5,7 @@ use haithe_billing::ports::{
     Books, ChainIndex, ChainStats, EarningsStore, Ledger, SettlementStore, TreasuryStore, TxOutbox,
     UsageStore,
 };
+use haithe_encryption::EncryptionKey;
 use haithe_identity::ports::{ApiKeyStore, ChallengeStore, IdempotencyStore, SessionStore, Waitlist};
 use haithe_inference::{
     conversations::ConversationStore,
@@ -19,9 +20,9 @@ use haithe_orgs::ports::{
     OrgStore, ProjectStore, RoleStore, StandingStore,
 };
 use haithe_sqlite::{
-    Db, DbConfig, EncryptionKey, SqliteAcceptedProjectStore, SqliteApiKeyStore, SqliteAuditStore,
-    SqliteBooks, SqliteBotStore, SqliteChainIndex, SqliteChainStats, SqliteChallengeStore,
-    SqliteContentStore, SqliteConversationStore, SqliteCreatorStore, SqliteDirectory, SqliteEarningsStore,
+    Db, DbConfig, SqliteAcceptedProjectStore, SqliteApiKeyStore, SqliteAuditStore, SqliteBooks,
+    SqliteBotStore, SqliteChainIndex, SqliteChainStats, SqliteChallengeStore, SqliteContentStore,
+    SqliteConversationStore, SqliteCreatorStore, SqliteDirectory, SqliteEarningsStore,
     SqliteIdempotencyStore, SqliteLedger, SqliteOrgStore, SqliteProductStore, SqliteProjectStore,
     SqliteRoleStore, SqliteSessionStore, SqliteSettlementStore, SqliteTreasuryStore, SqliteTxOutbox,
     SqliteUsageStore, SqliteWaitlist, SqliteWebhookInbox, SqliteWebhookStore,

@@ -24,7 +24,10 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
             &["haithe-kernel", "haithe-identity", "haithe-orgs"][..],
         ),
         ("haithe-inference", DOMAINS_BELOW_INFERENCE),
-        ("haithe-sqlite", DOMAINS),
+        ("haithe-stores", DOMAINS),
+        ("haithe-encryption", &[][..]),
+        ("haithe-retrieval", &["haithe-kernel", "haithe-marketplace"][..]),
+        ("haithe-sqlite", DATABASE),
         ("haithe-evm", DOMAINS),
         ("haithe-llm-providers", DOMAINS),
         ("haithe-egress", DOMAINS),
@@ -62,13 +65,25 @@ const DOMAINS: &[&str] = &[
     "haithe-inference",
 ];
 
+/// What a database adapter may depend on.
+const DATABASE: &[&str] = &[
+    "haithe-kernel",
+    "haithe-identity",
+    "haithe-orgs",
+    "haithe-marketplace",
+    "haithe-billing",
+    "haithe-inference",
+    "haithe-stores",
+    "haithe-encryption",
+];
+
 /// May depend on every crate.
 const OUTERMOST: &[&str] = &["haithe-server", "haithe-tests"];
 
 /// Outside libraries with one owner each; a domain may name none of them.
 fn owners() -> BTreeMap<&'static str, &'static [&'static str]> {
     BTreeMap::from([
-        ("sqlx", &["haithe-sqlite"][..]),
+        ("sqlx", &["haithe-sqlite", "haithe-retrieval"][..]),
         ("alloy", &["haithe-evm", "haithe-devchain"][..]),
         ("revm", &["haithe-devchain"][..]),
         ("async-openai", &["haithe-llm-providers"][..]),
@@ -238,6 +253,7 @@ fn imports(root: &Path) -> anyhow::Result<Vec<String>> {
                 "haithe_enclave",
                 "haithe_documents",
                 "haithe_mcp",
+                "haithe_retrieval",
             ] {
                 if code.contains(adapter) {
                     let place = inside.display();

@@ -7,6 +7,7 @@ use crate::{
 };
 use futures::{FutureExt, future::BoxFuture};
 use haithe_kernel::{Clock, Decimals, Listed, StoreError, Timestamp};
+use haithe_stores::ReadCounts;
 use sqlx::{
     Connection, Row, Sqlite, SqliteConnection, SqlitePool, Transaction,
     query::Query,
@@ -54,17 +55,6 @@ pub(crate) struct Readers {
     pub(crate) core: ReadOnlyDb,
     pub(crate) public: ReadOnlyDb,
     pub(crate) background: ReadOnlyDb,
-}
-
-/// How many reads ran on the connections of each class since the database was opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReadCounts {
-    /// Logins, paid calls, and everything else that a credential asks for.
-    pub core: u64,
-    /// Requests without a credential.
-    pub public: u64,
-    /// Background tasks.
-    pub background: u64,
 }
 
 struct Shared {

@@ -8,9 +8,9 @@ use crate::{
     columns::{self, Columns},
     db::{Db, WriteTx},
     directory::audit::Line,
-    sealed::{EncryptionKey, SealedBox},
 };
 use async_trait::async_trait;
+use haithe_encryption::{EncryptionKey, SealedBox};
 use haithe_inference::webhooks::{
     DeliveryUrl, NewWebhook, Webhook, WebhookChange, WebhookId, WebhookSecret, WebhookStore,
 };

@@ -72,6 +72,7 @@ use haithe_orgs::{
         MockStandingStore,
     },
 };
+use haithe_stores::MockDatabaseControl;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use secrecy::SecretString;
@@ -337,6 +338,8 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         }),
         clock.clone(),
     ));
+    let mut database = MockDatabaseControl::new();
+    database.expect_is_healthy().return_const(true);
     AppState::new(Services {
         challenges: Arc::new(Challenges::new(
             challenge_store.clone(),
@@ -413,7 +416,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         )),
         document: Document::new(router::document),
         readiness: Arc::new(Readiness {
-            database: Box::new(|| true),
+            database: Arc::new(database),
             index: Arc::new(MockChainIndex::new()),
             clock: clock.clone(),
             supervisor: Supervisor::default(),

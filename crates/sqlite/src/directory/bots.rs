@@ -4,9 +4,9 @@ use super::audit::Line;
 use crate::{
     columns::Columns,
     db::{Db, WriteTx},
-    sealed::{EncryptionKey, SealedBox},
 };
 use async_trait::async_trait;
+use haithe_encryption::{EncryptionKey, SealedBox};
 use haithe_kernel::{OrgId, ProjectId, StoreError};
 use haithe_orgs::{
     audit::{Act, AuditAction},

@@ -3,9 +3,9 @@
 use crate::{
     columns::{self, Columns},
     db::{Db, WriteTx},
-    sealed::{EncryptionKey, SealedBox},
 };
 use async_trait::async_trait;
+use haithe_encryption::{EncryptionKey, SealedBox};
 use haithe_identity::{
     idempotency::{Claim, Claimed, Ending, Fingerprint, MOST_PER_WALLET, Recovered, SlotId},
     ports::IdempotencyStore,

@@ -4,10 +4,10 @@ use super::{Seals, with_columns};
 use crate::{
     columns::{self, Columns},
     db::{Db, WriteTx},
-    sealed::{EncryptionKey, SealedBox},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
+use haithe_encryption::{EncryptionKey, SealedBox};
 use haithe_inference::webhooks::{
     Delivery, Due, EventId, EventKey, Message, MessageState, NewEvent, Outcome, Received, WebhookId,
     WebhookInbox,
