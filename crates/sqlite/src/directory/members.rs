@@ -27,7 +27,7 @@ macro_rules! select_members {
             "SELECT org_id, wallet_address, role, org_members.created_at,
                     (SELECT chain.role FROM org_chain_roles AS chain
                      WHERE chain.org_id = org_members.org_id
-                       AND chain.wallet_address = org_members.wallet_address)
+                       AND chain.wallet_address = org_members.wallet_address) AS chain_role
              FROM org_members ",
             $rest
         )
@@ -37,14 +37,14 @@ macro_rules! select_members {
 const ONE: &str = select_members!("WHERE org_id = ? AND wallet_address = ?");
 
 fn read(row: &SqliteRow) -> Result<OrgMember, StoreError> {
-    let mut columns = Columns::of(row);
+    let columns = Columns::of(row);
     Ok(OrgMember {
-        org: columns.read("org_members.org_id")?,
-        address: columns.read("org_members.wallet_address")?,
-        role: org_role(columns.read("org_members.role")?)?
+        org: columns.get("org_members.org_id")?,
+        address: columns.get("org_members.wallet_address")?,
+        role: org_role(columns.get("org_members.role")?)?
             .ok_or(StoreError::inconsistent("org_members.role"))?,
-        created_at: columns.read("org_members.created_at")?,
-        on_chain: chain_role(columns.read("org_chain_roles.role")?)?,
+        created_at: columns.get("org_members.created_at")?,
+        on_chain: chain_role(columns.get_as("chain_role", "org_chain_roles.role")?)?,
     })
 }
 
@@ -54,7 +54,7 @@ async fn list(
     role: Option<OrgRole>,
     page: Page,
 ) -> Result<Listed<OrgMember>, StoreError> {
-    let count = "SELECT count(*) FROM org_members
+    let count = "SELECT count(*) AS count FROM org_members
                  WHERE org_id = ?1 AND (?2 IS NULL OR role = ?2)
                    AND wallet_address <> (SELECT owner FROM organizations WHERE id = ?1)";
     let members = select_members!(
@@ -187,7 +187,7 @@ impl OrgMemberStore for SqliteOrgStore {
             .optional(sqlx::query(role).bind(org.0).bind(columns::address(address)))
             .await?;
         row.map_or(Ok(None), |row| {
-            org_role(Columns::of(&row).read("org_members.role")?)
+            org_role(Columns::of(&row).get("org_members.role")?)
         })
     }
 }

@@ -55,7 +55,7 @@ impl OrgModelStore for SqliteOrgStore {
         let models = "SELECT model_id FROM org_model_enrollments WHERE org_id = ? ORDER BY model_id";
         let rows = self.db.all(sqlx::query(models).bind(org.0)).await?;
         rows.iter()
-            .map(|row| Columns::of(row).read("org_model_enrollments.model_id"))
+            .map(|row| Columns::of(row).get("org_model_enrollments.model_id"))
             .collect()
     }
 

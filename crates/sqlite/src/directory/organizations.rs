@@ -33,30 +33,31 @@ macro_rules! with_columns {
     ($before:literal, $after:literal) => {
         concat!(
             $before,
-            " organizations.id, organization_uid, address, orchestrator_index, name, owner, created_at, deleted_at,
-              coalesce(organizations.created_block <= (SELECT confirmed FROM chain_binding), 1) ",
+            " organizations.id AS organization_id, organization_uid, address, orchestrator_index,
+              name AS organization_name, owner, created_at AS organization_created_at, deleted_at,
+              coalesce(organizations.created_block <= (SELECT confirmed FROM chain_binding), 1) AS confirmed ",
             $after
         )
     };
 }
 
-/// Reads an organization from the next nine columns.
-pub(super) fn read(columns: &mut Columns<'_>) -> Result<Organization, StoreError> {
+/// Reads an organization from the columns of `with_columns!`.
+pub(super) fn read(columns: &Columns<'_>) -> Result<Organization, StoreError> {
     Ok(Organization {
-        id: columns.read("organizations.id")?,
-        uid: columns.read("organizations.organization_uid")?,
-        address: columns.read("organizations.address")?,
-        orchestrator_index: columns.read("organizations.orchestrator_index")?,
-        name: columns.read("organizations.name")?,
-        owner: columns.read("organizations.owner")?,
-        created_at: columns.read("organizations.created_at")?,
-        deleted_at: columns.read("organizations.deleted_at")?,
-        confirmed: columns.read("organizations.created_block")?,
+        id: columns.get_as("organization_id", "organizations.id")?,
+        uid: columns.get("organizations.organization_uid")?,
+        address: columns.get("organizations.address")?,
+        orchestrator_index: columns.get("organizations.orchestrator_index")?,
+        name: columns.get_as("organization_name", "organizations.name")?,
+        owner: columns.get("organizations.owner")?,
+        created_at: columns.get_as("organization_created_at", "organizations.created_at")?,
+        deleted_at: columns.get("organizations.deleted_at")?,
+        confirmed: columns.get_as("confirmed", "organizations.created_block")?,
     })
 }
 
 fn organization(row: &SqliteRow) -> Result<Organization, StoreError> {
-    read(&mut Columns::of(row))
+    read(&Columns::of(row))
 }
 
 /// A role by its word.
@@ -74,16 +75,16 @@ pub(super) fn project_role(word: Option<String>) -> Result<Option<ProjectRole>, 
 /// The standing of a wallet: one row where there is such an organization.
 fn standing(org: OrgId, project: Option<ProjectId>, address: WalletAddress) -> Statement {
     sqlx::query(
-        "SELECT organizations.owner = ?3,
-                (SELECT role FROM org_members WHERE org_id = ?1 AND wallet_address = ?3),
+        "SELECT organizations.owner = ?3 AS is_owner,
+                (SELECT role FROM org_members WHERE org_id = ?1 AND wallet_address = ?3) AS org_role,
                 (SELECT role FROM project_members
                  JOIN projects ON projects.id = project_members.project_id
                  WHERE projects.id = ?2 AND projects.org_id = ?1 AND projects.deleted = 0
-                   AND project_members.wallet_address = ?3),
+                   AND project_members.wallet_address = ?3) AS project_role,
                 EXISTS (SELECT 1 FROM project_members
                  JOIN projects ON projects.id = project_members.project_id
                  WHERE projects.org_id = ?1 AND projects.deleted = 0
-                   AND project_members.wallet_address = ?3),
+                   AND project_members.wallet_address = ?3) AS any_project,
                 organizations.owner
          FROM organizations WHERE id = ?1 AND on_chain = 1 AND deleted_at IS NULL",
     )
@@ -108,10 +109,10 @@ impl WriteTx<'_> {
                 present,
             });
         };
-        let mut columns = Columns::of(&row);
+        let columns = Columns::of(&row);
         Ok(MemberFacts {
-            standing: read_standing(&mut columns)?,
-            owner: Some(columns.read("organizations.owner")?),
+            standing: read_standing(&columns)?,
+            owner: Some(columns.get("organizations.owner")?),
             present,
         })
     }
@@ -127,7 +128,7 @@ async fn rename(
     let Some(row) = write.optional(sqlx::query(before).bind(id.0)).await? else {
         return Ok(None);
     };
-    let before: String = Columns::of(&row).read("organizations.name")?;
+    let before: String = Columns::of(&row).get("organizations.name")?;
     let rename = with_columns!("UPDATE organizations SET name = ? WHERE id = ? RETURNING", "");
     let renamed = sqlx::query(rename).bind(name.clone()).bind(id.0);
     let renamed = write.optional(renamed).await?;
@@ -211,12 +212,12 @@ impl OrgStore for SqliteOrgStore {
             };
         }
         let name = needle(name);
-        let count = sqlx::query(concat!("SELECT count(*) ", mine!()));
+        let count = sqlx::query(concat!("SELECT count(*) AS count ", mine!()));
         let count = count.bind(columns::address(address)).bind(name.clone());
         let find = concat!(
             with_columns!("SELECT", ""),
             mine!(),
-            " ORDER BY id DESC LIMIT ?3 OFFSET ?4"
+            " ORDER BY organizations.id DESC LIMIT ?3 OFFSET ?4"
         );
         let find = sqlx::query(find).bind(columns::address(address)).bind(name);
         let find = find.bind(page.limit()).bind(page.offset());
@@ -236,9 +237,9 @@ impl OrgStore for SqliteOrgStore {
     }
 
     async fn count(&self) -> Result<u64, StoreError> {
-        let count = "SELECT count(*) FROM organizations WHERE on_chain = 1";
+        let count = "SELECT count(*) AS count FROM organizations WHERE on_chain = 1";
         let row = self.db.optional(sqlx::query(count)).await?;
-        row.map_or(Ok(0), |row| Columns::of(&row).read("organizations.id"))
+        row.map_or(Ok(0), |row| Columns::of(&row).get_as("count", "organizations.id"))
     }
 
     async fn rename(&self, id: OrgId, name: String, act: Act) -> Result<Option<Organization>, StoreError> {
@@ -258,7 +259,7 @@ impl OrgStore for SqliteOrgStore {
             "SELECT pending_owner FROM organizations WHERE id = ? AND on_chain = 1 AND deleted_at IS NULL";
         let row = self.db.optional(sqlx::query(pending).bind(id.0)).await?;
         row.map_or(Ok(None), |row| {
-            Columns::of(&row).read("organizations.pending_owner")
+            Columns::of(&row).get("organizations.pending_owner")
         })
     }
 }
@@ -275,16 +276,16 @@ impl StandingStore for SqliteOrgStore {
         let Some(row) = self.db.optional(statement).await? else {
             return Ok(Standing::default());
         };
-        read_standing(&mut Columns::of(&row))
+        read_standing(&Columns::of(&row))
     }
 }
 
-/// Reads a standing from the next four columns.
-pub(super) fn read_standing(columns: &mut Columns<'_>) -> Result<Standing, StoreError> {
+/// Reads a standing from `is_owner`, `org_role`, `project_role` and `any_project`.
+pub(super) fn read_standing(columns: &Columns<'_>) -> Result<Standing, StoreError> {
     Ok(Standing {
-        owner: columns.read("organizations.owner")?,
-        org: org_role(columns.read("org_members.role")?)?,
-        project: project_role(columns.read("project_members.role")?)?,
-        any_project: columns.read("project_members.project_id")?,
+        owner: columns.get_as("is_owner", "organizations.owner")?,
+        org: org_role(columns.get_as("org_role", "org_members.role")?)?,
+        project: project_role(columns.get_as("project_role", "project_members.role")?)?,
+        any_project: columns.get_as("any_project", "project_members.project_id")?,
     })
 }

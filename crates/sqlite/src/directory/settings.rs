@@ -17,14 +17,15 @@ use sqlx::sqlite::SqliteRow;
 
 /// The columns that [`read`] reads.
 const COLUMNS: &str =
-    "SELECT default_model_id, prompt_log, ip_allowlist, default_key_budget_limit, default_key_budget_window
+    "SELECT default_model_id AS org_default_model_id, prompt_log, ip_allowlist, default_key_budget_limit, default_key_budget_window
      FROM org_settings WHERE org_id = ?";
 
-/// Reads settings from the next five columns; where there is no row, all are `NULL`.
-pub(super) fn read(columns: &mut Columns<'_>) -> Result<OrgSettings, StoreError> {
-    let default_model: Option<ModelId> = columns.read("org_settings.default_model_id")?;
-    let policy: Option<String> = columns.read("org_settings.prompt_log")?;
-    let list: Option<String> = columns.read("org_settings.ip_allowlist")?;
+/// Reads settings; where there is no row, all columns are `NULL`.
+pub(super) fn read(columns: &Columns<'_>) -> Result<OrgSettings, StoreError> {
+    let default_model: Option<ModelId> =
+        columns.get_as("org_default_model_id", "org_settings.default_model_id")?;
+    let policy: Option<String> = columns.get("org_settings.prompt_log")?;
+    let list: Option<String> = columns.get("org_settings.ip_allowlist")?;
     let policy = policy.map(|word| word.parse()).transpose();
     let networks: Vec<String> = list
         .map_or(Ok(Vec::new()), |list| serde_json::from_str(&list))
@@ -40,10 +41,10 @@ pub(super) fn read(columns: &mut Columns<'_>) -> Result<OrgSettings, StoreError>
     })
 }
 
-/// Reads a budget from the next two columns.
-fn budget(columns: &mut Columns<'_>) -> Result<Option<KeyBudget>, StoreError> {
-    let limit: Option<Usdt> = columns.read("org_settings.default_key_budget_limit")?;
-    let window: Option<String> = columns.read("org_settings.default_key_budget_window")?;
+/// Reads the default budget of new keys.
+fn budget(columns: &Columns<'_>) -> Result<Option<KeyBudget>, StoreError> {
+    let limit: Option<Usdt> = columns.get("org_settings.default_key_budget_limit")?;
+    let window: Option<String> = columns.get("org_settings.default_key_budget_window")?;
     let inconsistent = || StoreError::inconsistent("org_settings.default_key_budget_window");
     let budget = limit.zip(window).map(|(limit, window)| {
         let window = window.parse().map_err(|_| inconsistent())?;
@@ -66,7 +67,7 @@ const DEFAULT_KEY_BUDGETS: &str = "
       ) END";
 
 fn default_key_budget(row: &SqliteRow) -> Result<Option<KeyBudget>, StoreError> {
-    budget(&mut Columns::of(row))
+    budget(&Columns::of(row))
 }
 
 async fn put(
@@ -76,7 +77,7 @@ async fn put(
     act: &Act,
 ) -> Result<OrgSettings, StoreError> {
     let row = write.optional(sqlx::query(COLUMNS).bind(org.0)).await?;
-    let before = row.map_or_else(|| Ok(OrgSettings::default()), |row| read(&mut Columns::of(&row)))?;
+    let before = row.map_or_else(|| Ok(OrgSettings::default()), |row| read(&Columns::of(&row)))?;
     let text = change.to_string();
     let after = OrgSettings {
         default_model: change.default_model.unwrap_or(before.default_model),
@@ -110,7 +111,7 @@ async fn put(
 impl OrgSettingsStore for SqliteOrgStore {
     async fn settings(&self, id: OrgId) -> Result<OrgSettings, StoreError> {
         let row = self.db.optional(sqlx::query(COLUMNS).bind(id.0)).await?;
-        row.map_or_else(|| Ok(OrgSettings::default()), |row| read(&mut Columns::of(&row)))
+        row.map_or_else(|| Ok(OrgSettings::default()), |row| read(&Columns::of(&row)))
     }
 
     async fn default_key_budgets(

@@ -147,7 +147,7 @@ impl ChallengeStore for SqliteChallengeStore {
         let taken = self.db.change(statement).await?;
         let live = |row| {
             Columns::of(row)
-                .read::<Timestamp>("challenges.expires_at")
+                .get::<Timestamp>("challenges.expires_at")
                 .map(|end| end > now)
         };
         taken.first().map_or(Ok(false), live)

@@ -2,7 +2,7 @@
 
 use crate::{
     columns::{self, Columns},
-    db::{Db, WriteTx, listed},
+    db::{Db, WriteTx},
 };
 use async_trait::async_trait;
 use haithe_identity::{
@@ -98,11 +98,11 @@ impl SessionStore for SqliteSessionStore {
         .bind(now.micros())
         .bind(page.limit())
         .bind(page.offset());
-        let count = "SELECT count(*) FROM sessions WHERE wallet_address = ? AND expires_at > ?";
+        let count = "SELECT count(*) AS count FROM sessions WHERE wallet_address = ? AND expires_at > ?";
         let count = sqlx::query(count)
             .bind(columns::address(address))
             .bind(now.micros());
-        listed(&self.db, rows, count, session).await
+        self.db.listed(count, rows, session).await
     }
 
     async fn touch(&self, id: SessionId, at: Timestamp) -> Result<(), StoreError> {
