@@ -2,6 +2,10 @@
 //!
 //! A method that takes an [`Act`] writes a line of the audit in the transaction of the change, and
 //! none when it changes nothing.
+//!
+//! A store promises something *globally* when the promise holds over all processes that use the database,
+//! and *per process* when it holds among the callers in one process only. While a store promises anything per
+//! process, one process at a time may use the database.
 
 mod chain;
 mod organizations;
@@ -34,6 +38,9 @@ use haithe_kernel::{
 };
 
 /// Decisions about roles that contracts may not know yet.
+///
+/// **Guarantees**: global for each method. Nothing reserves an open change for the process that reads it: one
+/// process at a time mirrors roles.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait RoleStore: Send + Sync {
@@ -47,6 +54,8 @@ pub trait RoleStore: Send + Sync {
 }
 
 /// The audit, for reading. Other stores write it.
+///
+/// **Guarantees**: global. A line is durable together with the change that it is about.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait AuditStore: Send + Sync {
@@ -60,6 +69,8 @@ pub trait AuditStore: Send + Sync {
 }
 
 /// Projects.
+///
+/// **Guarantees**: global. Names are unique, members are judged and prices are set over all processes.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait ProjectStore: Send + Sync {
@@ -137,6 +148,8 @@ pub enum Accepting {
 }
 
 /// Public projects that organizations other than their own accepted, each up to a price per call.
+///
+/// **Guarantees**: global. The bound on accepted projects holds over all processes.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait AcceptedProjectStore: Send + Sync {
@@ -155,6 +168,8 @@ pub trait AcceptedProjectStore: Send + Sync {
 }
 
 /// Tokens of projects' bots, encrypted where they are kept. A deleted project has none.
+///
+/// **Guarantees**: global.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait BotStore: Send + Sync {
@@ -188,6 +203,9 @@ pub struct CallContext {
 }
 
 /// The hot path's view of organizations and projects.
+///
+/// **Guarantees**: [`context`](Self::context) and [`uids`](Self::uids) are global: each is one consistent
+/// read. [`version`](Self::version) is per process: it counts the changes that this process committed.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait Directory: Send + Sync {

@@ -13,6 +13,8 @@ use haithe_kernel::{Listed, ModelId, OrgId, Page, ProjectId, StoreError, Timesta
 
 /// Organizations as the index of the chain made them, and what is changed here: the displayed name and the
 /// deletion. Deleted organizations are not found.
+///
+/// **Guarantees**: global.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait OrgStore: Send + Sync {
@@ -41,6 +43,8 @@ pub trait OrgStore: Send + Sync {
 }
 
 /// What a wallet is to an organization and its projects: the facts that the rule table decides by.
+///
+/// **Guarantees**: global: one consistent read.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait StandingStore: Send + Sync {
@@ -55,6 +59,9 @@ pub trait StandingStore: Send + Sync {
 }
 
 /// Members of organizations.
+///
+/// **Guarantees**: global. Of two processes that change one member at once, the second is judged by what the
+/// first left.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait OrgMemberStore: Send + Sync {
@@ -89,6 +96,8 @@ pub trait OrgMemberStore: Send + Sync {
 }
 
 /// Models that organizations enabled.
+///
+/// **Guarantees**: global. Of two processes, one enables the default model.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait OrgModelStore: Send + Sync {
@@ -105,6 +114,8 @@ pub trait OrgModelStore: Send + Sync {
 }
 
 /// Settings of organizations.
+///
+/// **Guarantees**: global. Of two concurrent changes of different settings, both remain.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait OrgSettingsStore: Send + Sync {
