@@ -10,7 +10,7 @@ use haithe_marketplace::{
     ports::{Documents, ExtractError, KnowledgeIndexer},
     sealing::Plaintext,
 };
-use haithe_sqlite::SqliteKnowledgeIndexer;
+use haithe_retrieval::FtsKnowledgeIndexer;
 use haithe_tests::app::{App, question};
 use serde_json::json;
 use std::{sync::Arc, time::Instant};
@@ -51,7 +51,7 @@ async fn documents_that_are_kept_take_no_threads_and_little_memory() {
     let knowledge = Knowledge::new(
         Tools {
             documents: Arc::new(OnePiece),
-            indexer: Arc::new(SqliteKnowledgeIndexer::new()),
+            indexer: Arc::new(FtsKnowledgeIndexer::new()),
             fetcher: Arc::new(Nowhere),
             embedder: None,
             clock: Arc::new(haithe_kernel::FixedClock::at(

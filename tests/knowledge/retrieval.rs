@@ -13,7 +13,7 @@ use haithe_marketplace::{
     ports::{Documents, EmbedError, Embedder},
     sealing::Plaintext,
 };
-use haithe_sqlite::SqliteKnowledgeIndexer;
+use haithe_retrieval::FtsKnowledgeIndexer;
 use sha2::{Digest, Sha256};
 use std::{
     sync::{
@@ -53,7 +53,7 @@ fn content(text: &str) -> Content {
 fn knowledge(embedder: Option<Arc<dyn Embedder>>) -> Knowledge {
     let tools = Tools {
         documents: Arc::new(reader()),
-        indexer: Arc::new(SqliteKnowledgeIndexer::new()),
+        indexer: Arc::new(FtsKnowledgeIndexer::new()),
         fetcher: Arc::new(Nowhere),
         embedder,
         clock: Arc::new(FixedClock::at(Timestamp::from_seconds(1_000))),

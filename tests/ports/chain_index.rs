@@ -2,7 +2,7 @@
 
 use crate::{
     database::{Database, on_every_database},
-    world::{CHAIN_ID, ORCHESTRATOR, World, nano, wallet},
+    world::{CHAIN_ID, ORCHESTRATOR, World, contract_of, nano, wallet},
 };
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ async fn an_organization_funded_in_the_block_of_its_creation_has_its_money(db: i
     let org = world
         .db
         .orgs()
-        .find_by_chain_name("Acme".into())
+        .find_by_address(contract_of("Acme"))
         .await
         .unwrap()
         .unwrap();
@@ -149,14 +149,19 @@ async fn an_organization_whose_creation_is_rewound_is_gone_until_it_is_mined_aga
     world.mine_one(created.clone()).await;
     world.rewind(1).await;
     assert_eq!(
-        world.db.orgs().find_by_chain_name("Acme".into()).await.unwrap(),
+        world
+            .db
+            .orgs()
+            .find_by_address(contract_of("Acme"))
+            .await
+            .unwrap(),
         None
     );
     world.mine_one(created).await;
     let org = world
         .db
         .orgs()
-        .find_by_chain_name("Acme".into())
+        .find_by_address(contract_of("Acme"))
         .await
         .unwrap()
         .unwrap();

@@ -15,7 +15,8 @@ use haithe_marketplace::{
     ports::{CreatorStore, ProductStore},
 };
 use haithe_orgs::ports::{
-    AcceptedProjectStore, AuditStore, BotStore, Directory, OrgStore, ProjectStore, RoleStore,
+    AcceptedProjectStore, AuditStore, BotStore, Directory, OrgMemberStore, OrgModelStore, OrgSettingsStore,
+    OrgStore, ProjectStore, RoleStore, StandingStore,
 };
 use std::sync::Arc;
 
@@ -56,6 +57,10 @@ pub trait Database: Sized + Send + Sync + 'static {
     fn api_keys(&self) -> Arc<dyn ApiKeyStore>;
     fn idempotency(&self) -> Arc<dyn IdempotencyStore>;
     fn orgs(&self) -> Arc<dyn OrgStore>;
+    fn standings(&self) -> Arc<dyn StandingStore>;
+    fn org_members(&self) -> Arc<dyn OrgMemberStore>;
+    fn org_models(&self) -> Arc<dyn OrgModelStore>;
+    fn org_settings(&self) -> Arc<dyn OrgSettingsStore>;
     fn projects(&self) -> Arc<dyn ProjectStore>;
     fn accepted_projects(&self) -> Arc<dyn AcceptedProjectStore>;
     fn bots(&self) -> Arc<dyn BotStore>;

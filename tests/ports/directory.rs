@@ -18,7 +18,7 @@ async fn a_context_holds_payer_project_standing_and_models(db: impl Database) {
     let project = world.project(&org).await;
     world
         .db
-        .orgs()
+        .org_models()
         .enable_model(org.id, ModelId(5), act(wallet(1)))
         .await
         .unwrap();
@@ -42,7 +42,7 @@ async fn a_context_holds_payer_project_standing_and_models(db: impl Database) {
         .unwrap();
     assert!(owner.standing.owner);
     assert_eq!((owner.payer, owner.project), (org.clone(), project.clone()));
-    assert_eq!(owner.models, world.db.orgs().models(org.id).await.unwrap());
+    assert_eq!(owner.models, world.db.org_models().models(org.id).await.unwrap());
     assert!(owner.models.contains(&ModelId(5)));
     let developer = directory
         .context(org.uid, project.uid, wallet(2))
@@ -151,8 +151,13 @@ async fn every_change_makes_older_answers_stale(db: impl Database) {
     grew("an organization");
     let project = world.project(&org).await;
     grew("a project");
-    let (orgs, projects) = (world.db.orgs(), world.db.projects());
-    orgs.put_member(org.id, wallet(2), OrgRole::Admin, decided(), act(wallet(1)))
+    let orgs = world.db.orgs();
+    let members = world.db.org_members();
+    let models = world.db.org_models();
+    let settings = world.db.org_settings();
+    let projects = world.db.projects();
+    members
+        .put_member(org.id, wallet(2), OrgRole::Admin, decided(), act(wallet(1)))
         .await
         .unwrap();
     grew("a member");
@@ -172,15 +177,18 @@ async fn every_change_makes_older_answers_stale(db: impl Database) {
         .await
         .unwrap();
     grew("a project member's departure");
-    orgs.remove_member(org.id, wallet(2), decided(), act(wallet(1)))
+    members
+        .remove_member(org.id, wallet(2), decided(), act(wallet(1)))
         .await
         .unwrap();
     grew("a member's departure");
-    orgs.enable_model(org.id, ModelId(5), act(wallet(1)))
+    models
+        .enable_model(org.id, ModelId(5), act(wallet(1)))
         .await
         .unwrap();
     grew("an enabled model");
-    orgs.disable_model(org.id, ModelId(5), act(wallet(1)))
+    models
+        .disable_model(org.id, ModelId(5), act(wallet(1)))
         .await
         .unwrap();
     grew("a disabled model");
@@ -190,7 +198,8 @@ async fn every_change_makes_older_answers_stale(db: impl Database) {
         prompt_log: Some(PromptLog::Full),
         ..OrgSettingsChange::default()
     };
-    orgs.change_settings(org.id, logged, act(wallet(1)))
+    settings
+        .change_settings(org.id, logged, act(wallet(1)))
         .await
         .unwrap();
     grew("a changed setting");

@@ -20,7 +20,7 @@ async fn open(db: &impl Database) -> Vec<RoleChange> {
 }
 
 async fn role(db: &impl Database, org: &Organization, number: u8) -> Option<OrgRole> {
-    db.orgs().role(org.id, wallet(number)).await.unwrap()
+    db.org_members().role(org.id, wallet(number)).await.unwrap()
 }
 
 fn says(org: &Organization, number: u8, role: u8) -> EventBody {
@@ -61,8 +61,9 @@ async fn mirrors<D: Database>(world: &mut World<D>, org: &Organization, event: E
 async fn a_decision_opens_a_change_until_it_is_settled(db: impl Database) {
     let mut world = World::over(db).await;
     let org = world.organization("Acme", wallet(1)).await;
-    let (orgs, roles) = (world.db.orgs(), world.db.roles());
-    let member = orgs
+    let members = world.db.org_members();
+    let roles = world.db.roles();
+    let member = members
         .put_member(org.id, wallet(2), OrgRole::Member, decided(), act(wallet(1)))
         .await
         .unwrap();
@@ -82,7 +83,8 @@ async fn a_decision_opens_a_change_until_it_is_settled(db: impl Database) {
     assert_eq!(change, expected);
     roles.note_sent(org.id, wallet(2), 1).await.unwrap();
     assert_eq!(open(&world.db).await[0].sent, Some(1));
-    orgs.remove_member(org.id, wallet(2), decided(), act(wallet(3)))
+    members
+        .remove_member(org.id, wallet(2), decided(), act(wallet(3)))
         .await
         .unwrap();
     assert!(
@@ -101,12 +103,14 @@ async fn a_decision_opens_a_change_until_it_is_settled(db: impl Database) {
 async fn our_own_transactions_change_what_is_seen_and_decide_nothing(db: impl Database) {
     let mut world = World::over(db).await;
     let org = world.organization("Acme", wallet(1)).await;
-    let orgs = world.db.orgs();
-    orgs.put_member(org.id, wallet(2), OrgRole::Member, decided(), act(wallet(1)))
+    let members = world.db.org_members();
+    members
+        .put_member(org.id, wallet(2), OrgRole::Member, decided(), act(wallet(1)))
         .await
         .unwrap();
     // Removed again while the transaction that adds is on its way, and seemingly nothing is to do.
-    orgs.remove_member(org.id, wallet(2), decided(), act(wallet(1)))
+    members
+        .remove_member(org.id, wallet(2), decided(), act(wallet(1)))
         .await
         .unwrap();
     world.db.roles().settle(org.id, wallet(2), 2).await.unwrap();
@@ -127,8 +131,8 @@ async fn the_owners_transaction_decides_here_too(db: impl Database) {
     let org = world.organization("Acme", wallet(1)).await;
     world.mine_one(says(&org, 2, 2)).await;
     assert_eq!(role(&world.db, &org, 2).await, Some(OrgRole::Admin));
-    let orgs = world.db.orgs();
-    let listed = orgs.members(org.id, Some(OrgRole::Admin), Page::FIRST);
+    let members = world.db.org_members();
+    let listed = members.members(org.id, Some(OrgRole::Admin), Page::FIRST);
     assert_eq!(listed.await.unwrap().items[0].on_chain, ChainRole::Admin);
     assert!(open(&world.db).await.is_empty(), "nobody has to be told");
     // Whoever becomes owner has no role beside it, as the contract has it.
@@ -149,8 +153,9 @@ async fn a_reorganization_brings_no_removed_member_back(db: impl Database) {
     let org = world.organization("Acme", wallet(1)).await;
     world.mine_one(says(&org, 2, 1)).await;
     let given = world.mine_one(says(&org, 2, 2)).await;
-    let orgs = world.db.orgs();
-    orgs.remove_member(org.id, wallet(2), decided(), act(wallet(1)))
+    let members = world.db.org_members();
+    members
+        .remove_member(org.id, wallet(2), decided(), act(wallet(1)))
         .await
         .unwrap();
     world.rewind(1).await;
@@ -171,8 +176,9 @@ async fn a_reorganization_brings_no_removed_member_back(db: impl Database) {
 async fn a_decision_survives_the_rewind_of_what_it_overruled(db: impl Database) {
     let mut world = World::over(db).await;
     let org = world.organization("Acme", wallet(1)).await;
-    let orgs = world.db.orgs();
-    orgs.put_member(org.id, wallet(2), OrgRole::Member, decided(), act(wallet(1)))
+    let members = world.db.org_members();
+    members
+        .put_member(org.id, wallet(2), OrgRole::Member, decided(), act(wallet(1)))
         .await
         .unwrap();
     world.mine_one(says(&org, 2, 0)).await;
@@ -207,6 +213,8 @@ async fn every_write_leaves_one_line_and_what_changes_nothing_none(db: impl Data
     let mut world = World::over(db).await;
     let org = world.organization("Acme", wallet(1)).await;
     let orgs = world.db.orgs();
+    let members = world.db.org_members();
+    let settings = world.db.org_settings();
     let from = Caller {
         address: wallet(1),
         ip: Some("203.0.113.9".parse().unwrap()),
@@ -214,7 +222,8 @@ async fn every_write_leaves_one_line_and_what_changes_nothing_none(db: impl Data
     };
     let by = || from.clone().acts(NOON);
     for role in [OrgRole::Member, OrgRole::Admin, OrgRole::Admin] {
-        orgs.put_member(org.id, wallet(2), role, decided(), by())
+        members
+            .put_member(org.id, wallet(2), role, decided(), by())
             .await
             .unwrap();
     }
@@ -224,11 +233,13 @@ async fn every_write_leaves_one_line_and_what_changes_nothing_none(db: impl Data
         prompt_log: Some(PromptLog::Metadata),
         ..OrgSettingsChange::default()
     };
-    orgs.change_settings(org.id, logged, by()).await.unwrap();
-    orgs.remove_member(org.id, wallet(2), decided(), by())
+    settings.change_settings(org.id, logged, by()).await.unwrap();
+    members
+        .remove_member(org.id, wallet(2), decided(), by())
         .await
         .unwrap();
-    orgs.remove_member(org.id, wallet(2), decided(), by())
+    members
+        .remove_member(org.id, wallet(2), decided(), by())
         .await
         .unwrap();
     let all = world.db.audit().of_org(org.id, None, Page::FIRST).await.unwrap();
@@ -260,8 +271,9 @@ async fn what_was_mined_before_a_decision_and_is_seen_after_it_is_older(db: impl
     let mut world = World::over(db).await;
     let org = world.organization("Acme", wallet(1)).await;
     let late = Caller::from(wallet(1)).acts(NOON.plus(std::time::Duration::from_secs(60)));
-    let orgs = world.db.orgs();
-    orgs.put_member(org.id, wallet(2), OrgRole::Member, decided(), late)
+    let members = world.db.org_members();
+    members
+        .put_member(org.id, wallet(2), OrgRole::Member, decided(), late)
         .await
         .unwrap();
     world.mine_one(says(&org, 2, 0)).await;
@@ -275,7 +287,8 @@ async fn default_budgets_are_those_of_one_organization_or_of_all_of_the_wallet(d
         world.organization("Acme", wallet(1)).await,
         world.organization("Bcme", wallet(2)).await,
     );
-    let orgs = world.db.orgs();
+    let settings = world.db.org_settings();
+    let members = world.db.org_members();
     let budget = |whole, window| KeyBudget {
         limit: Usdt::whole(whole),
         window,
@@ -289,33 +302,34 @@ async fn default_budgets_are_those_of_one_organization_or_of_all_of_the_wallet(d
             ..OrgSettingsChange::default()
         };
         let act = Caller::from(owner).acts(NOON);
-        let after = orgs.change_settings(org.id, change, act).await.unwrap();
+        let after = settings.change_settings(org.id, change, act).await.unwrap();
         assert_eq!(after.default_key_budget, Some(budget));
-        assert_eq!(orgs.settings(org.id).await.unwrap(), after);
+        assert_eq!(settings.settings(org.id).await.unwrap(), after);
     }
-    let of = async |wallet, org| orgs.default_key_budgets(wallet, org).await.unwrap();
+    let of = async |wallet, org| settings.default_key_budgets(wallet, org).await.unwrap();
     assert_eq!(of(wallet(1), None).await, [budget(5, BudgetWindow::Day)]);
     assert_eq!(of(wallet(3), None).await, []);
     assert_eq!(
         of(wallet(1), Some(other.id)).await,
         [budget(3, BudgetWindow::Total)]
     );
-    orgs.put_member(
-        other.id,
-        wallet(1),
-        OrgRole::Member,
-        decided(),
-        Caller::from(wallet(2)).acts(NOON),
-    )
-    .await
-    .unwrap();
+    members
+        .put_member(
+            other.id,
+            wallet(1),
+            OrgRole::Member,
+            decided(),
+            Caller::from(wallet(2)).acts(NOON),
+        )
+        .await
+        .unwrap();
     assert_eq!(of(wallet(1), None).await.len(), 2);
     let clear = OrgSettingsChange {
         default_key_budget: Some(None),
         ..OrgSettingsChange::default()
     };
     let act = Caller::from(wallet(1)).acts(NOON);
-    orgs.change_settings(mine.id, clear, act).await.unwrap();
+    settings.change_settings(mine.id, clear, act).await.unwrap();
     assert_eq!(of(wallet(1), Some(mine.id)).await, []);
 }
 

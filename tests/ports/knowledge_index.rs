@@ -4,12 +4,12 @@ use haithe_marketplace::{
     knowledge::{Chunk, Place, Terms},
     ports::{KnowledgeIndex, KnowledgeIndexer},
 };
-use haithe_sqlite::SqliteKnowledgeIndexer;
+use haithe_retrieval::FtsKnowledgeIndexer;
 use proptest::prelude::*;
 use std::sync::Arc;
 
 fn indexers() -> Vec<Arc<dyn KnowledgeIndexer>> {
-    vec![Arc::new(SqliteKnowledgeIndexer::new())]
+    vec![Arc::new(FtsKnowledgeIndexer::new())]
 }
 
 fn chunk(heading: &str, text: &str) -> Chunk {

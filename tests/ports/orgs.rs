@@ -1,8 +1,8 @@
-//! [`OrgStore`]: organizations as the chain and their members made them.
+//! The ports over organizations: `OrgStore`, `StandingStore`, `OrgMemberStore`, `OrgModelStore`.
 
 use crate::{
     database::{Database, NOON, on_every_database},
-    world::{World, unknown_org, wallet},
+    world::{World, wallet},
 };
 use haithe_billing::chain::EventBody;
 use haithe_kernel::{Failure, ModelId, OrgId, Page, Timestamp};
@@ -42,12 +42,14 @@ async fn an_organization_appears_by_indexing_and_is_found_every_way(db: impl Dat
     assert_eq!(org.deleted_at, None);
     let orgs = world.db.orgs();
     assert_eq!(orgs.find(org.id).await.unwrap(), Some(org.clone()));
-    assert_eq!(orgs.find_by_uid(org.uid).await.unwrap(), Some(org.clone()));
+    assert_eq!(
+        orgs.find_by_address(org.address).await.unwrap(),
+        Some(org.clone())
+    );
     assert_eq!(orgs.newest_owned(wallet(1)).await.unwrap(), Some(org.clone()));
     assert_eq!(orgs.count().await.unwrap(), 1);
     assert_eq!(orgs.find(OrgId(org.id.0 + 1)).await.unwrap(), None);
-    assert_eq!(orgs.find_by_uid(unknown_org()).await.unwrap(), None);
-    assert_eq!(orgs.find_by_chain_name("acme".into()).await.unwrap(), None);
+    assert_eq!(orgs.find_by_address(wallet(1)).await.unwrap(), None);
     assert_eq!(orgs.newest_owned(wallet(2)).await.unwrap(), None);
 }
 
@@ -59,7 +61,7 @@ async fn a_wallet_sees_what_it_owns_belongs_to_or_works_in_newest_first(db: impl
     world.organization("fourth", wallet(4)).await;
     world
         .db
-        .orgs()
+        .org_members()
         .put_member(first.id, wallet(3), OrgRole::Member, decided(), done(3))
         .await
         .unwrap();
@@ -80,7 +82,7 @@ async fn a_wallet_sees_what_it_owns_belongs_to_or_works_in_newest_first(db: impl
     );
 }
 
-async fn renaming_changes_what_is_shown_and_not_the_name_on_chain(db: impl Database) {
+async fn renaming_changes_the_displayed_name(db: impl Database) {
     let mut world = World::over(db).await;
     let org = world.organization("Acme", wallet(1)).await;
     let orgs = world.db.orgs();
@@ -90,11 +92,7 @@ async fn renaming_changes_what_is_shown_and_not_the_name_on_chain(db: impl Datab
         .unwrap()
         .unwrap();
     assert_eq!(renamed.name, "Bcme");
-    assert_eq!(
-        orgs.find_by_chain_name("Acme".into()).await.unwrap(),
-        Some(renamed)
-    );
-    assert_eq!(orgs.find_by_chain_name("Bcme".into()).await.unwrap(), None);
+    assert_eq!(orgs.find(org.id).await.unwrap(), Some(renamed));
     assert_eq!(
         orgs.rename(OrgId(org.id.0 + 9), "x".into(), done(1))
             .await
@@ -110,8 +108,7 @@ async fn a_deleted_organization_is_found_no_more(db: impl Database) {
     let was = orgs.delete(org.id, done(9)).await.unwrap().unwrap();
     assert_eq!((was.id, was.name), (org.id, org.name));
     assert_eq!(orgs.find(org.id).await.unwrap(), None);
-    assert_eq!(orgs.find_by_uid(org.uid).await.unwrap(), None);
-    assert_eq!(orgs.find_by_chain_name("Acme".into()).await.unwrap(), None);
+    assert_eq!(orgs.find_by_address(org.address).await.unwrap(), None);
     assert_eq!(orgs.newest_owned(wallet(1)).await.unwrap(), None);
     assert_eq!(names(&world, 1).await, Vec::<String>::new());
     assert_eq!(orgs.delete(org.id, done(10)).await.unwrap(), None);
@@ -124,18 +121,22 @@ async fn standing_tells_every_role_apart(db: impl Database) {
     let other = world.organization("Other", wallet(9)).await;
     let project = world.project(&org).await;
     let sibling = world.project(&org).await;
-    let (orgs, projects) = (world.db.orgs(), world.db.projects());
-    orgs.put_member(org.id, wallet(2), OrgRole::Admin, decided(), done(2))
+    let members = world.db.org_members();
+    let standings = world.db.standings();
+    let projects = world.db.projects();
+    members
+        .put_member(org.id, wallet(2), OrgRole::Admin, decided(), done(2))
         .await
         .unwrap();
-    orgs.put_member(org.id, wallet(3), OrgRole::Member, decided(), done(3))
+    members
+        .put_member(org.id, wallet(3), OrgRole::Member, decided(), done(3))
         .await
         .unwrap();
     projects
         .put_member(project.id, wallet(4), ProjectRole::Viewer, decided(), done(1))
         .await
         .unwrap();
-    let stand = async |number: u8, of| orgs.standing(org.id, of, wallet(number)).await.unwrap();
+    let stand = async |number: u8, of| standings.standing(org.id, of, wallet(number)).await.unwrap();
     let nobody = Standing::default();
     assert_eq!(
         stand(1, None).await,
@@ -167,7 +168,7 @@ async fn standing_tells_every_role_apart(db: impl Database) {
     assert_eq!(stand(4, Some(sibling.id)).await, elsewhere);
     assert_eq!(stand(4, None).await, elsewhere);
     assert_eq!(stand(5, Some(project.id)).await, nobody);
-    let stranger = orgs
+    let stranger = standings
         .standing(other.id, Some(project.id), wallet(1))
         .await
         .unwrap();
@@ -175,7 +176,7 @@ async fn standing_tells_every_role_apart(db: impl Database) {
         stranger, nobody,
         "a project of another organization gives no standing here"
     );
-    let foreign_project = orgs
+    let foreign_project = standings
         .standing(other.id, Some(project.id), wallet(4))
         .await
         .unwrap();
@@ -185,18 +186,19 @@ async fn standing_tells_every_role_apart(db: impl Database) {
 async fn members_are_listed_newest_first_without_the_owner(db: impl Database) {
     let mut world = World::over(db).await;
     let org = world.organization("Acme", wallet(1)).await;
-    let orgs = world.db.orgs();
+    let members = world.db.org_members();
     for number in [2, 3, 4] {
-        orgs.put_member(org.id, wallet(number), OrgRole::Member, decided(), done(number))
+        members
+            .put_member(org.id, wallet(number), OrgRole::Member, decided(), done(number))
             .await
             .unwrap();
     }
-    let changed = orgs
+    let changed = members
         .put_member(org.id, wallet(3), OrgRole::Admin, decided(), done(3))
         .await
         .unwrap();
     assert_eq!(changed.role, OrgRole::Admin);
-    let listed = orgs.members(org.id, None, Page::FIRST).await.unwrap();
+    let listed = members.members(org.id, None, Page::FIRST).await.unwrap();
     assert_eq!(listed.total, 3);
     let listed: Vec<_> = listed.items.iter().map(|m| (m.address, m.role)).collect();
     let (plain, admin) = (OrgRole::Member, OrgRole::Admin);
@@ -204,8 +206,11 @@ async fn members_are_listed_newest_first_without_the_owner(db: impl Database) {
         listed,
         [(wallet(4), plain), (wallet(3), admin), (wallet(2), plain)]
     );
-    assert_eq!(orgs.role(org.id, wallet(3)).await.unwrap(), Some(OrgRole::Admin));
-    assert_eq!(orgs.role(org.id, wallet(1)).await.unwrap(), None);
+    assert_eq!(
+        members.role(org.id, wallet(3)).await.unwrap(),
+        Some(OrgRole::Admin)
+    );
+    assert_eq!(members.role(org.id, wallet(1)).await.unwrap(), None);
 }
 
 async fn removing_a_member_takes_its_roles_in_the_projects_too(db: impl Database) {
@@ -213,8 +218,10 @@ async fn removing_a_member_takes_its_roles_in_the_projects_too(db: impl Database
     let org = world.organization("Acme", wallet(1)).await;
     let other = world.organization("Other", wallet(1)).await;
     let (here, there) = (world.project(&org).await, world.project(&other).await);
-    let (orgs, projects) = (world.db.orgs(), world.db.projects());
-    orgs.put_member(org.id, wallet(2), OrgRole::Admin, decided(), done(2))
+    let members = world.db.org_members();
+    let projects = world.db.projects();
+    members
+        .put_member(org.id, wallet(2), OrgRole::Admin, decided(), done(2))
         .await
         .unwrap();
     for project in [&here, &there] {
@@ -223,13 +230,13 @@ async fn removing_a_member_takes_its_roles_in_the_projects_too(db: impl Database
             .await
             .unwrap();
     }
-    let removed = orgs
+    let removed = members
         .remove_member(org.id, wallet(2), decided(), done(9))
         .await
         .unwrap()
         .unwrap();
     assert_eq!((removed.address, removed.role), (wallet(2), OrgRole::Admin));
-    assert_eq!(orgs.role(org.id, wallet(2)).await.unwrap(), None);
+    assert_eq!(members.role(org.id, wallet(2)).await.unwrap(), None);
     assert!(
         projects
             .members(here.id, None, Page::FIRST)
@@ -244,7 +251,8 @@ async fn removing_a_member_takes_its_roles_in_the_projects_too(db: impl Database
         "another organization's project"
     );
     assert_eq!(
-        orgs.remove_member(org.id, wallet(2), decided(), done(9))
+        members
+            .remove_member(org.id, wallet(2), decided(), done(9))
             .await
             .unwrap(),
         None
@@ -255,18 +263,21 @@ async fn models_are_enabled_and_disabled_per_organization(db: impl Database) {
     let mut world = World::over(db).await;
     let org = world.organization("Acme", wallet(1)).await;
     let other = world.organization("Other", wallet(1)).await;
-    let orgs = world.db.orgs();
-    let before = orgs.models(other.id).await.unwrap();
+    let models = world.db.org_models();
+    let before = models.models(other.id).await.unwrap();
     for model in [7, 8, 7] {
-        orgs.enable_model(org.id, ModelId(model), done(1)).await.unwrap();
+        models
+            .enable_model(org.id, ModelId(model), done(1))
+            .await
+            .unwrap();
     }
-    let enabled = orgs.models(org.id).await.unwrap();
+    let enabled = models.models(org.id).await.unwrap();
     assert_eq!(enabled.iter().filter(|model| model.0 == 7).count(), 1);
     assert!(enabled.contains(&ModelId(8)));
-    assert!(orgs.disable_model(org.id, ModelId(7), done(2)).await.unwrap());
-    assert!(!orgs.disable_model(org.id, ModelId(7), done(2)).await.unwrap());
-    assert!(!orgs.models(org.id).await.unwrap().contains(&ModelId(7)));
-    assert_eq!(orgs.models(other.id).await.unwrap(), before);
+    assert!(models.disable_model(org.id, ModelId(7), done(2)).await.unwrap());
+    assert!(!models.disable_model(org.id, ModelId(7), done(2)).await.unwrap());
+    assert!(!models.models(org.id).await.unwrap().contains(&ModelId(7)));
+    assert_eq!(models.models(other.id).await.unwrap(), before);
 }
 
 async fn the_owner_follows_the_chain_and_a_rewind(db: impl Database) {
@@ -286,7 +297,7 @@ async fn the_owner_follows_the_chain_and_a_rewind(db: impl Database) {
     assert!(
         world
             .db
-            .orgs()
+            .standings()
             .standing(org.id, None, wallet(1))
             .await
             .unwrap()
@@ -297,15 +308,16 @@ async fn the_owner_follows_the_chain_and_a_rewind(db: impl Database) {
 async fn of_many_changes_at_once_each_is_judged_by_what_is_there(db: impl Database) {
     let mut world = World::over(db).await;
     let org = world.organization("Acme", wallet(1)).await;
-    let orgs = world.db.orgs();
+    let members = world.db.org_members();
     for (number, role) in [(2, OrgRole::Admin), (3, OrgRole::Member)] {
-        orgs.put_member(org.id, wallet(number), role, decided(), done(number))
+        members
+            .put_member(org.id, wallet(number), role, decided(), done(number))
             .await
             .unwrap();
     }
     // The owner makes it an admin and a member by turns; an admin may touch it only in between.
     let changing = (0..100u8).map(|number| {
-        let orgs = world.db.orgs();
+        let members = world.db.org_members();
         tokio::spawn(async move {
             let (by, edit) = match number % 4 {
                 0 => (wallet(1), Edit::Change(OrgRole::Admin)),
@@ -316,11 +328,14 @@ async fn of_many_changes_at_once_each_is_judged_by_what_is_there(db: impl Databa
             let judge = of_organization(by, wallet(3), edit);
             let act = Caller::from(by).acts(at(4));
             let done = match edit {
-                Edit::Add(role) | Edit::Change(role) => orgs
+                Edit::Add(role) | Edit::Change(role) => members
                     .put_member(org.id, wallet(3), role, judge, act)
                     .await
                     .map(drop),
-                Edit::Remove => orgs.remove_member(org.id, wallet(3), judge, act).await.map(drop),
+                Edit::Remove => members
+                    .remove_member(org.id, wallet(3), judge, act)
+                    .await
+                    .map(drop),
             };
             done.map_err(|error| error.code())
         })
@@ -345,7 +360,7 @@ async fn of_many_changes_at_once_each_is_judged_by_what_is_there(db: impl Databa
         changes += 1;
     }
     assert!(changes > 1, "{outcomes:?}");
-    let present = orgs.role(org.id, wallet(3)).await.unwrap();
+    let present = members.role(org.id, wallet(3)).await.unwrap();
     assert_eq!(present.map(|role| role.as_str().to_owned()), now);
 }
 
@@ -354,11 +369,12 @@ async fn a_member_is_added_once_however_many_add_it(db: impl Database) {
     let org = world.organization("Acme", wallet(1)).await;
     let project = world.project(&org).await;
     let adding = (0..100).map(|_| {
-        let (orgs, projects) = (world.db.orgs(), world.db.projects());
+        let members = world.db.org_members();
+        let projects = world.db.projects();
         tokio::spawn(async move {
             let (by, member, role) = (wallet(1), wallet(2), OrgRole::Member);
             let judge = of_organization(by, member, Edit::Add(role));
-            let in_org = orgs.put_member(org.id, member, role, judge, done(1)).await;
+            let in_org = members.put_member(org.id, member, role, judge, done(1)).await;
             let role = ProjectRole::Viewer;
             let judge = of_project(by, member, Edit::Add(role));
             let in_project = projects
@@ -376,23 +392,26 @@ async fn a_member_is_added_once_however_many_add_it(db: impl Database) {
 async fn whoever_lost_its_role_changes_nobody(db: impl Database) {
     let mut world = World::over(db).await;
     let org = world.organization("Acme", wallet(1)).await;
-    let orgs = world.db.orgs();
+    let members = world.db.org_members();
     let judge = || of_organization(wallet(2), wallet(3), Edit::Add(OrgRole::Member));
     let act = || Caller::from(wallet(2)).acts(at(5));
-    let add = || orgs.put_member(org.id, wallet(3), OrgRole::Member, judge(), act());
+    let add = || members.put_member(org.id, wallet(3), OrgRole::Member, judge(), act());
     assert_eq!(add().await.unwrap_err().code(), "not_found", "a stranger");
-    orgs.put_member(org.id, wallet(2), OrgRole::Member, decided(), done(1))
+    members
+        .put_member(org.id, wallet(2), OrgRole::Member, decided(), done(1))
         .await
         .unwrap();
     assert_eq!(add().await.unwrap_err().code(), "forbidden");
-    orgs.put_member(org.id, wallet(2), OrgRole::Admin, decided(), done(2))
+    members
+        .put_member(org.id, wallet(2), OrgRole::Admin, decided(), done(2))
         .await
         .unwrap();
-    orgs.remove_member(org.id, wallet(2), decided(), done(3))
+    members
+        .remove_member(org.id, wallet(2), decided(), done(3))
         .await
         .unwrap();
     assert_eq!(add().await.unwrap_err().code(), "not_found", "no more");
-    assert_eq!(orgs.role(org.id, wallet(3)).await.unwrap(), None);
+    assert_eq!(members.role(org.id, wallet(3)).await.unwrap(), None);
     let projects = world.db.projects();
     let project = world.project(&org).await;
     let judge = of_project(wallet(2), wallet(3), Edit::Add(ProjectRole::Viewer));
@@ -408,7 +427,7 @@ on_every_database!(
     whoever_lost_its_role_changes_nobody,
     an_organization_appears_by_indexing_and_is_found_every_way,
     a_wallet_sees_what_it_owns_belongs_to_or_works_in_newest_first,
-    renaming_changes_what_is_shown_and_not_the_name_on_chain,
+    renaming_changes_the_displayed_name,
     a_deleted_organization_is_found_no_more,
     standing_tells_every_role_apart,
     members_are_listed_newest_first_without_the_owner,

@@ -5,6 +5,7 @@ use haithe_billing::ports::{
     Books, ChainIndex, ChainStats, EarningsStore, Ledger, SettlementStore, TreasuryStore, TxOutbox,
     UsageStore,
 };
+use haithe_encryption::EncryptionKey;
 use haithe_identity::ports::{ApiKeyStore, ChallengeStore, IdempotencyStore, SessionStore, Waitlist};
 use haithe_inference::{
     conversations::ConversationStore,
@@ -15,12 +16,13 @@ use haithe_marketplace::{
     ports::{CreatorStore, ProductStore},
 };
 use haithe_orgs::ports::{
-    AcceptedProjectStore, AuditStore, BotStore, Directory, OrgStore, ProjectStore, RoleStore,
+    AcceptedProjectStore, AuditStore, BotStore, Directory, OrgMemberStore, OrgModelStore, OrgSettingsStore,
+    OrgStore, ProjectStore, RoleStore, StandingStore,
 };
 use haithe_sqlite::{
-    Db, DbConfig, EncryptionKey, SqliteAcceptedProjectStore, SqliteApiKeyStore, SqliteAuditStore,
-    SqliteBooks, SqliteBotStore, SqliteChainIndex, SqliteChainStats, SqliteChallengeStore,
-    SqliteContentStore, SqliteConversationStore, SqliteCreatorStore, SqliteDirectory, SqliteEarningsStore,
+    Db, DbConfig, SqliteAcceptedProjectStore, SqliteApiKeyStore, SqliteAuditStore, SqliteBooks,
+    SqliteBotStore, SqliteChainIndex, SqliteChainStats, SqliteChallengeStore, SqliteContentStore,
+    SqliteConversationStore, SqliteCreatorStore, SqliteDirectory, SqliteEarningsStore,
     SqliteIdempotencyStore, SqliteLedger, SqliteOrgStore, SqliteProductStore, SqliteProjectStore,
     SqliteRoleStore, SqliteSessionStore, SqliteSettlementStore, SqliteTreasuryStore, SqliteTxOutbox,
     SqliteUsageStore, SqliteWaitlist, SqliteWebhookInbox, SqliteWebhookStore,
@@ -97,6 +99,18 @@ impl Database for SqliteDatabase {
         self.idempotency_under(7)
     }
     fn orgs(&self) -> Arc<dyn OrgStore> {
+        Arc::new(SqliteOrgStore::new(&self.db))
+    }
+    fn standings(&self) -> Arc<dyn StandingStore> {
+        Arc::new(SqliteOrgStore::new(&self.db))
+    }
+    fn org_members(&self) -> Arc<dyn OrgMemberStore> {
+        Arc::new(SqliteOrgStore::new(&self.db))
+    }
+    fn org_models(&self) -> Arc<dyn OrgModelStore> {
+        Arc::new(SqliteOrgStore::new(&self.db))
+    }
+    fn org_settings(&self) -> Arc<dyn OrgSettingsStore> {
         Arc::new(SqliteOrgStore::new(&self.db))
     }
     fn projects(&self) -> Arc<dyn ProjectStore> {

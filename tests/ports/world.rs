@@ -174,7 +174,7 @@ impl<D: Database> World<D> {
     pub async fn organization(&mut self, name: &str, owner: WalletAddress) -> Organization {
         let created = self.organization_created(name, owner);
         self.mine_one(created).await;
-        let found = self.db.orgs().find_by_chain_name(name.into()).await.unwrap();
+        let found = self.db.orgs().find_by_address(contract_of(name)).await.unwrap();
         found.expect("an indexed organization")
     }
 
@@ -182,10 +182,9 @@ impl<D: Database> World<D> {
     pub fn organization_created(&mut self, name: &str, owner: WalletAddress) -> EventBody {
         let index = self.organizations;
         self.organizations += 1;
-        let digest = hash(&["organization", name]);
         EventBody::OrganizationCreated {
             index,
-            org: WalletAddress::new(digest[..20].try_into().unwrap()),
+            org: contract_of(name),
             owner,
             name: name.into(),
         }
@@ -354,6 +353,11 @@ pub fn new_project(org: OrgId, name: &str) -> NewProject {
         default_model: MODEL,
         created_at: NOON,
     }
+}
+
+/// The contract of the organization that is created with this name.
+pub fn contract_of(name: &str) -> WalletAddress {
+    WalletAddress::new(hash(&["organization", name])[..20].try_into().unwrap())
 }
 
 pub fn unknown_org() -> OrgUid {

@@ -24,7 +24,10 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
             &["haithe-kernel", "haithe-identity", "haithe-orgs"][..],
         ),
         ("haithe-inference", DOMAINS_BELOW_INFERENCE),
-        ("haithe-sqlite", DOMAINS),
+        ("haithe-stores", DOMAINS),
+        ("haithe-encryption", &[][..]),
+        ("haithe-retrieval", &["haithe-kernel", "haithe-marketplace"][..]),
+        ("haithe-sqlite", DATABASE),
         ("haithe-evm", DOMAINS),
         ("haithe-llm-providers", DOMAINS),
         ("haithe-egress", DOMAINS),
@@ -62,13 +65,25 @@ const DOMAINS: &[&str] = &[
     "haithe-inference",
 ];
 
+/// What a database adapter may depend on.
+const DATABASE: &[&str] = &[
+    "haithe-kernel",
+    "haithe-identity",
+    "haithe-orgs",
+    "haithe-marketplace",
+    "haithe-billing",
+    "haithe-inference",
+    "haithe-stores",
+    "haithe-encryption",
+];
+
 /// May depend on every crate.
 const OUTERMOST: &[&str] = &["haithe-server", "haithe-tests"];
 
 /// Outside libraries with one owner each; a domain may name none of them.
 fn owners() -> BTreeMap<&'static str, &'static [&'static str]> {
     BTreeMap::from([
-        ("sqlx", &["haithe-sqlite"][..]),
+        ("sqlx", &["haithe-sqlite", "haithe-retrieval"][..]),
         ("alloy", &["haithe-evm", "haithe-devchain"][..]),
         ("revm", &["haithe-devchain"][..]),
         ("async-openai", &["haithe-llm-providers"][..]),
@@ -91,6 +106,21 @@ const RUNTIME: &[&str] = &["tokio", "tokio-util", "hyper-util", "http", "anyhow"
 
 /// Only these files of the server name an adapter's types.
 const WIRING: &[&str] = &["wiring", "cli"];
+
+/// Databases, and the only file of the server that names them.
+const DATABASES: &[&str] = &["haithe_sqlite"];
+const DATABASE_CHOICE: &str = "wiring/database.rs";
+
+/// The other adapters.
+const ADAPTERS: &[&str] = &[
+    "haithe_evm",
+    "haithe_llm_providers",
+    "haithe_egress",
+    "haithe_enclave",
+    "haithe_documents",
+    "haithe_mcp",
+    "haithe_retrieval",
+];
 
 /// How axum makes routes that utoipa does not see.
 const UNDOCUMENTED: &[&str] = &[
@@ -220,36 +250,33 @@ fn imports(root: &Path) -> anyhow::Result<Vec<String>> {
     let mut broken = Vec::new();
     for file in rust_files(&server)? {
         let inside = file.strip_prefix(&server).unwrap_or(&file);
-        let wiring = inside.components().any(|part| {
-            let part = part.as_os_str().to_string_lossy();
-            WIRING.contains(&part.trim_end_matches(".rs"))
-        });
-        if wiring {
-            continue;
-        }
         let source = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
         for (number, line) in source.lines().enumerate() {
             let code = line.split("//").next().unwrap_or_default();
-            for adapter in [
-                "haithe_sqlite",
-                "haithe_evm",
-                "haithe_llm_providers",
-                "haithe_egress",
-                "haithe_enclave",
-                "haithe_documents",
-                "haithe_mcp",
-            ] {
-                if code.contains(adapter) {
-                    let place = inside.display();
-                    broken.push(format!(
-                        "server/src/{place}:{}: only the wiring names {adapter}",
-                        number + 1
-                    ));
-                }
+            if let Some((named, owner)) = misplaced(inside, code) {
+                let place = inside.display();
+                broken.push(format!(
+                    "server/src/{place}:{}: only {owner} names {named}",
+                    number + 1
+                ));
             }
         }
     }
     Ok(broken)
+}
+
+/// The adapter that a line of this file must not name, and who may.
+fn misplaced(file: &Path, code: &str) -> Option<(&'static str, &'static str)> {
+    let named = |adapters: &[&'static str]| adapters.iter().find(|name| code.contains(**name)).copied();
+    if let Some(database) = named(DATABASES) {
+        return (file != Path::new(DATABASE_CHOICE)).then_some((database, DATABASE_CHOICE));
+    }
+    let wiring = file.components().any(|part| {
+        let part = part.as_os_str().to_string_lossy();
+        WIRING.contains(&part.trim_end_matches(".rs"))
+    });
+    let adapter = named(ADAPTERS)?;
+    (!wiring).then_some((adapter, "the wiring"))
 }
 
 /// Routes that the OpenAPI document would not know: `routes!` is the only way to make one.
@@ -358,6 +385,18 @@ mod tests {
                 "{name} {library}"
             );
         }
+    }
+
+    #[test]
+    fn one_file_names_the_databases_and_the_wiring_names_other_adapters() {
+        let named = |file: &str, code: &str| misplaced(Path::new(file), code).map(|(name, _)| name);
+        let database = "use haithe_sqlite::Db;";
+        assert_eq!(named("wiring/database.rs", database), None);
+        assert_eq!(named("wiring/chain.rs", database), Some("haithe_sqlite"));
+        let chain = "use haithe_evm::Node;";
+        assert_eq!(named("wiring/chain.rs", chain), None);
+        assert_eq!(named("api/orgs.rs", chain), Some("haithe_evm"));
+        assert_eq!(named("api/orgs.rs", "use haithe_stores::Stores;"), None);
     }
 
     #[test]

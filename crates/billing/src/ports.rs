@@ -1,4 +1,8 @@
 //! What billing needs from outside. One method is one atomic operation.
+//!
+//! A store promises something *globally* when the promise holds over all processes that use the database,
+//! and *per process* when it holds among the callers in one process only. While a store promises anything per
+//! process, one process at a time may use the database.
 
 mod figures;
 mod treasury;
@@ -25,6 +29,10 @@ use haithe_kernel::{CallId, Listed, OrgId, Page, StoreError, Timestamp, TokenUni
 use std::{collections::HashSet, time::Duration};
 
 /// The ledger's hot side: decisions about money. One process owns it.
+///
+/// **Guarantees**: [`hold`](Self::hold), [`available`](Self::available), [`release`](Self::release),
+/// [`balance`](Self::balance) and [`totals`](Self::totals) are per process: holds live in its memory.
+/// [`capture`](Self::capture) is global: a call is captured once, and durably.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait Ledger: Send + Sync {
@@ -60,6 +68,8 @@ pub trait Ledger: Send + Sync {
 }
 
 /// Receipts and the ledger's books, for reading.
+///
+/// **Guarantees**: global: each method is one consistent read.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait Books: Send + Sync {
@@ -85,6 +95,8 @@ pub trait Books: Send + Sync {
 }
 
 /// How much happened on chain, for everybody to see.
+///
+/// **Guarantees**: global.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait ChainStats: Send + Sync {
@@ -93,6 +105,9 @@ pub trait ChainStats: Send + Sync {
 }
 
 /// Unsettled calls on their way into batches.
+///
+/// **Guarantees**: global for [`seal`](Self::seal) and [`dissolve`](Self::dissolve): a call is in one open
+/// batch. [`set_aside`](Self::set_aside) is per process. One process at a time settles.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait SettlementStore: Send + Sync {
@@ -119,6 +134,9 @@ pub trait SettlementStore: Send + Sync {
 }
 
 /// The index of the chain. Facts are applied once each, named by (transaction, log).
+///
+/// **Guarantees**: global: an event is applied once, together with its checkpoint. One process at a time
+/// indexes.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait ChainIndex: Send + Sync {
@@ -228,6 +246,9 @@ pub trait TestTokens: Send + Sync {
 }
 
 /// The durable half of the outbox.
+///
+/// **Guarantees**: global: a key has one intent, a nonce has one intent, and rations hold over all processes.
+/// One process at a time sends for a signer.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait TxOutbox: Send + Sync {

@@ -1,4 +1,8 @@
 //! What identity needs from outside. One method is one atomic operation.
+//!
+//! A store promises something *globally* when the promise holds over all processes that use the database,
+//! and *per process* when it holds among the callers in one process only. While a store promises anything per
+//! process, one process at a time may use the database.
 
 use crate::waitlist::Email;
 use crate::{
@@ -12,6 +16,9 @@ use haithe_kernel::{ClientNetwork, Failure, Kind, Listed, Page, StoreError, Time
 use uuid::Uuid;
 
 /// Challenges that wait for a signature.
+///
+/// **Guarantees**: global. Of all processes on the database, one caller takes a challenge, and the bounds
+/// hold over all of their challenges.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait ChallengeStore: Send + Sync {
@@ -44,6 +51,10 @@ pub trait ChallengeStore: Send + Sync {
 }
 
 /// Accounts and their sessions.
+///
+/// **Guarantees**: global. A revoked session is not found by any process once the call has returned; how long
+/// a process remembers a session that it found before is decided by its user ([`Sessions`](crate::Sessions)),
+/// not here.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait SessionStore: Send + Sync {
@@ -103,6 +114,10 @@ impl Failure for CreateKeyError {
 }
 
 /// API keys.
+///
+/// **Guarantees**: global. A revoked, rotated or changed key is found as it is now by every process once the
+/// call has returned; how long a process remembers a key that it found before is decided by its user
+/// ([`ApiKeys`](crate::ApiKeys)), not here.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait ApiKeyStore: Send + Sync {
@@ -213,6 +228,8 @@ pub trait ContractWallets: Send + Sync {
 }
 
 /// People who wait to be let in.
+///
+/// **Guarantees**: global.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait Waitlist: Send + Sync {
@@ -221,6 +238,10 @@ pub trait Waitlist: Send + Sync {
 }
 
 /// Requests that may come twice, and their answers.
+///
+/// **Guarantees**: [`claim`](Self::claim), [`settle`](Self::settle) and [`sweep`](Self::sweep) are global: of
+/// concurrent claims in all processes one takes the slot. [`recover`](Self::recover) is per process: it
+/// releases claims of every process.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait IdempotencyStore: Send + Sync {

@@ -129,6 +129,8 @@ impl Failure for NotHosted {
 }
 
 /// Sealed content by its digest. The same bytes are kept once, for every wallet that brought them.
+///
+/// **Guarantees**: global. The limits hold over all processes.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait ContentStore: Send + Sync {

@@ -1,4 +1,8 @@
 //! What the marketplace needs from outside. One method is one atomic operation.
+//!
+//! A store promises something *globally* when the promise holds over all processes that use the database,
+//! and *per process* when it holds among the callers in one process only. While a store promises anything per
+//! process, one process at a time may use the database.
 
 mod knowledge;
 mod tool_servers;
@@ -26,6 +30,8 @@ use haithe_orgs::UnsignedTransaction;
 use std::time::Duration;
 
 /// Creators, mirrored from the chain.
+///
+/// **Guarantees**: global.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait CreatorStore: Send + Sync {
@@ -97,6 +103,8 @@ pub enum ContentAcceptance {
 }
 
 /// Products, mirrored from the chain, and what is said and done about them here.
+///
+/// **Guarantees**: global. The bound on a project's products holds over all processes.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait ProductStore: Send + Sync {

@@ -34,10 +34,10 @@ pub use model::{
     NewProject, OrgMember, OrgRole, Organization, PriceNotice, Project, ProjectChange, ProjectMember,
     ProjectRole, Search, Standing,
 };
-pub use organizations::{MemberChange, OrgAccess, Organizations};
+pub use organizations::{MemberChange, OrgAccess, OrganizationPorts, Organizations};
 pub use ownership::{OwnerCall, Ownership};
 pub use policy::{Action, allows};
-pub use projects::{ProjectAccess, Projects};
+pub use projects::{ProjectAccess, ProjectPorts, Projects};
 pub use roles::{ChainRole, RoleMirroring};
 pub use settings::{IpAllowlist, OrgSettings, OrgSettingsChange, PromptLog, Settings};
 pub use transaction::{TransactionSummary, UnsignedTransaction};

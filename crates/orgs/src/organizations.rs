@@ -7,7 +7,10 @@ use crate::{
     model::{OrgMember, OrgRole, Organization, Search, Standing},
     ownership::OwnerCall,
     policy::{Action, allows},
-    ports::{ChainSync, DeployError, OrgDeployer, OrgStore, OwnerTransactions},
+    ports::{
+        ChainSync, DeployError, OrgDeployer, OrgMemberStore, OrgModelStore, OrgStore, OwnerTransactions,
+        StandingStore,
+    },
     roles::{ChainRole, Course, course},
     transaction::UnsignedTransaction,
 };
@@ -51,35 +54,37 @@ pub struct MemberChange {
     pub transaction: Option<UnsignedTransaction>,
 }
 
+/// What [`Organizations`] needs from outside.
+pub struct OrganizationPorts {
+    /// Organizations.
+    pub orgs: Arc<dyn OrgStore>,
+    /// What wallets are to organizations.
+    pub standings: Arc<dyn StandingStore>,
+    /// Their members.
+    pub members: Arc<dyn OrgMemberStore>,
+    /// The models that they enabled.
+    pub models: Arc<dyn OrgModelStore>,
+    /// Deploys contracts of organizations.
+    pub deployer: Arc<dyn OrgDeployer>,
+    /// Encodes what owners sign.
+    pub transactions: Arc<dyn OwnerTransactions>,
+    /// Brings the index up to date.
+    pub chain: Arc<dyn ChainSync>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
 /// Organizations and their members.
 pub struct Organizations {
-    store: Arc<dyn OrgStore>,
-    deployer: Arc<dyn OrgDeployer>,
-    transactions: Arc<dyn OwnerTransactions>,
-    chain: Arc<dyn ChainSync>,
-    clock: Arc<dyn Clock>,
+    ports: OrganizationPorts,
     /// Enabled for an organization that arrives without any model.
     default_model: ModelId,
 }
 
 impl Organizations {
     /// Composes the use case.
-    pub fn new(
-        store: Arc<dyn OrgStore>,
-        deployer: Arc<dyn OrgDeployer>,
-        transactions: Arc<dyn OwnerTransactions>,
-        chain: Arc<dyn ChainSync>,
-        clock: Arc<dyn Clock>,
-        default_model: ModelId,
-    ) -> Self {
-        Self {
-            store,
-            deployer,
-            transactions,
-            chain,
-            clock,
-            default_model,
-        }
+    pub const fn new(ports: OrganizationPorts, default_model: ModelId) -> Self {
+        Self { ports, default_model }
     }
 
     /// The organization, if the caller may do this to it.
@@ -96,14 +101,14 @@ impl Organizations {
         // The role is read before what it opens: whoever just became the owner is never shown
         // the organization as it was before.
         let missing = OrgError::NotFound("organization");
-        let standing = self.store.standing(id, None, caller).await?;
+        let standing = self.ports.standings.standing(id, None, caller).await?;
         if !allows(standing, Action::ReadOrg) {
             return Err(missing);
         }
         if !allows(standing, action) {
             return Err(OrgError::Forbidden);
         }
-        let org = self.store.find(id).await?.ok_or(missing)?;
+        let org = self.ports.orgs.find(id).await?.ok_or(missing)?;
         Ok(OrgAccess { org, standing })
     }
 
@@ -117,7 +122,7 @@ impl Organizations {
         name: Option<Search>,
         page: Page,
     ) -> Result<Listed<Organization>, OrgError> {
-        Ok(self.store.of_wallet(caller, name, page).await?)
+        Ok(self.ports.orgs.of_wallet(caller, name, page).await?)
     }
 
     /// The caller's newest organization after the index caught up, and how many the index holds.
@@ -125,14 +130,15 @@ impl Organizations {
     /// # Errors
     /// [`OrgError::NothingIndexed`] when the caller owns none.
     pub async fn newest(&self, caller: WalletAddress) -> Result<(Organization, u64), OrgError> {
-        self.chain.catch_up().await;
+        self.ports.chain.catch_up().await;
         let org = self
-            .store
+            .ports
+            .orgs
             .newest_owned(caller)
             .await?
             .ok_or(OrgError::NothingIndexed)?;
-        self.furnish(&org).await?;
-        Ok((org, self.store.count().await?))
+        self.enable_default_model(&org).await?;
+        Ok((org, self.ports.orgs.count().await?))
     }
 
     /// Deploys an organization on the wallet's behalf.
@@ -147,14 +153,14 @@ impl Organizations {
         network: Option<String>,
     ) -> Result<(Organization, u64), OrgError> {
         let name = valid_name(name)?;
-        let contract = self.deployer.deploy(name, caller, network).await?;
-        self.chain.catch_up().await;
-        let indexed = self.store.find_by_address(contract).await?;
+        let contract = self.ports.deployer.deploy(name, caller, network).await?;
+        self.ports.chain.catch_up().await;
+        let indexed = self.ports.orgs.find_by_address(contract).await?;
         let org = indexed
             .filter(|org| org.owner == caller)
             .ok_or(DeployError::Pending)?;
-        self.furnish(&org).await?;
-        Ok((org, self.store.count().await?))
+        self.enable_default_model(&org).await?;
+        Ok((org, self.ports.orgs.count().await?))
     }
 
     /// The transaction by which the caller creates an organization itself.
@@ -162,17 +168,21 @@ impl Organizations {
     /// # Errors
     /// [`OrgError::Name`].
     pub fn creation(&self, caller: WalletAddress, name: &str) -> Result<UnsignedTransaction, OrgError> {
-        Ok(self.deployer.transaction(valid_name(name)?, caller))
+        Ok(self.ports.deployer.transaction(valid_name(name)?, caller))
     }
 
     /// A new organization starts with the default model enabled.
-    async fn furnish(&self, org: &Organization) -> Result<(), OrgError> {
-        let at = self.clock.now();
-        Ok(self.store.furnish(org.id, self.default_model, at).await?)
+    async fn enable_default_model(&self, org: &Organization) -> Result<(), OrgError> {
+        let at = self.ports.clock.now();
+        Ok(self
+            .ports
+            .models
+            .enable_default_model(org.id, self.default_model, at)
+            .await?)
     }
 
     fn act(&self, caller: Caller) -> Act {
-        caller.acts(self.clock.now())
+        caller.acts(self.ports.clock.now())
     }
 
     /// Changes the shown name.
@@ -187,7 +197,8 @@ impl Organizations {
     ) -> Result<Organization, OrgError> {
         let (caller, name) = (caller.into(), valid_name(name)?);
         self.authorize(caller.address, id, Action::ManageOrg).await?;
-        self.store
+        self.ports
+            .orgs
             .rename(id, name, self.act(caller))
             .await?
             .ok_or(OrgError::NotFound("organization"))
@@ -209,7 +220,8 @@ impl Organizations {
         if calls_in_flight {
             return Err(OrgError::CallsInFlight);
         }
-        self.store
+        self.ports
+            .orgs
             .delete(access.org.id, self.act(caller.into()))
             .await?
             .ok_or(OrgError::NotFound("organization"))
@@ -227,7 +239,7 @@ impl Organizations {
         page: Page,
     ) -> Result<Listed<OrgMember>, OrgError> {
         self.authorize(caller, id, Action::ReadOrg).await?;
-        Ok(self.store.members(id, role, page).await?)
+        Ok(self.ports.members.members(id, role, page).await?)
     }
 
     /// Adds a member. Only the owner appoints admins.
@@ -271,7 +283,11 @@ impl Organizations {
         let access = self.authorize(caller.address, id, Action::ReadOrg).await?;
         let judge = members::of_organization(caller.address, address, edit);
         let act = self.act(caller);
-        let member = self.store.put_member(id, address, role, judge, act).await?;
+        let member = self
+            .ports
+            .members
+            .put_member(id, address, role, judge, act)
+            .await?;
         Ok(self.changed(&access, member, Some(role)))
     }
 
@@ -289,7 +305,7 @@ impl Organizations {
         let access = self.authorize(caller.address, id, Action::ReadOrg).await?;
         let judge = members::of_organization(caller.address, address, Edit::Remove);
         let act = self.act(caller);
-        let removed = self.store.remove_member(id, address, judge, act).await?;
+        let removed = self.ports.members.remove_member(id, address, judge, act).await?;
         let member = removed.ok_or(OrgError::NotAMember)?;
         Ok(self.changed(&access, member, None))
     }
@@ -303,7 +319,7 @@ impl Organizations {
             role: wanted,
         };
         let org = &access.org;
-        let transaction = is_owners.then(|| self.transactions.encode(org.owner, org.address, call));
+        let transaction = is_owners.then(|| self.ports.transactions.encode(org.owner, org.address, call));
         MemberChange { member, transaction }
     }
 
@@ -313,7 +329,7 @@ impl Organizations {
     /// [`OrgError`] by the rule table.
     pub async fn models(&self, caller: WalletAddress, id: OrgId) -> Result<Vec<ModelId>, OrgError> {
         self.authorize(caller, id, Action::ReadOrg).await?;
-        Ok(self.store.models(id).await?)
+        Ok(self.ports.models.models(id).await?)
     }
 
     /// Enables a model. That it exists is the catalogue's word, asked before.
@@ -329,7 +345,11 @@ impl Organizations {
         let caller = caller.into();
         self.authorize(caller.address, id, Action::ManageModelsAndProjects)
             .await?;
-        Ok(self.store.enable_model(id, model, self.act(caller)).await?)
+        Ok(self
+            .ports
+            .models
+            .enable_model(id, model, self.act(caller))
+            .await?)
     }
 
     /// Disables a model; a model that was not enabled is no error.
@@ -345,7 +365,10 @@ impl Organizations {
         let caller = caller.into();
         self.authorize(caller.address, id, Action::ManageModelsAndProjects)
             .await?;
-        self.store.disable_model(id, model, self.act(caller)).await?;
+        self.ports
+            .models
+            .disable_model(id, model, self.act(caller))
+            .await?;
         Ok(())
     }
 }

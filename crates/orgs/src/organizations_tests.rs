@@ -1,6 +1,9 @@
 use super::*;
 use crate::members::MemberFacts;
-use crate::ports::{MockChainSync, MockOrgDeployer, MockOrgStore, MockOwnerTransactions};
+use crate::ports::{
+    MockChainSync, MockOrgDeployer, MockOrgMemberStore, MockOrgModelStore, MockOrgStore,
+    MockOwnerTransactions, MockStandingStore,
+};
 use haithe_kernel::{Failure, FixedClock, OrgUid, Timestamp};
 use std::collections::HashMap;
 
@@ -25,18 +28,27 @@ fn organization() -> Organization {
     }
 }
 
-fn store() -> MockOrgStore {
+/// The stores of one organization with its owner, two admins and a member.
+struct Stores {
+    orgs: MockOrgStore,
+    standings: MockStandingStore,
+    members: MockOrgMemberStore,
+    models: MockOrgModelStore,
+}
+
+fn stores() -> Stores {
     let roles = HashMap::from([
         (ADMIN, OrgRole::Admin),
         (OTHER_ADMIN, OrgRole::Admin),
         (MEMBER, OrgRole::Member),
     ]);
-    let mut store = MockOrgStore::new();
-    store
-        .expect_find()
+    let mut orgs = MockOrgStore::new();
+    orgs.expect_find()
         .returning(|id| Ok((id == ORG).then(organization)));
+    orgs.expect_count().returning(|| Ok(3));
+    let mut standings = MockStandingStore::new();
     let standing = roles.clone();
-    store.expect_standing().returning(move |_, _, address| {
+    standings.expect_standing().returning(move |_, _, address| {
         Ok(Standing {
             owner: address == OWNER,
             org: standing.get(&address).copied(),
@@ -61,7 +73,8 @@ fn store() -> MockOrgStore {
         present: members.get(&member).copied(),
     };
     let of = facts.clone();
-    store
+    let mut members_of_org = MockOrgMemberStore::new();
+    members_of_org
         .expect_put_member()
         .returning(move |org, address, role, judge, act| {
             judge(of(act.by.address, address))?;
@@ -73,7 +86,7 @@ fn store() -> MockOrgStore {
                 on_chain: on_chain(address),
             })
         });
-    store
+    members_of_org
         .expect_remove_member()
         .returning(move |org, address, judge, act| {
             judge(facts(act.by.address, address))?;
@@ -86,11 +99,15 @@ fn store() -> MockOrgStore {
             };
             Ok(roles.get(&address).map(member))
         });
-    store.expect_count().returning(|| Ok(3));
-    store
+    Stores {
+        orgs,
+        standings,
+        members: members_of_org,
+        models: MockOrgModelStore::new(),
+    }
 }
 
-fn organizations(store: MockOrgStore, deployer: MockOrgDeployer) -> Organizations {
+fn organizations(stores: Stores, deployer: MockOrgDeployer) -> Organizations {
     let mut chain = MockChainSync::new();
     chain.expect_catch_up().returning(|| true);
     let mut transactions = MockOwnerTransactions::new();
@@ -107,18 +124,21 @@ fn organizations(store: MockOrgStore, deployer: MockOrgDeployer) -> Organization
         }
     });
     let clock = FixedClock::at(Timestamp::from_seconds(1_700_000_000));
-    Organizations::new(
-        Arc::new(store),
-        Arc::new(deployer),
-        Arc::new(transactions),
-        Arc::new(chain),
-        Arc::new(clock),
-        ModelId(1),
-    )
+    let ports = OrganizationPorts {
+        orgs: Arc::new(stores.orgs),
+        standings: Arc::new(stores.standings),
+        members: Arc::new(stores.members),
+        models: Arc::new(stores.models),
+        deployer: Arc::new(deployer),
+        transactions: Arc::new(transactions),
+        chain: Arc::new(chain),
+        clock: Arc::new(clock),
+    };
+    Organizations::new(ports, ModelId(1))
 }
 
 fn plain() -> Organizations {
-    organizations(store(), MockOrgDeployer::new())
+    organizations(stores(), MockOrgDeployer::new())
 }
 
 fn code<T: std::fmt::Debug>(result: Result<T, OrgError>) -> &'static str {
@@ -189,12 +209,14 @@ async fn only_the_owner_touches_admins_and_nobody_touches_the_owner() {
 
 #[tokio::test]
 async fn a_deployed_organization_is_returned_with_the_default_model_enabled() {
-    let mut store = store();
-    store
+    let mut stores = stores();
+    stores
+        .orgs
         .expect_find_by_address()
         .returning(|address| Ok((address == organization().address).then(organization)));
-    store
-        .expect_furnish()
+    stores
+        .models
+        .expect_enable_default_model()
         .withf(|_, model, _| *model == ModelId(1))
         .once()
         .returning(|_, _, _| Ok(()));
@@ -203,7 +225,7 @@ async fn a_deployed_organization_is_returned_with_the_default_model_enabled() {
         .expect_deploy()
         .withf(|name, owner, network| name == "acme" && *owner == OWNER && network.is_none())
         .returning(|_, _, _| Ok(organization().address));
-    let (org, count) = organizations(store, deployer)
+    let (org, count) = organizations(stores, deployer)
         .deploy(OWNER, " acme ", None)
         .await
         .unwrap();
@@ -214,7 +236,7 @@ async fn a_deployed_organization_is_returned_with_the_default_model_enabled() {
 async fn a_name_that_cannot_be_shown_never_reaches_the_chain() {
     let mut deployer = MockOrgDeployer::new();
     deployer.expect_deploy().never();
-    let orgs = organizations(store(), deployer);
+    let orgs = organizations(stores(), deployer);
     for name in ["", " ", "a\u{0}b", &"x".repeat(65)] {
         assert_eq!(code(orgs.deploy(OWNER, name, None).await), "invalid_name");
     }
@@ -222,9 +244,9 @@ async fn a_name_that_cannot_be_shown_never_reaches_the_chain() {
 
 #[tokio::test]
 async fn an_organization_with_calls_in_flight_is_not_deleted() {
-    let mut store = store();
-    store.expect_delete().never();
-    let orgs = organizations(store, MockOrgDeployer::new());
+    let mut stores = stores();
+    stores.orgs.expect_delete().never();
+    let orgs = organizations(stores, MockOrgDeployer::new());
     let access = orgs.authorize(OWNER, ORG, Action::ManageOrgAdmins).await.unwrap();
     assert_eq!(code(orgs.delete(OWNER, &access, true).await), "calls_in_flight");
 }

@@ -2,12 +2,22 @@
 //!
 //! A method that takes an [`Act`] writes a line of the audit in the transaction of the change, and
 //! none when it changes nothing.
+//!
+//! A store promises something *globally* when the promise holds over all processes that use the database,
+//! and *per process* when it holds among the callers in one process only. While a store promises anything per
+//! process, one process at a time may use the database.
 
 mod chain;
+mod organizations;
 
 pub use chain::{ChainSync, DeployError, OrgDeployer, OwnerTransactions, RoleMirror};
 #[cfg(any(test, feature = "mocks"))]
 pub use chain::{MockChainSync, MockOrgDeployer, MockOwnerTransactions, MockRoleMirror};
+#[cfg(any(test, feature = "mocks"))]
+pub use organizations::{
+    MockOrgMemberStore, MockOrgModelStore, MockOrgSettingsStore, MockOrgStore, MockStandingStore,
+};
+pub use organizations::{OrgMemberStore, OrgModelStore, OrgSettingsStore, OrgStore, StandingStore};
 
 use crate::{
     accepted::AcceptedProject,
@@ -16,110 +26,21 @@ use crate::{
     error::OrgError,
     members::Judge,
     model::{
-        NewProject, OrgMember, OrgRole, Organization, PriceNotice, Project, ProjectChange, ProjectMember,
-        ProjectRole, Search, Standing,
+        NewProject, Organization, PriceNotice, Project, ProjectChange, ProjectMember, ProjectRole, Search,
+        Standing,
     },
     roles::RoleChange,
-    settings::{OrgSettings, OrgSettingsChange},
+    settings::OrgSettings,
 };
 use async_trait::async_trait;
-use haithe_identity::api_key::KeyBudget;
 use haithe_kernel::{
-    Listed, ModelId, OrgId, OrgUid, Page, ProductId, ProjectId, ProjectUid, StoreError, Timestamp, Usdt,
-    WalletAddress,
+    Listed, ModelId, OrgId, OrgUid, Page, ProductId, ProjectId, ProjectUid, StoreError, Usdt, WalletAddress,
 };
 
-/// Organizations as the chain and their members made them. Deleted ones are not found.
-#[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
-#[async_trait]
-pub trait OrgStore: Send + Sync {
-    /// By number.
-    async fn find(&self, id: OrgId) -> Result<Option<Organization>, StoreError>;
-    /// By public identifier.
-    async fn find_by_uid(&self, uid: OrgUid) -> Result<Option<Organization>, StoreError>;
-    /// By its contract.
-    async fn find_by_address(&self, address: WalletAddress) -> Result<Option<Organization>, StoreError>;
-    /// By the name it was created with on chain.
-    async fn find_by_chain_name(&self, name: String) -> Result<Option<Organization>, StoreError>;
-    /// Those the wallet owns, belongs to, or has a project role in; newest first.
-    async fn of_wallet(
-        &self,
-        address: WalletAddress,
-        name: Option<Search>,
-        page: Page,
-    ) -> Result<Listed<Organization>, StoreError>;
-    /// The wallet's newest own organization.
-    async fn newest_owned(&self, owner: WalletAddress) -> Result<Option<Organization>, StoreError>;
-    /// How many organizations the index holds.
-    async fn count(&self) -> Result<u64, StoreError>;
-    /// Changes the shown name; gives the organization after the change.
-    async fn rename(&self, id: OrgId, name: String, act: Act) -> Result<Option<Organization>, StoreError>;
-    /// Marks it deleted; gives what it was. Says nothing about calls in flight: the use case asks the ledger.
-    async fn delete(&self, id: OrgId, act: Act) -> Result<Option<Organization>, StoreError>;
-    /// Who the organization was offered to on chain and has not accepted.
-    async fn pending_owner(&self, id: OrgId) -> Result<Option<WalletAddress>, StoreError>;
-    /// The settings; the defaults where nothing was ever set.
-    async fn settings(&self, id: OrgId) -> Result<OrgSettings, StoreError>;
-    /// The default budgets of new keys that are set: of this organization, or of every organization that
-    /// the wallet has a role in.
-    async fn default_key_budgets(
-        &self,
-        wallet: WalletAddress,
-        org: Option<OrgId>,
-    ) -> Result<Vec<KeyBudget>, StoreError>;
-    /// Changes settings; gives them after the change.
-    async fn change_settings(
-        &self,
-        id: OrgId,
-        change: OrgSettingsChange,
-        act: Act,
-    ) -> Result<OrgSettings, StoreError>;
-    /// What the wallet is to the organization, and to the project when one is given.
-    async fn standing(
-        &self,
-        org: OrgId,
-        project: Option<ProjectId>,
-        address: WalletAddress,
-    ) -> Result<Standing, StoreError>;
-    /// Members, newest first, without the owner.
-    async fn members(
-        &self,
-        org: OrgId,
-        role: Option<OrgRole>,
-        page: Page,
-    ) -> Result<Listed<OrgMember>, StoreError>;
-    /// Adds the wallet or changes its role, and opens the change for [`RoleStore`], if `judge` lets
-    /// it: that is asked in the same transaction.
-    async fn put_member(
-        &self,
-        org: OrgId,
-        address: WalletAddress,
-        role: OrgRole,
-        judge: Judge<OrgRole>,
-        act: Act,
-    ) -> Result<OrgMember, OrgError>;
-    /// Removes the wallet and its roles in the organization's projects, and opens the change for
-    /// [`RoleStore`], if `judge` lets it; gives what it was.
-    async fn remove_member(
-        &self,
-        org: OrgId,
-        address: WalletAddress,
-        judge: Judge<OrgRole>,
-        act: Act,
-    ) -> Result<Option<OrgMember>, OrgError>;
-    /// The one role of a member.
-    async fn role(&self, org: OrgId, address: WalletAddress) -> Result<Option<OrgRole>, StoreError>;
-    /// Models the organization enabled.
-    async fn models(&self, org: OrgId) -> Result<Vec<ModelId>, StoreError>;
-    /// Enables a model; enabling twice is no error.
-    async fn enable_model(&self, org: OrgId, model: ModelId, act: Act) -> Result<(), StoreError>;
-    /// Disables a model; says whether it was enabled.
-    async fn disable_model(&self, org: OrgId, model: ModelId, act: Act) -> Result<bool, StoreError>;
-    /// Gives an organization without any model this one. The service's own doing: no act of a wallet.
-    async fn furnish(&self, org: OrgId, model: ModelId, at: Timestamp) -> Result<(), StoreError>;
-}
-
 /// Decisions about roles that contracts may not know yet.
+///
+/// **Guarantees**: global for each method. Nothing reserves an open change for the process that reads it: one
+/// process at a time mirrors roles.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait RoleStore: Send + Sync {
@@ -133,6 +54,8 @@ pub trait RoleStore: Send + Sync {
 }
 
 /// The audit, for reading. Other stores write it.
+///
+/// **Guarantees**: global. A line is durable together with the change that it is about.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait AuditStore: Send + Sync {
@@ -146,6 +69,8 @@ pub trait AuditStore: Send + Sync {
 }
 
 /// Projects.
+///
+/// **Guarantees**: global. Names are unique, members are judged and prices are set over all processes.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait ProjectStore: Send + Sync {
@@ -223,6 +148,8 @@ pub enum Accepting {
 }
 
 /// Public projects that organizations other than their own accepted, each up to a price per call.
+///
+/// **Guarantees**: global. The bound on accepted projects holds over all processes.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait AcceptedProjectStore: Send + Sync {
@@ -241,6 +168,8 @@ pub trait AcceptedProjectStore: Send + Sync {
 }
 
 /// Tokens of projects' bots, encrypted where they are kept. A deleted project has none.
+///
+/// **Guarantees**: global.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait BotStore: Send + Sync {
@@ -274,6 +203,9 @@ pub struct CallContext {
 }
 
 /// The hot path's view of organizations and projects.
+///
+/// **Guarantees**: [`context`](Self::context) and [`uids`](Self::uids) are global: each is one consistent
+/// read. [`version`](Self::version) is per process: it counts the changes that this process committed.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait Directory: Send + Sync {

@@ -10,7 +10,7 @@ use crate::{
     },
     organizations::{Organizations, valid_name},
     policy::{Action, allows},
-    ports::{OrgStore, ProjectStore},
+    ports::{OrgSettingsStore, OrgStore, ProjectStore, StandingStore},
 };
 use haithe_kernel::{Clock, Listed, ModelId, OrgId, Page, ProjectId, ProjectUid, Random, WalletAddress};
 use std::sync::Arc;
@@ -31,34 +31,41 @@ pub struct ProjectAccess {
     pub standing: Standing,
 }
 
+/// What [`Projects`] needs from outside.
+pub struct ProjectPorts {
+    /// Projects and their members.
+    pub projects: Arc<dyn ProjectStore>,
+    /// Organizations.
+    pub orgs: Arc<dyn OrgStore>,
+    /// What wallets are to organizations and projects.
+    pub standings: Arc<dyn StandingStore>,
+    /// The settings that a new project starts with.
+    pub settings: Arc<dyn OrgSettingsStore>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Makes identifiers.
+    pub random: Arc<dyn Random>,
+}
+
 /// Projects and their members.
 pub struct Projects {
-    orgs: Arc<dyn OrgStore>,
-    store: Arc<dyn ProjectStore>,
+    ports: ProjectPorts,
     organizations: Arc<Organizations>,
-    clock: Arc<dyn Clock>,
-    random: Arc<dyn Random>,
     default_model: ModelId,
     notice: PriceNotice,
 }
 
 impl Projects {
     /// Composes the use case.
-    pub fn new(
-        orgs: Arc<dyn OrgStore>,
-        store: Arc<dyn ProjectStore>,
+    pub const fn new(
+        ports: ProjectPorts,
         organizations: Arc<Organizations>,
-        clock: Arc<dyn Clock>,
-        random: Arc<dyn Random>,
         default_model: ModelId,
         notice: PriceNotice,
     ) -> Self {
         Self {
-            orgs,
-            store,
+            ports,
             organizations,
-            clock,
-            random,
             default_model,
             notice,
         }
@@ -77,15 +84,19 @@ impl Projects {
         action: Action,
     ) -> Result<ProjectAccess, OrgError> {
         let missing = || OrgError::NotFound("project");
-        let project = self.store.find(id).await?.ok_or_else(missing)?;
-        let standing = self.orgs.standing(project.org, Some(id), caller).await?;
+        let project = self.ports.projects.find(id).await?.ok_or_else(missing)?;
+        let standing = self
+            .ports
+            .standings
+            .standing(project.org, Some(id), caller)
+            .await?;
         if !allows(standing, Action::ReadOrg) {
             return Err(missing());
         }
         if !allows(standing, action) {
             return Err(OrgError::Forbidden);
         }
-        let org = self.orgs.find(project.org).await?.ok_or_else(missing)?;
+        let org = self.ports.orgs.find(project.org).await?.ok_or_else(missing)?;
         Ok(ProjectAccess {
             project,
             org,
@@ -107,9 +118,9 @@ impl Projects {
         self.organizations
             .authorize(caller.address, org, Action::ManageModelsAndProjects)
             .await?;
-        let settings = self.orgs.settings(org).await?;
-        let now = self.clock.now();
-        let uid = ProjectUid::new(uuid::Builder::from_random_bytes(self.random.bytes16()).into_uuid());
+        let settings = self.ports.settings.settings(org).await?;
+        let now = self.ports.clock.now();
+        let uid = ProjectUid::new(uuid::Builder::from_random_bytes(self.ports.random.bytes16()).into_uuid());
         let new = NewProject {
             uid,
             org,
@@ -117,7 +128,7 @@ impl Projects {
             default_model: settings.default_model.unwrap_or(self.default_model),
             created_at: now,
         };
-        self.store.create(new, caller.acts(now)).await
+        self.ports.projects.create(new, caller.acts(now)).await
     }
 
     /// Projects of an organization, newest first.
@@ -132,7 +143,7 @@ impl Projects {
         page: Page,
     ) -> Result<Listed<Project>, OrgError> {
         self.organizations.authorize(caller, org, Action::ReadOrg).await?;
-        Ok(self.store.of_org(org, name, page).await?)
+        Ok(self.ports.projects.of_org(org, name, page).await?)
     }
 
     /// Projects the wallet has a role in, newest first.
@@ -145,7 +156,7 @@ impl Projects {
         name: Option<Search>,
         page: Page,
     ) -> Result<Listed<Project>, OrgError> {
-        Ok(self.store.of_wallet(caller, name, page).await?)
+        Ok(self.ports.projects.of_wallet(caller, name, page).await?)
     }
 
     /// Changes configuration; the price and the public flag need more than the rest. A lower price acts at
@@ -192,8 +203,9 @@ impl Projects {
         {
             return Err(OrgError::Setting("price_per_call must not be negative"));
         }
-        self.store
-            .change(id, change, self.notice, caller.acts(self.clock.now()))
+        self.ports
+            .projects
+            .change(id, change, self.notice, caller.acts(self.ports.clock.now()))
             .await?
             .ok_or(OrgError::NotFound("project"))
     }
@@ -205,7 +217,11 @@ impl Projects {
     pub async fn delete(&self, caller: impl Into<Caller>, id: ProjectId) -> Result<Project, OrgError> {
         let caller = caller.into();
         self.authorize(caller.address, id, Action::ManageProject).await?;
-        let deleted = self.store.delete(id, caller.acts(self.clock.now())).await?;
+        let deleted = self
+            .ports
+            .projects
+            .delete(id, caller.acts(self.ports.clock.now()))
+            .await?;
         deleted.ok_or(OrgError::NotFound("project"))
     }
 
@@ -221,7 +237,7 @@ impl Projects {
         page: Page,
     ) -> Result<Listed<ProjectMember>, OrgError> {
         self.authorize(caller, id, Action::ReadProject).await?;
-        Ok(self.store.members(id, role, page).await?)
+        Ok(self.ports.projects.members(id, role, page).await?)
     }
 
     /// Adds a member.
@@ -263,8 +279,11 @@ impl Projects {
         role: ProjectRole,
     ) -> Result<ProjectMember, OrgError> {
         let judge = members::of_project(caller.address, address, edit);
-        let act = caller.acts(self.clock.now());
-        self.store.put_member(id, address, role, judge, act).await
+        let act = caller.acts(self.ports.clock.now());
+        self.ports
+            .projects
+            .put_member(id, address, role, judge, act)
+            .await
     }
 
     /// Removes a member. Everybody may leave.
@@ -279,8 +298,8 @@ impl Projects {
     ) -> Result<ProjectMember, OrgError> {
         let caller = caller.into();
         let judge = members::of_project(caller.address, address, Edit::Remove);
-        let act = caller.acts(self.clock.now());
-        let removed = self.store.remove_member(id, address, judge, act).await?;
+        let act = caller.acts(self.ports.clock.now());
+        let removed = self.ports.projects.remove_member(id, address, judge, act).await?;
         removed.ok_or(OrgError::NotAMember)
     }
 }

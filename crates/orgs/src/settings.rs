@@ -1,6 +1,8 @@
 //! An organization's settings.
 
-use crate::{audit::Caller, error::OrgError, organizations::Organizations, policy::Action, ports::OrgStore};
+use crate::{
+    audit::Caller, error::OrgError, organizations::Organizations, policy::Action, ports::OrgSettingsStore,
+};
 use haithe_identity::api_key::KeyBudget;
 use haithe_kernel::{ClientIp, Clock, ModelId, OrgId, WalletAddress};
 use ipnet::IpNet;
@@ -157,13 +159,17 @@ impl fmt::Display for OrgSettingsChange {
 /// Use case: an organization's settings.
 pub struct Settings {
     organizations: Arc<Organizations>,
-    store: Arc<dyn OrgStore>,
+    store: Arc<dyn OrgSettingsStore>,
     clock: Arc<dyn Clock>,
 }
 
 impl Settings {
     /// Composes the use case.
-    pub fn new(organizations: Arc<Organizations>, store: Arc<dyn OrgStore>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        organizations: Arc<Organizations>,
+        store: Arc<dyn OrgSettingsStore>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             organizations,
             store,

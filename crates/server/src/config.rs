@@ -10,9 +10,9 @@ mod values;
 
 pub use layers::{ConfigError, Environment, Sources};
 pub use sections::{
-    Agent, Auth, Chain, Content, Conversations, Database, Embeddings, Enclave, Inference, Limits, Log,
-    LogFormat, Metrics, Projects, Search, SearchEngineName, Server, Settlement, SiteEntry, Sponsoring,
-    Webhooks,
+    Agent, Auth, Chain, Content, Conversations, Database, DatabaseUrl, Embeddings, Enclave, Inference,
+    Limits, Log, LogFormat, Metrics, Projects, Search, SearchEngineName, Server, Settlement, SiteEntry,
+    Sponsoring, Webhooks,
 };
 
 use haithe_billing::batch::{CreditCounts, SealPolicy};

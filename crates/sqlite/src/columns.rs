@@ -9,10 +9,10 @@ use haithe_kernel::{
     CallId, ClientIp, ClientNetwork, ModelId, OrgId, OrgUid, ProductId, ProjectId, ProjectUid, StoreError,
     Timestamp, TokenUnits, Usdt, WalletAddress,
 };
-use sqlx::{Decode, Row, Sqlite, SqliteConnection, Type, sqlite::SqliteRow};
+use sqlx::{Column, Decode, Row, Sqlite, SqliteConnection, Type, sqlite::SqliteRow};
 use uuid::Uuid;
 
-/// A row, read from left to right.
+/// The columns of a row, read by name.
 pub(crate) struct Columns<'r> {
     row: &'r SqliteRow,
     next: usize,
@@ -23,7 +23,32 @@ impl<'r> Columns<'r> {
         Self { row, next: 0 }
     }
 
-    /// The next column. `place` is `table.column`, for the error.
+    /// Reads the result column `column`. `place` is `table.column`, which the error names.
+    pub(crate) fn get<T: Field>(&self, place: &'static str) -> Result<T, StoreError> {
+        let name = place.rsplit_once('.').map_or(place, |(_, column)| column);
+        self.get_as(name, place)
+    }
+
+    /// Reads the result column that the statement calls `name` (`AS name`), because two tables have a column of
+    /// one name or because it is computed. `place` is `table.column`, which the error names.
+    pub(crate) fn get_as<T: Field>(&self, name: &str, place: &'static str) -> Result<T, StoreError> {
+        debug_assert!(
+            self.row
+                .columns()
+                .iter()
+                .filter(|column| column.name() == name)
+                .count()
+                == 1,
+            "the statement must return one column `{name}` for {place}"
+        );
+        let raw: T::Raw = self
+            .row
+            .try_get(name)
+            .map_err(|_| StoreError::inconsistent(place))?;
+        T::from_raw(raw).ok_or_else(|| StoreError::inconsistent(place))
+    }
+
+    /// Reads the next column by its position. To be replaced by [`get`](Self::get).
     pub(crate) fn read<T: Field>(&mut self, place: &'static str) -> Result<T, StoreError> {
         let raw: T::Raw = self
             .row

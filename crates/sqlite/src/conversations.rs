@@ -33,7 +33,7 @@ const FIRST: i64 = 0;
 
 const LIST: &str = "SELECT id, title, created_at, updated_at FROM conversations
     WHERE owner_id = ?1 AND deleted = 0 ORDER BY updated_at DESC, id DESC LIMIT ?2 OFFSET ?3";
-const COUNT: &str = "SELECT count(*) FROM conversations WHERE owner_id = ?1 AND deleted = 0";
+const COUNT: &str = "SELECT count(*) AS count FROM conversations WHERE owner_id = ?1 AND deleted = 0";
 
 /// Conversations that match by their title (?4) or by a message (?5).
 macro_rules! matching {
@@ -55,7 +55,7 @@ const LIST_MATCHING: &str = matching!(
     "id, title, created_at, updated_at",
     "ORDER BY updated_at DESC, id DESC LIMIT ?2 OFFSET ?3"
 );
-const COUNT_MATCHING: &str = matching!("count(*)", "AND ?2 >= 0 AND ?3 >= 0");
+const COUNT_MATCHING: &str = matching!("count(*) AS count", "AND ?2 >= 0 AND ?3 >= 0");
 
 /// Messages of conversation ?1 between ?2 and ?3, both excluded.
 macro_rules! between {
@@ -82,7 +82,7 @@ macro_rules! between_matching {
     };
 }
 
-const COUNT_MESSAGES: &str = between!("count(*)", "");
+const COUNT_MESSAGES: &str = between!("count(*) AS count", "");
 const FORWARDS: &str = between!(
     "id, sender, message, created_at",
     "ORDER BY id LIMIT ?4 OFFSET ?5"
@@ -91,7 +91,7 @@ const BACKWARDS: &str = between!(
     "id, sender, message, created_at",
     "ORDER BY id DESC LIMIT ?4 OFFSET ?5"
 );
-const COUNT_FOUND: &str = between_matching!("count(*)", "");
+const COUNT_FOUND: &str = between_matching!("count(*) AS count", "");
 const FOUND_FORWARDS: &str = between_matching!(
     "id, sender, message, created_at",
     "ORDER BY id LIMIT ?5 OFFSET ?6"

@@ -7,8 +7,9 @@ use crate::{
 };
 use futures::{FutureExt, future::BoxFuture};
 use haithe_kernel::{Clock, Decimals, Listed, StoreError, Timestamp};
+use haithe_stores::ReadCounts;
 use sqlx::{
-    Connection, Row, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    Connection, Sqlite, SqliteConnection, SqlitePool, Transaction,
     query::Query,
     sqlite::{SqliteArguments, SqliteRow},
 };
@@ -54,17 +55,6 @@ pub(crate) struct Readers {
     pub(crate) core: ReadOnlyDb,
     pub(crate) public: ReadOnlyDb,
     pub(crate) background: ReadOnlyDb,
-}
-
-/// How many reads ran on the connections of each class since the database was opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReadCounts {
-    /// Logins, paid calls, and everything else that a credential asks for.
-    pub core: u64,
-    /// Requests without a credential.
-    pub public: u64,
-    /// Background tasks.
-    pub background: u64,
 }
 
 struct Shared {
@@ -293,7 +283,8 @@ impl Db {
         self.reader().snapshot().await
     }
 
-    /// One page of a list: how many rows there are (`count`, one number), and those of the page.
+    /// One page of a list: how many rows there are (the column `count` of the statement `count`), and those of
+    /// the page.
     pub(crate) async fn listed<T>(
         &self,
         count: Statement,
@@ -301,15 +292,11 @@ impl Db {
         read: impl Fn(&SqliteRow) -> Result<T, StoreError>,
     ) -> Result<Listed<T>, StoreError> {
         let mut snapshot = self.snapshot().await?;
-        let total: i64 = count
-            .fetch_one(&mut *snapshot)
-            .await
-            .and_then(|row| row.try_get(0))
-            .map_err(StoreError::new)?;
+        let total = count.fetch_one(&mut *snapshot).await.map_err(StoreError::new)?;
         let rows = page.fetch_all(&mut *snapshot).await.map_err(StoreError::new)?;
         Ok(Listed {
             items: rows.iter().map(read).collect::<Result<_, _>>()?,
-            total: total.try_into().unwrap_or_default(),
+            total: Columns::of(&total).get("count")?,
         })
     }
 
@@ -414,20 +401,4 @@ where
     let (effects, next_transaction) = (write.effects, write.next_transaction);
     transaction.commit().await.map_err(Failure::Database)?;
     Ok((value, effects, next_transaction))
-}
-
-/// One page of rows and the count of all, as they were at one moment.
-pub(crate) async fn listed<T>(
-    db: &Db,
-    page: Statement,
-    count: Statement,
-    read: impl Fn(&SqliteRow) -> Result<T, StoreError>,
-) -> Result<Listed<T>, StoreError> {
-    let mut moment = db.snapshot().await?;
-    let rows = page.fetch_all(&mut *moment).await.map_err(StoreError::new)?;
-    let count = count.fetch_one(&mut *moment).await.map_err(StoreError::new)?;
-    Ok(Listed {
-        items: rows.iter().map(read).collect::<Result<_, _>>()?,
-        total: Columns::of(&count).read("count")?,
-    })
 }

@@ -5,6 +5,7 @@ pub(crate) mod audit;
 mod bots;
 mod context;
 mod members;
+mod models;
 mod organizations;
 mod project_members;
 mod projects;

@@ -91,7 +91,7 @@ impl EarningsStore for SqliteEarningsStore {
         until: Option<Day>,
         page: Page,
     ) -> Result<Listed<ProductEarnings>, StoreError> {
-        let count = "SELECT count(DISTINCT product_id) FROM product_days
+        let count = "SELECT count(DISTINCT product_id) AS count FROM product_days
                      WHERE payee = ?1 AND day BETWEEN ?2 AND ?3";
         let rows = "SELECT product_id, (SELECT name FROM products WHERE id = product_id), sum(calls),
                            sum(charged >> 32) AS high, sum(charged & 4294967295) AS low

@@ -8,7 +8,8 @@
 //!
 //! [`Db::open`] takes the file for this process alone, migrates it (`migrations/sqlite`, embedded),
 //! compares the ledger's balances with its postings, and starts the writer. Each store is a small
-//! struct over a [`Db`] handle: `SqliteLedger::new(&db)` and so on. Reads for requests without a credential
+//! struct over a [`Db`] handle, and [`open()`] puts all of them into one
+//! [`Stores`](haithe_stores::Stores). Reads for requests without a credential
 //! and for background tasks run on connections of their own ([`Db::for_public`], [`Db::for_background`]), so
 //! that they cannot keep logins and paid calls waiting. [`ReadOnlyDb`] reads beside a running server.
 //!
@@ -27,8 +28,8 @@
 //! unknown, harms only its own row, and what must not be raises an [`Alarm`]. Every effect of a block
 //! can be undone, and any way through the chain ends in the same state.
 //!
-//! **Secrets.** What must be read again (a bot's token) is stored through a [`SealedBox`]; hashes do
-//! for what must only be recognized.
+//! **Secrets.** What must be read again (a bot's token) is sealed by `haithe-encryption`; of what must only be
+//! recognized, a hash is stored.
 //!
 //! **Values.** Times are microseconds UTC, money nano-USDT, chain amounts decimal text, addresses
 //! and hashes bytes. A row that breaks an invariant is `inconsistent data in table.column`, never a
@@ -42,14 +43,13 @@ mod db;
 mod directory;
 mod earnings;
 mod identity;
-mod knowledge;
 mod ledger;
 mod lock;
 mod marketplace;
 mod open;
 mod outbox;
-mod sealed;
 mod settlement;
+mod stores;
 mod treasury;
 mod usage;
 mod webhooks;
@@ -58,7 +58,7 @@ mod writer;
 pub use books::SqliteBooks;
 pub use chain::{Alarm, SqliteChainIndex, SqliteChainStats};
 pub use conversations::SqliteConversationStore;
-pub use db::{Db, ReadCounts, ReadOnlyDb};
+pub use db::{Db, ReadOnlyDb};
 pub use directory::{
     SqliteAcceptedProjectStore, SqliteAuditStore, SqliteBotStore, SqliteDirectory, SqliteOrgStore,
     SqliteProjectStore, SqliteRoleStore,
@@ -67,13 +67,12 @@ pub use earnings::SqliteEarningsStore;
 pub use identity::{
     SqliteApiKeyStore, SqliteChallengeStore, SqliteIdempotencyStore, SqliteSessionStore, SqliteWaitlist,
 };
-pub use knowledge::SqliteKnowledgeIndexer;
 pub use ledger::SqliteLedger;
 pub use marketplace::{SqliteContentStore, SqliteCreatorStore, SqliteProductStore};
 pub use open::{DbConfig, OpenError};
 pub use outbox::SqliteTxOutbox;
-pub use sealed::{EncryptionKey, EncryptionKeyError, SEAL_OVERHEAD, SealError, SealedBox};
 pub use settlement::SqliteSettlementStore;
+pub use stores::{open, open_read_only, stores};
 pub use treasury::SqliteTreasuryStore;
 pub use usage::SqliteUsageStore;
 pub use webhooks::{SqliteWebhookInbox, SqliteWebhookStore};

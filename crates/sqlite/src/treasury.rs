@@ -57,7 +57,7 @@ impl TreasuryStore for SqliteTreasuryStore {
     }
 
     async fn withdrawals(&self, org: OrgId, page: Page) -> Result<Listed<Withdrawal>, StoreError> {
-        let count = sqlx::query("SELECT count(*) FROM withdrawals WHERE org_id = ?").bind(org.0);
+        let count = sqlx::query("SELECT count(*) AS count FROM withdrawals WHERE org_id = ?").bind(org.0);
         let rows = "SELECT withdrawals.id, chain_events.tx, chain_events.block_time, chain_events.body,
                            withdrawals.ready_at, withdrawals.ended, withdrawals.paid_units, withdrawals.booked
                     FROM withdrawals JOIN chain_events ON chain_events.id = withdrawals.id

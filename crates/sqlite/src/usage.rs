@@ -88,7 +88,7 @@ impl UsageStore for SqliteUsageStore {
         page: Option<Page>,
     ) -> Result<Listed<UsageRow>, StoreError> {
         let grouped = grouped(&query);
-        let count = format!("SELECT count(*) FROM ({grouped})");
+        let count = format!("SELECT count(*) AS count FROM ({grouped})");
         let rows = format!(
             "SELECT figures.*, (SELECT name FROM projects WHERE id = figures.project_id),
                     (SELECT name FROM api_keys WHERE id = figures.api_key_id),

@@ -8,9 +8,9 @@ use crate::{
     columns::{self, Columns},
     db::{Db, WriteTx},
     directory::audit::Line,
-    sealed::{EncryptionKey, SealedBox},
 };
 use async_trait::async_trait;
+use haithe_encryption::{EncryptionKey, SealedBox};
 use haithe_inference::webhooks::{
     DeliveryUrl, NewWebhook, Webhook, WebhookChange, WebhookId, WebhookSecret, WebhookStore,
 };
@@ -81,24 +81,24 @@ impl Seals {
         sealed.map(open).transpose()
     }
 
-    /// Reads a webhook from the next eleven columns.
-    fn read(&self, columns: &mut Columns<'_>) -> Result<Webhook, StoreError> {
+    /// Reads a webhook from the columns of `with_columns!`.
+    fn read(&self, columns: &Columns<'_>) -> Result<Webhook, StoreError> {
         self.read_by(columns, |id, url| self.open_url(id, url))
     }
 
     fn read_by(
         &self,
-        columns: &mut Columns<'_>,
+        columns: &Columns<'_>,
         open_url: impl FnOnce(WebhookId, Option<Vec<u8>>) -> Result<Option<DeliveryUrl>, StoreError>,
     ) -> Result<Webhook, StoreError> {
-        let id = WebhookId(columns.read("webhooks.id")?);
-        let project = columns.read("webhooks.project_id")?;
-        let project_uid = columns.read("projects.project_uid")?;
-        let org = columns.read("projects.org_id")?;
-        let org_uid = columns.read("organizations.organization_uid")?;
-        let name: String = columns.read("webhooks.name")?;
-        let wallet = columns.read("webhooks.wallet_address")?;
-        let url = columns.read("webhooks.delivery_url")?;
+        let id = WebhookId(columns.get("webhooks.id")?);
+        let project = columns.get("webhooks.project_id")?;
+        let project_uid = columns.get("projects.project_uid")?;
+        let org = columns.get("projects.org_id")?;
+        let org_uid = columns.get("organizations.organization_uid")?;
+        let name: String = columns.get("webhooks.name")?;
+        let wallet = columns.get("webhooks.wallet_address")?;
+        let url = columns.get("webhooks.delivery_url")?;
         Ok(Webhook {
             id,
             project,
@@ -110,20 +110,20 @@ impl Seals {
                 .map_err(|_| StoreError::inconsistent("webhooks.name"))?,
             wallet,
             delivery_url: open_url(id, url)?,
-            enabled: columns.read("webhooks.enabled")?,
-            created_at: columns.read("webhooks.created_at")?,
-            rotated_at: columns.read("webhooks.rotated_at")?,
+            enabled: columns.get("webhooks.enabled")?,
+            created_at: columns.get("webhooks.created_at")?,
+            rotated_at: columns.get("webhooks.rotated_at")?,
         })
     }
 
     fn webhook(&self, row: &SqliteRow) -> Result<Webhook, StoreError> {
-        self.read(&mut Columns::of(row))
+        self.read(&Columns::of(row))
     }
 
     /// For lists and for deleting: a delivery address that does not open is left out, so that one row
     /// neither hides the others nor stays for ever.
     fn webhook_or_less(&self, row: &SqliteRow) -> Result<Webhook, StoreError> {
-        self.read_by(&mut Columns::of(row), |id, url| match self.open_url(id, url) {
+        self.read_by(&Columns::of(row), |id, url| match self.open_url(id, url) {
             Ok(url) => Ok(url),
             Err(error) => {
                 tracing::error!(
@@ -181,10 +181,11 @@ async fn create(
     most: u32,
     act: &Act,
 ) -> Result<Option<Webhook>, StoreError> {
-    let count = sqlx::query("SELECT count(*) FROM webhooks WHERE project_id = ?").bind(new.project.0);
+    let count =
+        sqlx::query("SELECT count(*) AS count FROM webhooks WHERE project_id = ?").bind(new.project.0);
     let row = write.optional(count).await?;
     let count: u64 = match &row {
-        Some(row) => Columns::of(row).read("webhooks")?,
+        Some(row) => Columns::of(row).get_as("count", "webhooks.id")?,
         None => 0,
     };
     if count >= u64::from(most) {
@@ -299,7 +300,8 @@ impl WebhookStore for SqliteWebhookStore {
     }
 
     async fn of_project(&self, project: ProjectId, page: Page) -> Result<Listed<Webhook>, StoreError> {
-        let count = sqlx::query("SELECT count(*) FROM webhooks WHERE project_id = ?").bind(project.0);
+        let count =
+            sqlx::query("SELECT count(*) AS count FROM webhooks WHERE project_id = ?").bind(project.0);
         let find = with_columns!(
             "",
             "WHERE webhooks.project_id = ? ORDER BY webhooks.created_at DESC, webhooks.id LIMIT ? OFFSET ?"
@@ -370,9 +372,9 @@ impl WebhookStore for SqliteWebhookStore {
         else {
             return Ok(None);
         };
-        let mut columns = Columns::of(&row);
-        let webhook = self.seals.read(&mut columns)?;
-        let sealed: Vec<u8> = columns.read("webhooks.secret")?;
+        let columns = Columns::of(&row);
+        let webhook = self.seals.read(&columns)?;
+        let sealed: Vec<u8> = columns.get("webhooks.secret")?;
         Ok(Some((webhook, self.seals.open_secret(id, &sealed)?)))
     }
 }

@@ -10,6 +10,8 @@ use haithe_kernel::{Listed, OrgId, Page, StoreError, WalletAddress};
 use haithe_orgs::UnsignedTransaction;
 
 /// Usage records, rolled up.
+///
+/// **Guarantees**: global: one consistent read.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait UsageStore: Send + Sync {
@@ -25,6 +27,8 @@ pub trait UsageStore: Send + Sync {
 }
 
 /// What creators earned: lines of charges, credits of batches, and what left the contracts.
+///
+/// **Guarantees**: global: each method is one consistent read.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait EarningsStore: Send + Sync {

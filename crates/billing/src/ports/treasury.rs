@@ -5,6 +5,8 @@ use async_trait::async_trait;
 use haithe_kernel::{Listed, OrgId, Page, StoreError};
 
 /// Withdrawals and daily caps, as the index has them.
+///
+/// **Guarantees**: global: each method is one consistent read.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait TreasuryStore: Send + Sync {

@@ -5,8 +5,11 @@ use crate::{
 };
 use haithe_kernel::{Failure, FixedClock, Kind, ModelId, OrgUid};
 use haithe_orgs::{
-    OrgRole, Standing,
-    ports::{MockChainSync, MockOrgDeployer, MockOrgStore, MockOwnerTransactions},
+    OrgRole, OrganizationPorts, Standing,
+    ports::{
+        MockChainSync, MockOrgDeployer, MockOrgMemberStore, MockOrgModelStore, MockOrgStore,
+        MockOwnerTransactions, MockStandingStore,
+    },
 };
 use proptest::prelude::*;
 use std::time::Duration;
@@ -48,21 +51,25 @@ fn organizations() -> Organizations {
             confirmed: true,
         }))
     });
-    orgs.expect_standing().returning(|_, _, who| {
+    let mut standings = MockStandingStore::new();
+    standings.expect_standing().returning(|_, _, who| {
         Ok(Standing {
             owner: who == OWNER,
             org: (who == ADMIN).then_some(OrgRole::Admin),
             ..Standing::default()
         })
     });
-    Organizations::new(
-        Arc::new(orgs),
-        Arc::new(MockOrgDeployer::new()),
-        Arc::new(MockOwnerTransactions::new()),
-        Arc::new(MockChainSync::new()),
-        Arc::new(FixedClock::at(NOW)),
-        ModelId(1),
-    )
+    let ports = OrganizationPorts {
+        orgs: Arc::new(orgs),
+        standings: Arc::new(standings),
+        members: Arc::new(MockOrgMemberStore::new()),
+        models: Arc::new(MockOrgModelStore::new()),
+        deployer: Arc::new(MockOrgDeployer::new()),
+        transactions: Arc::new(MockOwnerTransactions::new()),
+        chain: Arc::new(MockChainSync::new()),
+        clock: Arc::new(FixedClock::at(NOW)),
+    };
+    Organizations::new(ports, ModelId(1))
 }
 
 fn withdrawal(ready_at: Timestamp, end: Option<WithdrawalEnd>) -> Withdrawal {

@@ -64,6 +64,9 @@ pub struct Cut {
 
 /// Conversations and their messages. One method is one atomic operation. A conversation of another
 /// owner does not exist. Words are found whatever their case and accents.
+///
+/// **Guarantees**: global. Quotas hold over all processes, and messages that are appended together stay
+/// together.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait ConversationStore: Send + Sync {

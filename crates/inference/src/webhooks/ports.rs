@@ -1,4 +1,8 @@
 //! What webhooks need from outside. One method is one atomic operation.
+//!
+//! A store promises something *globally* when the promise holds over all processes that use the database,
+//! and *per process* when it holds among the callers in one process only. While a store promises anything per
+//! process, one process at a time may use the database.
 
 use super::{EventId, EventKey, Message, NewWebhook, Webhook, WebhookChange, WebhookId, WebhookSecret};
 use crate::{
@@ -12,6 +16,8 @@ use haithe_orgs::Act;
 
 /// Webhooks and their secrets, which are encrypted where they are kept. Those of deleted projects are
 /// not found. A method that takes an [`Act`] writes a line of the audit.
+///
+/// **Guarantees**: global. The bound on a project's webhooks holds over all processes.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait WebhookStore: Send + Sync {
@@ -122,6 +128,10 @@ pub enum Due {
 }
 
 /// Messages and what became of them, their answers encrypted. They outlive a restart.
+///
+/// **Guarantees**: global, also for [`receive`](Self::receive) and [`due`](Self::due): over all processes a
+/// message is received once and an answer is due to one caller at a time. [`interrupted`](Self::interrupted)
+/// is per process: it ends what every process is answering.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait WebhookInbox: Send + Sync {

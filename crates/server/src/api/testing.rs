@@ -65,12 +65,14 @@ use haithe_marketplace::{
     },
 };
 use haithe_orgs::{
-    Audit, Bots, Contexts, Organizations, Ownership, Projects, Settings,
+    Audit, Bots, Contexts, OrganizationPorts, Organizations, Ownership, ProjectPorts, Projects, Settings,
     ports::{
-        MockAuditStore, MockBotStore, MockChainSync, MockDirectory, MockOrgDeployer, MockOrgStore,
-        MockOwnerTransactions, MockProjectStore,
+        MockAuditStore, MockBotStore, MockChainSync, MockDirectory, MockOrgDeployer, MockOrgMemberStore,
+        MockOrgModelStore, MockOrgSettingsStore, MockOrgStore, MockOwnerTransactions, MockProjectStore,
+        MockStandingStore,
     },
 };
+use haithe_stores::MockDatabaseControl;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use secrecy::SecretString;
@@ -83,6 +85,7 @@ pub(crate) struct Mocks {
     pub challenges: MockChallengeStore,
     pub api_keys: MockApiKeyStore,
     pub orgs: MockOrgStore,
+    pub standings: MockStandingStore,
     pub projects: MockProjectStore,
     pub directory: MockDirectory,
     pub ledger: MockLedger,
@@ -106,6 +109,7 @@ impl Default for Mocks {
             challenges: MockChallengeStore::new(),
             api_keys: MockApiKeyStore::new(),
             orgs: MockOrgStore::new(),
+            standings: MockStandingStore::new(),
             projects: MockProjectStore::new(),
             directory,
             ledger: MockLedger::new(),
@@ -177,20 +181,31 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         random.clone(),
     ));
     let org_store = Arc::new(mocks.orgs);
+    let standings = Arc::new(mocks.standings);
+    let org_settings = Arc::new(MockOrgSettingsStore::new());
     let organizations = Arc::new(Organizations::new(
-        org_store.clone(),
-        Arc::new(MockOrgDeployer::new()),
-        Arc::new(MockOwnerTransactions::new()),
-        Arc::new(MockChainSync::new()),
-        clock.clone(),
+        OrganizationPorts {
+            orgs: org_store.clone(),
+            standings: standings.clone(),
+            members: Arc::new(MockOrgMemberStore::new()),
+            models: Arc::new(MockOrgModelStore::new()),
+            deployer: Arc::new(MockOrgDeployer::new()),
+            transactions: Arc::new(MockOwnerTransactions::new()),
+            chain: Arc::new(MockChainSync::new()),
+            clock: clock.clone(),
+        },
         ModelId(1),
     ));
     let projects = Arc::new(Projects::new(
-        org_store.clone(),
-        Arc::new(mocks.projects),
+        ProjectPorts {
+            projects: Arc::new(mocks.projects),
+            orgs: org_store.clone(),
+            standings,
+            settings: org_settings.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+        },
         organizations.clone(),
-        clock.clone(),
-        random.clone(),
         ModelId(1),
         haithe_orgs::PriceNotice(Duration::from_secs(604_800)),
     ));
@@ -323,6 +338,8 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         }),
         clock.clone(),
     ));
+    let mut database = MockDatabaseControl::new();
+    database.expect_is_healthy().return_const(true);
     AppState::new(Services {
         challenges: Arc::new(Challenges::new(
             challenge_store.clone(),
@@ -353,11 +370,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         webhooks: Arc::new(webhooks),
         triggers,
         most_payload: MostPayload(65_536),
-        settings: Arc::new(Settings::new(
-            organizations.clone(),
-            org_store.clone(),
-            clock.clone(),
-        )),
+        settings: Arc::new(Settings::new(organizations.clone(), org_settings, clock.clone())),
         ownership: Arc::new(Ownership::new(
             organizations.clone(),
             org_store,
@@ -403,7 +416,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         )),
         document: Document::new(router::document),
         readiness: Arc::new(Readiness {
-            database: Box::new(|| true),
+            database: Arc::new(database),
             index: Arc::new(MockChainIndex::new()),
             clock: clock.clone(),
             supervisor: Supervisor::default(),

@@ -1,8 +1,7 @@
 //! Serving, and what prepares for it.
 
 use super::{Outcome, Ran, briefly, logging, say};
-use crate::{App, Config, service::system::SystemClock, wiring};
-use std::sync::Arc;
+use crate::{App, Config, wiring};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// `haithe serve`
@@ -34,9 +33,8 @@ pub(super) fn serve(config: Config) -> Ran {
 /// `haithe migrate`
 pub(super) fn migrate(config: Config) -> Ran {
     briefly(async {
-        let db = wiring::open_database(&config, Arc::new(SystemClock)).await?;
-        db.close().await?;
-        say(&format!("{} is up to date", config.database.path.display()));
+        wiring::migrate(&config).await?;
+        say(&format!("{} is up to date", config.database.url));
         Ok(Outcome::Good)
     })?
 }

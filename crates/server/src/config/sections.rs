@@ -7,6 +7,7 @@ use haithe_kernel::{Decimals, Usdt, WalletAddress};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::{
+    fmt,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     time::Duration,
@@ -123,13 +124,28 @@ pub enum LogFormat {
     Json,
 }
 
+/// Which database, by the scheme of `database.url`. Displayed without credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// `sqlite:`: a file.
+    Sqlite(PathBuf),
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
 /// `[database]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "config/default.toml documents every setting")]
 pub struct Database {
-    #[serde(rename = "url", deserialize_with = "values::sqlite_file")]
-    pub path: PathBuf,
+    #[serde(deserialize_with = "values::database_url")]
+    pub url: DatabaseUrl,
     #[serde(deserialize_with = "values::encryption_key")]
     pub encryption_key: SecretString,
 }

@@ -1,6 +1,6 @@
 //! Forms that settings take. Each parser says what is allowed and never repeats a secret.
 
-use super::sections::SearchEngineName;
+use super::sections::{DatabaseUrl, SearchEngineName};
 use haithe_kernel::{Decimals, Usdt, WalletAddress};
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::Error};
@@ -61,18 +61,23 @@ pub(super) fn seconds_or_none<'de, const MOST: u64, D: Deserializer<'de>>(
     number(from, 0, MOST).map(Duration::from_secs)
 }
 
-/// `sqlite://` and a file, relative or absolute.
-pub(super) fn sqlite_file<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
+/// The address of a database: `sqlite://` and a file, relative or absolute.
+pub(super) fn database_url<'de, D: Deserializer<'de>>(from: D) -> Result<DatabaseUrl, D::Error> {
+    const WANTED: &str = "sqlite:// and a file, such as sqlite://haithe.db or sqlite:///var/lib/haithe.db";
     let url = text(from)?;
-    let file = url
-        .strip_prefix("sqlite:")
-        .map(|rest| rest.strip_prefix("//").unwrap_or(rest));
-    let file = file.map(|file| file.split_once('?').map_or(file, |(file, _)| file));
-    match file {
-        Some(file) if !file.is_empty() && !file.contains(":memory:") => Ok(PathBuf::from(file)),
-        _ => Err(D::Error::custom(
-            "must be sqlite:// and a file, such as sqlite://haithe.db or sqlite:///var/lib/haithe.db",
-        )),
+    match url.split_once(':') {
+        Some(("sqlite", rest)) => {
+            let file = rest.strip_prefix("//").unwrap_or(rest);
+            let file = file.split_once('?').map_or(file, |(file, _)| file);
+            if file.is_empty() || file.contains(":memory:") {
+                return Err(D::Error::custom(format!("must be {WANTED}")));
+            }
+            Ok(DatabaseUrl::Sqlite(PathBuf::from(file)))
+        }
+        Some((scheme, _)) => Err(D::Error::custom(format!(
+            "has the unknown scheme `{scheme}`: must be {WANTED}"
+        ))),
+        None => Err(D::Error::custom(format!("must be {WANTED}"))),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Anonymous clients can ask as often as their rate allows, and from many addresses. What they read must not
 //! take the processor and the database from logins and paid calls. So these reads have database connections
-//! of their own ([`haithe_sqlite::Db::for_public`]), a bound on how many run at once, and a bound on how many
+//! of their own ([`haithe_stores::PublicStores`]), a bound on how many run at once, and a bound on how many
 //! wait. A request that arrives while an equal one still waits shares its answer: the read begins after both
 //! arrived, so neither sees an older state than it would alone.
 

@@ -12,6 +12,7 @@ use axum::{extract::State, response::Response};
 use haithe_billing::ports::ChainIndex;
 use haithe_inference::Completions;
 use haithe_kernel::Clock;
+use haithe_stores::DatabaseControl;
 use http::StatusCode;
 use serde::Serialize;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -22,8 +23,8 @@ const CHAIN_LAG: Duration = Duration::from_secs(120);
 
 /// What readiness looks at.
 pub struct Readiness {
-    /// Whether the database's writer lives.
-    pub database: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Whether the database can be written.
+    pub database: Arc<dyn DatabaseControl>,
     /// The index of the chain.
     pub index: Arc<dyn ChainIndex>,
     /// The time.
@@ -131,7 +132,7 @@ pub async fn ready(State(readiness): State<Arc<Readiness>>) -> Response {
 impl Readiness {
     async fn look(&self) -> ReadyView {
         let checkpoint = self.index.checkpoint().await;
-        let database = (self.database)() && checkpoint.is_ok();
+        let database = self.database.is_healthy() && checkpoint.is_ok();
         let block = checkpoint.ok().flatten();
         let lag = block.map(|block| self.clock.now().since(block.time));
         let chain = ChainView {

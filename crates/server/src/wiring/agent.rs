@@ -1,13 +1,12 @@
 //! What calls of projects can bring along.
 
-use super::{WiringError, knowledge::knowledge};
+use super::{Base, WiringError, knowledge::knowledge};
 use crate::{Config, config::SearchEngineName};
 use haithe_egress::{HostLimits, PerHost, SearchDialect, SearchEngine, SearchSettings};
 use haithe_inference::agent::{Gear, Memory, ProductOpener, ProductPorts, Products, Search, WebSearch};
-use haithe_kernel::{Clock, Fetcher};
+use haithe_kernel::Fetcher;
 use haithe_marketplace::{ToolLists, loading::ProductContents, ports::Embedder};
 use haithe_mcp::McpServers;
-use haithe_sqlite::{Db, SqliteProductStore};
 use secrecy::ExposeSecret;
 use std::{path::PathBuf, sync::Arc};
 
@@ -16,13 +15,13 @@ pub(super) type AgentParts = (Vec<Arc<dyn Gear>>, Arc<ProductOpener>);
 
 /// Gears in the order in which they are put before the model, and what opens products.
 pub(super) fn gears(
-    config: &Config,
-    db: &Db,
+    base: &Base<'_>,
     memory: Memory,
-    (contents, fetcher, clock): (Arc<ProductContents>, Arc<dyn Fetcher>, Arc<dyn Clock>),
+    (contents, fetcher): (Arc<ProductContents>, Arc<dyn Fetcher>),
     (embedder, program): (Option<Arc<dyn Embedder>>, Option<PathBuf>),
 ) -> Result<AgentParts, WiringError> {
-    let store = Arc::new(SqliteProductStore::new(db));
+    let (config, clock) = (base.config, base.clock.clone());
+    let store = base.stores.products.clone();
     let per_host = HostLimits::new(
         config.limits.concurrent_pages_per_host,
         config.limits.pages_per_host,

@@ -4,12 +4,11 @@ mod index;
 mod safeguards;
 mod tasks;
 
-use super::WiringError;
+use super::{Base, WiringError};
 use crate::{
     Config,
     service::{
-        Supervisor, ledger_watch::LedgerWatch, metrics::SenderFigures, safeguards::Safeguards,
-        supervisor::describe,
+        ledger_watch::LedgerWatch, metrics::SenderFigures, safeguards::Safeguards, supervisor::describe,
     },
 };
 use haithe_billing::{
@@ -33,9 +32,6 @@ use haithe_marketplace::ports::CreatorRegistrar;
 use haithe_orgs::{
     RoleMirroring,
     ports::{ChainSync, OrgDeployer},
-};
-use haithe_sqlite::{
-    Db, SqliteBooks, SqliteChainIndex, SqliteRoleStore, SqliteSettlementStore, SqliteTxOutbox,
 };
 use index::{CatchUp, IndexLoop};
 use safeguards::SafeguardWatch;
@@ -84,13 +80,10 @@ impl Chain {
     /// Connects and starts the indexer, the sender, settlement and the ledger's check. A chain that
     /// cannot be reached delays deposits and settlement, not the start; one that is not what the
     /// configuration says stops it.
-    pub async fn start(
-        config: &Config,
-        node: Option<Node>,
-        db: &Db,
-        clock: &Arc<dyn Clock>,
-        supervisor: &Supervisor,
-    ) -> Result<Self, WiringError> {
+    pub async fn start(base: &Base<'_>, node: Option<Node>) -> Result<Self, WiringError> {
+        let (config, clock, supervisor) = (base.config, base.clock, base.supervisor);
+        // What follows the chain and what settles reads beside paid calls, not among them.
+        let stores = &base.stores.background;
         let key = ServerKey::parse(&config.chain.server_key)?;
         let signer = key.address();
         let evm = evm_config(config);
@@ -103,8 +96,8 @@ impl Chain {
         let gate = Arc::new(SettlementGate::new(clock.clone(), Duration::ZERO));
         let policy = seal_policy(config, &client).await;
         let reader: Arc<dyn ChainReader> = Arc::new(EvmChainReader::new(client.clone()));
-        let index: Arc<dyn ChainIndex> = Arc::new(SqliteChainIndex::new(db));
-        let outbox: Arc<dyn TxOutbox> = Arc::new(SqliteTxOutbox::new(db));
+        let index = stores.index.clone();
+        let outbox = stores.outbox.clone();
 
         let indexer = Arc::new(Indexer::new(
             reader.clone(),
@@ -156,7 +149,7 @@ impl Chain {
                 global: config.chain.role_changes_in_all,
             },
         );
-        let roles = RoleMirroring::new(Arc::new(SqliteRoleStore::new(db)), Arc::new(mirror));
+        let roles = RoleMirroring::new(stores.roles.clone(), Arc::new(mirror));
         let (roles, poll) = (Arc::new(roles), config.chain.poll);
         supervisor.run("roles", move |stop| mirror_roles(roles.clone(), poll, stop));
 
@@ -169,7 +162,7 @@ impl Chain {
             policy.batch_gas,
         );
         let settlement = Arc::new(Settlement::new(
-            Arc::new(SqliteSettlementStore::new(db)),
+            stores.settlements.clone(),
             Arc::new(settler),
             clock.clone(),
             gate.clone(),
@@ -178,9 +171,12 @@ impl Chain {
         settlement.resume().await?;
         let poll = config.settlement.poll;
         supervisor.run("settlement", move |stop| settle(settlement.clone(), poll, stop));
-        let books = Arc::new(SqliteBooks::new(&db.read_only()));
-        let ledger = LedgerCheck::new(books, reader, config.chain.orchestrator, config.chain.decimals);
-        let ledger = Arc::new(ledger);
+        let ledger = Arc::new(LedgerCheck::new(
+            stores.books.clone(),
+            reader,
+            config.chain.orchestrator,
+            config.chain.decimals,
+        ));
         let ledger_watch = Arc::new(LedgerWatch::new(config.settlement.check_alarm));
         let (every, watched_check) = (config.settlement.check_every, ledger_watch.clone());
         supervisor.run("ledger-check", move |stop| {

@@ -1,32 +1,39 @@
 //! What creators seal: where it is kept, and how it is opened.
 
-use super::SWEEP_EVERY;
-use crate::{config, service::Supervisor};
+use super::{Base, SWEEP_EVERY};
+use crate::config;
 use haithe_kernel::{Clock, Fetcher, StoreError};
 use haithe_marketplace::{
     enclave::Enclave,
     hosting::{ContentStore, Hosting, HostingLimits},
     loading::{CacheLimits, ContentPorts, ProductContents},
+    ports::CreatorStore,
 };
-use haithe_sqlite::{Db, SqliteContentStore, SqliteCreatorStore};
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 /// How often content without a product is searched for.
 const EXPIRE_EVERY: Duration = Duration::from_secs(60 * 60);
 
-/// Hosting and loading; content in the clear is swept out of memory in the background.
+/// The use cases over sealed content.
+pub(super) struct ContentParts {
+    pub hosting: Arc<Hosting>,
+    /// For requests without a credential.
+    pub public_hosting: Arc<Hosting>,
+    /// Loads and opens content.
+    pub loaded: Arc<ProductContents>,
+}
+
+/// Sets hosting and loading up; plaintext is removed from memory in the background.
 pub(super) fn contents(
-    config: &config::Content,
-    db: &Db,
+    base: &Base<'_>,
     (fetcher, enclave): (Arc<dyn Fetcher>, Arc<dyn Enclave>),
-    clock: &Arc<dyn Clock>,
-    supervisor: &Supervisor,
-) -> (Arc<Hosting>, Arc<ProductContents>) {
-    let hosted: Arc<dyn ContentStore> = Arc::new(SqliteContentStore::new(db));
-    let expiring = Arc::new(hosting(config, &db.for_background(), clock));
-    let hosting = Arc::new(hosting(config, db, clock));
+) -> ContentParts {
+    let (config, stores) = (&base.config.content, base.stores);
+    let (clock, supervisor) = (base.clock, base.supervisor);
+    let background = &stores.background;
+    let expiring = Arc::new(hosting(config, &background.contents, &background.creators, clock));
     let ports = ContentPorts {
-        hosted,
+        hosted: stores.contents.clone(),
         fetcher,
         enclave,
         clock: clock.clone(),
@@ -61,22 +68,26 @@ pub(super) fn contents(
             }
         }
     });
-    (hosting, contents)
+    let public = &stores.public;
+    ContentParts {
+        hosting: Arc::new(hosting(config, &stores.contents, &stores.creators, clock)),
+        public_hosting: Arc::new(hosting(config, &public.contents, &public.creators, clock)),
+        loaded: contents,
+    }
 }
 
-/// Hosted content, on this handle's readers.
-pub(super) fn hosting(config: &config::Content, db: &Db, clock: &Arc<dyn Clock>) -> Hosting {
+/// Hosted content in these stores.
+fn hosting(
+    config: &config::Content,
+    contents: &Arc<dyn ContentStore>,
+    creators: &Arc<dyn CreatorStore>,
+    clock: &Arc<dyn Clock>,
+) -> Hosting {
     let limits = HostingLimits {
         content_bytes: config.max_bytes,
         wallet_contents: config.max_per_wallet,
         wallet_bytes: config.max_bytes_per_wallet,
         all_bytes: config.max_bytes_in_all,
     };
-    let creators = Arc::new(SqliteCreatorStore::new(db));
-    Hosting::new(
-        Arc::new(SqliteContentStore::new(db)),
-        creators,
-        clock.clone(),
-        limits,
-    )
+    Hosting::new(contents.clone(), creators.clone(), clock.clone(), limits)
 }

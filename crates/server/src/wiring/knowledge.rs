@@ -15,7 +15,7 @@ use haithe_marketplace::{
     knowledge::{ReadLimits, Tools},
     ports::Embedder,
 };
-use haithe_sqlite::SqliteKnowledgeIndexer;
+use haithe_retrieval::FtsKnowledgeIndexer;
 use std::{path::PathBuf, sync::Arc};
 
 /// Why knowledge cannot be embedded as the settings say.
@@ -92,7 +92,7 @@ pub(super) fn knowledge(
     };
     let tools = Tools {
         documents: Arc::new(documents),
-        indexer: Arc::new(SqliteKnowledgeIndexer::new()),
+        indexer: Arc::new(FtsKnowledgeIndexer::new()),
         fetcher,
         embedder,
         clock,

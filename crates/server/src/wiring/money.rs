@@ -1,48 +1,42 @@
 //! What reads the ledger and the index for those whose money it is.
 
+use super::{Base, chain::Chain, directory::DirectoryParts};
 use haithe_billing::{
     earnings::CreatorEarnings,
-    ports::{CreatorTransactions, Ledger},
     treasury::{Treasury, TreasuryPorts},
     usage::Usage,
 };
-use haithe_evm::EvmOwnerTransactions;
-use haithe_kernel::{Clock, Decimals};
-use haithe_orgs::{Organizations, Projects, ports::ChainSync};
-use haithe_sqlite::{Db, SqliteEarningsStore, SqliteTreasuryStore, SqliteUsageStore};
 use std::sync::Arc;
 
-/// Withdrawals and the daily cap.
-pub(super) fn treasury(
-    organizations: &Arc<Organizations>,
-    ledger: &Arc<dyn Ledger>,
-    transactions: &Arc<EvmOwnerTransactions>,
-    chain: &Arc<dyn ChainSync>,
-    (db, clock, decimals): (&Db, &Arc<dyn Clock>, Decimals),
-) -> Arc<Treasury> {
+/// The use cases over money that was spent, earned or deposited.
+pub(super) struct MoneyParts {
+    pub treasury: Arc<Treasury>,
+    pub usage: Arc<Usage>,
+    pub earnings: Arc<CreatorEarnings>,
+}
+
+/// Sets the use cases up.
+pub(super) fn money(base: &Base<'_>, chain: &Chain, directory: &DirectoryParts) -> MoneyParts {
+    let (stores, decimals) = (base.stores, base.config.chain.decimals);
     let ports = TreasuryPorts {
-        store: Arc::new(SqliteTreasuryStore::new(db)),
-        ledger: ledger.clone(),
-        transactions: transactions.clone(),
-        chain: chain.clone(),
-        clock: clock.clone(),
+        store: stores.treasury.clone(),
+        ledger: stores.ledger.clone(),
+        transactions: directory.transactions.clone(),
+        chain: chain.sync.clone(),
+        clock: base.clock.clone(),
     };
-    Arc::new(Treasury::new(organizations.clone(), ports, decimals))
-}
-
-/// What was used and what it did cost.
-pub(super) fn usage(organizations: &Arc<Organizations>, projects: &Arc<Projects>, db: &Db) -> Arc<Usage> {
-    let store = Arc::new(SqliteUsageStore::new(db));
-    Arc::new(Usage::new(organizations.clone(), projects.clone(), store))
-}
-
-/// What creators earned.
-pub(super) fn earnings(
-    db: &Db,
-    payouts: Arc<dyn CreatorTransactions>,
-    chain: &Arc<dyn ChainSync>,
-    decimals: Decimals,
-) -> Arc<CreatorEarnings> {
-    let store = Arc::new(SqliteEarningsStore::new(db));
-    Arc::new(CreatorEarnings::new(store, payouts, chain.clone(), decimals))
+    MoneyParts {
+        treasury: Arc::new(Treasury::new(directory.organizations.clone(), ports, decimals)),
+        usage: Arc::new(Usage::new(
+            directory.organizations.clone(),
+            directory.projects.clone(),
+            stores.usage.clone(),
+        )),
+        earnings: Arc::new(CreatorEarnings::new(
+            stores.earnings.clone(),
+            chain.payouts.clone(),
+            chain.sync.clone(),
+            decimals,
+        )),
+    }
 }

@@ -1,20 +1,20 @@
 //! Parts for commands that do not serve.
 
-use super::{WiringError, catalogue, chain::evm_config, knowledge};
+use super::{
+    DatabaseError, WiringError, catalogue, chain::evm_config, database, knowledge, secrets::Secrets,
+};
 use crate::{Config, service::system::SystemClock};
 use haithe_billing::{
     audit::{AuditReport, ReceiptAudit},
     chain::Depths,
     check::{CheckError, LedgerCheck},
-    ports::{Books, ChainReader},
+    ports::ChainReader,
     verify::ReceiptVerifier,
 };
 use haithe_evm::{ChainClient, ConnectError, EvmChainReader, EvmConfig, EvmSettler, RpcLimits};
 use haithe_identity::revocation::{self, RevokedBefore};
 use haithe_kernel::{Clock, Decimals, OrgId, Timestamp, WalletAddress};
-use haithe_sqlite::{
-    Db, DbConfig, OpenError, ReadOnlyDb, SqliteApiKeyStore, SqliteBooks, SqliteSessionStore,
-};
+use haithe_stores::ReadOnlyStores;
 use secrecy::SecretString;
 use std::sync::Arc;
 
@@ -31,21 +31,18 @@ pub(crate) struct ModelCounts {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AuditError {
     #[error(transparent)]
-    Open(#[from] OpenError),
+    Open(#[from] DatabaseError),
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error(transparent)]
     Check(#[from] CheckError),
 }
 
-/// Opens the database for writing, which migrates it.
-pub(crate) async fn open_database(config: &Config, clock: Arc<dyn Clock>) -> Result<Db, OpenError> {
-    Db::open(DbConfig {
-        path: config.database.path.clone(),
-        decimals: config.chain.decimals,
-        clock,
-    })
-    .await
+/// Brings the database to this program's version.
+pub(crate) async fn migrate(config: &Config) -> Result<(), WiringError> {
+    let secrets = Secrets::parse(config)?;
+    let stores = database::open_database(config, &secrets.encryption, Arc::new(SystemClock)).await?;
+    Ok(stores.database.close().await?)
 }
 
 /// Reads the catalogue and sets its providers up, the embedder among them, as a start would.
@@ -63,16 +60,16 @@ pub(crate) fn check_catalogue(config: &Config) -> Result<ModelCounts, WiringErro
 /// Revokes every API key and session that was issued before this time.
 pub(crate) async fn revoke_before(config: &Config, before: Timestamp) -> Result<RevokedBefore, WiringError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let db = open_database(config, clock.clone()).await?;
-    let (keys, sessions) = (SqliteApiKeyStore::new(&db), SqliteSessionStore::new(&db));
-    let revoked = revocation::revoke_before(&keys, &sessions, before, clock.now()).await;
-    db.close().await?;
+    let secrets = Secrets::parse(config)?;
+    let stores = database::open_database(config, &secrets.encryption, clock.clone()).await?;
+    let (keys, sessions) = (&*stores.api_keys, &*stores.sessions);
+    let revoked = revocation::revoke_before(keys, sessions, before, clock.now()).await;
+    stores.database.close().await?;
     Ok(revoked?)
 }
 
-async fn books(config: &Config) -> Result<Arc<dyn Books>, OpenError> {
-    let db = ReadOnlyDb::open(&config.database.path, Arc::new(SystemClock)).await?;
-    Ok(Arc::new(SqliteBooks::new(&db)))
+async fn read_only(config: &Config) -> Result<ReadOnlyStores, DatabaseError> {
+    database::open_read_only(config, Arc::new(SystemClock)).await
 }
 
 fn reader(config: &Config) -> Result<Arc<dyn ChainReader>, ConnectError> {
@@ -84,7 +81,7 @@ fn reader(config: &Config) -> Result<Arc<dyn ChainReader>, ConnectError> {
 pub(crate) async fn ledger_check(config: &Config) -> Result<LedgerCheck, AuditError> {
     let chain = &config.chain;
     Ok(LedgerCheck::new(
-        books(config).await?,
+        read_only(config).await?.books,
         reader(config)?,
         chain.orchestrator,
         chain.decimals,
@@ -93,7 +90,7 @@ pub(crate) async fn ledger_check(config: &Config) -> Result<LedgerCheck, AuditEr
 
 /// The audit of an organization; `None` when there is none of this number.
 pub(crate) async fn receipt_audit(config: &Config, org: OrgId) -> Result<Option<AuditReport>, AuditError> {
-    let books = books(config).await?;
+    let books = read_only(config).await?.books;
     let snapshot = books.snapshot().await.map_err(CheckError::from)?;
     let Some(position) = snapshot.orgs.iter().find(|position| position.org == org) else {
         return Ok(None);

@@ -1,47 +1,38 @@
 //! Webhooks: messages in, answers out.
 
-use super::{SWEEP_EVERY, WiringError};
-use crate::{
-    config,
-    service::{Supervisor, system::TokioTasks},
-};
+use super::{Base, SWEEP_EVERY, WiringError, directory::DirectoryParts};
+use crate::service::Supervisor;
 use haithe_inference::{
     Completions,
-    webhooks::{Deliveries, ProjectWebhooks, Triggers, WebhookInbox, WebhookSecret, WebhookStore},
+    webhooks::{Deliveries, ProjectWebhooks, Triggers, WebhookSecret},
 };
-use haithe_kernel::{Clock, Fetcher, Random, StoreError};
-use haithe_orgs::{Contexts, Projects};
-use haithe_sqlite::{Db, EncryptionKey, SqliteWebhookInbox, SqliteWebhookStore};
+use haithe_kernel::{Fetcher, StoreError};
 use std::{sync::Arc, time::Duration};
 
 /// How often it is looked whether an answer is due.
 const DELIVER_EVERY: Duration = Duration::from_millis(250);
 
-/// What webhooks are made of.
-pub(super) struct Parts<'a> {
-    pub config: &'a config::Webhooks,
-    pub db: &'a Db,
-    pub encryption: &'a EncryptionKey,
-    pub projects: Arc<Projects>,
-    pub contexts: Arc<Contexts>,
-    pub completions: Arc<Completions>,
-    pub fetcher: Arc<dyn Fetcher>,
-    pub tasks: TokioTasks,
-    pub clock: Arc<dyn Clock>,
-    pub random: Arc<dyn Random>,
-    pub supervisor: &'a Supervisor,
+/// The use cases over webhooks.
+pub(super) struct WebhookParts {
+    /// Creates and changes webhooks.
+    pub manage: Arc<ProjectWebhooks>,
+    /// Receives their messages.
+    pub triggers: Triggers,
 }
 
-/// The use cases; deliveries run in the background.
-pub(super) async fn webhooks(parts: Parts<'_>) -> Result<(Arc<ProjectWebhooks>, Triggers), WiringError> {
-    let store: Arc<dyn WebhookStore> = Arc::new(SqliteWebhookStore::new(parts.db, parts.encryption));
-    let inbox: Arc<dyn WebhookInbox> = Arc::new(SqliteWebhookInbox::new(parts.db, parts.encryption));
-    let due = SqliteWebhookInbox::new(&parts.db.for_background(), parts.encryption);
+/// Sets the use cases up; deliveries run in the background.
+pub(super) async fn webhooks(
+    base: &Base<'_>,
+    directory: &DirectoryParts,
+    completions: Arc<Completions>,
+    fetcher: Arc<dyn Fetcher>,
+) -> Result<WebhookParts, WiringError> {
+    let (stores, clock, random) = (base.stores, base.clock, base.random);
     let deliveries = Arc::new(Deliveries::new(
-        Arc::new(due),
-        parts.fetcher,
-        parts.clock.clone(),
-        parts.random.clone(),
+        stores.background.webhook_inbox.clone(),
+        fetcher,
+        clock.clone(),
+        random.clone(),
     ));
     let cut_off = deliveries.begin().await?;
     if cut_off > 0 {
@@ -50,28 +41,30 @@ pub(super) async fn webhooks(parts: Parts<'_>) -> Result<(Arc<ProjectWebhooks>, 
             "messages of webhooks were being answered when the service stopped"
         );
     }
-    run(parts.supervisor, &deliveries);
+    run(base.supervisor, &deliveries);
     let manage = ProjectWebhooks::new(
-        parts.projects,
-        store,
-        inbox.clone(),
-        parts.clock.clone(),
-        parts.random.clone(),
-        parts.config.max_per_project,
+        directory.projects.clone(),
+        stores.webhooks.clone(),
+        stores.webhook_inbox.clone(),
+        clock.clone(),
+        random.clone(),
+        base.config.webhooks.max_per_project,
     );
-    let nobody = WebhookSecret::new(parts.random.bytes32().to_vec()).map_err(StoreError::new)?;
-    // Anybody may send a message: the webhook is read before its signature can be checked.
-    let asked = SqliteWebhookStore::new(&parts.db.for_public(), parts.encryption);
+    let unknown = WebhookSecret::new(random.bytes32().to_vec()).map_err(StoreError::new)?;
     let triggers = Triggers::new(
-        Arc::new(asked),
-        inbox,
-        parts.contexts,
-        parts.completions,
-        Arc::new(parts.tasks),
-        parts.clock,
-        nobody,
+        // Unauthenticated clients send messages: the webhook is read before its signature can be checked.
+        stores.public.webhooks.clone(),
+        stores.webhook_inbox.clone(),
+        directory.contexts.clone(),
+        completions,
+        Arc::new(base.tasks.clone()),
+        clock.clone(),
+        unknown,
     );
-    Ok((Arc::new(manage), triggers))
+    Ok(WebhookParts {
+        manage: Arc::new(manage),
+        triggers,
+    })
 }
 
 fn run(supervisor: &Supervisor, deliveries: &Arc<Deliveries>) {

@@ -21,7 +21,7 @@ macro_rules! select_receipts {
             "SELECT usage_records.call, usage_records.org_id, organizations.address, usage_records.charged,
                     receipts.json, receipts.hash,
                     item.seq, item.line, item.leaf,
-                    batches.root, batches.settled_block IS NOT NULL, batches.final, batches.settled_tx
+                    batches.root, batches.settled_block IS NOT NULL AS settled, batches.final, batches.settled_tx
              FROM usage_records
              JOIN receipts ON receipts.id = usage_records.id
              JOIN organizations ON organizations.id = usage_records.org_id
@@ -79,7 +79,7 @@ impl SqliteBooks {
         after: Option<CallId>,
         page: Page,
     ) -> Result<Listed<Receipt>, StoreError> {
-        let count = concat!("SELECT count(*) FROM usage_records ", fitting!());
+        let count = concat!("SELECT count(*) AS count FROM usage_records ", fitting!());
         let rows = concat!(
             select_receipts!("WHERE usage_records.id IN (SELECT id FROM usage_records "),
             fitting!(),
@@ -104,7 +104,7 @@ impl SqliteBooks {
         let count = count.map_err(StoreError::new)?;
         Ok(Listed {
             items: self.receipts_of(&rows).await?,
-            total: Columns::of(&count).read("usage_records.id")?,
+            total: Columns::of(&count).get_as("count", "usage_records.id")?,
         })
     }
 
@@ -117,29 +117,29 @@ impl SqliteBooks {
     }
 
     async fn receipt_of(&self, row: &SqliteRow) -> Result<Receipt, StoreError> {
-        let mut columns = Columns::of(row);
+        let columns = Columns::of(row);
         let mut receipt = Receipt {
-            call: columns.read("usage_records.call")?,
-            org: columns.read("usage_records.org_id")?,
-            org_address: columns.read("organizations.address")?,
-            charged: columns.read("usage_records.charged")?,
+            call: columns.get("usage_records.call")?,
+            org: columns.get("usage_records.org_id")?,
+            org_address: columns.get("organizations.address")?,
+            charged: columns.get("usage_records.charged")?,
             sealed: SealedReceipt {
-                json: columns.read("receipts.json")?,
-                hash: columns.read("receipts.hash")?,
+                json: columns.get("receipts.json")?,
+                hash: columns.get("receipts.hash")?,
             },
             settlement: None,
         };
-        let Some(seq) = columns.read::<Option<i64>>("batch_items.seq")? else {
+        let Some(seq) = columns.get::<Option<i64>>("batch_items.seq")? else {
             return Ok(receipt);
         };
-        let line = columns.read("batch_items.line")?;
-        let leaf: Hash32 = columns.read("batch_items.leaf")?;
-        let root = columns.read("batches.root")?;
+        let line = columns.get("batch_items.line")?;
+        let leaf: Hash32 = columns.get("batch_items.leaf")?;
+        let root = columns.get("batches.root")?;
         let state = state(
-            columns.read("batches.settled_block")?,
-            columns.read("batches.final")?,
+            columns.get_as("settled", "batches.settled_block")?,
+            columns.get("batches.final")?,
         );
-        let tx = columns.read("batches.settled_tx")?;
+        let tx = columns.get("batches.settled_tx")?;
         let proof = self
             .tree(seq)
             .await?
@@ -167,7 +167,7 @@ impl SqliteBooks {
         let leaves = "SELECT leaf FROM batch_items WHERE seq = ? ORDER BY position";
         let mut moment = self.db.snapshot().await?;
         let leaves = read_each(&mut moment, sqlx::query(leaves).bind(seq), |columns| {
-            columns.read("batch_items.leaf")
+            columns.get("batch_items.leaf")
         });
         let tree = Arc::new(Tree::new(leaves.await?));
         self.keep_tree(seq, &tree);

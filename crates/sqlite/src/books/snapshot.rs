@@ -20,23 +20,23 @@ pub(super) async fn read(db: &ReadOnlyDb) -> Result<LedgerSnapshot, StoreError> 
     let at = db.now();
     let mut snapshot = db.snapshot().await?;
     let connection = &mut *snapshot;
-    let numbers = "SELECT coalesce((SELECT max(number) FROM chain_blocks), 0),
-                          coalesce((SELECT sum(amount >> 32) FROM postings), 0),
-                          coalesce((SELECT sum(amount & 4294967295) FROM postings), 0),
-                          (SELECT -balance FROM ledger_accounts WHERE name = 'chain/orchestrator'),
-                          coalesce((SELECT sum(balance) FROM ledger_accounts WHERE name LIKE 'escrow/%'), 0)";
+    let numbers = "SELECT coalesce((SELECT max(number) FROM chain_blocks), 0) AS block,
+                          coalesce((SELECT sum(amount >> 32) FROM postings), 0) AS high,
+                          coalesce((SELECT sum(amount & 4294967295) FROM postings), 0) AS low,
+                          (SELECT -balance FROM ledger_accounts WHERE name = 'chain/orchestrator') AS orchestrator,
+                          coalesce((SELECT sum(balance) FROM ledger_accounts WHERE name LIKE 'escrow/%'), 0) AS escrow";
     let row = sqlx::query(numbers)
         .fetch_one(&mut *connection)
         .await
         .map_err(StoreError::new)?;
-    let mut columns = Columns::of(&row);
-    let block = columns.read("chain_blocks.number")?;
+    let columns = Columns::of(&row);
+    let block = columns.get_as("block", "chain_blocks.number")?;
     let (high, low): (i64, i64) = (
-        columns.read("ledger_transfers.amount")?,
-        columns.read("ledger_transfers.amount")?,
+        columns.get_as("high", "ledger_transfers.amount")?,
+        columns.get_as("low", "ledger_transfers.amount")?,
     );
-    let orchestrator_mirror = columns.read("ledger_accounts.balance")?;
-    let escrow = columns.read("ledger_accounts.balance")?;
+    let orchestrator_mirror = columns.get_as("orchestrator", "ledger_accounts.balance")?;
+    let escrow = columns.get_as("escrow", "ledger_accounts.balance")?;
     Ok(LedgerSnapshot {
         block,
         orgs: orgs(connection).await?,
@@ -52,8 +52,9 @@ pub(super) async fn read(db: &ReadOnlyDb) -> Result<LedgerSnapshot, StoreError> 
 }
 
 async fn orgs(connection: &mut SqliteConnection) -> Result<Vec<OrgPosition>, StoreError> {
-    let all = "SELECT organizations.id, organizations.address, available.balance, unsettled.balance,
-                      withdrawing.balance, org_books.dust, -chain.balance
+    let all = "SELECT organizations.id, organizations.address, available.balance AS available,
+                      unsettled.balance AS unsettled, withdrawing.balance AS withdrawing, org_books.dust,
+                      -chain.balance AS mirror
                FROM organizations
                JOIN org_books ON org_books.org_id = organizations.id
                JOIN ledger_accounts AS chain ON chain.name = 'chain/' || organizations.id
@@ -69,14 +70,14 @@ async fn orgs(connection: &mut SqliteConnection) -> Result<Vec<OrgPosition>, Sto
         .map_err(StoreError::new)?;
     let mut orgs = Vec::with_capacity(rows.len());
     for row in rows {
-        let mut columns = Columns::of(&row);
-        let org = columns.read("organizations.id")?;
-        let address = columns.read("organizations.address")?;
-        let available: Usdt = columns.read("ledger_accounts.balance")?;
-        let unsettled: Usdt = columns.read("ledger_accounts.balance")?;
-        let withdrawing: Usdt = columns.read("ledger_accounts.balance")?;
-        let dust: u64 = columns.read("org_books.dust")?;
-        let mirror: Usdt = columns.read("ledger_accounts.balance")?;
+        let columns = Columns::of(&row);
+        let org = columns.get("organizations.id")?;
+        let address = columns.get("organizations.address")?;
+        let available: Usdt = columns.get_as("available", "ledger_accounts.balance")?;
+        let unsettled: Usdt = columns.get_as("unsettled", "ledger_accounts.balance")?;
+        let withdrawing: Usdt = columns.get_as("withdrawing", "ledger_accounts.balance")?;
+        let dust: u64 = columns.get("org_books.dust")?;
+        let mirror: Usdt = columns.get_as("mirror", "ledger_accounts.balance")?;
         let (inward, outward) = unconfirmed(connection, org).await?;
         orgs.push(OrgPosition {
             org,
@@ -102,9 +103,7 @@ async fn unbalanced(connection: &mut SqliteConnection) -> Result<Vec<String>, St
     let mut keys: Vec<String> = Vec::new();
     for (after, to) in parts(connection).await? {
         let some = sqlx::query(unbalanced).bind(after).bind(to);
-        let found = read_each(connection, some, |columns| {
-            columns.read("ledger_transactions.key")
-        });
+        let found = read_each(connection, some, |columns| columns.get("ledger_transactions.key"));
         keys.extend(found.await?);
     }
     keys.sort_unstable();
@@ -124,7 +123,7 @@ async fn orchestrator_unconfirmed(connection: &mut SqliteConnection) -> Result<i
         .await
         .map_err(StoreError::new)?
     {
-        let inward: u128 = Columns::of(&row).read("batch_credits.units")?;
+        let inward: u128 = Columns::of(&row).get("batch_credits.units")?;
         units = units.saturating_add(i128::try_from(inward).unwrap_or(i128::MAX));
     }
     let paid_out = "SELECT payout.units FROM batches
@@ -136,7 +135,7 @@ async fn orchestrator_unconfirmed(connection: &mut SqliteConnection) -> Result<i
         .await
         .map_err(StoreError::new)?
     {
-        let outward: u128 = Columns::of(&row).read("batch_payouts.units")?;
+        let outward: u128 = Columns::of(&row).get("batch_payouts.units")?;
         units = units.saturating_sub(i128::try_from(outward).unwrap_or(i128::MAX));
     }
     let outward = select_events!(
@@ -162,7 +161,7 @@ async fn orchestrator_unconfirmed(connection: &mut SqliteConnection) -> Result<i
 
 /// Captured calls without a receipt, or whose lines or ledger entry do not sum to their charge.
 async fn broken_receipts(connection: &mut SqliteConnection) -> Result<u64, StoreError> {
-    let broken = "SELECT count(*) FROM usage_records
+    let broken = "SELECT count(*) AS count FROM usage_records
                   LEFT JOIN receipts ON receipts.id = usage_records.id
                   WHERE receipts.id IS NULL
                      OR charged <> coalesce(
@@ -174,5 +173,5 @@ async fn broken_receipts(connection: &mut SqliteConnection) -> Result<u64, Store
         .fetch_one(connection)
         .await
         .map_err(StoreError::new)?;
-    Columns::of(&row).read("usage_records.id")
+    Columns::of(&row).get_as("count", "usage_records.id")
 }

@@ -28,7 +28,7 @@ pub(super) async fn owner_id(
         .fetch_optional(connection)
         .await
         .map_err(StoreError::new)?;
-    row.map(|row| Columns::of(&row).read("conversation_owners.id"))
+    row.map(|row| Columns::of(&row).get("conversation_owners.id"))
         .transpose()
 }
 
@@ -50,12 +50,12 @@ pub(super) async fn find(
 }
 
 pub(super) fn conversation(row: &SqliteRow) -> Result<Conversation, StoreError> {
-    let mut columns = Columns::of(row);
+    let columns = Columns::of(row);
     Ok(Conversation {
-        id: ConversationId(columns.read("conversations.id")?),
-        title: title(&columns.read::<String>("conversations.title")?)?,
-        created_at: columns.read("conversations.created_at")?,
-        updated_at: columns.read("conversations.updated_at")?,
+        id: ConversationId(columns.get("conversations.id")?),
+        title: title(&columns.get::<String>("conversations.title")?)?,
+        created_at: columns.get("conversations.created_at")?,
+        updated_at: columns.get("conversations.updated_at")?,
     })
 }
 
@@ -65,13 +65,13 @@ fn title(text: &str) -> Result<Title, StoreError> {
 }
 
 pub(super) fn message(row: &SqliteRow) -> Result<Message, StoreError> {
-    let mut columns = Columns::of(row);
+    let columns = Columns::of(row);
     Ok(Message {
-        id: MessageId(columns.read("messages.id")?),
-        sender: sender(&columns.read::<String>("messages.sender")?)?,
-        text: MessageText::try_from(columns.read::<String>("messages.message")?)
+        id: MessageId(columns.get("messages.id")?),
+        sender: sender(&columns.get::<String>("messages.sender")?)?,
+        text: MessageText::try_from(columns.get::<String>("messages.message")?)
             .map_err(|_| StoreError::inconsistent("messages.message"))?,
-        created_at: columns.read("messages.created_at")?,
+        created_at: columns.get("messages.created_at")?,
     })
 }
 
@@ -91,7 +91,7 @@ fn sender(word: &str) -> Result<Sender, StoreError> {
 }
 
 pub(super) fn count(row: &SqliteRow, place: &'static str) -> Result<u64, StoreError> {
-    Columns::of(row).read(place)
+    Columns::of(row).get_as("count", place)
 }
 
 /// A statement about the messages of a conversation between two others.

@@ -16,7 +16,7 @@ const OVERHEAD: u64 = 64;
 const AT_ONCE: i64 = 1_000;
 const DAY_MICROS: i64 = 86_400_000_000;
 
-const USED: &str = "SELECT coalesce(sum(conversations), 0), coalesce(sum(bytes), 0)
+const USED: &str = "SELECT coalesce(sum(conversations), 0) AS conversations, coalesce(sum(bytes), 0) AS bytes
     FROM conversation_owners WHERE wallet_address = ?";
 const ENSURE_OWNER: &str = "INSERT INTO conversation_owners (wallet_address, org_id, project_id)
     VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
@@ -61,10 +61,10 @@ async fn used(write: &mut WriteTx<'_>, owner: Owner) -> Result<(u64, u64), Store
     let statement = sqlx::query(USED).bind(columns::address(owner.wallet));
     let row = write.optional(statement).await?;
     let row = row.ok_or_else(|| StoreError::inconsistent("conversation_owners.bytes"))?;
-    let mut columns = Columns::of(&row);
+    let columns = Columns::of(&row);
     Ok((
-        columns.read("conversation_owners.conversations")?,
-        columns.read("conversation_owners.bytes")?,
+        columns.get("conversation_owners.conversations")?,
+        columns.get("conversation_owners.bytes")?,
     ))
 }
 

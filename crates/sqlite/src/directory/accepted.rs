@@ -36,7 +36,7 @@ macro_rules! select {
             "SELECT projects.project_uid, accepted_projects.max_price, accepted_projects.accepted_by,
                     accepted_projects.accepted_at,
                     projects.public AND NOT projects.deleted AND organizations.on_chain = 1
-                        AND organizations.deleted_at IS NULL,
+                        AND organizations.deleted_at IS NULL AS offered,
                     projects.name, projects.price_per_call, projects.next_price_per_call, projects.next_price_at
              FROM accepted_projects
              JOIN projects ON projects.id = accepted_projects.project_id
@@ -47,15 +47,15 @@ macro_rules! select {
 }
 
 fn read(row: &SqliteRow) -> Result<AcceptedProject, StoreError> {
-    let mut columns = Columns::of(row);
-    let project = columns.read("projects.project_uid")?;
-    let max_price_per_call = columns.read("accepted_projects.max_price")?;
-    let accepted_by = columns.read("accepted_projects.accepted_by")?;
-    let accepted_at = columns.read("accepted_projects.accepted_at")?;
-    let offered: bool = columns.read("projects.public")?;
+    let columns = Columns::of(row);
+    let project = columns.get("projects.project_uid")?;
+    let max_price_per_call = columns.get("accepted_projects.max_price")?;
+    let accepted_by = columns.get("accepted_projects.accepted_by")?;
+    let accepted_at = columns.get("accepted_projects.accepted_at")?;
+    let offered: bool = columns.get_as("offered", "projects.public")?;
     let offer = ProjectOffer {
-        name: columns.read("projects.name")?,
-        price_per_call: read_price(&mut columns)?,
+        name: columns.get("projects.name")?,
+        price_per_call: read_price(&columns)?,
     };
     Ok(AcceptedProject {
         project,
@@ -73,10 +73,10 @@ async fn put(
     maximum: Usdt,
     act: &Act,
 ) -> Result<Accepting, StoreError> {
-    let find = "SELECT projects.id, projects.org_id = ?2, projects.public,
+    let find = "SELECT projects.id, projects.org_id = ?2 AS own, projects.public,
                        (SELECT max_price FROM accepted_projects
-                        WHERE org_id = ?2 AND project_id = projects.id),
-                       (SELECT count(*) FROM accepted_projects WHERE org_id = ?2)
+                        WHERE org_id = ?2 AND project_id = projects.id) AS max_price,
+                       (SELECT count(*) FROM accepted_projects WHERE org_id = ?2) AS count
                 FROM projects JOIN organizations ON organizations.id = projects.org_id
                 WHERE projects.project_uid = ?1 AND projects.deleted = 0
                   AND organizations.on_chain = 1 AND organizations.deleted_at IS NULL";
@@ -84,12 +84,12 @@ async fn put(
     let Some(row) = write.optional(statement).await? else {
         return Ok(Accepting::NotPublic);
     };
-    let mut found = Columns::of(&row);
-    let id: ProjectId = found.read("projects.id")?;
-    let own: bool = found.read("projects.org_id")?;
-    let public: bool = found.read("projects.public")?;
-    let before: Option<Usdt> = found.read("accepted_projects.max_price")?;
-    let count: u64 = found.read("accepted_projects.org_id")?;
+    let found = Columns::of(&row);
+    let id: ProjectId = found.get("projects.id")?;
+    let own: bool = found.get_as("own", "projects.org_id")?;
+    let public: bool = found.get("projects.public")?;
+    let before: Option<Usdt> = found.get("accepted_projects.max_price")?;
+    let count: u64 = found.get_as("count", "accepted_projects.org_id")?;
     if own {
         return Ok(Accepting::Own);
     }
@@ -142,7 +142,7 @@ async fn remove(
     let Some(row) = write.optional(statement).await? else {
         return Ok(false);
     };
-    let before: Usdt = Columns::of(&row).read("accepted_projects.max_price")?;
+    let before: Usdt = Columns::of(&row).get("accepted_projects.max_price")?;
     write.directory_changed();
     let line = Line::of(org, AuditAction::ProjectAcceptanceWithdrawn)
         .subject(project)
@@ -166,7 +166,7 @@ impl AcceptedProjectStore for SqliteAcceptedProjectStore {
     }
 
     async fn of_org(&self, org: OrgId, page: Page) -> Result<Listed<AcceptedProject>, StoreError> {
-        let count = "SELECT count(*) FROM accepted_projects WHERE org_id = ?";
+        let count = "SELECT count(*) AS count FROM accepted_projects WHERE org_id = ?";
         let find = select!(
             "WHERE accepted_projects.org_id = ?
              ORDER BY accepted_projects.accepted_at DESC, accepted_projects.project_id DESC LIMIT ? OFFSET ?"

@@ -98,17 +98,17 @@ impl SqliteAuditStore {
 }
 
 fn entry(row: &SqliteRow) -> Result<AuditEntry, StoreError> {
-    let mut columns = Columns::of(row);
-    let id = columns.read("audit_log.id")?;
-    let project = columns.read("audit_log.project_id")?;
-    let address = columns.read("audit_log.actor")?;
-    let action: String = columns.read("audit_log.action")?;
-    let subject = columns.read("audit_log.subject")?;
-    let before = columns.read("audit_log.before")?;
-    let after = columns.read("audit_log.after")?;
-    let at = columns.read("audit_log.at")?;
-    let ip = columns.read("audit_log.ip")?;
-    let request = columns.read("audit_log.request_id")?;
+    let columns = Columns::of(row);
+    let id = columns.get("audit_log.id")?;
+    let project = columns.get("audit_log.project_id")?;
+    let address = columns.get("audit_log.actor")?;
+    let action: String = columns.get("audit_log.action")?;
+    let subject = columns.get("audit_log.subject")?;
+    let before = columns.get("audit_log.before")?;
+    let after = columns.get("audit_log.after")?;
+    let at = columns.get("audit_log.at")?;
+    let ip = columns.get("audit_log.ip")?;
+    let request = columns.get("audit_log.request_id")?;
     Ok(AuditEntry {
         id,
         act: Act {
@@ -137,14 +137,14 @@ impl AuditStore for SqliteAuditStore {
             "SELECT id, project_id, actor, action, subject, before, after, at, ip, request_id FROM audit_log";
         let (count, lines) = match action {
             None => (
-                sqlx::query("SELECT count(*) FROM audit_log WHERE org_id = ?").bind(org.0),
+                sqlx::query("SELECT count(*) AS count FROM audit_log WHERE org_id = ?").bind(org.0),
                 sqlx::query(sqlx::AssertSqlSafe(format!(
                     "{COLUMNS} WHERE org_id = ? ORDER BY id DESC LIMIT ? OFFSET ?"
                 )))
                 .bind(org.0),
             ),
             Some(action) => (
-                sqlx::query("SELECT count(*) FROM audit_log WHERE org_id = ? AND action = ?")
+                sqlx::query("SELECT count(*) AS count FROM audit_log WHERE org_id = ? AND action = ?")
                     .bind(org.0)
                     .bind(action.as_str()),
                 sqlx::query(sqlx::AssertSqlSafe(format!(

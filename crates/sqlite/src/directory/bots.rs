@@ -4,9 +4,9 @@ use super::audit::Line;
 use crate::{
     columns::Columns,
     db::{Db, WriteTx},
-    sealed::{EncryptionKey, SealedBox},
 };
 use async_trait::async_trait;
+use haithe_encryption::{EncryptionKey, SealedBox};
 use haithe_kernel::{OrgId, ProjectId, StoreError};
 use haithe_orgs::{
     audit::{Act, AuditAction},
@@ -48,18 +48,18 @@ async fn put(
 ) -> Result<bool, StoreError> {
     let find = match platform {
         BotPlatform::Telegram => {
-            "SELECT org_id, teloxide_token IS NOT NULL FROM projects WHERE id = ? AND deleted = 0"
+            "SELECT org_id, teloxide_token IS NOT NULL AS had_token FROM projects WHERE id = ? AND deleted = 0"
         }
         BotPlatform::Discord => {
-            "SELECT org_id, discord_token IS NOT NULL FROM projects WHERE id = ? AND deleted = 0"
+            "SELECT org_id, discord_token IS NOT NULL AS had_token FROM projects WHERE id = ? AND deleted = 0"
         }
     };
     let Some(row) = write.optional(sqlx::query(find).bind(project.0)).await? else {
         return Ok(false);
     };
-    let mut columns = Columns::of(&row);
-    let org: OrgId = columns.read("projects.org_id")?;
-    let had: bool = columns.read("projects.bot_token")?;
+    let columns = Columns::of(&row);
+    let org: OrgId = columns.get("projects.org_id")?;
+    let had: bool = columns.get_as("had_token", "projects.bot_token")?;
     let action = match sealed {
         Some(_) => AuditAction::BotConfigured,
         None if had => AuditAction::BotRemoved,
@@ -101,13 +101,17 @@ impl BotStore for SqliteBotStore {
 
     async fn token(&self, project: ProjectId, platform: BotPlatform) -> Result<Option<BotToken>, StoreError> {
         let find = match platform {
-            BotPlatform::Telegram => "SELECT teloxide_token FROM projects WHERE id = ? AND deleted = 0",
-            BotPlatform::Discord => "SELECT discord_token FROM projects WHERE id = ? AND deleted = 0",
+            BotPlatform::Telegram => {
+                "SELECT teloxide_token AS bot_token FROM projects WHERE id = ? AND deleted = 0"
+            }
+            BotPlatform::Discord => {
+                "SELECT discord_token AS bot_token FROM projects WHERE id = ? AND deleted = 0"
+            }
         };
         let Some(row) = self.db.optional(sqlx::query(find).bind(project.0)).await? else {
             return Ok(None);
         };
-        let sealed: Option<Vec<u8>> = Columns::of(&row).read("projects.bot_token")?;
+        let sealed: Option<Vec<u8>> = Columns::of(&row).get("projects.bot_token")?;
         let Some(sealed) = sealed else { return Ok(None) };
         let token = self
             .seal

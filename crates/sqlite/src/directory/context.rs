@@ -23,26 +23,29 @@ impl SqliteDirectory {
 }
 
 const CONTEXT: &str = "
-    SELECT payer.id, payer.organization_uid, payer.address, payer.orchestrator_index, payer.name, payer.owner,
-           payer.created_at, payer.deleted_at,
-           coalesce(payer.created_block <= (SELECT confirmed FROM chain_binding), 1),
-           projects.id, projects.project_uid, projects.org_id, projects.name, projects.search_enabled,
+    SELECT payer.id AS organization_id, payer.organization_uid, payer.address, payer.orchestrator_index,
+           payer.name AS organization_name, payer.owner, payer.created_at AS organization_created_at,
+           payer.deleted_at,
+           coalesce(payer.created_block <= (SELECT confirmed FROM chain_binding), 1) AS confirmed,
+           projects.id AS project_id, projects.project_uid, projects.org_id, projects.name AS project_name,
+           projects.search_enabled,
            projects.memory_enabled, projects.memory_window, projects.memory_retention_days,
            projects.skip_unavailable_products, projects.default_model_id, projects.price_per_call,
            projects.next_price_per_call, projects.next_price_at, projects.public,
-           projects.teloxide_token IS NOT NULL, projects.discord_token IS NOT NULL, projects.created_at,
-           payer.owner = ?3,
-           (SELECT role FROM org_members WHERE org_id = payer.id AND wallet_address = ?3),
+           projects.teloxide_token IS NOT NULL AS has_telegram, projects.discord_token IS NOT NULL AS has_discord,
+           projects.created_at AS project_created_at,
+           payer.owner = ?3 AS is_owner,
+           (SELECT role FROM org_members WHERE org_id = payer.id AND wallet_address = ?3) AS org_role,
            (SELECT role FROM project_members
-            WHERE project_id = projects.id AND projects.org_id = payer.id AND wallet_address = ?3),
+            WHERE project_id = projects.id AND projects.org_id = payer.id AND wallet_address = ?3) AS project_role,
            EXISTS (SELECT 1 FROM project_members
                    JOIN projects AS other ON other.id = project_members.project_id
-                   WHERE project_members.wallet_address = ?3 AND other.org_id = payer.id AND other.deleted = 0),
+                   WHERE project_members.wallet_address = ?3 AND other.org_id = payer.id AND other.deleted = 0) AS any_project,
            (SELECT json_group_array(model_id ORDER BY model_id)
-            FROM org_model_enrollments WHERE org_id = payer.id),
+            FROM org_model_enrollments WHERE org_id = payer.id) AS models,
            (SELECT json_group_array(product_id ORDER BY enabled_at, product_id)
-            FROM project_products WHERE project_id = projects.id),
-           org_settings.default_model_id, org_settings.prompt_log, org_settings.ip_allowlist,
+            FROM project_products WHERE project_id = projects.id) AS products,
+           org_settings.default_model_id AS org_default_model_id, org_settings.prompt_log, org_settings.ip_allowlist,
            org_settings.default_key_budget_limit, org_settings.default_key_budget_window,
            accepted_projects.max_price
     FROM organizations AS payer
@@ -76,14 +79,14 @@ impl Directory for SqliteDirectory {
         let Some(row) = self.db.optional(statement).await? else {
             return Ok(None);
         };
-        let mut columns = Columns::of(&row);
-        let payer = organizations::read(&mut columns)?;
-        let project = projects::read(&mut columns)?;
-        let standing = organizations::read_standing(&mut columns)?;
-        let models: String = columns.read("org_model_enrollments.model_id")?;
+        let columns = Columns::of(&row);
+        let payer = organizations::read(&columns)?;
+        let project = projects::read(&columns)?;
+        let standing = organizations::read_standing(&columns)?;
+        let models: String = columns.get_as("models", "org_model_enrollments.model_id")?;
         let models: Vec<ModelId> = serde_json::from_str(&models)
             .map_err(|_| StoreError::inconsistent("org_model_enrollments.model_id"))?;
-        let products: String = columns.read("project_products.product_id")?;
+        let products: String = columns.get_as("products", "project_products.product_id")?;
         let products: Vec<ProductId> = serde_json::from_str(&products)
             .map_err(|_| StoreError::inconsistent("project_products.product_id"))?;
         Ok(Some(CallContext {
@@ -92,8 +95,8 @@ impl Directory for SqliteDirectory {
             standing,
             models,
             products,
-            settings: settings::read(&mut columns)?,
-            accepted: columns.read("accepted_projects.max_price")?,
+            settings: settings::read(&columns)?,
+            accepted: columns.get("accepted_projects.max_price")?,
         }))
     }
 
@@ -108,10 +111,10 @@ impl Directory for SqliteDirectory {
         let Some(row) = self.db.optional(statement).await? else {
             return Ok(None);
         };
-        let mut columns = Columns::of(&row);
+        let columns = Columns::of(&row);
         Ok(Some((
-            columns.read("organizations.organization_uid")?,
-            columns.read("projects.project_uid")?,
+            columns.get("organizations.organization_uid")?,
+            columns.get("projects.project_uid")?,
         )))
     }
 

@@ -1,16 +1,22 @@
-//! Members of organizations.
+//! [`OrgMemberStore`] on SQLite: members of organizations.
 
-use super::{audit::Line, organizations::org_role, roles::chain_role};
+use super::{
+    audit::Line,
+    organizations::{SqliteOrgStore, org_role},
+    roles::chain_role,
+};
 use crate::{
     columns::{self, Columns},
     db::{Db, WriteTx},
 };
+use async_trait::async_trait;
 use haithe_kernel::{Listed, OrgId, Page, StoreError, WalletAddress};
 use haithe_orgs::{
     OrgError,
     audit::{Act, AuditAction},
     members::Judge,
     model::{OrgMember, OrgRole},
+    ports::OrgMemberStore,
 };
 use sqlx::sqlite::SqliteRow;
 
@@ -21,7 +27,7 @@ macro_rules! select_members {
             "SELECT org_id, wallet_address, role, org_members.created_at,
                     (SELECT chain.role FROM org_chain_roles AS chain
                      WHERE chain.org_id = org_members.org_id
-                       AND chain.wallet_address = org_members.wallet_address)
+                       AND chain.wallet_address = org_members.wallet_address) AS chain_role
              FROM org_members ",
             $rest
         )
@@ -31,24 +37,24 @@ macro_rules! select_members {
 const ONE: &str = select_members!("WHERE org_id = ? AND wallet_address = ?");
 
 fn read(row: &SqliteRow) -> Result<OrgMember, StoreError> {
-    let mut columns = Columns::of(row);
+    let columns = Columns::of(row);
     Ok(OrgMember {
-        org: columns.read("org_members.org_id")?,
-        address: columns.read("org_members.wallet_address")?,
-        role: org_role(columns.read("org_members.role")?)?
+        org: columns.get("org_members.org_id")?,
+        address: columns.get("org_members.wallet_address")?,
+        role: org_role(columns.get("org_members.role")?)?
             .ok_or(StoreError::inconsistent("org_members.role"))?,
-        created_at: columns.read("org_members.created_at")?,
-        on_chain: chain_role(columns.read("org_chain_roles.role")?)?,
+        created_at: columns.get("org_members.created_at")?,
+        on_chain: chain_role(columns.get_as("chain_role", "org_chain_roles.role")?)?,
     })
 }
 
-pub(super) async fn list(
+async fn list(
     db: &Db,
     org: OrgId,
     role: Option<OrgRole>,
     page: Page,
 ) -> Result<Listed<OrgMember>, StoreError> {
-    let count = "SELECT count(*) FROM org_members
+    let count = "SELECT count(*) AS count FROM org_members
                  WHERE org_id = ?1 AND (?2 IS NULL OR role = ?2)
                    AND wallet_address <> (SELECT owner FROM organizations WHERE id = ?1)";
     let members = select_members!(
@@ -72,7 +78,7 @@ async fn one(
     write.optional(one).await?.as_ref().map(read).transpose()
 }
 
-pub(super) async fn put(
+async fn put(
     write: &mut WriteTx<'_>,
     org: OrgId,
     address: WalletAddress,
@@ -107,7 +113,7 @@ pub(super) async fn put(
     Ok(member.ok_or(StoreError::inconsistent("org_members.org_id"))?)
 }
 
-pub(super) async fn remove(
+async fn remove(
     write: &mut WriteTx<'_>,
     org: OrgId,
     address: WalletAddress,
@@ -136,4 +142,52 @@ pub(super) async fn remove(
         .audit(act, line.subject(address).before(removed.role))
         .await?;
     Ok(Some(removed))
+}
+
+#[async_trait]
+impl OrgMemberStore for SqliteOrgStore {
+    async fn members(
+        &self,
+        org: OrgId,
+        role: Option<OrgRole>,
+        page: Page,
+    ) -> Result<Listed<OrgMember>, StoreError> {
+        list(&self.db, org, role, page).await
+    }
+
+    async fn put_member(
+        &self,
+        org: OrgId,
+        address: WalletAddress,
+        role: OrgRole,
+        judge: Judge<OrgRole>,
+        act: Act,
+    ) -> Result<OrgMember, OrgError> {
+        self.db
+            .write(move |write| Box::pin(async move { put(write, org, address, role, judge, &act).await }))
+            .await
+    }
+
+    async fn remove_member(
+        &self,
+        org: OrgId,
+        address: WalletAddress,
+        judge: Judge<OrgRole>,
+        act: Act,
+    ) -> Result<Option<OrgMember>, OrgError> {
+        self.db
+            .write(move |write| Box::pin(async move { remove(write, org, address, judge, &act).await }))
+            .await
+    }
+
+    async fn role(&self, org: OrgId, address: WalletAddress) -> Result<Option<OrgRole>, StoreError> {
+        let role = "SELECT role FROM org_members WHERE org_id = ? AND wallet_address = ?";
+        let row = self
+            .db
+            .optional(sqlx::query(role).bind(org.0).bind(columns::address(address)))
+            .await?;
+        row.map_or(Ok(None), |row| {
+            org_role(Columns::of(&row).get("org_members.role")?)
+        })
+    }
 }

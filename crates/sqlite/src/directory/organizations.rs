@@ -1,27 +1,24 @@
-//! [`OrgStore`] on SQLite.
+//! [`OrgStore`] and [`StandingStore`] on SQLite.
 
-use super::{audit::Line, members, settings};
+use super::audit::Line;
 use crate::{
     columns::{self, Columns},
     db::{Db, Statement, WriteTx},
 };
 use async_trait::async_trait;
-use haithe_identity::api_key::KeyBudget;
-use haithe_kernel::{Listed, ModelId, OrgId, OrgUid, Page, ProjectId, StoreError, Timestamp, WalletAddress};
+use haithe_kernel::{Listed, OrgId, Page, ProjectId, StoreError, WalletAddress};
 use haithe_orgs::{
-    OrgError,
     audit::{Act, AuditAction},
-    members::{Judge, MemberFacts},
-    model::{OrgMember, OrgRole, Organization, ProjectRole, Search, Standing},
-    ports::OrgStore,
-    settings::{OrgSettings, OrgSettingsChange},
+    members::MemberFacts,
+    model::{OrgRole, Organization, ProjectRole, Search, Standing},
+    ports::{OrgStore, StandingStore},
 };
 use sqlx::sqlite::SqliteRow;
 
-/// [`OrgStore`] on SQLite. Organizations come into being by indexing only.
+/// The ports over organizations on SQLite. Only the index creates organizations.
 #[derive(Clone)]
 pub struct SqliteOrgStore {
-    db: Db,
+    pub(super) db: Db,
 }
 
 impl SqliteOrgStore {
@@ -36,30 +33,31 @@ macro_rules! with_columns {
     ($before:literal, $after:literal) => {
         concat!(
             $before,
-            " organizations.id, organization_uid, address, orchestrator_index, name, owner, created_at, deleted_at,
-              coalesce(organizations.created_block <= (SELECT confirmed FROM chain_binding), 1) ",
+            " organizations.id AS organization_id, organization_uid, address, orchestrator_index,
+              name AS organization_name, owner, created_at AS organization_created_at, deleted_at,
+              coalesce(organizations.created_block <= (SELECT confirmed FROM chain_binding), 1) AS confirmed ",
             $after
         )
     };
 }
 
-/// Reads an organization from the next nine columns.
-pub(super) fn read(columns: &mut Columns<'_>) -> Result<Organization, StoreError> {
+/// Reads an organization from the columns of `with_columns!`.
+pub(super) fn read(columns: &Columns<'_>) -> Result<Organization, StoreError> {
     Ok(Organization {
-        id: columns.read("organizations.id")?,
-        uid: columns.read("organizations.organization_uid")?,
-        address: columns.read("organizations.address")?,
-        orchestrator_index: columns.read("organizations.orchestrator_index")?,
-        name: columns.read("organizations.name")?,
-        owner: columns.read("organizations.owner")?,
-        created_at: columns.read("organizations.created_at")?,
-        deleted_at: columns.read("organizations.deleted_at")?,
-        confirmed: columns.read("organizations.created_block")?,
+        id: columns.get_as("organization_id", "organizations.id")?,
+        uid: columns.get("organizations.organization_uid")?,
+        address: columns.get("organizations.address")?,
+        orchestrator_index: columns.get("organizations.orchestrator_index")?,
+        name: columns.get_as("organization_name", "organizations.name")?,
+        owner: columns.get("organizations.owner")?,
+        created_at: columns.get_as("organization_created_at", "organizations.created_at")?,
+        deleted_at: columns.get("organizations.deleted_at")?,
+        confirmed: columns.get_as("confirmed", "organizations.created_block")?,
     })
 }
 
 fn organization(row: &SqliteRow) -> Result<Organization, StoreError> {
-    read(&mut Columns::of(row))
+    read(&Columns::of(row))
 }
 
 /// A role by its word.
@@ -77,16 +75,16 @@ pub(super) fn project_role(word: Option<String>) -> Result<Option<ProjectRole>, 
 /// The standing of a wallet: one row where there is such an organization.
 fn standing(org: OrgId, project: Option<ProjectId>, address: WalletAddress) -> Statement {
     sqlx::query(
-        "SELECT organizations.owner = ?3,
-                (SELECT role FROM org_members WHERE org_id = ?1 AND wallet_address = ?3),
+        "SELECT organizations.owner = ?3 AS is_owner,
+                (SELECT role FROM org_members WHERE org_id = ?1 AND wallet_address = ?3) AS org_role,
                 (SELECT role FROM project_members
                  JOIN projects ON projects.id = project_members.project_id
                  WHERE projects.id = ?2 AND projects.org_id = ?1 AND projects.deleted = 0
-                   AND project_members.wallet_address = ?3),
+                   AND project_members.wallet_address = ?3) AS project_role,
                 EXISTS (SELECT 1 FROM project_members
                  JOIN projects ON projects.id = project_members.project_id
                  WHERE projects.org_id = ?1 AND projects.deleted = 0
-                   AND project_members.wallet_address = ?3),
+                   AND project_members.wallet_address = ?3) AS any_project,
                 organizations.owner
          FROM organizations WHERE id = ?1 AND on_chain = 1 AND deleted_at IS NULL",
     )
@@ -111,10 +109,10 @@ impl WriteTx<'_> {
                 present,
             });
         };
-        let mut columns = Columns::of(&row);
+        let columns = Columns::of(&row);
         Ok(MemberFacts {
-            standing: read_standing(&mut columns)?,
-            owner: Some(columns.read("organizations.owner")?),
+            standing: read_standing(&columns)?,
+            owner: Some(columns.get("organizations.owner")?),
             present,
         })
     }
@@ -130,7 +128,7 @@ async fn rename(
     let Some(row) = write.optional(sqlx::query(before).bind(id.0)).await? else {
         return Ok(None);
     };
-    let before: String = Columns::of(&row).read("organizations.name")?;
+    let before: String = Columns::of(&row).get("organizations.name")?;
     let rename = with_columns!("UPDATE organizations SET name = ? WHERE id = ? RETURNING", "");
     let renamed = sqlx::query(rename).bind(name.clone()).bind(id.0);
     let renamed = write.optional(renamed).await?;
@@ -161,46 +159,6 @@ async fn delete(write: &mut WriteTx<'_>, id: OrgId, act: &Act) -> Result<Option<
     Ok(Some(deleted))
 }
 
-async fn enable_model(
-    write: &mut WriteTx<'_>,
-    org: OrgId,
-    model: ModelId,
-    act: &Act,
-) -> Result<(), StoreError> {
-    let enable = "INSERT INTO org_model_enrollments (org_id, model_id, created_at) VALUES (?, ?, ?)
-                  ON CONFLICT DO NOTHING";
-    let enable = sqlx::query(enable)
-        .bind(org.0)
-        .bind(model.0)
-        .bind(act.at.micros());
-    if write.execute(enable).await? == 0 {
-        return Ok(());
-    }
-    write.directory_changed();
-    let line = Line::of(org, AuditAction::ModelEnabled);
-    write.audit(act, line.subject(model)).await
-}
-
-async fn disable_model(
-    write: &mut WriteTx<'_>,
-    org: OrgId,
-    model: ModelId,
-    act: &Act,
-) -> Result<bool, StoreError> {
-    let disable = "DELETE FROM org_model_enrollments WHERE org_id = ? AND model_id = ?";
-    if write
-        .execute(sqlx::query(disable).bind(org.0).bind(model.0))
-        .await?
-        == 0
-    {
-        return Ok(false);
-    }
-    write.directory_changed();
-    let line = Line::of(org, AuditAction::ModelDisabled);
-    write.audit(act, line.subject(model)).await?;
-    Ok(true)
-}
-
 /// A text to look for, as `instr(lower(name), ?)` wants it.
 pub(super) fn needle(search: Option<Search>) -> Option<String> {
     search.map(|search| search.as_str().to_ascii_lowercase())
@@ -221,18 +179,6 @@ impl OrgStore for SqliteOrgStore {
             .transpose()
     }
 
-    async fn find_by_uid(&self, uid: OrgUid) -> Result<Option<Organization>, StoreError> {
-        let find = with_columns!(
-            "SELECT",
-            "FROM organizations WHERE organization_uid = ? AND on_chain = 1 AND deleted_at IS NULL"
-        );
-        let row = self
-            .db
-            .optional(sqlx::query(find).bind(columns::uuid(uid.uuid())))
-            .await?;
-        row.as_ref().map(organization).transpose()
-    }
-
     async fn find_by_address(&self, address: WalletAddress) -> Result<Option<Organization>, StoreError> {
         let find = with_columns!(
             "SELECT",
@@ -243,19 +189,6 @@ impl OrgStore for SqliteOrgStore {
             .optional(sqlx::query(find).bind(columns::address(address)))
             .await?;
         row.as_ref().map(organization).transpose()
-    }
-
-    async fn find_by_chain_name(&self, name: String) -> Result<Option<Organization>, StoreError> {
-        let find = with_columns!(
-            "SELECT",
-            "FROM organizations WHERE chain_name = ? AND on_chain = 1 AND deleted_at IS NULL ORDER BY id DESC"
-        );
-        self.db
-            .optional(sqlx::query(find).bind(name))
-            .await?
-            .as_ref()
-            .map(organization)
-            .transpose()
     }
 
     async fn of_wallet(
@@ -279,12 +212,12 @@ impl OrgStore for SqliteOrgStore {
             };
         }
         let name = needle(name);
-        let count = sqlx::query(concat!("SELECT count(*) ", mine!()));
+        let count = sqlx::query(concat!("SELECT count(*) AS count ", mine!()));
         let count = count.bind(columns::address(address)).bind(name.clone());
         let find = concat!(
             with_columns!("SELECT", ""),
             mine!(),
-            " ORDER BY id DESC LIMIT ?3 OFFSET ?4"
+            " ORDER BY organizations.id DESC LIMIT ?3 OFFSET ?4"
         );
         let find = sqlx::query(find).bind(columns::address(address)).bind(name);
         let find = find.bind(page.limit()).bind(page.offset());
@@ -304,9 +237,9 @@ impl OrgStore for SqliteOrgStore {
     }
 
     async fn count(&self) -> Result<u64, StoreError> {
-        let count = "SELECT count(*) FROM organizations WHERE on_chain = 1";
+        let count = "SELECT count(*) AS count FROM organizations WHERE on_chain = 1";
         let row = self.db.optional(sqlx::query(count)).await?;
-        row.map_or(Ok(0), |row| Columns::of(&row).read("organizations.id"))
+        row.map_or(Ok(0), |row| Columns::of(&row).get_as("count", "organizations.id"))
     }
 
     async fn rename(&self, id: OrgId, name: String, act: Act) -> Result<Option<Organization>, StoreError> {
@@ -326,45 +259,13 @@ impl OrgStore for SqliteOrgStore {
             "SELECT pending_owner FROM organizations WHERE id = ? AND on_chain = 1 AND deleted_at IS NULL";
         let row = self.db.optional(sqlx::query(pending).bind(id.0)).await?;
         row.map_or(Ok(None), |row| {
-            Columns::of(&row).read("organizations.pending_owner")
+            Columns::of(&row).get("organizations.pending_owner")
         })
     }
+}
 
-    async fn settings(&self, id: OrgId) -> Result<OrgSettings, StoreError> {
-        let row = self
-            .db
-            .optional(sqlx::query(settings::COLUMNS).bind(id.0))
-            .await?;
-        row.map_or_else(
-            || Ok(OrgSettings::default()),
-            |row| settings::read(&mut Columns::of(&row)),
-        )
-    }
-
-    async fn default_key_budgets(
-        &self,
-        wallet: WalletAddress,
-        org: Option<OrgId>,
-    ) -> Result<Vec<KeyBudget>, StoreError> {
-        let statement = sqlx::query(settings::DEFAULT_KEY_BUDGETS)
-            .bind(columns::address(wallet))
-            .bind(org.map(|org| org.0));
-        let rows = self.db.all(statement).await?;
-        let budgets = rows.iter().map(settings::default_key_budget);
-        budgets.filter_map(Result::transpose).collect()
-    }
-
-    async fn change_settings(
-        &self,
-        id: OrgId,
-        change: OrgSettingsChange,
-        act: Act,
-    ) -> Result<OrgSettings, StoreError> {
-        self.db
-            .write(move |write| Box::pin(async move { settings::change(write, id, change, &act).await }))
-            .await
-    }
-
+#[async_trait]
+impl StandingStore for SqliteOrgStore {
     async fn standing(
         &self,
         org: OrgId,
@@ -375,92 +276,16 @@ impl OrgStore for SqliteOrgStore {
         let Some(row) = self.db.optional(statement).await? else {
             return Ok(Standing::default());
         };
-        read_standing(&mut Columns::of(&row))
-    }
-
-    async fn members(
-        &self,
-        org: OrgId,
-        role: Option<OrgRole>,
-        page: Page,
-    ) -> Result<Listed<OrgMember>, StoreError> {
-        members::list(&self.db, org, role, page).await
-    }
-
-    async fn put_member(
-        &self,
-        org: OrgId,
-        address: WalletAddress,
-        role: OrgRole,
-        judge: Judge<OrgRole>,
-        act: Act,
-    ) -> Result<OrgMember, OrgError> {
-        self.db
-            .write(move |write| {
-                Box::pin(async move { members::put(write, org, address, role, judge, &act).await })
-            })
-            .await
-    }
-
-    async fn remove_member(
-        &self,
-        org: OrgId,
-        address: WalletAddress,
-        judge: Judge<OrgRole>,
-        act: Act,
-    ) -> Result<Option<OrgMember>, OrgError> {
-        self.db
-            .write(move |write| {
-                Box::pin(async move { members::remove(write, org, address, judge, &act).await })
-            })
-            .await
-    }
-
-    async fn role(&self, org: OrgId, address: WalletAddress) -> Result<Option<OrgRole>, StoreError> {
-        let role = "SELECT role FROM org_members WHERE org_id = ? AND wallet_address = ?";
-        let row = self
-            .db
-            .optional(sqlx::query(role).bind(org.0).bind(columns::address(address)))
-            .await?;
-        row.map_or(Ok(None), |row| {
-            org_role(Columns::of(&row).read("org_members.role")?)
-        })
-    }
-
-    async fn models(&self, org: OrgId) -> Result<Vec<ModelId>, StoreError> {
-        let models = "SELECT model_id FROM org_model_enrollments WHERE org_id = ? ORDER BY model_id";
-        let rows = self.db.all(sqlx::query(models).bind(org.0)).await?;
-        rows.iter()
-            .map(|row| Columns::of(row).read("org_model_enrollments.model_id"))
-            .collect()
-    }
-
-    async fn enable_model(&self, org: OrgId, model: ModelId, act: Act) -> Result<(), StoreError> {
-        self.db
-            .write(move |write| Box::pin(async move { enable_model(write, org, model, &act).await }))
-            .await
-    }
-
-    async fn disable_model(&self, org: OrgId, model: ModelId, act: Act) -> Result<bool, StoreError> {
-        self.db
-            .write(move |write| Box::pin(async move { disable_model(write, org, model, &act).await }))
-            .await
-    }
-
-    async fn furnish(&self, org: OrgId, model: ModelId, at: Timestamp) -> Result<(), StoreError> {
-        let furnish = "INSERT INTO org_model_enrollments (org_id, model_id, created_at)
-                       SELECT ?1, ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM org_model_enrollments WHERE org_id = ?1)";
-        let statement = sqlx::query(furnish).bind(org.0).bind(model.0).bind(at.micros());
-        self.db.change_directory(statement).await.map(drop)
+        read_standing(&Columns::of(&row))
     }
 }
 
-/// Reads a standing from the next four columns.
-pub(super) fn read_standing(columns: &mut Columns<'_>) -> Result<Standing, StoreError> {
+/// Reads a standing from `is_owner`, `org_role`, `project_role` and `any_project`.
+pub(super) fn read_standing(columns: &Columns<'_>) -> Result<Standing, StoreError> {
     Ok(Standing {
-        owner: columns.read("organizations.owner")?,
-        org: org_role(columns.read("org_members.role")?)?,
-        project: project_role(columns.read("project_members.role")?)?,
-        any_project: columns.read("project_members.project_id")?,
+        owner: columns.get_as("is_owner", "organizations.owner")?,
+        org: org_role(columns.get_as("org_role", "org_members.role")?)?,
+        project: project_role(columns.get_as("project_role", "project_members.role")?)?,
+        any_project: columns.get_as("any_project", "project_members.project_id")?,
     })
 }

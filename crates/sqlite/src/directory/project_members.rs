@@ -15,12 +15,12 @@ use haithe_orgs::{
 use sqlx::sqlite::SqliteRow;
 
 fn read(row: &SqliteRow) -> Result<ProjectMember, StoreError> {
-    let mut columns = Columns::of(row);
+    let columns = Columns::of(row);
     let missing = || StoreError::inconsistent("project_members.role");
     Ok(ProjectMember {
-        project: columns.read("project_members.project_id")?,
-        address: columns.read("project_members.wallet_address")?,
-        role: project_role(columns.read("project_members.role")?)?.ok_or_else(missing)?,
+        project: columns.get("project_members.project_id")?,
+        address: columns.get("project_members.wallet_address")?,
+        role: project_role(columns.get("project_members.role")?)?.ok_or_else(missing)?,
     })
 }
 
@@ -30,7 +30,8 @@ pub(super) async fn list(
     role: Option<ProjectRole>,
     page: Page,
 ) -> Result<Listed<ProjectMember>, StoreError> {
-    let count = "SELECT count(*) FROM project_members WHERE project_id = ?1 AND (?2 IS NULL OR role = ?2)";
+    let count =
+        "SELECT count(*) AS count FROM project_members WHERE project_id = ?1 AND (?2 IS NULL OR role = ?2)";
     let members = "SELECT project_id, wallet_address, role FROM project_members
                    WHERE project_id = ?1 AND (?2 IS NULL OR role = ?2) ORDER BY id DESC LIMIT ?3 OFFSET ?4";
     let role = role.map(ProjectRole::as_str);
@@ -47,7 +48,7 @@ async fn org(write: &mut WriteTx<'_>, project: ProjectId) -> Result<OrgId, OrgEr
     let org = "SELECT org_id FROM projects WHERE id = ? AND deleted = 0";
     let row = write.optional(sqlx::query(org).bind(project.0)).await?;
     let row = row.ok_or(OrgError::NotFound("project"))?;
-    Ok(Columns::of(&row).read("projects.org_id")?)
+    Ok(Columns::of(&row).get("projects.org_id")?)
 }
 
 /// The project's organization and the role that the wallet has, if `judge` lets its change pass.
@@ -61,7 +62,7 @@ async fn judged(
     let org = org(write, project).await?;
     let before = sqlx::query(ROLE).bind(project.0).bind(columns::address(address));
     let before = match write.optional(before).await? {
-        Some(row) => project_role(Columns::of(&row).read("project_members.role")?)?,
+        Some(row) => project_role(Columns::of(&row).get("project_members.role")?)?,
         None => None,
     };
     judge(write.facts(org, Some(project), act.by.address, before).await?)?;

@@ -38,49 +38,50 @@ macro_rules! with_columns {
     ($before:literal, $after:literal) => {
         concat!(
             $before,
-            " projects.id, project_uid, org_id, projects.name, search_enabled, memory_enabled, memory_window,
+            " projects.id AS project_id, project_uid, org_id, projects.name AS project_name, search_enabled, memory_enabled, memory_window,
               memory_retention_days, skip_unavailable_products, default_model_id, price_per_call,
               next_price_per_call, next_price_at, public,
-              teloxide_token IS NOT NULL, discord_token IS NOT NULL, projects.created_at ",
+              teloxide_token IS NOT NULL AS has_telegram, discord_token IS NOT NULL AS has_discord,
+              projects.created_at AS project_created_at ",
             $after
         )
     };
 }
 
-/// Reads a price and the one announced after it from the next three columns.
-pub(super) fn read_price(columns: &mut Columns<'_>) -> Result<PriceSchedule, StoreError> {
-    let current = columns.read("projects.price_per_call")?;
-    let price: Option<Usdt> = columns.read("projects.next_price_per_call")?;
-    let at: Option<Timestamp> = columns.read("projects.next_price_at")?;
+/// Reads a price and the one announced after it from `price_per_call`, `next_price_per_call` and `next_price_at`.
+pub(super) fn read_price(columns: &Columns<'_>) -> Result<PriceSchedule, StoreError> {
+    let current = columns.get("projects.price_per_call")?;
+    let price: Option<Usdt> = columns.get("projects.next_price_per_call")?;
+    let at: Option<Timestamp> = columns.get("projects.next_price_at")?;
     let next = price.zip(at).map(|(price, at)| AnnouncedPrice { price, at });
     Ok(PriceSchedule::scheduled(current, next))
 }
 
-/// Reads a project from the next seventeen columns.
-pub(super) fn read(columns: &mut Columns<'_>) -> Result<Project, StoreError> {
+/// Reads a project from the columns of `with_columns!`.
+pub(super) fn read(columns: &Columns<'_>) -> Result<Project, StoreError> {
     Ok(Project {
-        id: columns.read("projects.id")?,
-        uid: columns.read("projects.project_uid")?,
-        org: columns.read("projects.org_id")?,
-        name: columns.read("projects.name")?,
-        search_enabled: columns.read("projects.search_enabled")?,
-        memory_enabled: columns.read("projects.memory_enabled")?,
-        memory_window: columns.read("projects.memory_window")?,
-        memory_retention_days: columns.read("projects.memory_retention_days")?,
-        skip_unavailable_products: columns.read("projects.skip_unavailable_products")?,
-        default_model: columns.read("projects.default_model_id")?,
+        id: columns.get_as("project_id", "projects.id")?,
+        uid: columns.get("projects.project_uid")?,
+        org: columns.get("projects.org_id")?,
+        name: columns.get_as("project_name", "projects.name")?,
+        search_enabled: columns.get("projects.search_enabled")?,
+        memory_enabled: columns.get("projects.memory_enabled")?,
+        memory_window: columns.get("projects.memory_window")?,
+        memory_retention_days: columns.get("projects.memory_retention_days")?,
+        skip_unavailable_products: columns.get("projects.skip_unavailable_products")?,
+        default_model: columns.get("projects.default_model_id")?,
         price_per_call: read_price(columns)?,
-        public: columns.read("projects.public")?,
+        public: columns.get("projects.public")?,
         bots: BotTokens {
-            telegram: columns.read("projects.teloxide_token")?,
-            discord: columns.read("projects.discord_token")?,
+            telegram: columns.get_as("has_telegram", "projects.teloxide_token")?,
+            discord: columns.get_as("has_discord", "projects.discord_token")?,
         },
-        created_at: columns.read("projects.created_at")?,
+        created_at: columns.get_as("project_created_at", "projects.created_at")?,
     })
 }
 
 fn project(row: &SqliteRow) -> Result<Project, StoreError> {
-    read(&mut Columns::of(row))
+    read(&Columns::of(row))
 }
 
 /// The key of a name that no other project of the organization has. The writer is alone: what it finds stays
@@ -103,7 +104,7 @@ async fn free_key(
     let without =
         "SELECT name FROM projects WHERE org_id = ? AND name_key IS NULL AND deleted = 0 AND id <> ?";
     for row in write.all(sqlx::query(without).bind(org.0).bind(own)).await? {
-        let other: String = Columns::of(&row).read("projects.name")?;
+        let other: String = Columns::of(&row).get("projects.name")?;
         if name_key(&other) == key {
             return Err(OrgError::ProjectNameTaken);
         }
@@ -117,9 +118,9 @@ async fn new_key(write: &mut WriteTx<'_>, id: ProjectId, name: &str) -> Result<O
     let Some(row) = write.optional(find).await? else {
         return Ok(None);
     };
-    let mut columns = Columns::of(&row);
-    let org = columns.read("projects.org_id")?;
-    let before: String = columns.read("projects.name")?;
+    let columns = Columns::of(&row);
+    let org = columns.get("projects.org_id")?;
+    let before: String = columns.get("projects.name")?;
     if name_key(&before) == name_key(name) {
         return Ok(None);
     }
@@ -157,15 +158,15 @@ async fn priced(
     now: Timestamp,
 ) -> Result<Option<PriceSchedule>, StoreError> {
     let find = "SELECT price_per_call, next_price_per_call, next_price_at, public,
-                       EXISTS (SELECT 1 FROM accepted_projects WHERE project_id = projects.id)
+                       EXISTS (SELECT 1 FROM accepted_projects WHERE project_id = projects.id) AS accepted
                 FROM projects WHERE id = ? AND deleted = 0";
     let Some(row) = write.optional(sqlx::query(find).bind(id.0)).await? else {
         return Ok(None);
     };
-    let mut columns = Columns::of(&row);
-    let current = read_price(&mut columns)?;
-    let public = columns.read("projects.public")?;
-    let accepted = columns.read("accepted_projects.project_id")?;
+    let columns = Columns::of(&row);
+    let current = read_price(&columns)?;
+    let public = columns.get("projects.public")?;
+    let accepted = columns.get_as("accepted", "accepted_projects.project_id")?;
     Ok(Some(notice.set_price(current, (public, accepted), price, now)))
 }
 
@@ -259,7 +260,7 @@ macro_rules! list {
     ($db:expr, $rest:literal, $of:expr, $name:expr, $page:expr) => {{
         let name = needle($name);
         let count = concat!(
-            "SELECT count(*) ",
+            "SELECT count(*) AS count ",
             $rest,
             " AND projects.deleted = 0 AND on_chain = 1 AND deleted_at IS NULL
               AND (?2 IS NULL OR instr(lower(projects.name), ?2) > 0)"

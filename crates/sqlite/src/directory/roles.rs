@@ -59,17 +59,17 @@ pub(super) fn chain_role(number: Option<u8>) -> Result<ChainRole, StoreError> {
 }
 
 fn change(row: &SqliteRow) -> Result<RoleChange, StoreError> {
-    let mut columns = Columns::of(row);
+    let columns = Columns::of(row);
     Ok(RoleChange {
-        org: columns.read("org_role_decisions.org_id")?,
-        address: columns.read("org_role_decisions.wallet_address")?,
-        version: columns.read("org_role_decisions.version")?,
-        sent: columns.read("org_role_decisions.sent")?,
-        decided_by: columns.read("org_role_decisions.decided_by")?,
-        contract: columns.read("organizations.address")?,
-        owns: columns.read("organizations.owner")?,
-        wanted: org_role(columns.read("org_members.role")?)?.into(),
-        seen: chain_role(columns.read("org_chain_roles.role")?)?,
+        org: columns.get("org_role_decisions.org_id")?,
+        address: columns.get("org_role_decisions.wallet_address")?,
+        version: columns.get("org_role_decisions.version")?,
+        sent: columns.get("org_role_decisions.sent")?,
+        decided_by: columns.get("org_role_decisions.decided_by")?,
+        contract: columns.get_as("contract", "organizations.address")?,
+        owns: columns.get_as("owns", "organizations.owner")?,
+        wanted: org_role(columns.get_as("wanted", "org_members.role")?)?.into(),
+        seen: chain_role(columns.get_as("seen", "org_chain_roles.role")?)?,
     })
 }
 
@@ -77,11 +77,11 @@ fn change(row: &SqliteRow) -> Result<RoleChange, StoreError> {
 impl RoleStore for SqliteRoleStore {
     async fn open(&self, limit: u32) -> Result<Vec<RoleChange>, StoreError> {
         let open = "SELECT decision.org_id, decision.wallet_address, version, sent, decided_by,
-                           organizations.address, organizations.owner = decision.wallet_address,
+                           organizations.address AS contract, organizations.owner = decision.wallet_address AS owns,
                            (SELECT role FROM org_members
-                            WHERE org_id = decision.org_id AND wallet_address = decision.wallet_address),
+                            WHERE org_id = decision.org_id AND wallet_address = decision.wallet_address) AS wanted,
                            (SELECT role FROM org_chain_roles
-                            WHERE org_id = decision.org_id AND wallet_address = decision.wallet_address)
+                            WHERE org_id = decision.org_id AND wallet_address = decision.wallet_address) AS seen
                     FROM org_role_decisions AS decision
                     JOIN organizations ON organizations.id = decision.org_id AND on_chain = 1
                     WHERE open = 1 ORDER BY decided_at LIMIT ?";

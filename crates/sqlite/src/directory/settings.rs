@@ -1,24 +1,31 @@
-//! An organization's settings.
+//! [`OrgSettingsStore`] on SQLite: settings of organizations.
 
-use crate::{columns::Columns, db::WriteTx, directory::audit::Line};
+use super::{audit::Line, organizations::SqliteOrgStore};
+use crate::{
+    columns::{self, Columns},
+    db::WriteTx,
+};
+use async_trait::async_trait;
 use haithe_identity::api_key::KeyBudget;
-use haithe_kernel::{ModelId, OrgId, StoreError, Usdt};
+use haithe_kernel::{ModelId, OrgId, StoreError, Usdt, WalletAddress};
 use haithe_orgs::{
     audit::{Act, AuditAction},
+    ports::OrgSettingsStore,
     settings::{IpAllowlist, OrgSettings, OrgSettingsChange},
 };
 use sqlx::sqlite::SqliteRow;
 
 /// The columns that [`read`] reads.
-pub(super) const COLUMNS: &str =
-    "SELECT default_model_id, prompt_log, ip_allowlist, default_key_budget_limit, default_key_budget_window
+const COLUMNS: &str =
+    "SELECT default_model_id AS org_default_model_id, prompt_log, ip_allowlist, default_key_budget_limit, default_key_budget_window
      FROM org_settings WHERE org_id = ?";
 
-/// Reads settings from the next five columns; where there is no row, all are `NULL`.
-pub(super) fn read(columns: &mut Columns<'_>) -> Result<OrgSettings, StoreError> {
-    let default_model: Option<ModelId> = columns.read("org_settings.default_model_id")?;
-    let policy: Option<String> = columns.read("org_settings.prompt_log")?;
-    let list: Option<String> = columns.read("org_settings.ip_allowlist")?;
+/// Reads settings; where there is no row, all columns are `NULL`.
+pub(super) fn read(columns: &Columns<'_>) -> Result<OrgSettings, StoreError> {
+    let default_model: Option<ModelId> =
+        columns.get_as("org_default_model_id", "org_settings.default_model_id")?;
+    let policy: Option<String> = columns.get("org_settings.prompt_log")?;
+    let list: Option<String> = columns.get("org_settings.ip_allowlist")?;
     let policy = policy.map(|word| word.parse()).transpose();
     let networks: Vec<String> = list
         .map_or(Ok(Vec::new()), |list| serde_json::from_str(&list))
@@ -34,10 +41,10 @@ pub(super) fn read(columns: &mut Columns<'_>) -> Result<OrgSettings, StoreError>
     })
 }
 
-/// Reads a budget from the next two columns.
-fn budget(columns: &mut Columns<'_>) -> Result<Option<KeyBudget>, StoreError> {
-    let limit: Option<Usdt> = columns.read("org_settings.default_key_budget_limit")?;
-    let window: Option<String> = columns.read("org_settings.default_key_budget_window")?;
+/// Reads the default budget of new keys.
+fn budget(columns: &Columns<'_>) -> Result<Option<KeyBudget>, StoreError> {
+    let limit: Option<Usdt> = columns.get("org_settings.default_key_budget_limit")?;
+    let window: Option<String> = columns.get("org_settings.default_key_budget_window")?;
     let inconsistent = || StoreError::inconsistent("org_settings.default_key_budget_window");
     let budget = limit.zip(window).map(|(limit, window)| {
         let window = window.parse().map_err(|_| inconsistent())?;
@@ -47,7 +54,7 @@ fn budget(columns: &mut Columns<'_>) -> Result<Option<KeyBudget>, StoreError> {
 }
 
 /// Default budgets of new keys: of one organization, or of all that a wallet has a role in.
-pub(super) const DEFAULT_KEY_BUDGETS: &str = "
+const DEFAULT_KEY_BUDGETS: &str = "
     SELECT default_key_budget_limit, default_key_budget_window
     FROM org_settings JOIN organizations ON organizations.id = org_settings.org_id
     WHERE organizations.on_chain = 1 AND organizations.deleted_at IS NULL AND default_key_budget_limit IS NOT NULL
@@ -59,18 +66,18 @@ pub(super) const DEFAULT_KEY_BUDGETS: &str = "
                 WHERE project_members.wallet_address = ?1
       ) END";
 
-pub(super) fn default_key_budget(row: &SqliteRow) -> Result<Option<KeyBudget>, StoreError> {
-    budget(&mut Columns::of(row))
+fn default_key_budget(row: &SqliteRow) -> Result<Option<KeyBudget>, StoreError> {
+    budget(&Columns::of(row))
 }
 
-pub(super) async fn change(
+async fn put(
     write: &mut WriteTx<'_>,
     org: OrgId,
     change: OrgSettingsChange,
     act: &Act,
 ) -> Result<OrgSettings, StoreError> {
     let row = write.optional(sqlx::query(COLUMNS).bind(org.0)).await?;
-    let before = row.map_or_else(|| Ok(OrgSettings::default()), |row| read(&mut Columns::of(&row)))?;
+    let before = row.map_or_else(|| Ok(OrgSettings::default()), |row| read(&Columns::of(&row)))?;
     let text = change.to_string();
     let after = OrgSettings {
         default_model: change.default_model.unwrap_or(before.default_model),
@@ -82,11 +89,11 @@ pub(super) async fn change(
         return Ok(after);
     }
     let list = serde_json::to_string(&after.ip_allowlist.texts()).map_err(StoreError::new)?;
-    let put = "INSERT OR REPLACE INTO org_settings
+    let replace = "INSERT OR REPLACE INTO org_settings
                    (org_id, default_model_id, prompt_log, ip_allowlist, default_key_budget_limit,
                     default_key_budget_window)
                VALUES (?, ?, ?, ?, ?, ?)";
-    let statement = sqlx::query(put)
+    let statement = sqlx::query(replace)
         .bind(org.0)
         .bind(after.default_model.map(|model| model.0))
         .bind(after.prompt_log.as_str())
@@ -98,4 +105,36 @@ pub(super) async fn change(
     let line = Line::of(org, AuditAction::SettingsChanged).after(text);
     write.audit(act, line).await?;
     Ok(after)
+}
+
+#[async_trait]
+impl OrgSettingsStore for SqliteOrgStore {
+    async fn settings(&self, id: OrgId) -> Result<OrgSettings, StoreError> {
+        let row = self.db.optional(sqlx::query(COLUMNS).bind(id.0)).await?;
+        row.map_or_else(|| Ok(OrgSettings::default()), |row| read(&Columns::of(&row)))
+    }
+
+    async fn default_key_budgets(
+        &self,
+        wallet: WalletAddress,
+        org: Option<OrgId>,
+    ) -> Result<Vec<KeyBudget>, StoreError> {
+        let statement = sqlx::query(DEFAULT_KEY_BUDGETS)
+            .bind(columns::address(wallet))
+            .bind(org.map(|org| org.0));
+        let rows = self.db.all(statement).await?;
+        let budgets = rows.iter().map(default_key_budget);
+        budgets.filter_map(Result::transpose).collect()
+    }
+
+    async fn change_settings(
+        &self,
+        id: OrgId,
+        change: OrgSettingsChange,
+        act: Act,
+    ) -> Result<OrgSettings, StoreError> {
+        self.db
+            .write(move |write| Box::pin(async move { put(write, id, change, &act).await }))
+            .await
+    }
 }

@@ -4,7 +4,6 @@ mod row;
 
 use crate::{
     columns::{self, Columns},
-    db::listed,
     db::{Db, Statement, WriteTx},
 };
 use async_trait::async_trait;
@@ -133,7 +132,7 @@ async fn rotate(
     new.map(|new| {
         Ok(Rotated {
             key: key(&new)?,
-            old: Columns::of(&old).read("api_keys.hash")?,
+            old: Columns::of(&old).get("api_keys.hash")?,
         })
     })
     .transpose()
@@ -184,13 +183,13 @@ impl ApiKeyStore for SqliteApiKeyStore {
              ORDER BY id DESC LIMIT ?5 OFFSET ?6"
         )));
         let count = filtered(sqlx::query(
-            "SELECT count(*) FROM api_keys
+            "SELECT count(*) AS count FROM api_keys
              WHERE wallet_address = ?1
                AND (?2 IS NULL OR ?2 = (revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)))
                AND (?4 IS NULL OR instr(lower(name), lower(?4)) > 0)",
         ));
         let rows = rows.bind(page.limit()).bind(page.offset());
-        listed(&self.db, rows, count, key).await
+        self.db.listed(count, rows, key).await
     }
 
     async fn change(
@@ -269,10 +268,11 @@ impl ApiKeyStore for SqliteApiKeyStore {
     }
 
     async fn last_issued(&self, address: WalletAddress) -> Result<Option<Timestamp>, StoreError> {
-        let newest = "SELECT max(issued_at) FROM api_keys WHERE wallet_address = ? AND is_default = 1";
+        let newest =
+            "SELECT max(issued_at) AS issued_at FROM api_keys WHERE wallet_address = ? AND is_default = 1";
         let statement = sqlx::query(newest).bind(columns::address(address));
         let row = self.db.optional(statement).await?;
-        row.map_or(Ok(None), |row| Columns::of(&row).read("api_keys.issued_at"))
+        row.map_or(Ok(None), |row| Columns::of(&row).get("api_keys.issued_at"))
     }
 
     async fn touch(&self, id: ApiKeyId, at: Timestamp) -> Result<(), StoreError> {

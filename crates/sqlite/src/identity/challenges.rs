@@ -85,15 +85,15 @@ async fn put(write: &mut WriteTx<'_>, challenge: StoredChallenge) -> Result<u64,
 }
 
 fn challenge(row: &SqliteRow) -> Result<StoredChallenge, StoreError> {
-    let mut columns = Columns::of(row);
+    let columns = Columns::of(row);
     Ok(StoredChallenge {
-        address: columns.read("challenges.wallet_address")?,
-        digest: MessageDigest(columns.read("challenges.digest")?),
-        nonce: NonceHash(columns.read("challenges.nonce_hash")?),
-        site: columns.read("challenges.site")?,
-        network: columns.read("challenges.network")?,
-        issued_at: columns.read("challenges.issued_at")?,
-        expires_at: columns.read("challenges.expires_at")?,
+        address: columns.get("challenges.wallet_address")?,
+        digest: MessageDigest(columns.get("challenges.digest")?),
+        nonce: NonceHash(columns.get("challenges.nonce_hash")?),
+        site: columns.get("challenges.site")?,
+        network: columns.get("challenges.network")?,
+        issued_at: columns.get("challenges.issued_at")?,
+        expires_at: columns.get("challenges.expires_at")?,
     })
 }
 
@@ -112,7 +112,7 @@ impl ChallengeStore for SqliteChallengeStore {
         .bind(now.micros());
         let rows = self.db.all(statement).await?;
         rows.iter()
-            .map(|row| Columns::of(row).read("challenges.digest").map(MessageDigest))
+            .map(|row| Columns::of(row).get("challenges.digest").map(MessageDigest))
             .collect()
     }
 
@@ -147,7 +147,7 @@ impl ChallengeStore for SqliteChallengeStore {
         let taken = self.db.change(statement).await?;
         let live = |row| {
             Columns::of(row)
-                .read::<Timestamp>("challenges.expires_at")
+                .get::<Timestamp>("challenges.expires_at")
                 .map(|end| end > now)
         };
         taken.first().map_or(Ok(false), live)

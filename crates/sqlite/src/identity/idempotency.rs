@@ -3,9 +3,9 @@
 use crate::{
     columns::{self, Columns},
     db::{Db, WriteTx},
-    sealed::{EncryptionKey, SealedBox},
 };
 use async_trait::async_trait;
+use haithe_encryption::{EncryptionKey, SealedBox};
 use haithe_identity::{
     idempotency::{Claim, Claimed, Ending, Fingerprint, MOST_PER_WALLET, Recovered, SlotId},
     ports::IdempotencyStore,
@@ -39,7 +39,7 @@ const TAKE: &str = "
     WHERE coalesce((SELECT slots FROM idempotency_counts WHERE wallet_address = ?4), 0) < ?7
     ON CONFLICT (slot) DO NOTHING";
 const LOOK: &str =
-    "SELECT fingerprint, work, state, coalesce(answer, x'') FROM idempotency_slots WHERE slot = ?";
+    "SELECT fingerprint, work, state, coalesce(answer, x'') AS answer FROM idempotency_slots WHERE slot = ?";
 
 const KEEP: &str = "
     UPDATE idempotency_slots SET state = 'answered', answer = ?1, bytes = length(?1)
@@ -111,12 +111,12 @@ async fn claim(write: &mut WriteTx<'_>, claim: Claim) -> Result<Place, StoreErro
     let Some(found) = write.optional(sqlx::query(LOOK).bind(slot)).await? else {
         return Ok(Place::Full);
     };
-    let mut columns = Columns::of(&found);
+    let columns = Columns::of(&found);
     Ok(Place::Found(Found {
-        fingerprint: Fingerprint(columns.read("idempotency_slots.fingerprint")?),
-        work: columns.read("idempotency_slots.work")?,
-        state: columns.read("idempotency_slots.state")?,
-        answer: columns.read("idempotency_slots.answer")?,
+        fingerprint: Fingerprint(columns.get("idempotency_slots.fingerprint")?),
+        work: columns.get("idempotency_slots.work")?,
+        state: columns.get("idempotency_slots.state")?,
+        answer: columns.get("idempotency_slots.answer")?,
     }))
 }
 
@@ -130,11 +130,11 @@ async fn keep(
     let Some(row) = write.optional(kept).await? else {
         return Ok(());
     };
-    let wallet: Vec<u8> = Columns::of(&row).read("idempotency_slots.wallet_address")?;
+    let wallet: Vec<u8> = Columns::of(&row).get("idempotency_slots.wallet_address")?;
     loop {
         let row = write.optional(sqlx::query(KEPT_BY).bind(wallet.clone())).await?;
         let bytes = match row {
-            Some(row) => Columns::of(&row).read::<u64>("idempotency_owners.bytes")?,
+            Some(row) => Columns::of(&row).get::<u64>("idempotency_owners.bytes")?,
             None => 0,
         };
         if bytes <= MOST_PER_WALLET

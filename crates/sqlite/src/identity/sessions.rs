@@ -2,7 +2,7 @@
 
 use crate::{
     columns::{self, Columns},
-    db::{Db, WriteTx, listed},
+    db::{Db, WriteTx},
 };
 use async_trait::async_trait;
 use haithe_identity::{
@@ -35,15 +35,15 @@ macro_rules! select {
 }
 
 fn session(row: &SqliteRow) -> Result<Session, StoreError> {
-    let mut columns = Columns::of(row);
+    let columns = Columns::of(row);
     Ok(Session {
-        id: columns.read("sessions.id")?,
-        address: columns.read("sessions.wallet_address")?,
-        ip: columns.read("sessions.ip")?,
-        user_agent: columns.read("sessions.user_agent")?,
-        created_at: columns.read("sessions.created_at")?,
-        last_seen_at: columns.read("sessions.last_seen_at")?,
-        expires_at: columns.read("sessions.expires_at")?,
+        id: columns.get("sessions.id")?,
+        address: columns.get("sessions.wallet_address")?,
+        ip: columns.get("sessions.ip")?,
+        user_agent: columns.get("sessions.user_agent")?,
+        created_at: columns.get("sessions.created_at")?,
+        last_seen_at: columns.get("sessions.last_seen_at")?,
+        expires_at: columns.get("sessions.expires_at")?,
     })
 }
 
@@ -98,11 +98,11 @@ impl SessionStore for SqliteSessionStore {
         .bind(now.micros())
         .bind(page.limit())
         .bind(page.offset());
-        let count = "SELECT count(*) FROM sessions WHERE wallet_address = ? AND expires_at > ?";
+        let count = "SELECT count(*) AS count FROM sessions WHERE wallet_address = ? AND expires_at > ?";
         let count = sqlx::query(count)
             .bind(columns::address(address))
             .bind(now.micros());
-        listed(&self.db, rows, count, session).await
+        self.db.listed(count, rows, session).await
     }
 
     async fn touch(&self, id: SessionId, at: Timestamp) -> Result<(), StoreError> {
@@ -130,7 +130,7 @@ impl SessionStore for SqliteSessionStore {
                 .bind(kept.map(|kept| kept.0.to_vec()));
         let rows = self.db.change(statement).await?;
         rows.iter()
-            .map(|row| Columns::of(row).read("sessions.id"))
+            .map(|row| Columns::of(row).get("sessions.id"))
             .collect()
     }
 
@@ -146,7 +146,7 @@ impl SessionStore for SqliteSessionStore {
         row.map(|row| {
             Ok(Account {
                 address,
-                created_at: Columns::of(&row).read("accounts.created_at")?,
+                created_at: Columns::of(&row).get("accounts.created_at")?,
             })
         })
         .transpose()

@@ -23,10 +23,10 @@ impl SqliteContentStore {
 
 const FIND: &str = "SELECT id FROM contents WHERE sha256 = ?";
 const OWNED: &str = "SELECT 1 FROM content_owners WHERE wallet_address = ? AND content_id = ?";
-const OF_WALLET: &str = "SELECT count(*), coalesce(sum(contents.bytes), 0)
+const OF_WALLET: &str = "SELECT count(*) AS contents, coalesce(sum(contents.bytes), 0) AS bytes
     FROM content_owners JOIN contents ON contents.id = content_owners.content_id
     WHERE content_owners.wallet_address = ?";
-const OF_ALL: &str = "SELECT coalesce(sum(bytes), 0) FROM contents";
+const OF_ALL: &str = "SELECT coalesce(sum(bytes), 0) AS bytes FROM contents";
 const CREATE: &str = "INSERT INTO contents (sha256, bytes, created_at) VALUES (?, ?, ?) RETURNING id";
 const FILL: &str = "INSERT INTO content_bytes (content_id, bytes) VALUES (?, ?)";
 const OWN: &str = "INSERT INTO content_owners (wallet_address, content_id, created_at) VALUES (?, ?, ?)";
@@ -49,7 +49,7 @@ const UNREFERENCED: &str = "UPDATE contents SET unreferenced_since = ?
 /// Without owners, a trigger deletes the content itself.
 const EXPIRE: &str = "DELETE FROM content_owners WHERE content_id IN
     (SELECT id FROM contents WHERE unreferenced_since <= ?)";
-const EXPIRED: &str = "SELECT count(*) FROM contents WHERE unreferenced_since <= ?";
+const EXPIRED: &str = "SELECT count(*) AS count FROM contents WHERE unreferenced_since <= ?";
 
 async fn expire(
     write: &mut WriteTx<'_>,
@@ -63,14 +63,14 @@ async fn expire(
     let before = unreferenced_before.micros();
     let row = write.optional(sqlx::query(EXPIRED).bind(before)).await?;
     let row = row.ok_or_else(|| StoreError::inconsistent("contents.count"))?;
-    let expired = Columns::of(&row).read("contents.count")?;
+    let expired = Columns::of(&row).get("contents.count")?;
     write.execute(sqlx::query(EXPIRE).bind(before)).await?;
     Ok(expired)
 }
 
 async fn find(write: &mut WriteTx<'_>, digest: ContentDigest) -> Result<Option<i64>, StoreError> {
     let row = write.optional(sqlx::query(FIND).bind(digest.0.to_vec())).await?;
-    row.map(|row| Columns::of(&row).read("contents.id")).transpose()
+    row.map(|row| Columns::of(&row).get("contents.id")).transpose()
 }
 
 async fn put(write: &mut WriteTx<'_>, new: NewContent, limits: HostingLimits) -> Result<bool, NotHosted> {
@@ -107,11 +107,11 @@ async fn put(write: &mut WriteTx<'_>, new: NewContent, limits: HostingLimits) ->
 async fn of_wallet(write: &mut WriteTx<'_>, wallet: WalletAddress) -> Result<(u64, u64), StoreError> {
     let statement = sqlx::query(OF_WALLET).bind(columns::address(wallet));
     let row = write.optional(statement).await?;
-    let row = row.ok_or_else(|| StoreError::inconsistent("content_owners.count"))?;
-    let mut columns = Columns::of(&row);
+    let row = row.ok_or_else(|| StoreError::inconsistent("content_owners.content_id"))?;
+    let columns = Columns::of(&row);
     Ok((
-        columns.read("content_owners.count")?,
-        columns.read("contents.bytes")?,
+        columns.get_as("contents", "content_owners.content_id")?,
+        columns.get("contents.bytes")?,
     ))
 }
 
@@ -123,7 +123,7 @@ async fn create(
 ) -> Result<i64, NotHosted> {
     let all = write.optional(sqlx::query(OF_ALL)).await?;
     let all = all.ok_or_else(|| StoreError::inconsistent("contents.bytes"))?;
-    let all: u64 = Columns::of(&all).read("contents.bytes")?;
+    let all: u64 = Columns::of(&all).get("contents.bytes")?;
     if all.saturating_add(size) > limits.all_bytes {
         return Err(NotHosted::NoRoom);
     }
@@ -133,7 +133,7 @@ async fn create(
         .bind(new.at.micros());
     let row = write.optional(create).await?;
     let row = row.ok_or_else(|| StoreError::inconsistent("contents.id"))?;
-    let id = Columns::of(&row).read("contents.id")?;
+    let id = Columns::of(&row).get("contents.id")?;
     let fill = sqlx::query(FILL).bind(id).bind(new.bytes.clone());
     write.execute(fill).await?;
     Ok(id)
@@ -149,7 +149,7 @@ impl ContentStore for SqliteContentStore {
 
     async fn get(&self, digest: ContentDigest) -> Result<Option<Vec<u8>>, StoreError> {
         let row = self.db.optional(sqlx::query(GET).bind(digest.0.to_vec())).await?;
-        row.map(|row| Columns::of(&row).read("content_bytes.bytes"))
+        row.map(|row| Columns::of(&row).get("content_bytes.bytes"))
             .transpose()
     }
 

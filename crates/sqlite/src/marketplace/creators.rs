@@ -2,7 +2,7 @@
 
 use crate::{
     columns::{self, Columns},
-    db::{Db, listed},
+    db::Db,
 };
 use async_trait::async_trait;
 use haithe_kernel::{Listed, Page, StoreError, WalletAddress};
@@ -23,22 +23,22 @@ impl SqliteCreatorStore {
 }
 
 const STATISTICS: &str = "
-    SELECT (SELECT count(*) FROM products WHERE creator = ?1 AND on_chain = 1),
+    SELECT (SELECT count(*) FROM products WHERE creator = ?1 AND on_chain = 1) AS products,
            (SELECT coalesce(sum(calls), 0) FROM products
             JOIN product_totals ON product_totals.product_id = products.id
-            WHERE creator = ?1 AND on_chain = 1),
+            WHERE creator = ?1 AND on_chain = 1) AS calls,
            (SELECT count(DISTINCT project_id) FROM products
             JOIN project_products ON project_products.product_id = products.id
             JOIN projects ON projects.id = project_products.project_id
-            WHERE creator = ?1 AND on_chain = 1 AND projects.deleted = 0)
+            WHERE creator = ?1 AND on_chain = 1 AND projects.deleted = 0) AS projects
     FROM creators WHERE wallet_address = ?1";
 
 fn creator(row: &SqliteRow) -> Result<Creator, StoreError> {
-    let mut columns = Columns::of(row);
+    let columns = Columns::of(row);
     Ok(Creator {
-        address: columns.read("creators.wallet_address")?,
-        uri: columns.read("creators.uri")?,
-        created_at: columns.read("creators.created_at")?,
+        address: columns.get("creators.wallet_address")?,
+        uri: columns.get("creators.uri")?,
+        created_at: columns.get("creators.created_at")?,
     })
 }
 
@@ -52,7 +52,7 @@ impl CreatorStore for SqliteCreatorStore {
         listed(
             &self.db,
             rows,
-            sqlx::query("SELECT count(*) FROM creators"),
+            sqlx::query("SELECT count(*) AS count FROM creators"),
             creator,
         )
         .await
@@ -73,12 +73,12 @@ impl CreatorStore for SqliteCreatorStore {
             .optional(sqlx::query(STATISTICS).bind(columns::address(address)))
             .await?;
         let statistics = |row: &SqliteRow| {
-            let mut columns = Columns::of(row);
+            let columns = Columns::of(row);
             Ok(CreatorStatistics {
-                products: columns.read("products.id")?,
+                products: columns.get_as("products", "products.id")?,
                 uses: Uses {
-                    calls: columns.read("product_totals.calls")?,
-                    projects: columns.read("project_products.project_id")?,
+                    calls: columns.get("product_totals.calls")?,
+                    projects: columns.get_as("projects", "project_products.project_id")?,
                 },
             })
         };

@@ -2,7 +2,7 @@
 
 use crate::{
     columns::{self, Columns},
-    db::{Db, WriteTx, listed},
+    db::{Db, WriteTx},
     ledger::scale::Scale,
 };
 use async_trait::async_trait;
@@ -39,10 +39,10 @@ macro_rules! select {
             "SELECT products.id, products.address, products.creator, products.name, products.category,
                     products.price_per_call, products.next_price, products.next_price_at,
                     products.created_at, products.retired,
-           coalesce(products.created_block <= (SELECT confirmed FROM chain_binding), 1),
-                    product_pages.description, product_pages.photo_url, coalesce(product_totals.calls, 0),
+           coalesce(products.created_block <= (SELECT confirmed FROM chain_binding), 1) AS confirmed,
+                    product_pages.description, product_pages.photo_url, coalesce(product_totals.calls, 0) AS calls,
                     (SELECT count(*) FROM project_products AS uses JOIN projects ON projects.id = uses.project_id
-                     WHERE uses.product_id = products.id AND projects.deleted = 0),
+                     WHERE uses.product_id = products.id AND projects.deleted = 0) AS projects,
                     products.uri, products.encrypted_key,
                     product_faults.reason, product_faults.field, product_faults.pointer
                     ", $columns, "
@@ -67,26 +67,26 @@ macro_rules! filtered {
 }
 
 fn product(row: &SqliteRow) -> Result<ProductPage, StoreError> {
-    page(&mut Columns::of(row))
+    page(&Columns::of(row))
 }
 
-/// Reads a product, its page, its uses and what is wrong with its content from the next columns of `select!`.
-fn page(columns: &mut Columns<'_>) -> Result<ProductPage, StoreError> {
+/// Reads a product, its page, its uses and what is wrong with its content from a row of `select!`.
+fn page(columns: &Columns<'_>) -> Result<ProductPage, StoreError> {
     Ok(page_and_uri(columns)?.0)
 }
 
 /// The same with the address of its published content.
-fn page_and_uri(columns: &mut Columns<'_>) -> Result<(ProductPage, String), StoreError> {
+fn page_and_uri(columns: &Columns<'_>) -> Result<(ProductPage, String), StoreError> {
     let (product, category) = bare(columns)?;
-    let description = columns.read("product_pages.description")?;
-    let photo_url = columns.read("product_pages.photo_url")?;
+    let description = columns.get("product_pages.description")?;
+    let photo_url = columns.get("product_pages.photo_url")?;
     let uses = Uses {
-        calls: columns.read("product_totals.calls")?,
-        projects: columns.read("project_products.project_id")?,
+        calls: columns.get("product_totals.calls")?,
+        projects: columns.get_as("projects", "project_products.project_id")?,
     };
     let source = ProductSource {
-        uri: columns.read("products.uri")?,
-        encrypted_key: columns.read("products.encrypted_key")?,
+        uri: columns.get("products.uri")?,
+        encrypted_key: columns.get("products.encrypted_key")?,
         category: category.clone(),
         creator: product.creator,
     };
@@ -102,11 +102,11 @@ fn page_and_uri(columns: &mut Columns<'_>) -> Result<(ProductPage, String), Stor
     Ok((page, source.uri))
 }
 
-/// Reads a stored fault from the next three columns.
-fn noted_fault(columns: &mut Columns<'_>) -> Result<Option<ProductFault>, StoreError> {
-    let reason: Option<String> = columns.read("product_faults.reason")?;
-    let field: Option<String> = columns.read("product_faults.field")?;
-    let pointer = columns.read("product_faults.pointer")?;
+/// Reads a stored fault.
+fn noted_fault(columns: &Columns<'_>) -> Result<Option<ProductFault>, StoreError> {
+    let reason: Option<String> = columns.get("product_faults.reason")?;
+    let field: Option<String> = columns.get("product_faults.field")?;
+    let pointer = columns.get("product_faults.pointer")?;
     let Some((reason, field)) = reason.zip(field) else {
         return Ok(None);
     };
@@ -120,49 +120,49 @@ fn noted_fault(columns: &mut Columns<'_>) -> Result<Option<ProductFault>, StoreE
 
 /// A product that a project enabled, from a row of `select!` with the accepted content behind it.
 fn project_product(row: &SqliteRow) -> Result<ProjectProduct, StoreError> {
-    let mut columns = Columns::of(row);
-    let (page, published_uri) = page_and_uri(&mut columns)?;
+    let columns = Columns::of(row);
+    let (page, published_uri) = page_and_uri(&columns)?;
     Ok(ProjectProduct {
         page,
-        pin: pin(&mut columns)?,
+        pin: pin(&columns)?,
         published_uri,
     })
 }
 
-/// Reads the content that a project accepted from the next two columns.
-fn pin(columns: &mut Columns<'_>) -> Result<ContentPin, StoreError> {
+/// Reads the content that a project accepted.
+fn pin(columns: &Columns<'_>) -> Result<ContentPin, StoreError> {
     Ok(ContentPin {
-        uri: columns.read("project_products.content_uri")?,
-        follow_updates: columns.read("project_products.follow_updates")?,
+        uri: columns.get("project_products.content_uri")?,
+        follow_updates: columns.get("project_products.follow_updates")?,
     })
 }
 
-/// Reads a product, and the chain's word for its category, from the next eleven columns.
-fn bare(columns: &mut Columns<'_>) -> Result<(Product, String), StoreError> {
-    let id = columns.read("products.id")?;
-    let address = columns.read("products.address")?;
-    let creator = columns.read("products.creator")?;
-    let name = columns.read("products.name")?;
-    let category: String = columns.read("products.category")?;
+/// Reads a product, and the chain's word for its category.
+fn bare(columns: &Columns<'_>) -> Result<(Product, String), StoreError> {
+    let id = columns.get("products.id")?;
+    let address = columns.get("products.address")?;
+    let creator = columns.get("products.creator")?;
+    let name = columns.get("products.name")?;
+    let category: String = columns.get("products.category")?;
     let product = Product {
         id,
         address,
         creator,
         name,
         category: category.parse().ok(),
-        price_per_call: columns.read("products.price_per_call")?,
+        price_per_call: columns.get("products.price_per_call")?,
         next_price: next_price(columns)?,
-        created_at: columns.read("products.created_at")?,
-        retired: columns.read("products.retired")?,
-        confirmed: columns.read("products.created_block")?,
+        created_at: columns.get("products.created_at")?,
+        retired: columns.get("products.retired")?,
+        confirmed: columns.get_as("confirmed", "products.created_block")?,
     };
     Ok((product, category))
 }
 
-/// Reads an announced price from the next two columns.
-fn next_price(columns: &mut Columns<'_>) -> Result<Option<NextPrice>, StoreError> {
-    let price_per_call = columns.read("products.next_price")?;
-    let at: Option<Timestamp> = columns.read("products.next_price_at")?;
+/// Reads an announced price.
+fn next_price(columns: &Columns<'_>) -> Result<Option<NextPrice>, StoreError> {
+    let price_per_call = columns.get("products.next_price")?;
+    let at: Option<Timestamp> = columns.get("products.next_price_at")?;
     Ok(at.map(|at| NextPrice { price_per_call, at }))
 }
 
@@ -207,11 +207,11 @@ async fn describe(
     find(write, id).await
 }
 
-/// What the next two columns, the price that a contract accepts at most and the one in force, say of a call.
+/// Compares the price that a contract accepts at most with the one in force.
 /// A maximum beyond 128 bits is no limit; a price beyond them is above every limit.
-fn acceptance(columns: &mut Columns<'_>, scale: Scale) -> Result<ProductAcceptance, StoreError> {
-    let most: Option<u128> = columns.read("org_products.max_price_units")?;
-    let price: Option<u128> = columns.read("products.price_units")?;
+fn acceptance(columns: &Columns<'_>, scale: Scale) -> Result<ProductAcceptance, StoreError> {
+    let most: Option<u128> = columns.get("org_products.max_price_units")?;
+    let price: Option<u128> = columns.get("products.price_units")?;
     Ok(match most {
         Some(most) if price.is_none_or(|price| price > most) => {
             let shown = scale.money(Some(most));
@@ -225,11 +225,11 @@ const FOR_CALL: &str = "
     SELECT products.id, products.address, products.creator, products.name, products.category,
            products.price_per_call, products.next_price, products.next_price_at,
            products.created_at, products.retired,
-           coalesce(products.created_block <= (SELECT confirmed FROM chain_binding), 1),
-           products.on_chain AND org_products.org_id IS NOT NULL,
+           coalesce(products.created_block <= (SELECT confirmed FROM chain_binding), 1) AS confirmed,
+           products.on_chain AND org_products.org_id IS NOT NULL AS accepted,
            org_products.max_price_units, products.price_units,
            project_products.content_uri, project_products.follow_updates,
-           products.uri, products.encrypted_key, product_faults.product_id IS NOT NULL
+           products.uri, products.encrypted_key, product_faults.product_id IS NOT NULL AS fault_noted
     FROM project_products
     JOIN projects ON projects.id = project_products.project_id
     JOIN products ON products.id = project_products.product_id
@@ -255,14 +255,16 @@ async fn enable(
     let Some(row) = row else {
         return Ok(Enabling::NotOnChain);
     };
-    if acceptance(&mut Columns::of(&row), scale)? != ProductAcceptance::Accepted {
+    if acceptance(&Columns::of(&row), scale)? != ProductAcceptance::Accepted {
         return Ok(Enabling::TooExpensive);
     }
-    let others = "SELECT count(*) FROM project_products WHERE project_id = ? AND product_id <> ?";
+    let others = "SELECT count(*) AS count FROM project_products WHERE project_id = ? AND product_id <> ?";
     let row = write
         .optional(sqlx::query(others).bind(project.0).bind(id.0))
         .await?;
-    let others: u32 = row.map_or(Ok(0), |row| Columns::of(&row).read("project_products.product_id"))?;
+    let others: u32 = row.map_or(Ok(0), |row| {
+        Columns::of(&row).get_as("count", "project_products.product_id")
+    })?;
     if others >= most {
         return Ok(Enabling::TooMany);
     }
@@ -296,7 +298,7 @@ async fn accept_content(
     let Some(row) = write.optional(found).await? else {
         return Ok(ContentAcceptance::NotEnabled);
     };
-    let published: String = Columns::of(&row).read("products.uri")?;
+    let published: String = Columns::of(&row).get("products.uri")?;
     if published != uri {
         return Ok(ContentAcceptance::Changed);
     }
@@ -322,7 +324,7 @@ impl ProductStore for SqliteProductStore {
             ),
         };
         let count = concat!(
-            "SELECT count(*) FROM products
+            "SELECT count(*) AS count FROM products
              LEFT JOIN product_pages ON product_pages.product_id = products.id ",
             filtered!()
         );
@@ -337,7 +339,7 @@ impl ProductStore for SqliteProductStore {
             .bind(page.limit())
             .bind(page.offset());
         let count = sqlx::query(count).bind(filter.category).bind(creator).bind(text);
-        listed(&self.db, rows, count, product).await
+        self.db.listed(count, rows, product).await
     }
 
     async fn find(&self, id: ProductId) -> Result<Option<ProductPage>, StoreError> {
@@ -350,12 +352,12 @@ impl ProductStore for SqliteProductStore {
         let find = "SELECT uri, encrypted_key, category, creator FROM products WHERE id = ? AND on_chain = 1";
         let row = self.db.optional(sqlx::query(find).bind(id.0)).await?;
         let source = |row: &SqliteRow| {
-            let mut columns = Columns::of(row);
+            let columns = Columns::of(row);
             Ok(ProductSource {
-                uri: columns.read("products.uri")?,
-                encrypted_key: columns.read("products.encrypted_key")?,
-                category: columns.read("products.category")?,
-                creator: columns.read("products.creator")?,
+                uri: columns.get("products.uri")?,
+                encrypted_key: columns.get("products.encrypted_key")?,
+                category: columns.get("products.category")?,
+                creator: columns.get("products.creator")?,
             })
         };
         row.as_ref().map(source).transpose()
@@ -364,9 +366,9 @@ impl ProductStore for SqliteProductStore {
     async fn newest(&self, creator: WalletAddress) -> Result<(Option<ProductPage>, u64), StoreError> {
         let newest =
             select!("WHERE products.creator = ? AND products.on_chain = 1 ORDER BY products.id DESC LIMIT 1");
-        let count = sqlx::query("SELECT count(*) FROM products WHERE on_chain = 1");
+        let count = sqlx::query("SELECT count(*) AS count FROM products WHERE on_chain = 1");
         let newest = sqlx::query(newest).bind(columns::address(creator));
-        let listed = listed(&self.db, newest, count, product).await?;
+        let listed = self.db.listed(count, newest, product).await?;
         Ok((listed.items.into_iter().next(), listed.total))
     }
 
@@ -439,12 +441,12 @@ impl ProductStore for SqliteProductStore {
         let scale = self.db.scale();
         let rows = self.db.all(sqlx::query(FOR_CALL).bind(project.0)).await?;
         let call_product = |row: &SqliteRow| {
-            let mut columns = Columns::of(row);
-            let (product, category) = bare(&mut columns)?;
-            let enabled: bool = columns.read("org_products.org_id")?;
-            let at_price = acceptance(&mut columns, scale)?;
-            let pin = pin(&mut columns)?;
-            let published: String = columns.read("products.uri")?;
+            let columns = Columns::of(row);
+            let (product, category) = bare(&columns)?;
+            let enabled: bool = columns.get_as("accepted", "org_products.org_id")?;
+            let at_price = acceptance(&columns, scale)?;
+            let pin = pin(&columns)?;
+            let published: String = columns.get("products.uri")?;
             Ok(CallProduct {
                 acceptance: if enabled {
                     at_price
@@ -453,12 +455,12 @@ impl ProductStore for SqliteProductStore {
                 },
                 source: ProductSource {
                     uri: pin.uri_in_use(&published).to_owned(),
-                    encrypted_key: columns.read("products.encrypted_key")?,
+                    encrypted_key: columns.get("products.encrypted_key")?,
                     category,
                     creator: product.creator,
                 },
                 outdated: pin.is_outdated(&published),
-                fault_noted: columns.read("product_faults.product_id")?,
+                fault_noted: columns.get_as("fault_noted", "product_faults.product_id")?,
                 product,
             })
         };

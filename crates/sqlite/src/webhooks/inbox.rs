@@ -4,10 +4,10 @@ use super::{Seals, with_columns};
 use crate::{
     columns::{self, Columns},
     db::{Db, WriteTx},
-    sealed::{EncryptionKey, SealedBox},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
+use haithe_encryption::{EncryptionKey, SealedBox};
 use haithe_inference::webhooks::{
     Delivery, Due, EventId, EventKey, Message, MessageState, NewEvent, Outcome, Received, WebhookId,
     WebhookInbox,
@@ -44,10 +44,10 @@ impl SqliteWebhookInbox {
             Ok(delivery) => return Some(Due::Ready(Box::new(delivery))),
             Err(error) => error,
         };
-        let webhook: Option<Vec<u8>> = row.try_get(0).ok();
+        let webhook: Option<Vec<u8>> = row.try_get("id").ok();
         let webhook = webhook.and_then(|id| Uuid::from_slice(&id).ok()).map(WebhookId);
-        let event: Option<i64> = row.try_get(EVENT_COLUMN).ok();
-        let attempts: Option<u32> = row.try_get(EVENT_COLUMN + 1).ok();
+        let event: Option<i64> = row.try_get("event_id").ok();
+        let attempts: Option<u32> = row.try_get("attempts").ok();
         tracing::error!(
             error = &error as &dyn std::error::Error,
             event,
@@ -62,13 +62,13 @@ impl SqliteWebhookInbox {
     }
 
     fn delivery(&self, row: &SqliteRow) -> Result<Delivery, StoreError> {
-        let mut columns = Columns::of(row);
-        let webhook = self.seals.read(&mut columns)?;
-        let secret: Vec<u8> = columns.read("webhooks.secret")?;
-        let event = EventId(columns.read("webhook_events.id")?);
-        let attempts = columns.read("webhook_events.attempts")?;
-        let key: [u8; 32] = columns.read("webhook_events.event_key")?;
-        let content: Vec<u8> = columns.read("webhook_events.content")?;
+        let columns = Columns::of(row);
+        let webhook = self.seals.read(&columns)?;
+        let secret: Vec<u8> = columns.get("webhooks.secret")?;
+        let event = EventId(columns.get_as("event_id", "webhook_events.id")?);
+        let attempts = columns.get("webhook_events.attempts")?;
+        let key: [u8; 32] = columns.get("webhook_events.event_key")?;
+        let content: Vec<u8> = columns.get("webhook_events.content")?;
         Ok(Delivery {
             event,
             secret: self.seals.open_secret(webhook.id, &secret)?,
@@ -101,10 +101,10 @@ fn context(webhook: WebhookId, key: EventKey) -> Vec<u8> {
 }
 
 fn message(row: &SqliteRow) -> Result<Message, StoreError> {
-    let mut columns = Columns::of(row);
-    let id = EventId(columns.read("webhook_events.id")?);
-    let key = EventKey(columns.read("webhook_events.event_key")?);
-    let state: String = columns.read("webhook_events.state")?;
+    let columns = Columns::of(row);
+    let id = EventId(columns.get("webhook_events.id")?);
+    let key = EventKey(columns.get("webhook_events.event_key")?);
+    let state: String = columns.get("webhook_events.state")?;
     let state = match state.as_str() {
         "running" => MessageState::Answering,
         "kept" => MessageState::Answered,
@@ -118,9 +118,9 @@ fn message(row: &SqliteRow) -> Result<Message, StoreError> {
         id,
         key,
         state,
-        attempts: columns.read("webhook_events.attempts")?,
-        due_at: columns.read("webhook_events.due_at")?,
-        received_at: columns.read("webhook_events.received_at")?,
+        attempts: columns.get("webhook_events.attempts")?,
+        due_at: columns.get("webhook_events.due_at")?,
+        received_at: columns.get("webhook_events.received_at")?,
     })
 }
 
@@ -136,9 +136,9 @@ async fn receive(write: &mut WriteTx<'_>, seal: &Content, event: NewEvent) -> Re
         .bind(columns::uuid(webhook.0))
         .bind(key.0.to_vec());
     if let Some(row) = write.optional(find).await? {
-        let mut columns = Columns::of(&row);
-        let state: String = columns.read("webhook_events.state")?;
-        let content: Option<Vec<u8>> = columns.read("webhook_events.content")?;
+        let columns = Columns::of(&row);
+        let state: String = columns.get("webhook_events.state")?;
+        let content: Option<Vec<u8>> = columns.get("webhook_events.content")?;
         return match state.as_str() {
             "running" => Ok(Received::InFlight),
             "kept" => {
@@ -161,7 +161,7 @@ async fn receive(write: &mut WriteTx<'_>, seal: &Content, event: NewEvent) -> Re
     let row = write.optional(insert).await?;
     let row = row.ok_or(StoreError::inconsistent("webhook_events.id"))?;
     Ok(Received::New(EventId(
-        Columns::of(&row).read("webhook_events.id")?,
+        Columns::of(&row).get("webhook_events.id")?,
     )))
 }
 
@@ -177,9 +177,9 @@ async fn close(
     let Some(row) = write.optional(find.bind(event.0)).await? else {
         return Ok(());
     };
-    let mut columns = Columns::of(&row);
-    let webhook = WebhookId(columns.read::<Uuid>("webhook_events.webhook_id")?);
-    let key = EventKey(columns.read("webhook_events.event_key")?);
+    let columns = Columns::of(&row);
+    let webhook = WebhookId(columns.get::<Uuid>("webhook_events.webhook_id")?);
+    let key = EventKey(columns.get("webhook_events.event_key")?);
     let (state, content, due) = match outcome {
         Outcome::Forget => {
             let delete = sqlx::query("DELETE FROM webhook_events WHERE id = ?").bind(event.0);
@@ -198,11 +198,8 @@ async fn close(
     write.execute(update).await.map(drop)
 }
 
-/// Where [`DUE`] has the message's number; its attempts come next.
-const EVENT_COLUMN: usize = 12;
-
 const DUE: &str = with_columns!(
-    ", webhooks.secret, due.id, due.attempts, due.event_key, due.content",
+    ", webhooks.secret, due.id AS event_id, due.attempts, due.event_key, due.content",
     "JOIN (SELECT *, row_number() OVER (PARTITION BY webhook_id ORDER BY due_at, id) AS place
            FROM webhook_events WHERE state = 'waiting' AND due_at <= ?1) AS due
           ON due.webhook_id = webhooks.id
@@ -223,7 +220,7 @@ const GIVE_UP: &str = "
 #[async_trait]
 impl WebhookInbox for SqliteWebhookInbox {
     async fn list(&self, webhook: WebhookId, page: Page) -> Result<Listed<Message>, StoreError> {
-        let count = sqlx::query("SELECT count(*) FROM webhook_events WHERE webhook_id = ?")
+        let count = sqlx::query("SELECT count(*) AS count FROM webhook_events WHERE webhook_id = ?")
             .bind(columns::uuid(webhook.0));
         let find = "SELECT id, event_key, state, attempts, due_at, received_at FROM webhook_events
                     WHERE webhook_id = ? ORDER BY id DESC LIMIT ? OFFSET ?";
@@ -262,7 +259,7 @@ impl WebhookInbox for SqliteWebhookInbox {
                     let due = sqlx::query(DUE).bind(now.micros()).bind(AT_ONCE).bind(limit);
                     let rows = write.all(due).await?;
                     for row in &rows {
-                        let event: i64 = row.try_get(EVENT_COLUMN).map_err(StoreError::new)?;
+                        let event: i64 = row.try_get("event_id").map_err(StoreError::new)?;
                         let later = sqlx::query("UPDATE webhook_events SET due_at = ? WHERE id = ?");
                         write.execute(later.bind(again.micros()).bind(event)).await?;
                     }

@@ -12,7 +12,10 @@ use haithe_billing::{
 };
 use haithe_kernel::{OrgUid, Usdt};
 use haithe_marketplace::ports::ProductStore;
-use haithe_orgs::{OrgRole, ports::OrgStore};
+use haithe_orgs::{
+    OrgRole,
+    ports::{OrgMemberStore, OrgStore},
+};
 use haithe_sqlite::{SqliteOrgStore, SqliteProductStore};
 use std::time::Duration;
 

@@ -199,11 +199,7 @@ impl Fixture {
 
     pub async fn org(&self, number: u8) -> OrgId {
         let orgs = SqliteOrgStore::new(&self.db);
-        orgs.find_by_chain_name(format!("Acme {number}"))
-            .await
-            .unwrap()
-            .unwrap()
-            .id
+        orgs.find_by_address(contract(number)).await.unwrap().unwrap().id
     }
 
     /// Opens the database once a server that was cut off has let go of it.

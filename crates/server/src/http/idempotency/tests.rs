@@ -439,7 +439,7 @@ async fn a_replay_takes_the_right_to_read_what_it_is_about() {
             .returning(|_| Ok(Some(context().project)));
         mocks.orgs.expect_find().returning(|_| Ok(Some(context().payer)));
         mocks
-            .orgs
+            .standings
             .expect_standing()
             .returning(|_, _, _| Ok(Standing::default()));
         let refused = send(mocks, keyed(path, "{}")).await;

@@ -14,6 +14,7 @@ use haithe_billing::{
 };
 use haithe_inference::Completions;
 use haithe_kernel::{Clock, Timestamp, Usdt};
+use haithe_stores::DatabaseControl;
 use metrics::Label;
 use std::sync::Arc;
 
@@ -52,10 +53,8 @@ pub struct Sources {
     pub safeguards: Arc<Safeguards>,
     /// The sender of transactions.
     pub sender: Arc<dyn Fn() -> SenderFigures + Send + Sync>,
-    /// How many writes wait for the database.
-    pub writer_queue: Box<dyn Fn() -> usize + Send + Sync>,
-    /// How many reads each class of the database's readers ran, by the name of the class.
-    pub reads: Box<dyn Fn() -> [(&'static str, u64); 3] + Send + Sync>,
+    /// Writes that wait, and reads.
+    pub database: Arc<dyn DatabaseControl>,
     /// Circuits of models.
     pub completions: Arc<Completions>,
     /// Background tasks.
@@ -151,8 +150,14 @@ impl Scrape {
             "haithe_sender_oldest_seconds",
             age.unwrap_or_default().as_secs_f64(),
         );
-        set("haithe_writer_queue", count((self.sources.writer_queue)()));
-        for (readers, number) in (self.sources.reads)() {
+        let database = &self.sources.database;
+        set("haithe_writer_queue", count(database.waiting_writes()));
+        let reads = database.reads();
+        for (readers, number) in [
+            ("core", reads.core),
+            ("public", reads.public),
+            ("background", reads.background),
+        ] {
             let labels = vec![Label::from_static_parts("readers", readers)];
             self.figures.shown("haithe_database_reads_total", labels, number);
         }

@@ -7,30 +7,30 @@ use sqlx::sqlite::SqliteRow;
 use std::fmt::Display;
 
 pub(super) fn key(row: &SqliteRow) -> Result<ApiKey, StoreError> {
-    let mut columns = Columns::of(row);
+    let columns = Columns::of(row);
     Ok(ApiKey {
-        id: columns.read("api_keys.id")?,
-        address: columns.read("api_keys.wallet_address")?,
-        nonce: columns.read("api_keys.nonce")?,
-        hash: columns.read("api_keys.hash")?,
-        name: columns.read("api_keys.name")?,
-        is_default: columns.read("api_keys.is_default")?,
+        id: columns.get("api_keys.id")?,
+        address: columns.get("api_keys.wallet_address")?,
+        nonce: columns.get("api_keys.nonce")?,
+        hash: columns.get("api_keys.hash")?,
+        name: columns.get("api_keys.name")?,
+        is_default: columns.get("api_keys.is_default")?,
         scope: KeyScope {
-            org: columns.read("api_keys.scope_org")?,
-            project: columns.read("api_keys.scope_project")?,
-            models: models(columns.read("api_keys.scope_models")?)?,
-            routes: routes(columns.read("api_keys.scope_routes")?)?,
+            org: columns.get("api_keys.scope_org")?,
+            project: columns.get("api_keys.scope_project")?,
+            models: models(columns.get("api_keys.scope_models")?)?,
+            routes: routes(columns.get("api_keys.scope_routes")?)?,
         },
-        expires_at: columns.read("api_keys.expires_at")?,
+        expires_at: columns.get("api_keys.expires_at")?,
         budget: budget(
-            columns.read("api_keys.budget_limit")?,
-            columns.read("api_keys.budget_window")?,
+            columns.get("api_keys.budget_limit")?,
+            columns.get("api_keys.budget_window")?,
         )?,
-        requests_per_minute: columns.read("api_keys.requests_per_minute")?,
-        tokens_per_minute: columns.read("api_keys.tokens_per_minute")?,
-        issued_at: columns.read("api_keys.issued_at")?,
-        last_used_at: columns.read("api_keys.last_used_at")?,
-        revoked_at: columns.read("api_keys.revoked_at")?,
+        requests_per_minute: columns.get("api_keys.requests_per_minute")?,
+        tokens_per_minute: columns.get("api_keys.tokens_per_minute")?,
+        issued_at: columns.get("api_keys.issued_at")?,
+        last_used_at: columns.get("api_keys.last_used_at")?,
+        revoked_at: columns.get("api_keys.revoked_at")?,
     })
 }
 

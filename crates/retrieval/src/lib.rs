@@ -1,11 +1,12 @@
-//! [`KnowledgeIndexer`] on FTS5, in memory only.
+//! Full-text retrieval: [`KnowledgeIndexer`] on SQLite's FTS5, in memory only.
 //!
-//! What creators sell is sealed, so its words must not reach a file: neither the database, nor its
-//! journal, nor a sorter that spills.
+//! Creators sell sealed content, so its words must not reach a file: neither a database, nor its journal, nor
+//! a sorter that spills to disk. The crate therefore opens databases in memory only, and it works the same
+//! beside any database that the service stores its rows in.
 //!
-//! An index is the serialized database of one document: bytes that can be weighed, and nothing else.
-//! A connection, with its thread and its caches, exists only while an index is built or searched, and
-//! at most [`Slots`] of them exist at a time, however many documents are kept.
+//! An index is the serialized database of one document: bytes whose size is known. A connection, with its
+//! thread and its caches, exists only while an index is built or searched, and the number of connections is
+//! bounded, however many documents are indexed.
 
 use async_trait::async_trait;
 use haithe_kernel::StoreError;
@@ -14,8 +15,8 @@ use haithe_marketplace::{
     ports::{Hit, KnowledgeIndex, KnowledgeIndexer},
 };
 use sqlx::{
-    ConnectOptions, Connection, SqliteConnection,
-    sqlite::{SqliteConnectOptions, SqliteOwnedBuf},
+    ConnectOptions, Connection, Row, SqliteConnection,
+    sqlite::{SqliteConnectOptions, SqliteOwnedBuf, SqliteRow},
 };
 use std::{sync::Arc, thread::available_parallelism};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -26,16 +27,16 @@ const CREATE: &str = "CREATE VIRTUAL TABLE pieces USING fts5(heading, words, con
     tokenize=\"porter unicode61 remove_diacritics 0 categories 'L* N* Co Mn Mc'\")";
 const INSERT: &str = "INSERT INTO pieces(rowid, heading, words) VALUES (?1, ?2, ?3)";
 /// A word in a heading counts twice.
-const SEARCH: &str = "SELECT rowid, bm25(pieces, 2.0, 1.0) AS badness FROM pieces
-    WHERE pieces MATCH ?1 ORDER BY badness, rowid LIMIT ?2";
+const SEARCH: &str = "SELECT rowid AS piece, bm25(pieces, 2.0, 1.0) AS badness FROM pieces
+    WHERE pieces MATCH ?1 ORDER BY badness, piece LIMIT ?2";
 
-/// [`KnowledgeIndexer`] on SQLite's FTS5.
+/// [`KnowledgeIndexer`] on FTS5.
 #[derive(Debug)]
-pub struct SqliteKnowledgeIndexer {
+pub struct FtsKnowledgeIndexer {
     slots: Arc<Slots>,
 }
 
-impl SqliteKnowledgeIndexer {
+impl FtsKnowledgeIndexer {
     /// An indexer whose connections are bounded by the machine's cores: at most eight searches and
     /// four builds at a time, at least two and one.
     pub fn new() -> Self {
@@ -49,7 +50,7 @@ impl SqliteKnowledgeIndexer {
     }
 }
 
-impl Default for SqliteKnowledgeIndexer {
+impl Default for FtsKnowledgeIndexer {
     fn default() -> Self {
         Self::new()
     }
@@ -62,7 +63,7 @@ struct Slots {
     searches: Semaphore,
 }
 
-struct SqliteKnowledgeIndex {
+struct FtsKnowledgeIndex {
     slots: Arc<Slots>,
     /// The database as SQLite would write it to a file.
     database: Arc<[u8]>,
@@ -73,7 +74,7 @@ async fn slot(slots: &Semaphore) -> Result<SemaphorePermit<'_>, StoreError> {
 }
 
 #[async_trait]
-impl KnowledgeIndexer for SqliteKnowledgeIndexer {
+impl KnowledgeIndexer for FtsKnowledgeIndexer {
     async fn index(&self, chunks: Arc<[Chunk]>) -> Result<Arc<dyn KnowledgeIndex>, StoreError> {
         let _slot = slot(&self.slots.builds).await?;
         // Folding megabytes would block the other tasks of this thread.
@@ -81,7 +82,7 @@ impl KnowledgeIndexer for SqliteKnowledgeIndexer {
             .await
             .map_err(StoreError::new)?;
         let database = build(folded).await.map_err(StoreError::new)?;
-        Ok(Arc::new(SqliteKnowledgeIndex {
+        Ok(Arc::new(FtsKnowledgeIndex {
             slots: self.slots.clone(),
             database,
         }))
@@ -129,13 +130,14 @@ async fn search(database: &[u8], expression: String, limit: u32) -> Result<Vec<(
     let mut connection = connect().await?;
     let database = SqliteOwnedBuf::try_from(database)?;
     connection.deserialize(None, database, true).await?;
-    let rows = sqlx::query_as(SEARCH)
+    let rows = sqlx::query(SEARCH)
         .bind(expression)
         .bind(limit)
         .fetch_all(&mut connection)
         .await?;
     connection.close().await?;
-    Ok(rows)
+    let found = |row: &SqliteRow| Ok((row.try_get("piece")?, row.try_get("badness")?));
+    rows.iter().map(found).collect()
 }
 
 /// Any of the words. Each is a string of FTS5's, in which nothing is syntax.
@@ -145,7 +147,7 @@ fn any_of(terms: &Terms) -> String {
 }
 
 #[async_trait]
-impl KnowledgeIndex for SqliteKnowledgeIndex {
+impl KnowledgeIndex for FtsKnowledgeIndex {
     async fn search(&self, terms: Terms, limit: u32) -> Result<Vec<Hit>, StoreError> {
         if terms.is_empty() {
             return Ok(Vec::new());

@@ -1,15 +1,18 @@
-//! What is stored and must be read again, such as a bot's token, encrypted at rest.
+//! Encryption at rest: what a database stores and must read again, such as a bot's token.
 //!
-//! AES-256-GCM (NIST SP 800-38D) under a key of its own for each purpose, derived from the
+//! [`SealedBox`] encrypts with AES-256-GCM (NIST SP 800-38D) under a key for one purpose, derived from the
 //! database's [`EncryptionKey`] with HKDF-SHA256 (RFC 5869, info = the purpose). Sealed bytes are
 //!
 //! ```text
-//! version (1) │ id of the key (4) │ nonce (12) │ ciphertext │ tag (16)
+//! version (1) │ key id (4) │ nonce (12) │ ciphertext │ tag (16)
 //! ```
 //!
-//! Version, key id and the caller's context are authenticated: bytes moved to another row do not
-//! open there. A nonce is drawn at random for each seal, so one key and purpose is good for 2³² of
-//! them (SP 800-38D §8.3).
+//! Version, key id and the caller's context are authenticated: bytes that were moved to another row do not
+//! open there. Each seal draws a random nonce, so that one key and purpose is good for 2³² seals
+//! (SP 800-38D §8.3). The form does not depend on the database: a row that is copied to another database with
+//! its identifiers opens there under the same key.
+//!
+//! The crate knows no database and no domain.
 
 use aes_gcm::{
     AeadInPlace, Aes256Gcm, KeyInit,
@@ -25,17 +28,18 @@ const NONCE_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
 const HEADER_BYTES: usize = 1 + KEY_ID_BYTES;
 
-/// Sealed bytes are longer than what was sealed by this much.
+/// How many bytes longer than their content sealed bytes are.
 pub const SEAL_OVERHEAD: usize = HEADER_BYTES + NONCE_BYTES + TAG_BYTES;
 
-/// Keeps the id of a key apart from every key that is derived for a purpose.
+/// Separates the derivation of a key's id from the keys derived for purposes.
 const KEY_ID_SALT: &[u8] = b"haithe: id of a database's encryption key";
 
-/// The key that everything sealed in a database depends on. Does not print, and is wiped when dropped.
+/// The key from which all keys for sealing in one database are derived. `Debug` does not print it, and it is
+/// wiped when it is dropped.
 #[derive(Debug)]
 pub struct EncryptionKey(SecretBox<[u8; 32]>);
 
-/// Not 64 hexadecimal digits.
+/// The text is not 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 64 hexadecimal digits; `haithe keygen` prints fresh ones")]
 pub struct EncryptionKeyError;
@@ -44,7 +48,7 @@ impl EncryptionKey {
     /// Reads 64 hexadecimal digits.
     ///
     /// # Errors
-    /// [`EncryptionKeyError`], which does not repeat them.
+    /// [`EncryptionKeyError`], which does not contain them.
     pub fn parse(digits: &SecretString) -> Result<Self, EncryptionKeyError> {
         let mut bytes = [0; 32];
         hex::decode_to_slice(digits.expose_secret(), &mut bytes).map_err(|_| EncryptionKeyError)?;
@@ -63,26 +67,26 @@ impl EncryptionKey {
     }
 }
 
-/// Why something could not be sealed, or what was sealed not be opened.
+/// Why bytes could not be sealed or opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
-    /// Too short, or of another form.
-    #[error("these are no sealed bytes of a form known here")]
+    /// The bytes are too short or have an unknown version.
+    #[error("not sealed bytes of a known version")]
     Form,
-    /// Another key sealed it.
+    /// Another key sealed the bytes.
     #[error(
         "sealed under another key: is `database.encryption_key` the one that this database was used with?"
     )]
     OtherKey,
-    /// Changed, moved, or sealed for another purpose.
-    #[error("the sealed bytes were changed, or belong elsewhere")]
+    /// The bytes were changed, moved to another context, or sealed for another purpose.
+    #[error("the sealed bytes were changed or belong to another place")]
     Refused,
-    /// The operating system gave no random bytes, or there was too much to seal.
+    /// The operating system returned no random bytes, or the content is too long.
     #[error("the bytes could not be sealed")]
     Unsealable,
 }
 
-/// Seals and opens for one purpose. Clones of the key live inside and do not print.
+/// Seals and opens bytes for one purpose. `Debug` does not print the key.
 #[derive(Clone)]
 pub struct SealedBox {
     cipher: Aes256Gcm,
@@ -96,7 +100,7 @@ impl std::fmt::Debug for SealedBox {
 }
 
 impl SealedBox {
-    /// For one purpose: what another purpose sealed does not open here.
+    /// Derives the key of `purpose`; bytes that were sealed for another purpose do not open.
     pub fn new(key: &EncryptionKey, purpose: &'static str) -> Self {
         let mut own: [u8; 32] = key.derive(None, purpose.as_bytes());
         let cipher = Aes256Gcm::new(&own.into());
@@ -108,7 +112,7 @@ impl SealedBox {
         }
     }
 
-    /// Seals `plain` for the place that `context` names, such as a column and its row.
+    /// Seals `plain` for the place that `context` names, such as the identifier of a row.
     ///
     /// # Errors
     /// [`SealError::Unsealable`].
@@ -130,10 +134,10 @@ impl SealedBox {
         Ok(sealed)
     }
 
-    /// Opens what [`Self::seal`] made for the same context.
+    /// Opens what [`Self::seal`] returned for the same context.
     ///
     /// # Errors
-    /// [`SealError`]; nothing of the content comes out unless all of it is authentic.
+    /// [`SealError`]; no part of the content is returned unless all of it is authentic.
     pub fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Vec<u8>, SealError> {
         let (header, rest) = sealed
             .split_first_chunk::<HEADER_BYTES>()

@@ -1,0 +1,44 @@
+//! The choice of the database, by the scheme of `database.url`: the only module that names one.
+
+use crate::{Config, config::DatabaseUrl};
+use haithe_encryption::EncryptionKey;
+use haithe_kernel::Clock;
+use haithe_sqlite::DbConfig;
+use haithe_stores::{ReadOnlyStores, Stores};
+use std::sync::Arc;
+
+/// Why the database cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// The SQLite file cannot be opened.
+    #[error(transparent)]
+    Sqlite(#[from] haithe_sqlite::OpenError),
+}
+
+/// Opens the database for writing, which migrates it.
+pub(crate) async fn open_database(
+    config: &Config,
+    key: &EncryptionKey,
+    clock: Arc<dyn Clock>,
+) -> Result<Stores, DatabaseError> {
+    match &config.database.url {
+        DatabaseUrl::Sqlite(path) => {
+            let config = DbConfig {
+                path: path.clone(),
+                decimals: config.chain.decimals,
+                clock,
+            };
+            Ok(haithe_sqlite::open(config, key).await?)
+        }
+    }
+}
+
+/// Opens the database for reading only, also beside a running server.
+pub(super) async fn open_read_only(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+) -> Result<ReadOnlyStores, DatabaseError> {
+    match &config.database.url {
+        DatabaseUrl::Sqlite(path) => Ok(haithe_sqlite::open_read_only(path, clock).await?),
+    }
+}
