@@ -142,7 +142,8 @@ fn a_profile_without_its_file_is_refused() {
 fn bad_values_are_refused_by_name_with_what_is_allowed() {
     for (path, value, says) in [
         ("server.port", 70_000.into(), "from 0 to 65535"),
-        ("database.url", "postgres://x".into(), "sqlite://"),
+        ("database.url", "mysql://x".into(), "unknown scheme `mysql`"),
+        ("database.url", "haithe.db".into(), "sqlite://"),
         ("database.url", "sqlite::memory:".into(), "sqlite://"),
         ("server.host", "everywhere".into(), "an IP address"),
         ("server.body_timeout_seconds", 0.into(), "from 1 to 86400"),

@@ -16,7 +16,7 @@ pub enum DatabaseError {
 }
 
 /// Opens the database for writing, which migrates it.
-pub(crate) async fn open_database(
+pub(super) async fn open_database(
     config: &Config,
     key: &EncryptionKey,
     clock: Arc<dyn Clock>,
