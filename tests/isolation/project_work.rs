@@ -97,7 +97,7 @@ async fn the_index_of_a_short_document_is_at_most_seven_pages() {
         text: "pump number          1".to_owned(),
         place: Place::Lines(1, 1),
     };
-    let indexer = SqliteKnowledgeIndexer::new();
+    let indexer = FtsKnowledgeIndexer::new();
     let index = indexer.index(Arc::from([chunk])).await.unwrap();
     assert!(index.bytes() <= 7 * 4096, "{} bytes", index.bytes());
     let start = Instant::now();

@@ -49,13 +49,8 @@ impl CreatorStore for SqliteCreatorStore {
         let rows = "SELECT wallet_address, uri, created_at FROM creators
                     ORDER BY identity_id DESC LIMIT ? OFFSET ?";
         let rows = sqlx::query(rows).bind(page.limit()).bind(page.offset());
-        listed(
-            &self.db,
-            rows,
-            sqlx::query("SELECT count(*) AS count FROM creators"),
-            creator,
-        )
-        .await
+        let count = sqlx::query("SELECT count(*) AS count FROM creators");
+        self.db.listed(count, rows, creator).await
     }
 
     async fn find(&self, address: WalletAddress) -> Result<Option<Creator>, StoreError> {
