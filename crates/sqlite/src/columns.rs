@@ -9,10 +9,10 @@ use haithe_kernel::{
     CallId, ClientIp, ClientNetwork, ModelId, OrgId, OrgUid, ProductId, ProjectId, ProjectUid, StoreError,
     Timestamp, TokenUnits, Usdt, WalletAddress,
 };
-use sqlx::{Decode, Row, Sqlite, SqliteConnection, Type, sqlite::SqliteRow};
+use sqlx::{Column, Decode, Row, Sqlite, SqliteConnection, Type, sqlite::SqliteRow};
 use uuid::Uuid;
 
-/// A row, read from left to right.
+/// The columns of a row, read by name.
 pub(crate) struct Columns<'r> {
     row: &'r SqliteRow,
     next: usize,
@@ -23,7 +23,32 @@ impl<'r> Columns<'r> {
         Self { row, next: 0 }
     }
 
-    /// The next column. `place` is `table.column`, for the error.
+    /// Reads the result column `column`. `place` is `table.column`, which the error names.
+    pub(crate) fn get<T: Field>(&self, place: &'static str) -> Result<T, StoreError> {
+        let name = place.rsplit_once('.').map_or(place, |(_, column)| column);
+        self.get_as(name, place)
+    }
+
+    /// Reads the result column that the statement calls `name` (`AS name`), because two tables have a column of
+    /// one name or because it is computed. `place` is `table.column`, which the error names.
+    pub(crate) fn get_as<T: Field>(&self, name: &str, place: &'static str) -> Result<T, StoreError> {
+        debug_assert!(
+            self.row
+                .columns()
+                .iter()
+                .filter(|column| column.name() == name)
+                .count()
+                == 1,
+            "the statement must return one column `{name}` for {place}"
+        );
+        let raw: T::Raw = self
+            .row
+            .try_get(name)
+            .map_err(|_| StoreError::inconsistent(place))?;
+        T::from_raw(raw).ok_or_else(|| StoreError::inconsistent(place))
+    }
+
+    /// Reads the next column by its position. To be replaced by [`get`](Self::get).
     pub(crate) fn read<T: Field>(&mut self, place: &'static str) -> Result<T, StoreError> {
         let raw: T::Raw = self
             .row
@@ -103,7 +128,7 @@ field!(SessionId, Vec<u8>, |raw| raw.try_into().ok().map(Self));
 field!(ClientIp, String, |raw| raw.parse().ok());
 field!(ClientNetwork, String, |raw| raw.parse().ok());
 field!(Payee, String, |raw| read_payee(&raw));
-field!(Account, String, |raw| read_account(&raw));
+field!(Account, String, |raw| raw.parse().ok());
 
 impl<T: Field> Field for Option<T>
 where
@@ -153,49 +178,9 @@ fn read_payee(text: &str) -> Option<Payee> {
     }
 }
 
-/// What [`Account`]'s `Display` writes.
-fn read_account(name: &str) -> Option<Account> {
-    if let Some(payee) = name.strip_prefix("escrow/") {
-        return read_payee(payee).map(Account::Escrow);
-    }
-    let mut parts = name.split('/');
-    let account = match (parts.next()?, parts.next(), parts.next()) {
-        ("chain", Some("orchestrator"), None) => Account::ChainOrchestrator,
-        ("chain", Some(org), None) => Account::ChainOrg(OrgId(org.parse().ok()?)),
-        ("org", Some(org), Some("available")) => Account::Available(OrgId(org.parse().ok()?)),
-        ("org", Some(org), Some("unsettled")) => Account::Unsettled(OrgId(org.parse().ok()?)),
-        ("org", Some(org), Some("withdrawing")) => Account::Withdrawing(OrgId(org.parse().ok()?)),
-        ("creator", Some(address), None) => Account::Creator(address.parse().ok()?),
-        ("platform", None, None) => Account::Platform,
-        ("platform", Some("loss"), None) => Account::PlatformLoss,
-        ("dust", None, None) => Account::Dust,
-        _ => return None,
-    };
-    parts.next().is_none().then_some(account)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_account_reads_back_from_its_name() {
-        let (org, creator) = (OrgId(12), WalletAddress::new([7; 20]));
-        for account in [
-            Account::ChainOrg(org),
-            Account::ChainOrchestrator,
-            Account::Available(org),
-            Account::Unsettled(org),
-            Account::Withdrawing(org),
-            Account::Creator(creator),
-            Account::Platform,
-            Account::PlatformLoss,
-            Account::Dust,
-        ] {
-            assert_eq!(read_account(&account.to_string()), Some(account));
-        }
-        assert_eq!(read_account("org/12/available/x"), None);
-    }
 
     #[test]
     fn a_payee_reads_back_from_its_text() {

@@ -12,14 +12,13 @@ use super::{Stored, step::Indexing};
 use crate::{
     columns::{self, Columns},
     db::WriteTx,
-    ledger::post::Entry,
 };
 use haithe_billing::{
     capture::Payee,
     chain::{EventBody, SkipReason},
-    ledger::Account,
+    ledger::{Account, Entry, Transfer},
 };
-use haithe_kernel::{OrgId, StoreError, Timestamp, WalletAddress};
+use haithe_kernel::{OrgId, StoreError, Timestamp, Usdt, WalletAddress};
 
 pub(super) async fn see(indexing: &mut Indexing<'_, '_>, stored: &Stored) -> Result<(), StoreError> {
     match &stored.event.body {
@@ -203,7 +202,7 @@ pub(super) async fn finish(indexing: &mut Indexing<'_, '_>, last_final: i64) -> 
 /// A batch whose settlement is final.
 struct Settled {
     seq: i64,
-    block: i64,
+    block: u64,
     at: Timestamp,
 }
 
@@ -239,7 +238,7 @@ impl Settled {
         for row in rows {
             let mut columns = Columns::of(&row);
             let payee: Payee = columns.read("batch_credits.payee")?;
-            let amount: i64 = columns.read("batch_credits.amount")?;
+            let amount: Usdt = columns.read("batch_credits.amount")?;
             let escrow: bool = columns.read("batch_credits.escrow")?;
             let (account, chain) = match payee {
                 payee if escrow => (Account::Escrow(payee), Account::ChainOrchestrator),
@@ -247,8 +246,8 @@ impl Settled {
                 Payee::Creator(address) => (Account::Creator(address), Account::ChainOrchestrator),
                 Payee::Organization(payee) => (Account::Available(payee), Account::ChainOrg(payee)),
             };
-            transfers.push((Account::Unsettled(org), account, amount));
-            transfers.push((chain, Account::ChainOrg(org), amount));
+            transfers.push(Transfer::new(Account::Unsettled(org), account, amount));
+            transfers.push(Transfer::new(chain, Account::ChainOrg(org), amount));
         }
         let entry = Entry {
             key: format!("batch/{}/{line}", self.seq),
@@ -269,16 +268,20 @@ impl Settled {
         for row in write.all(sqlx::query(payouts).bind(self.seq)).await? {
             let mut columns = Columns::of(&row);
             let payee: Payee = columns.read("batch_payouts.payee")?;
-            let amount: i64 = columns.read("batch_payouts.amount")?;
+            let amount: Usdt = columns.read("batch_payouts.amount")?;
             let account = match payee {
                 Payee::Platform => Account::Platform,
                 Payee::Creator(address) => Account::Creator(address),
                 Payee::Organization(org) => {
-                    transfers.push((Account::ChainOrg(org), Account::ChainOrchestrator, amount));
+                    transfers.push(Transfer::new(
+                        Account::ChainOrg(org),
+                        Account::ChainOrchestrator,
+                        amount,
+                    ));
                     Account::Available(org)
                 }
             };
-            transfers.push((Account::Escrow(payee), account, amount));
+            transfers.push(Transfer::new(Account::Escrow(payee), account, amount));
         }
         if transfers.is_empty() {
             return Ok(());

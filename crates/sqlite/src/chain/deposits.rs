@@ -2,11 +2,11 @@
 //! address held when the contract was created there.
 
 use super::{Stored, read_event, select_events, step::Indexing};
-use crate::{
-    columns::{self, Columns},
-    ledger::post::Entry,
+use crate::columns::{self, Columns};
+use haithe_billing::{
+    chain::EventBody,
+    ledger::{Account, Entry, Transfer},
 };
-use haithe_billing::{chain::EventBody, ledger::Account};
 use haithe_kernel::{OrgId, StoreError, TokenUnits, Usdt, WalletAddress};
 use sqlx::sqlite::SqliteRow;
 
@@ -119,7 +119,7 @@ async fn book(indexing: &mut Indexing<'_, '_>, row: &SqliteRow) -> Result<(), St
     let mut columns = Columns::of(row);
     let id: i64 = columns.read("deposits.id")?;
     let org: OrgId = columns.read("deposits.org_id")?;
-    let block: i64 = columns.read("deposits.block")?;
+    let block: u64 = columns.read("deposits.block")?;
     let amount: Usdt = columns.read("deposits.amount")?;
     let dust: i64 = columns.read("deposits.dust")?;
     let event = select_events!("WHERE id = ?");
@@ -144,7 +144,11 @@ async fn book(indexing: &mut Indexing<'_, '_>, row: &SqliteRow) -> Result<(), St
             key: format!("deposit/{}", stored.name()),
             at: stored.event.block_time,
             block: Some(block),
-            transfers: vec![(Account::ChainOrg(org), Account::Available(org), amount.nano())],
+            transfers: vec![Transfer::new(
+                Account::ChainOrg(org),
+                Account::Available(org),
+                amount,
+            )],
         };
         indexing.write.book(entry).await?;
     }

@@ -1,8 +1,10 @@
 //! What creators and the platform took out of the orchestrator, booked once final.
 
 use super::{read_event, select_events, step::Indexing};
-use crate::ledger::post::Entry;
-use haithe_billing::{chain::EventBody, ledger::Account};
+use haithe_billing::{
+    chain::EventBody,
+    ledger::{Account, Entry, Transfer},
+};
 use haithe_kernel::StoreError;
 
 /// Books payouts in the blocks that have just become final.
@@ -37,8 +39,8 @@ pub(super) async fn finish(
         let entry = Entry {
             key: format!("payout/{}", stored.name()),
             at: stored.event.block_time,
-            block: Some(stored.block()?),
-            transfers: vec![(account, Account::ChainOrchestrator, amount.nano())],
+            block: Some(stored.event.block),
+            transfers: vec![Transfer::new(account, Account::ChainOrchestrator, amount)],
         };
         indexing.write.book(entry).await?;
     }

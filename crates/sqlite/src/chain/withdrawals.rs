@@ -6,16 +6,13 @@
 //! freezes what there is and halts all spending until it has ended.
 
 use super::{Stored, pauses, read_event, select_events, step::Indexing};
-use crate::{
-    columns::{self, Columns},
-    ledger::post::Entry,
-};
+use crate::columns::{self, Columns};
 use haithe_billing::{
     chain::{ChainAmount, EventBody},
-    ledger::Account,
+    ledger::{Account, Entry, Transfer},
     treasury::WITHDRAWAL_WINDOW,
 };
-use haithe_kernel::{OrgId, StoreError, Timestamp, WalletAddress};
+use haithe_kernel::{OrgId, StoreError, Timestamp, Usdt, WalletAddress};
 use sqlx::sqlite::SqliteRow;
 
 /// All requests of an organization together freeze at most this much, in nano-USDT: far beyond any
@@ -78,8 +75,12 @@ async fn freeze(
     let entry = Entry {
         key: format!("withdrawal/{}", stored.name()),
         at: stored.event.block_time,
-        block: Some(stored.block()?),
-        transfers: vec![(Account::Available(org), Account::Withdrawing(org), frozen)],
+        block: Some(stored.event.block),
+        transfers: vec![Transfer::new(
+            Account::Available(org),
+            Account::Withdrawing(org),
+            Usdt::from_nano(frozen),
+        )],
     };
     indexing.write.book(entry).await
 }
@@ -182,10 +183,10 @@ impl Open {
 
     /// Cancelled or void: all of it is free again.
     async fn free(&self, indexing: &mut Indexing<'_, '_>, how: &str, block: i64) -> Result<(), StoreError> {
-        let transfers = vec![(
+        let transfers = vec![Transfer::new(
             Account::Withdrawing(self.org),
             Account::Available(self.org),
-            self.frozen,
+            Usdt::from_nano(self.frozen),
         )];
         self.book(indexing, "void", block, transfers).await?;
         self.close(indexing, how, block, 0).await
@@ -217,10 +218,11 @@ impl Open {
             Account::Available(self.org),
             Account::ChainOrg(self.org),
         );
+        let moved = |source, target, nano| Transfer::new(source, target, Usdt::from_nano(nano));
         let transfers = vec![
-            (withdrawing, chain, paid.min(self.frozen)),
-            (withdrawing, available, self.frozen.saturating_sub(paid)),
-            (available, chain, paid.saturating_sub(self.frozen)),
+            moved(withdrawing, chain, paid.min(self.frozen)),
+            moved(withdrawing, available, self.frozen.saturating_sub(paid)),
+            moved(available, chain, paid.saturating_sub(self.frozen)),
         ];
         self.book(indexing, "done", block, transfers).await?;
         self.close(indexing, "executed", block, dust_change).await
@@ -240,7 +242,7 @@ impl Open {
         indexing: &mut Indexing<'_, '_>,
         how: &str,
         block: i64,
-        transfers: Vec<(Account, Account, i64)>,
+        transfers: Vec<Transfer>,
     ) -> Result<(), StoreError> {
         let at = indexing
             .write
@@ -250,7 +252,7 @@ impl Open {
         let entry = Entry {
             key: format!("withdrawal/{}/{how}", self.request.name()),
             at,
-            block: Some(block),
+            block: u64::try_from(block).ok(),
             transfers,
         };
         indexing.write.book(entry).await
