@@ -40,6 +40,7 @@ pub mod holds;
 pub mod indexer;
 pub mod ledger;
 pub mod merkle;
+pub mod open_calls;
 pub mod outbox;
 pub mod ports;
 mod range;

@@ -7,7 +7,7 @@ use crate::{
     model::{OrgMember, OrgRole, Organization, Search, Standing},
     ownership::OwnerCall,
     policy::{Action, allows},
-    ports::{ChainSync, DeployError, OrgDeployer, OrgStore, OwnerTransactions},
+    ports::{ChainSync, DeployError, OpenCalls, OrgDeployer, OrgStore, OwnerTransactions},
     roles::{ChainRole, Course, course},
     transaction::UnsignedTransaction,
 };
@@ -57,6 +57,7 @@ pub struct Organizations {
     deployer: Arc<dyn OrgDeployer>,
     transactions: Arc<dyn OwnerTransactions>,
     chain: Arc<dyn ChainSync>,
+    calls: Arc<dyn OpenCalls>,
     clock: Arc<dyn Clock>,
     /// Enabled for an organization that arrives without any model.
     default_model: ModelId,
@@ -69,6 +70,7 @@ impl Organizations {
         deployer: Arc<dyn OrgDeployer>,
         transactions: Arc<dyn OwnerTransactions>,
         chain: Arc<dyn ChainSync>,
+        calls: Arc<dyn OpenCalls>,
         clock: Arc<dyn Clock>,
         default_model: ModelId,
     ) -> Self {
@@ -77,6 +79,7 @@ impl Organizations {
             deployer,
             transactions,
             chain,
+            calls,
             clock,
             default_model,
         }
@@ -193,24 +196,19 @@ impl Organizations {
             .ok_or(OrgError::NotFound("organization"))
     }
 
-    /// Deletes it: it accepts no new call and keeps settling. `calls_in_flight` is the ledger's word.
+    /// Deletes the organization: it accepts no new call and keeps settling.
     ///
     /// # Errors
-    /// [`OrgError::CallsInFlight`] while calls are held.
-    pub async fn delete(
-        &self,
-        caller: impl Into<Caller>,
-        access: &OrgAccess,
-        calls_in_flight: bool,
-    ) -> Result<Organization, OrgError> {
-        if !allows(access.standing, Action::ManageOrgAdmins) {
-            return Err(OrgError::Forbidden);
-        }
-        if calls_in_flight {
+    /// [`OrgError`] by the rule table; [`OrgError::CallsInFlight`] while money is held for calls.
+    pub async fn delete(&self, caller: impl Into<Caller>, id: OrgId) -> Result<Organization, OrgError> {
+        let caller = caller.into();
+        self.authorize(caller.address, id, Action::ManageOrgAdmins)
+            .await?;
+        if self.calls.are_open(id).await? {
             return Err(OrgError::CallsInFlight);
         }
         self.store
-            .delete(access.org.id, self.act(caller.into()))
+            .delete(id, self.act(caller))
             .await?
             .ok_or(OrgError::NotFound("organization"))
     }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::members::MemberFacts;
-use crate::ports::{MockChainSync, MockOrgDeployer, MockOrgStore, MockOwnerTransactions};
+use crate::ports::{MockChainSync, MockOpenCalls, MockOrgDeployer, MockOrgStore, MockOwnerTransactions};
 use haithe_kernel::{Failure, FixedClock, OrgUid, Timestamp};
 use std::collections::HashMap;
 
@@ -91,6 +91,12 @@ fn store() -> MockOrgStore {
 }
 
 fn organizations(store: MockOrgStore, deployer: MockOrgDeployer) -> Organizations {
+    let mut calls = MockOpenCalls::new();
+    calls.expect_are_open().returning(|_| Ok(false));
+    organizations_with(store, deployer, calls)
+}
+
+fn organizations_with(store: MockOrgStore, deployer: MockOrgDeployer, calls: MockOpenCalls) -> Organizations {
     let mut chain = MockChainSync::new();
     chain.expect_catch_up().returning(|| true);
     let mut transactions = MockOwnerTransactions::new();
@@ -112,6 +118,7 @@ fn organizations(store: MockOrgStore, deployer: MockOrgDeployer) -> Organization
         Arc::new(deployer),
         Arc::new(transactions),
         Arc::new(chain),
+        Arc::new(calls),
         Arc::new(clock),
         ModelId(1),
     )
@@ -224,9 +231,25 @@ async fn a_name_that_cannot_be_shown_never_reaches_the_chain() {
 async fn an_organization_with_calls_in_flight_is_not_deleted() {
     let mut store = store();
     store.expect_delete().never();
+    let mut calls = MockOpenCalls::new();
+    calls.expect_are_open().returning(|org| Ok(org == ORG));
+    let orgs = organizations_with(store, MockOrgDeployer::new(), calls);
+    assert_eq!(code(orgs.delete(OWNER, ORG).await), "calls_in_flight");
+}
+
+#[tokio::test]
+async fn only_the_owner_deletes_an_organization_without_calls() {
+    let mut store = store();
+    store.expect_delete().returning(|_, _| Ok(Some(organization())));
     let orgs = organizations(store, MockOrgDeployer::new());
-    let access = orgs.authorize(OWNER, ORG, Action::ManageOrgAdmins).await.unwrap();
-    assert_eq!(code(orgs.delete(OWNER, &access, true).await), "calls_in_flight");
+    for (caller, answer) in [
+        (STRANGER, "not_found"),
+        (MEMBER, "forbidden"),
+        (ADMIN, "forbidden"),
+        (OWNER, "ok"),
+    ] {
+        assert_eq!(code(orgs.delete(caller, ORG).await), answer, "{caller}");
+    }
 }
 
 #[tokio::test]

@@ -3,8 +3,12 @@
 //! A method that takes an [`Act`] writes a line of the audit in the transaction of the change, and
 //! none when it changes nothing.
 
+mod calls;
 mod chain;
 
+#[cfg(any(test, feature = "mocks"))]
+pub use calls::MockOpenCalls;
+pub use calls::OpenCalls;
 pub use chain::{ChainSync, DeployError, OrgDeployer, OwnerTransactions, RoleMirror};
 #[cfg(any(test, feature = "mocks"))]
 pub use chain::{MockChainSync, MockOrgDeployer, MockOwnerTransactions, MockRoleMirror};
@@ -54,7 +58,7 @@ pub trait OrgStore: Send + Sync {
     async fn count(&self) -> Result<u64, StoreError>;
     /// Changes the shown name; gives the organization after the change.
     async fn rename(&self, id: OrgId, name: String, act: Act) -> Result<Option<Organization>, StoreError>;
-    /// Marks it deleted; gives what it was. Says nothing about calls in flight: the use case asks the ledger.
+    /// Marks it deleted; gives what it was. The use case asks [`OpenCalls`] before.
     async fn delete(&self, id: OrgId, act: Act) -> Result<Option<Organization>, StoreError>;
     /// Who the organization was offered to on chain and has not accepted.
     async fn pending_owner(&self, id: OrgId) -> Result<Option<WalletAddress>, StoreError>;

@@ -41,7 +41,7 @@ use crate::{
     state::{AppState, Drain, PublicHosting, PublicMarket, Services},
 };
 use chain::Chain;
-use haithe_billing::{holds::Holds, ports::Ledger};
+use haithe_billing::{holds::Holds, open_calls::LedgerOpenCalls, ports::Ledger};
 use haithe_egress::{Egress, HostLimits, Policy};
 use haithe_enclave::{KeyringError, SetupError};
 use haithe_evm::{ConnectError, Contract, EvmOwnerTransactions, KeyError};
@@ -220,11 +220,13 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
     ));
     let orgs = Arc::new(SqliteOrgStore::new(&db));
     let transactions = Arc::new(EvmOwnerTransactions::new(config.chain.id));
+    let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::new(&db));
     let organizations = Arc::new(Organizations::new(
         orgs.clone(),
         chain.deployer,
         transactions.clone(),
         chain.sync.clone(),
+        Arc::new(LedgerOpenCalls::new(ledger.clone())),
         clock.clone(),
         offer.default_model,
     ));
@@ -247,7 +249,6 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
     let opening = (fetcher.clone(), enclave.clone());
     let (hosting, contents) = content::contents(&config.content, &db, opening, &clock, &supervisor);
     let public_hosting = content::hosting(&config.content, &public, &clock);
-    let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::new(&db));
     let rates = Arc::new(Rates::new(clock.clone()));
     let token_rates = Arc::new(TokenRates::new(
         clock.clone(),

@@ -6,7 +6,7 @@ use crate::{
 use haithe_kernel::{Failure, FixedClock, Kind, ModelId, OrgUid};
 use haithe_orgs::{
     OrgRole, Standing,
-    ports::{MockChainSync, MockOrgDeployer, MockOrgStore, MockOwnerTransactions},
+    ports::{MockChainSync, MockOpenCalls, MockOrgDeployer, MockOrgStore, MockOwnerTransactions},
 };
 use proptest::prelude::*;
 use std::time::Duration;
@@ -60,6 +60,7 @@ fn organizations() -> Organizations {
         Arc::new(MockOrgDeployer::new()),
         Arc::new(MockOwnerTransactions::new()),
         Arc::new(MockChainSync::new()),
+        Arc::new(MockOpenCalls::new()),
         Arc::new(FixedClock::at(NOW)),
         ModelId(1),
     )

@@ -67,7 +67,7 @@ use haithe_marketplace::{
 use haithe_orgs::{
     Audit, Bots, Contexts, Organizations, Ownership, Projects, Settings,
     ports::{
-        MockAuditStore, MockBotStore, MockChainSync, MockDirectory, MockOrgDeployer, MockOrgStore,
+        MockAuditStore, MockBotStore, MockChainSync, MockDirectory, MockOpenCalls, MockOrgDeployer, MockOrgStore,
         MockOwnerTransactions, MockProjectStore,
     },
 };
@@ -182,6 +182,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         Arc::new(MockOrgDeployer::new()),
         Arc::new(MockOwnerTransactions::new()),
         Arc::new(MockChainSync::new()),
+        Arc::new(MockOpenCalls::new()),
         clock.clone(),
         ModelId(1),
     ));
