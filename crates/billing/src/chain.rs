@@ -8,7 +8,7 @@
 //! | [`withdrawals`] | what a request freezes, and how it ends |
 //! | [`pauses`] | the contracts' active time |
 //! | [`batches`] | settled and skipped lines, whom a skipped line is blamed on, escrow |
-//! | [`suspension`] | three skipped lines that are the payer's own fault, and what admits it again |
+//! | [`suspension`] | what admits a payer again after lines that were its own fault |
 //! | [`payouts`] | what creators and the platform withdraw |
 //! | [`organizations`], [`roles`], [`products`] | rows of the directory and the marketplace |
 //!
@@ -44,7 +44,6 @@ pub use pauses::PauseClock;
 pub use products::{ChainPrice, ProductPrices};
 pub use rewind::rewind;
 pub use step::{ChainCounts, Depths, IndexStep, StepEffects};
-pub use suspension::{FinalLine, is_suspended};
 pub use transaction::{
     DroppedDeposit, EventFilter, IndexBinding, IndexTransaction, LineSite, Located, OrgBalances,
     PendingDeposit, RoleState, SkipState, StoredBatch, StoredLine, StoredRequest,

@@ -42,6 +42,20 @@ impl TxPurpose {
             Self::Faucet => "faucet",
         }
     }
+
+    /// The purpose of a word in the database; `None` for an unknown word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [
+            Self::DeployContracts,
+            Self::CreateOrganization,
+            Self::SettleBatch,
+            Self::RegisterCreator,
+            Self::MirrorRole,
+            Self::Faucet,
+        ]
+        .into_iter()
+        .find(|purpose| purpose.as_str() == word)
+    }
 }
 
 /// A transaction to send.

@@ -242,11 +242,12 @@ impl Indexing<'_> {
     /// Lets the facts about money follow an event.
     async fn see_money(&mut self, event: &ChainEvent) -> Result<(), StoreError> {
         match event.body {
-            EventBody::Transfer { to: address, .. }
-            | EventBody::OrganizationFunded { org: address, .. } => match self.org_at(address).await? {
-                Some(org) => self.note_deposit(event, org, address, 0).await,
-                None => Ok(()),
-            },
+            EventBody::Transfer { to: address, .. } | EventBody::OrganizationFunded { org: address, .. } => {
+                match self.org_at(address).await? {
+                    Some(org) => self.note_deposit(event, org, address, 0).await,
+                    None => Ok(()),
+                }
+            }
             EventBody::WithdrawalRequested { org, .. } => {
                 let Some(org) = self.org_at(org).await? else {
                     return Ok(());

@@ -86,11 +86,7 @@ pub fn skip(event: &ChainEvent, site: &LineSite, orchestrator: WalletAddress) ->
         return Some(Effect::SkipPayouts { seq });
     }
     let detail = format!("line {number} of batch {seq}, for {org}, was skipped and is not ours");
-    Some(Effect::RaiseAlarm(IndexAlarm::of(
-        "unknown_line",
-        event,
-        &detail,
-    )))
+    Some(Effect::RaiseAlarm(IndexAlarm::of("unknown_line", event, &detail)))
 }
 
 /// Notes a batch that was settled on chain. An alarm is raised when it is not what was sealed here.

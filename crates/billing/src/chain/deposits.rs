@@ -80,7 +80,8 @@ pub fn confirm(deposit: &PendingDeposit, balances: &OrgBalances, skips: &SkipSta
     }
     let dust = deposit.dust;
     effects.push(Effect::ConfirmDeposit { event, org, dust });
-    effects.push(Effect::AddDust { org, units: dust });
+    let units = balances.dust.saturating_add(dust);
+    effects.push(Effect::SetDust { org, units });
     let holds = Usdt::ZERO.saturating_sub(chain);
     let covered = holds >= balances.unsettled;
     effects.extend(suspension::readmit(
@@ -92,17 +93,14 @@ pub fn confirm(deposit: &PendingDeposit, balances: &OrgBalances, skips: &SkipSta
     effects
 }
 
-/// Takes a deposit back whose block is dropped. Its entry is reversed with all others of the block.
-pub fn undo(deposit: &DroppedDeposit) -> Vec<Effect> {
-    let DroppedDeposit {
-        event,
-        org,
-        dust,
-        confirmed,
-    } = *deposit;
+/// Takes a deposit back whose block is dropped, where the organization has so many base units of `dust`. Its entry
+/// is reversed with all others of the block.
+pub fn undo(deposit: &DroppedDeposit, dust: i64) -> Vec<Effect> {
+    let (event, org) = (deposit.event, deposit.org);
     let mut effects = Vec::new();
-    if confirmed {
-        effects.push(Effect::AddDust { org, units: -dust });
+    if deposit.confirmed {
+        let units = dust.saturating_sub(deposit.dust);
+        effects.push(Effect::SetDust { org, units });
     }
     effects.push(Effect::DropDeposit { event, org });
     effects
@@ -214,11 +212,15 @@ mod tests {
 
     #[test]
     fn a_confirmed_deposit_moves_from_the_mirror_to_the_available_balance() {
-        let effects = confirm(&pending(50, 7), &balances(-10, 0), &SkipState::default());
+        let before = OrgBalances {
+            dust: 5,
+            ..balances(-10, 0)
+        };
+        let effects = confirm(&pending(50, 7), &before, &SkipState::default());
         let [
             Effect::Book(entry),
             Effect::ConfirmDeposit { dust: 7, .. },
-            Effect::AddDust { units: 7, .. },
+            Effect::SetDust { units: 12, .. },
         ] = &effects[..]
         else {
             panic!("{effects:?}")
@@ -270,8 +272,8 @@ mod tests {
             dust: 7,
             confirmed,
         };
-        let unbooked = Effect::AddDust { org: ORG, units: -7 };
-        assert!(undo(&dropped(true)).contains(&unbooked));
-        assert!(!undo(&dropped(false)).contains(&unbooked));
+        let unbooked = Effect::SetDust { org: ORG, units: 3 };
+        assert!(undo(&dropped(true), 10).contains(&unbooked));
+        assert_eq!(undo(&dropped(false), 10).len(), 1, "only the deposit is dropped");
     }
 }

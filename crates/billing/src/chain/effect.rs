@@ -4,8 +4,8 @@
 //! organizations, products, batches and lines by their own numbers.
 
 use super::{
-    AddedProduct, Blame, BlockRef, BookedEnd, ChainAmount, CreatedOrganization, FrozenRequest, Hash32, IndexAlarm,
-    LogId, PayoutAddresses, ProductPrices, RegisteredCreator, SeenDeposit, SeenEnd, SkipReason,
+    AddedProduct, Blame, BlockRef, BookedEnd, ChainAmount, CreatedOrganization, FrozenRequest, Hash32,
+    IndexAlarm, LogId, PayoutAddresses, ProductPrices, RegisteredCreator, SeenDeposit, SeenEnd, SkipReason,
 };
 use crate::ledger::Entry;
 use haithe_kernel::{OrgId, ProductId, Timestamp, WalletAddress};
@@ -71,11 +71,11 @@ pub enum Effect {
         /// Whose.
         org: OrgId,
     },
-    /// Adds to the base units below a nano that the ledger keeps for an organization.
-    AddDust {
+    /// The base units below a nano that the ledger keeps for an organization.
+    SetDust {
         /// Whose.
         org: OrgId,
-        /// How many; below zero takes away.
+        /// How many.
         units: i64,
     },
 
@@ -340,7 +340,7 @@ impl Effect {
             | Self::ConfirmDeposit { org, .. }
             | Self::RefuseDeposit { org, .. }
             | Self::DropDeposit { org, .. }
-            | Self::AddDust { org, .. }
+            | Self::SetDust { org, .. }
             | Self::EndRequest { org, .. }
             | Self::CloseRequest { org, .. }
             | Self::ReopenRequest { org, .. }

@@ -55,10 +55,7 @@ fn organization_uid(binding: &IndexBinding, org: WalletAddress, created_tx: &Has
 /// What an event says about the owner of an organization that is on the indexed chain.
 pub fn owner(event: &ChainEvent, org: OrgId) -> Option<Effect> {
     match event.body {
-        EventBody::OwnershipOffered { to, .. } => Some(Effect::OfferOwnership {
-            org,
-            to: address(to),
-        }),
+        EventBody::OwnershipOffered { to, .. } => Some(Effect::OfferOwnership { org, to: address(to) }),
         EventBody::OwnershipTransferred { to, .. } => Some(Effect::SetOwner { org, owner: to }),
         _ => None,
     }
@@ -78,9 +75,7 @@ pub fn daily_cap(
         return Vec::new();
     };
     let cap = cap.filter(|cap| *cap < u128::MAX);
-    let covered = scale
-        .money(cap)
-        .is_none_or(|(cap, _)| cap >= balances.unsettled);
+    let covered = scale.money(cap).is_none_or(|(cap, _)| cap >= balances.unsettled);
     let mut effects = vec![Effect::SetDailyCap { org, cap }];
     effects.extend(suspension::readmit(org, covered, SkipReason::DailyCap, skips));
     effects
@@ -142,12 +137,7 @@ mod tests {
     #[test]
     fn another_organization_at_the_same_address_is_replaced() {
         let event = created();
-        let located = |created_tx| {
-            Some(Located {
-                id: ORG,
-                created_tx,
-            })
-        };
+        let located = |created_tx| Some(Located { id: ORG, created_tx });
         let replaces = |before| {
             matches!(
                 create(&event, before, &BINDING)[..],

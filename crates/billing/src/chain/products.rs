@@ -319,18 +319,8 @@ mod tests {
             next: Some((Some(two), at(50))),
         };
         for (time, body, current, next) in [
-            (
-                49,
-                proposal(two, at(90)),
-                Some(one),
-                Some((Some(two), at(90))),
-            ),
-            (
-                50,
-                proposal(NOBODY, at(90)),
-                Some(two),
-                Some((None, at(90))),
-            ),
+            (49, proposal(two, at(90)), Some(one), Some((Some(two), at(90)))),
+            (50, proposal(NOBODY, at(90)), Some(two), Some((None, at(90)))),
             (49, cancelled.clone(), Some(one), None),
             (50, cancelled, Some(two), None),
         ] {

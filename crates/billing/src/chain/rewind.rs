@@ -36,10 +36,13 @@ pub async fn rewind(
     indexing.write(Effect::ReverseAbove { block, at }).await?;
     indexing.undo_batches(to).await?;
     for request in indexing.tx.requests_above(block).await? {
-        indexing.write_all(withdrawals::undo(&request, block)).await?;
+        let dust = indexing.tx.balances(request.org).await?.dust;
+        let effects = withdrawals::undo(&request, dust, block);
+        indexing.write_all(effects).await?;
     }
     for deposit in indexing.tx.deposits_above(block).await? {
-        indexing.write_all(deposits::undo(&deposit)).await?;
+        let dust = indexing.tx.balances(deposit.org).await?.dust;
+        indexing.write_all(deposits::undo(&deposit, dust)).await?;
     }
     indexing.write(Effect::ForgetAbove { block }).await?;
     let counted = Effect::Count {
@@ -75,25 +78,13 @@ impl Affected {
             | EventBody::DailyCapChanged { org: subject, .. }
             | EventBody::ProductEnabled { org: subject, .. }
             | EventBody::ProductDisabled { org: subject, .. }
-            | EventBody::ProductAdded {
-                product: subject, ..
-            }
-            | EventBody::PriceChanged {
-                product: subject, ..
-            }
-            | EventBody::PriceScheduled {
-                product: subject, ..
-            }
-            | EventBody::UriChanged {
-                product: subject, ..
-            }
+            | EventBody::ProductAdded { product: subject, .. }
+            | EventBody::PriceChanged { product: subject, .. }
+            | EventBody::PriceScheduled { product: subject, .. }
+            | EventBody::UriChanged { product: subject, .. }
             | EventBody::ProductRetired { product: subject }
-            | EventBody::CreatorRegistered {
-                creator: subject, ..
-            }
-            | EventBody::PayoutAddressProposed {
-                creator: subject, ..
-            }
+            | EventBody::CreatorRegistered { creator: subject, .. }
+            | EventBody::PayoutAddressProposed { creator: subject, .. }
             | EventBody::PayoutAddressCancelled { creator: subject } => {
                 self.subjects.insert(subject);
             }

@@ -166,18 +166,15 @@ mod tests {
 
     #[test]
     fn a_role_that_does_not_exist_changes_nothing() {
-        assert_eq!(
-            change(&changed(9), ORG, &RoleState::default(), Sight::First),
-            []
-        );
+        assert_eq!(change(&changed(9), ORG, &RoleState::default(), Sight::First), []);
     }
 
     #[test]
     fn a_decision_that_knew_the_block_keeps_it_overruled() {
-        let keeps = |state| keep_overruled(&changed(1), ORG, WALLET, state).is_some();
-        assert!(!keeps(&RoleState::default()));
-        assert!(!keeps(&decided(None, 9)));
-        assert!(keeps(&decided(None, 10)));
+        let keeps = |state: RoleState| keep_overruled(&changed(1), ORG, WALLET, &state).is_some();
+        assert!(!keeps(RoleState::default()));
+        assert!(!keeps(decided(None, 9)));
+        assert!(keeps(decided(None, 10)));
     }
 
     #[test]
@@ -197,11 +194,7 @@ mod tests {
         let member = Some(OrgRole::Member);
         assert_eq!(roles(&RoleState::default()), []);
         assert_eq!(roles(&from_chain(RoleState::default())), [None]);
-        assert_eq!(
-            roles(&decided(member, 1)),
-            [],
-            "it is as it was decided already"
-        );
+        assert_eq!(roles(&decided(member, 1)), [], "it is as it was decided already");
         assert_eq!(roles(&from_chain(decided(member, 1))), [None, member]);
         let removed = RoleState {
             member_from_chain: None,

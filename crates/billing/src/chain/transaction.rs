@@ -1,8 +1,8 @@
 //! One write transaction of the index, as the rules see it: small views of what is stored, and effects.
 
 use super::{
-    BlockRef, BookedEnd, ChainAmount, ChainEvent, Effect, Hash32, LogId, PayoutAddresses, ProductPrices,
-    SeenEnd, SkipReason,
+    BookedEnd, ChainAmount, ChainEvent, Effect, Hash32, LogId, PayoutAddresses, ProductPrices, SeenEnd,
+    SkipReason,
 };
 use crate::{batch::BatchCredit, outbox::TxPurpose};
 use async_trait::async_trait;
@@ -235,8 +235,7 @@ pub trait IndexTransaction: Send {
     async fn role(&mut self, org: OrgId, wallet: WalletAddress, tx: Hash32) -> Result<RoleState, StoreError>;
 
     /// The product at the address, on the indexed chain.
-    async fn product_at(&mut self, address: WalletAddress)
-    -> Result<Option<Located<ProductId>>, StoreError>;
+    async fn product_at(&mut self, address: WalletAddress) -> Result<Option<Located<ProductId>>, StoreError>;
     /// Products on the indexed chain whose next price is due at `now`.
     async fn prices_due(&mut self, now: Timestamp) -> Result<Vec<(ProductId, ProductPrices)>, StoreError>;
     /// Addresses of products on the indexed chain whose announced price came into force after `time`.

@@ -85,8 +85,7 @@ pub fn end(event: &ChainEvent, org: OrgId, newest: Option<&StoredRequest>) -> Op
         }) if end == SeenEnd::Cancelled => None,
         _ => {
             let how = end.as_str();
-            let detail =
-                format!("a withdrawal of organization {org} was {how} and no open request is known");
+            let detail = format!("a withdrawal of organization {org} was {how} and no open request is known");
             let alarm = IndexAlarm::of("unknown_withdrawal", event, &detail);
             Some(Effect::RaiseAlarm(alarm))
         }
@@ -160,8 +159,8 @@ pub fn close(
         block,
         dust: dust_change,
     };
-    let units = dust_change;
-    vec![Effect::Book(entry), close, Effect::AddDust { org, units }]
+    let units = dust.saturating_add(dust_change);
+    vec![Effect::Book(entry), close, Effect::SetDust { org, units }]
 }
 
 fn out_of_range(request: &StoredRequest) -> Effect {
@@ -193,14 +192,15 @@ fn paid(units: ChainAmount, dust: i64, scale: TokenScale) -> Option<(Usdt, i64)>
     })
 }
 
-/// Takes back what happened to a request above `block`. Entries are reversed with all others of their blocks.
-pub fn undo(request: &StoredRequest, block: u64) -> Vec<Effect> {
+/// Takes back what happened to a request above `block`, where the organization has so many base units of `dust`.
+/// Entries are reversed with all others of their blocks.
+pub fn undo(request: &StoredRequest, dust: i64, block: u64) -> Vec<Effect> {
     let (event, org) = (request.event, request.org);
     let is_above = |at: &u64| *at > block;
     let mut effects = Vec::new();
     if request.booked.is_some_and(|(_, at)| is_above(&at)) {
-        let units = -request.dust_change;
-        effects.push(Effect::AddDust { org, units });
+        let units = dust.saturating_sub(request.dust_change);
+        effects.push(Effect::SetDust { org, units });
         effects.push(Effect::ReopenRequest { event, org });
     }
     if request.end.is_some_and(|(_, at)| is_above(&at)) {

@@ -67,8 +67,8 @@ use haithe_marketplace::{
 use haithe_orgs::{
     Audit, Bots, Contexts, Organizations, Ownership, Projects, Settings,
     ports::{
-        MockAuditStore, MockBotStore, MockChainSync, MockDirectory, MockOpenCalls, MockOrgDeployer, MockOrgStore,
-        MockOwnerTransactions, MockProjectStore,
+        MockAuditStore, MockBotStore, MockChainSync, MockDirectory, MockOpenCalls, MockOrgDeployer,
+        MockOrgStore, MockOwnerTransactions, MockProjectStore,
     },
 };
 use http::{HeaderMap, Request, Response, StatusCode};

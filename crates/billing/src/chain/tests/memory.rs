@@ -8,7 +8,7 @@ use crate::{
         AddedProduct, BlockRef, ChainAmount, ChainEvent, CreatedOrganization, DroppedDeposit, Effect,
         EventBody, EventFilter, Hash32, IndexAlarm, IndexBinding, IndexTransaction, LineSite, Located, LogId,
         OrgBalances, PayoutAddresses, PendingDeposit, ProductPrices, RegisteredCreator, RoleState,
-        SeenDeposit, SkipReason, SkipState, StoredBatch, StoredRequest,
+        SeenDeposit, SkipState, StoredBatch, StoredRequest,
     },
     ledger::{Account, Entry, Transfer},
 };
@@ -198,10 +198,7 @@ impl IndexTransaction for Memory {
         })
     }
 
-    async fn product_at(
-        &mut self,
-        address: WalletAddress,
-    ) -> Result<Option<Located<ProductId>>, StoreError> {
+    async fn product_at(&mut self, address: WalletAddress) -> Result<Option<Located<ProductId>>, StoreError> {
         let mut rows = self.products.iter();
         let found = rows.find(|(_, row)| row.on_chain && row.added.address == address);
         Ok(found.map(|(id, row)| Located {
@@ -301,9 +298,10 @@ impl IndexTransaction for Memory {
     }
 
     async fn batches_to_finish(&mut self, block: u64) -> Result<Vec<u64>, StoreError> {
-        let settled = self.batches.values().filter(|batch| {
-            !batch.is_final && batch.settled.is_some_and(|(settled, _)| settled <= block)
-        });
+        let settled = self
+            .batches
+            .values()
+            .filter(|batch| !batch.is_final && batch.settled.is_some_and(|(settled, _)| settled <= block));
         Ok(settled.map(|batch| batch.seq).collect())
     }
 
@@ -312,9 +310,7 @@ impl IndexTransaction for Memory {
             .batches
             .values()
             .filter(|batch| batch.settled.is_some_and(|(settled, _)| settled > block));
-        let mut above: Vec<(u64, u64)> = above
-            .map(|batch| (batch.settled.unwrap().0, batch.seq))
-            .collect();
+        let mut above: Vec<(u64, u64)> = above.map(|batch| (batch.settled.unwrap().0, batch.seq)).collect();
         above.sort_unstable_by(|one, other| other.cmp(one));
         Ok(above.into_iter().map(|(_, seq)| seq).collect())
     }

@@ -3,9 +3,7 @@
 use super::{
     event,
     memory::Memory,
-    story::{
-        FIRST, LAST, NANO, Story, batch, block, created, facts, in_block, story, transfer, units,
-    },
+    story::{FIRST, LAST, NANO, Story, batch, block, created, facts, in_block, story, transfer, units},
     time_of,
 };
 use crate::{

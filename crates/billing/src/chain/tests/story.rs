@@ -78,16 +78,28 @@ fn directory() -> impl Strategy<Value = EventBody> {
     let org = || 1..=3u8;
     prop_oneof![
         (org(), 1..=4u8).prop_map(|(org, to)| EventBody::OwnershipTransferred {
-            org: contract(org), from: wallet(1), to: wallet(to),
+            org: contract(org),
+            from: wallet(1),
+            to: wallet(to),
         }),
-        (org(), 0..=2u8).prop_map(|(org, to)| EventBody::OwnershipOffered { org: contract(org), to: wallet(to) }),
+        (org(), 0..=2u8).prop_map(|(org, to)| EventBody::OwnershipOffered {
+            org: contract(org),
+            to: wallet(to)
+        }),
         (org(), 1..=4u8, 0..=3u8).prop_map(|(org, who, role)| EventBody::RoleChanged {
-            org: contract(org), wallet: wallet(who), role,
+            org: contract(org),
+            wallet: wallet(who),
+            role,
         }),
         (org(), proptest::option::of(0..5_000i64)).prop_map(|(org, cap)| EventBody::DailyCapChanged {
-            org: contract(org), cap: cap.map(units), effective_at: later(0),
+            org: contract(org),
+            cap: cap.map(units),
+            effective_at: later(0),
         }),
-        (0..10i64).prop_map(|price| EventBody::PriceChanged { product: PRODUCT, price: Some(units(price)) }),
+        (0..10i64).prop_map(|price| EventBody::PriceChanged {
+            product: PRODUCT,
+            price: Some(units(price))
+        }),
         (0..10i64, 1..10i64, 0..500_000u64).prop_map(|(price, rise, after)| EventBody::PriceScheduled {
             product: PRODUCT,
             price: Some(units(price)),
@@ -95,16 +107,31 @@ fn directory() -> impl Strategy<Value = EventBody> {
             next_price_at: later(after),
         }),
         Just(EventBody::ProductRetired { product: PRODUCT }),
-        (0..9u8).prop_map(|uri| EventBody::UriChanged { product: PRODUCT, uri: uri.to_string() }),
+        (0..9u8).prop_map(|uri| EventBody::UriChanged {
+            product: PRODUCT,
+            uri: uri.to_string()
+        }),
         (org(), any::<bool>()).prop_map(|(org, on)| match on {
-            true => EventBody::ProductEnabled { org: contract(org), product: PRODUCT, max_price: Some(1) },
-            false => EventBody::ProductDisabled { org: contract(org), product: PRODUCT },
+            true => EventBody::ProductEnabled {
+                org: contract(org),
+                product: PRODUCT,
+                max_price: Some(1)
+            },
+            false => EventBody::ProductDisabled {
+                org: contract(org),
+                product: PRODUCT
+            },
         }),
         (1..4u64).prop_map(|id| EventBody::CreatorRegistered {
-            creator: CREATOR, id, uri: String::new(), pub_key: String::new(),
+            creator: CREATOR,
+            id,
+            uri: String::new(),
+            pub_key: String::new(),
         }),
         (0..3u8, 0..500_000u64).prop_map(|(to, after)| EventBody::PayoutAddressProposed {
-            creator: CREATOR, payout: wallet(to), effective_at: later(after),
+            creator: CREATOR,
+            payout: wallet(to),
+            effective_at: later(after),
         }),
         Just(EventBody::PayoutAddressCancelled { creator: CREATOR }),
     ]
@@ -150,11 +177,7 @@ pub(super) fn batch() -> StoredBatch {
         credits: vec![
             credit(Payee::Platform, wallet(0), 400),
             credit(Payee::Creator(CREATOR), CREATOR, 200),
-            credit(
-                Payee::Organization(OrgId(payee.into())),
-                contract(payee),
-                100,
-            ),
+            credit(Payee::Organization(OrgId(payee.into())), contract(payee), 100),
         ],
     };
     StoredBatch {
@@ -188,11 +211,7 @@ impl Story {
                 .subject()
                 .is_none_or(|about| about == contract(1) || about == contract(2) || number > FIRST),
         };
-        let mut bodies: Vec<EventBody> = self.blocks[index]
-            .iter()
-            .filter(is_possible)
-            .cloned()
-            .collect();
+        let mut bodies: Vec<EventBody> = self.blocks[index].iter().filter(is_possible).cloned().collect();
         if number == FIRST + 1 {
             bodies.insert(0, created(3));
             bodies.insert(

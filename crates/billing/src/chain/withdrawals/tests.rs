@@ -94,11 +94,7 @@ fn a_request_freezes_its_amount_rounded_up_or_all_there_is() {
             (frozen, clamped),
             "{case:?}"
         );
-        let moved = Transfer::new(
-            Account::Available(ORG),
-            Account::Withdrawing(ORG),
-            request.frozen,
-        );
+        let moved = Transfer::new(Account::Available(ORG), Account::Withdrawing(ORG), request.frozen);
         assert_eq!(entry.transfers, [moved]);
     }
 }
@@ -183,18 +179,18 @@ fn executing(units: u128, dust: i64) -> (Vec<i64>, i64) {
         Effect::CloseRequest {
             dust: closed_with, ..
         },
-        Effect::AddDust { units, .. },
+        Effect::SetDust { units, .. },
     ] = &effects[..]
     else {
         panic!("{effects:?}")
     };
-    assert_eq!(closed_with, units);
+    assert_eq!(dust + closed_with, *units);
     assert!(entry.key.ends_with("/3/done"), "{}", entry.key);
     let moved = entry
         .transfers
         .iter()
         .map(|transfer| transfer.amount.nano().max(0));
-    (moved.collect(), *units)
+    (moved.collect(), *closed_with)
 }
 
 #[test]
@@ -223,7 +219,7 @@ fn a_cancelled_or_void_request_frees_all_of_it() {
         let [
             Effect::Book(entry),
             Effect::CloseRequest { end: closed, .. },
-            Effect::AddDust { units: 0, .. },
+            Effect::SetDust { units: 5, .. },
         ] = &effects[..]
         else {
             panic!("{effects:?}")
@@ -257,22 +253,26 @@ fn only_what_happened_in_dropped_blocks_is_taken_back() {
         ..request(60)
     };
     let (event, org) = (request.event, ORG);
-    assert_eq!(undo(&request, 20), []);
+    assert_eq!(undo(&request, 10, 20), []);
     let reopened = [
-        Effect::AddDust { org, units: -7 },
+        Effect::SetDust { org, units: 3 },
         Effect::ReopenRequest { event, org },
         Effect::ResumeRequest { event, org },
     ];
-    assert_eq!(undo(&request, 19), reopened);
+    assert_eq!(undo(&request, 10, 19), reopened);
     let mut dropped = reopened.to_vec();
     dropped.push(Effect::DropRequest { event, org });
-    assert_eq!(undo(&request, 9), dropped);
+    assert_eq!(undo(&request, 10, 9), dropped);
     let void = StoredRequest {
         end: None,
         booked: Some((BookedEnd::Void, 30)),
         ..request
     };
-    assert_eq!(undo(&void, 25).len(), 2, "no end is known that could be forgotten");
+    assert_eq!(
+        undo(&void, 10, 25).len(),
+        2,
+        "no end is known that could be forgotten"
+    );
 }
 
 proptest! {
@@ -296,7 +296,7 @@ proptest! {
                     *change.entry(transfer.source).or_default() -= transfer.amount.nano();
                     *change.entry(transfer.target).or_default() += transfer.amount.nano();
                 },
-                Effect::AddDust { units, .. } => dust_change += units,
+                Effect::SetDust { units, .. } => dust_change = units - dust,
                 _ => {}
             }
         }

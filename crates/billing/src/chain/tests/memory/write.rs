@@ -2,9 +2,7 @@
 
 use super::{Memory, OrgRow, ProductRow};
 use crate::{
-    chain::{
-        AddedProduct, CreatedOrganization, Effect, LogId, PayoutAddresses, SkipReason, StoredRequest,
-    },
+    chain::{AddedProduct, CreatedOrganization, Effect, LogId, PayoutAddresses, SkipReason, StoredRequest},
     ledger::Entry,
 };
 use haithe_kernel::{OrgId, ProductId};
@@ -45,14 +43,12 @@ impl Memory {
                 self.alarms.retain(|alarm| alarm.block <= block);
             }
             Effect::NoteDeposit(deposit) => {
-                self.deposits
-                    .entry(deposit.event)
-                    .or_insert((deposit, false));
+                self.deposits.entry(deposit.event).or_insert((deposit, false));
             }
             Effect::ConfirmDeposit { event, .. } => self.deposits.get_mut(&event).unwrap().1 = true,
             Effect::RefuseDeposit { event, .. } => self.deposits.get_mut(&event).unwrap().0.amount = None,
             Effect::DropDeposit { event, .. } => drop(self.deposits.remove(&event)),
-            Effect::AddDust { org, units } => self.org(org).dust += units,
+            Effect::SetDust { org, units } => self.org(org).dust = units,
             Effect::Freeze(request) => {
                 let requested_at = self.events[&request.event].block_time;
                 self.requests.push(StoredRequest {
@@ -180,7 +176,11 @@ impl Memory {
 
     fn line_of(&mut self, seq: u64, line: u32) -> &mut Option<SkipReason> {
         let lines = &mut self.batches.get_mut(&seq).unwrap().lines;
-        &mut lines.iter_mut().find(|stored| stored.line == line).unwrap().skipped
+        &mut lines
+            .iter_mut()
+            .find(|stored| stored.line == line)
+            .unwrap()
+            .skipped
     }
 
     fn create(&mut self, created: CreatedOrganization) {
