@@ -3,6 +3,15 @@
 //! An intent is written first. The signed bytes of every attempt are written before they are sent.
 //! One nonce belongs to one intent, so at most one attempt is ever mined: every intent happens at
 //! most once, even without an id on chain.
+//!
+//! Which nonce an intent gets, and whether a ration allows one more, are pure functions of what a store has
+//! read: [`NonceRequest::assign`] and [`TxRation::refusal`].
+
+mod lane;
+mod ration;
+
+pub use lane::{NonceAssignment, NonceRequest, settled_batch};
+pub use ration::RationHistory;
 
 use crate::chain::Hash32;
 use haithe_kernel::{Timestamp, WalletAddress};
