@@ -6,16 +6,17 @@ use crate::{
     writer::{Effects, Job, Work, Writer},
 };
 use futures::{FutureExt, future::BoxFuture};
-use haithe_kernel::{Clock, Decimals, Listed, StoreError, Timestamp};
+use haithe_kernel::{CallId, Clock, Decimals, Listed, StoreError, Timestamp};
 use sqlx::{
     Connection, Row, Sqlite, SqliteConnection, SqlitePool, Transaction,
     query::Query,
     sqlite::{SqliteArguments, SqliteRow},
 };
 use std::{
+    collections::BTreeSet,
     panic::AssertUnwindSafe,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -73,6 +74,8 @@ struct Shared {
     money: Arc<Money>,
     directory: Arc<AtomicU64>,
     decimals: Decimals,
+    /// Calls that no batch can contain, as far as this process found them.
+    aside: Mutex<BTreeSet<CallId>>,
 }
 
 /// The database for reading only; [`open`](Self::open) it beside a running server, or take it
@@ -176,6 +179,7 @@ impl Db {
             money,
             directory,
             decimals,
+            aside: Mutex::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -264,6 +268,12 @@ impl Db {
 
     pub(crate) fn money(&self) -> &Arc<Money> {
         &self.shared.money
+    }
+
+    /// Calls that are excluded from all batches until the process starts again.
+    pub(crate) fn set_aside(&self) -> MutexGuard<'_, BTreeSet<CallId>> {
+        let aside = &self.shared.aside;
+        aside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn decimals(&self) -> Decimals {
