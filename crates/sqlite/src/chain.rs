@@ -18,7 +18,6 @@ mod withdrawals;
 
 pub use alarms::Alarm;
 pub(crate) use events::{Stored, read as read_event, select_events};
-pub(crate) use haithe_billing::chain::PauseClock as Paused;
 pub use stats::SqliteChainStats;
 
 use crate::{

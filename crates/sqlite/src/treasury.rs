@@ -50,8 +50,7 @@ impl TreasuryStore for SqliteTreasuryStore {
     }
 
     async fn withdrawals(&self, org: OrgId, page: Page) -> Result<Listed<Withdrawal>, StoreError> {
-        let count =
-            sqlx::query("SELECT count(*) AS count FROM withdrawals WHERE org_id = ?").bind(org.0);
+        let count = sqlx::query("SELECT count(*) AS count FROM withdrawals WHERE org_id = ?").bind(org.0);
         let rows =
             "SELECT withdrawals.id AS id, chain_events.tx AS tx, chain_events.block_time AS block_time,
                            chain_events.body AS body, withdrawals.ready_at AS ready_at,

@@ -6,7 +6,11 @@
 //! that succeeds ends the payee's history of failures.
 
 use super::{BatchSeq, CarryKey, SealPolicy};
-use crate::{capture::Payee, chain::SkipReason, ledger::Account};
+use crate::{
+    capture::Payee,
+    chain::{Blame, SkipReason},
+    ledger::Account,
+};
 use haithe_kernel::{OrgId, Timestamp, Usdt};
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -33,10 +37,12 @@ pub enum LineFault {
 impl LineFault {
     /// The fault of a line that was skipped for `reason` and is blamed on `blamed`, if on anyone. A reason
     /// that only a payer can cause decides, also for lines that were stored without blame.
-    pub const fn of(reason: SkipReason, blamed: Option<Self>) -> Self {
+    pub const fn of(reason: SkipReason, blamed: Option<Blame>) -> Self {
         match (reason, blamed) {
-            (SkipReason::InsufficientFunds | SkipReason::DailyCap, _) => Self::Payer,
-            (_, Some(blamed)) => blamed,
+            (SkipReason::InsufficientFunds | SkipReason::DailyCap, _) | (_, Some(Blame::Payer)) => {
+                Self::Payer
+            }
+            (_, Some(Blame::Payee(payee))) => Self::Payee(payee),
             (_, None) => Self::Unknown,
         }
     }
@@ -247,7 +253,7 @@ mod tests {
 
     #[test]
     fn some_reasons_are_the_payers_fault_whatever_was_stored() {
-        let payee = Some(LineFault::Payee(CREATOR));
+        let payee = Some(Blame::Payee(CREATOR));
         assert_eq!(LineFault::of(SkipReason::DailyCap, None), LineFault::Payer);
         assert_eq!(
             LineFault::of(SkipReason::InsufficientFunds, payee),
@@ -258,6 +264,8 @@ mod tests {
             LineFault::Payee(CREATOR)
         );
         assert_eq!(LineFault::of(SkipReason::Other(9), None), LineFault::Unknown);
+        let payer = Some(Blame::Payer);
+        assert_eq!(LineFault::of(SkipReason::TransferFailed, payer), LineFault::Payer);
     }
 
     fn account(payee: Payee) -> EscrowAccount {

@@ -1,7 +1,7 @@
 //! From what is stored about a creator to what it earned.
 
 use super::Earned;
-use crate::chain::ChainAmount;
+use crate::{chain::ChainAmount, ledger::capped};
 use haithe_kernel::{Decimals, TokenUnits, Usdt};
 
 /// What is stored about a creator's earnings, all read at one moment.
@@ -48,11 +48,6 @@ fn booked(amount: ChainAmount, decimals: Decimals) -> i128 {
         Some(Ok((amount, TokenUnits::ZERO))) => i128::from(amount.nano()),
         _ => 0,
     }
-}
-
-/// Nano-USDT as an amount, capped at the ends of the range.
-fn capped(nano: i128) -> Usdt {
-    Usdt::from_nano(i64::try_from(nano).unwrap_or(if nano < 0 { i64::MIN } else { i64::MAX }))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A signer's lane of nonces, and how far an intent has come.
 
-use super::{TxPurpose, TxState};
+use super::TxState;
 use crate::batch::BatchSeq;
 
 /// An intent's nonce, and its state with it.
@@ -82,23 +82,7 @@ impl TxState {
     }
 }
 
-impl TxPurpose {
-    const ALL: [Self; 6] = [
-        Self::DeployContracts,
-        Self::CreateOrganization,
-        Self::SettleBatch,
-        Self::RegisterCreator,
-        Self::MirrorRole,
-        Self::Faucet,
-    ];
-
-    /// The purpose of this word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|purpose| purpose.as_str() == word)
-    }
-}
-
-/// The batch that an intent of the purpose [`TxPurpose::SettleBatch`] settles: its key is `settle/{seq}`, or
+/// The batch that an intent of the purpose [`SettleBatch`](super::TxPurpose::SettleBatch) settles: its key is `settle/{seq}`, or
 /// `retry/{number}/settle/{seq}` after failures.
 pub fn settled_batch(key: &str) -> Option<BatchSeq> {
     let (rest, seq) = key.rsplit_once('/')?;
@@ -155,9 +139,6 @@ mod tests {
     fn words_read_back() {
         for state in TxState::ALL {
             assert_eq!(TxState::from_word(state.as_str()), Some(state));
-        }
-        for purpose in TxPurpose::ALL {
-            assert_eq!(TxPurpose::from_word(purpose.as_str()), Some(purpose));
         }
         assert_eq!(TxState::from_word("gone"), None);
         assert_eq!(TxState::closed(None), TxState::Done);

@@ -24,11 +24,10 @@ impl ActiveClock {
 /// What a contract's events say about its daily cap, in the contracts' active time; both lists are in the order
 /// of the chain. A cap that no day can reach is none.
 pub fn cap_changes(events: &[ChainEvent], pauses: &[ChainEvent]) -> Vec<CapChange> {
-    let position = |event: &ChainEvent| (event.block, event.log_index);
     let (mut paused, mut pauses) = (PauseClock::default(), pauses.iter().peekable());
     let mut changes = Vec::with_capacity(events.len());
     for event in events {
-        while let Some(pause) = pauses.next_if(|pause| position(pause) < position(event)) {
+        while let Some(pause) = pauses.next_if(|pause| pause.position() < event.position()) {
             paused.see(pause);
         }
         let EventBody::DailyCapChanged {

@@ -5,7 +5,7 @@ use crate::columns::{self, Columns, read_each};
 use haithe_billing::{
     batch::{BatchSeq, CarryKey, EscrowAccount, LineFault, PaymentHistory, SkippedLine},
     capture::Payee,
-    chain::SkipReason,
+    chain::{Blame, SkipReason},
     ledger::Account,
 };
 use haithe_kernel::{OrgId, StoreError};
@@ -45,17 +45,13 @@ pub(super) async fn history(connection: &mut SqliteConnection) -> Result<Payment
 
 fn skipped_line(columns: &Columns<'_>) -> Result<SkippedLine, StoreError> {
     let reason: String = columns.get("batch_lines.skipped")?;
-    let reason = match reason.as_str() {
-        "insufficient_funds" => SkipReason::InsufficientFunds,
-        "daily_cap" => SkipReason::DailyCap,
-        _ => SkipReason::Other(0),
-    };
+    let reason = SkipReason::from_word(&reason).ok_or(StoreError::inconsistent("batch_lines.skipped"))?;
     // Lines that are blamed on the payer are not selected.
     let blamed: Option<Payee> = columns.get("batch_lines.blamed")?;
     Ok(SkippedLine {
         org: columns.get("batch_lines.org_id")?,
         seq: columns.get("batch_lines.seq")?,
-        fault: LineFault::of(reason, blamed.map(LineFault::Payee)),
+        fault: LineFault::of(reason, blamed.map(Blame::Payee)),
     })
 }
 
