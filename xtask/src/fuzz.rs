@@ -62,7 +62,10 @@ pub fn fuzz(root: &Path, options: &Options) -> anyhow::Result<()> {
             }
         }
         if !failed.is_empty() {
-            bail!("these targets found an input that breaks a promise: {}", failed.join(", "));
+            bail!(
+                "these targets found an input that breaks a promise: {}",
+                failed.join(", ")
+            );
         }
     }
     println!("\nfuzz: no promise was broken");

@@ -3,20 +3,58 @@
 //! A batch is a pure function of its items and of what earlier batches carried over, so that the
 //! same items always give the same calldata, the same leaves and the same root:
 //! [`Batch::build`].
+//!
+//! Everything around it is decided here, too, by pure functions of what a store has read; a store reads what
+//! they ask for and writes what they return, in one transaction:
+//!
+//! | decision | where |
+//! |--|--|
+//! | what waits, for whom, and what counts as delay | [`WaitingCall`], [`waiting_charges`], [`SealPolicy::defers`] |
+//! | what is offered to the next batch, in which order | [`Gathering`] |
+//! | what the batch takes of it | [`Sealer`] |
+//! | whether a built batch may still be stored | [`Sealing`] |
+//! | how carry changes | [`CarryBook`] |
+//! | which payees go to escrow, when escrow is paid out | [`PaymentHistory`], [`due_payouts`] |
+//! | whether batches may be dissolved, and what that restores | [`DissolveView`] |
 
 mod build;
+mod carry;
+mod dissolve;
+mod escrow;
 mod gas;
+mod gather;
 mod policy;
 mod seal;
+mod sealing;
+mod waiting;
 
 pub use build::BatchError;
+pub use carry::{CarryBook, CarryChange, CarryUpdate, OverdueCarry};
+pub use dissolve::{DISSOLVED, Dissolution, DissolveView, DissolvedBatch, SettlementTx};
+pub use escrow::{
+    EscrowAccount, LineFault, PAYOUT_PAUSE, PaymentHistory, SkippedLine, UNPAYABLE_AFTER, due_payouts,
+};
 pub use gas::{CreditCounts, GasModel, LineGas};
+pub use gather::{GatherRead, Gathered, Gathering};
 pub use policy::{SealPolicy, Unsealed, WaitingCharges};
 pub use seal::{Pass, Payers, Sealer, Verdict};
+pub use sealing::{SealEffects, SealState, Sealing};
+pub use waiting::{UnsealableCharge, WaitingCall, WaitingGroup, waiting_charges};
 
 use crate::{capture::Payee, chain::Hash32};
 use haithe_kernel::{CallId, OrgId, Timestamp, TokenUnits, Usdt, WalletAddress};
 use std::sync::Arc;
+
+/// A batch's number on chain: batches are numbered from 0 without gaps.
+pub type BatchSeq = u64;
+
+/// The number of the next batch after the newest one that there is.
+pub const fn next_batch(newest: Option<BatchSeq>) -> BatchSeq {
+    match newest {
+        Some(newest) => newest.saturating_add(1),
+        None => 0,
+    }
+}
 
 /// A captured call, as settlement sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,7 +138,7 @@ pub struct SealedItem {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     /// Its number; must equal the contract's `nextBatch`.
-    pub seq: u64,
+    pub seq: BatchSeq,
     /// Root over the leaves of all items.
     pub root: Hash32,
     /// One line per organization, sorted by organization.
@@ -125,5 +163,18 @@ pub enum BatchState {
     Final,
 }
 
+impl BatchState {
+    /// The state of a batch that was seen on chain or not, and whose settlement is final or not.
+    pub const fn of(is_seen: bool, is_final: bool) -> Self {
+        match (is_seen, is_final) {
+            (_, true) => Self::Final,
+            (true, false) => Self::Seen,
+            (false, false) => Self::Sealed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod conservation;
 #[cfg(test)]
 mod tests;

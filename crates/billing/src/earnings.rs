@@ -4,6 +4,10 @@
 //! batch it is pending; then it is the creator's in the identity contract, from where the creator's
 //! own wallet withdraws it.
 
+mod account;
+
+pub use account::EarningsAccount;
+
 use crate::{
     ports::{CreatorTransactions, EarningsStore},
     usage::Day,

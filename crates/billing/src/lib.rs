@@ -8,7 +8,8 @@
 //!    its unsettled one, with a usage record and a [`receipt`].
 //! 3. [`batch`]: the sealer selects unsettled lines within the bounds of gas and fairness; they become
 //!    one sequential batch, a pure function of its items; the root of its receipts' [`merkle`] tree
-//!    goes with it. [`settlement`] decides when, and sends up to four batches at a time.
+//!    goes with it. What is carried, escrowed and dissolved is decided there, too. [`settlement`] decides when,
+//!    and sends up to four batches at a time.
 //! 4. [`chain`]: what happens there is read by the [`indexer`]. The batch's own event, once final,
 //!    moves unsettled money to its payees.
 //!
@@ -40,6 +41,7 @@ pub mod holds;
 pub mod indexer;
 pub mod ledger;
 pub mod merkle;
+pub mod open_calls;
 pub mod outbox;
 pub mod ports;
 mod range;

@@ -3,6 +3,15 @@
 //! An intent is written first. The signed bytes of every attempt are written before they are sent.
 //! One nonce belongs to one intent, so at most one attempt is ever mined: every intent happens at
 //! most once, even without an id on chain.
+//!
+//! Which nonce an intent gets, and whether a ration allows one more, are pure functions of what a store has
+//! read: [`NonceRequest::assign`] and [`TxRation::refusal`].
+
+mod lane;
+mod ration;
+
+pub use lane::{NonceAssignment, NonceRequest, settled_batch};
+pub use ration::RationHistory;
 
 use crate::chain::Hash32;
 use haithe_kernel::{Timestamp, WalletAddress};
@@ -41,6 +50,20 @@ impl TxPurpose {
             Self::MirrorRole => "mirror_role",
             Self::Faucet => "faucet",
         }
+    }
+
+    /// The purpose of a word in the database; `None` for an unknown word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [
+            Self::DeployContracts,
+            Self::CreateOrganization,
+            Self::SettleBatch,
+            Self::RegisterCreator,
+            Self::MirrorRole,
+            Self::Faucet,
+        ]
+        .into_iter()
+        .find(|purpose| purpose.as_str() == word)
     }
 }
 

@@ -5,21 +5,24 @@
 //! refuse is refused here with a reason, before the owner pays for gas.
 
 mod error;
+mod history;
 mod model;
+mod request;
 #[cfg(test)]
 mod tests;
 
 pub use error::TreasuryError;
+pub use history::cap_changes;
 pub use model::{
     ActiveClock, CapChange, DailyCap, WITHDRAWAL_WINDOW, Withdrawal, WithdrawalEnd, WithdrawalState,
     WithdrawalStatus,
 };
+pub use request::WithdrawalRequest;
 
 use crate::ports::{Ledger, TreasuryStore};
 use haithe_kernel::{Clock, Decimals, Listed, OrgId, Page, Timestamp, TokenUnits, Usdt, WalletAddress};
 use haithe_orgs::{
     Action, Organization, Organizations, UnsignedTransaction,
-    model::NOBODY,
     ownership::OwnerCall,
     ports::{ChainSync, OwnerTransactions},
 };
@@ -88,23 +91,11 @@ impl Treasury {
         amount: TokenUnits,
     ) -> Result<UnsignedTransaction, TreasuryError> {
         let org = self.own(caller, org).await?;
-        let to = to.unwrap_or(org.owner);
-        if to == NOBODY || to == org.address {
-            return Err(TreasuryError::Payee);
-        }
-        if amount == TokenUnits::ZERO {
-            return Err(TreasuryError::Nothing);
-        }
-        if self.newest(org.id).await?.is_some_and(|newest| newest.is_open()) {
-            return Err(TreasuryError::Open);
-        }
-        let available = self.ports.ledger.balance(org.id).await?.available.max(Usdt::ZERO);
-        // What lies in the contract below a nano is nobody's to spend and may leave with the rest.
-        let asked = Usdt::from_units(amount, self.decimals).map_or(Usdt::MAX, |(asked, _)| asked);
-        if asked > available {
-            return Err(TreasuryError::NotThere { available });
-        }
-        Ok(self.signed(&org, OwnerCall::RequestWithdrawal { to, amount }))
+        let request = WithdrawalRequest::new(&org, to, amount)?;
+        let newest = self.newest(org.id).await?;
+        let available = self.ports.ledger.balance(org.id).await?.available;
+        let call = request.admit(newest.as_ref(), available, self.decimals)?;
+        Ok(self.signed(&org, call))
     }
 
     /// The transaction that executes the announced withdrawal.

@@ -154,6 +154,39 @@ pub struct UsageRow {
     pub charged: Usdt,
 }
 
+/// Exact sums behind a figure, which may be beyond the range of what they count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct UsageTotals {
+    /// What was charged, in nano-USDT.
+    pub charged: i128,
+    /// Input tokens.
+    pub input: i128,
+    /// Of those, cached ones.
+    pub cached: i128,
+    /// Output tokens.
+    pub output: i128,
+    /// Of those, reasoning tokens.
+    pub reasoning: i128,
+}
+
+impl UsageTotals {
+    /// What was charged, capped at the largest amount.
+    pub fn charged(&self) -> Usdt {
+        Usdt::from_nano(i64::try_from(self.charged).unwrap_or(i64::MAX))
+    }
+
+    /// The tokens, each capped at the largest number.
+    pub fn tokens(&self) -> TokenUsage {
+        let capped = |tokens| u64::try_from(tokens).unwrap_or(u64::MAX);
+        TokenUsage {
+            input: capped(self.input),
+            cached: capped(self.cached),
+            output: capped(self.output),
+            reasoning: capped(self.reasoning),
+        }
+    }
+}
+
 /// What is wrong with a question about usage.
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
@@ -296,6 +329,19 @@ mod tests {
             assert_eq!(text.parse::<Day>(), Err(DayError), "{text}");
         }
         assert_eq!(Day(i64::MAX).to_string(), "1970-01-01", "no day of ours");
+    }
+
+    #[test]
+    fn sums_beyond_their_range_are_capped() {
+        let totals = UsageTotals {
+            charged: i128::from(i64::MAX) + 1,
+            input: i128::from(u64::MAX) + 1,
+            cached: 7,
+            ..UsageTotals::default()
+        };
+        assert_eq!(totals.charged(), Usdt::MAX);
+        let tokens = totals.tokens();
+        assert_eq!((tokens.input, tokens.cached, tokens.output), (u64::MAX, 7, 0));
     }
 
     #[test]

@@ -8,8 +8,8 @@ use crate::{
     ownership::OwnerCall,
     policy::{Action, allows},
     ports::{
-        ChainSync, DeployError, OrgDeployer, OrgMemberStore, OrgModelStore, OrgStore, OwnerTransactions,
-        StandingStore,
+        ChainSync, DeployError, OpenCalls, OrgDeployer, OrgMemberStore, OrgModelStore, OrgStore,
+        OwnerTransactions, StandingStore,
     },
     roles::{ChainRole, Course, course},
     transaction::UnsignedTransaction,
@@ -70,6 +70,8 @@ pub struct OrganizationPorts {
     pub transactions: Arc<dyn OwnerTransactions>,
     /// Brings the index up to date.
     pub chain: Arc<dyn ChainSync>,
+    /// Whether money is held for calls.
+    pub calls: Arc<dyn OpenCalls>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
@@ -204,25 +206,20 @@ impl Organizations {
             .ok_or(OrgError::NotFound("organization"))
     }
 
-    /// Deletes it: it accepts no new call and keeps settling. `calls_in_flight` is the ledger's word.
+    /// Deletes the organization: it accepts no new call and keeps settling.
     ///
     /// # Errors
-    /// [`OrgError::CallsInFlight`] while calls are held.
-    pub async fn delete(
-        &self,
-        caller: impl Into<Caller>,
-        access: &OrgAccess,
-        calls_in_flight: bool,
-    ) -> Result<Organization, OrgError> {
-        if !allows(access.standing, Action::ManageOrgAdmins) {
-            return Err(OrgError::Forbidden);
-        }
-        if calls_in_flight {
+    /// [`OrgError`] by the rule table; [`OrgError::CallsInFlight`] while money is held for calls.
+    pub async fn delete(&self, caller: impl Into<Caller>, id: OrgId) -> Result<Organization, OrgError> {
+        let caller = caller.into();
+        self.authorize(caller.address, id, Action::ManageOrgAdmins)
+            .await?;
+        if self.ports.calls.are_open(id).await? {
             return Err(OrgError::CallsInFlight);
         }
         self.ports
             .orgs
-            .delete(access.org.id, self.act(caller.into()))
+            .delete(id, self.act(caller))
             .await?
             .ok_or(OrgError::NotFound("organization"))
     }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::members::MemberFacts;
 use crate::ports::{
-    MockChainSync, MockOrgDeployer, MockOrgMemberStore, MockOrgModelStore, MockOrgStore,
+    MockChainSync, MockOpenCalls, MockOrgDeployer, MockOrgMemberStore, MockOrgModelStore, MockOrgStore,
     MockOwnerTransactions, MockStandingStore,
 };
 use haithe_kernel::{Failure, FixedClock, OrgUid, Timestamp};
@@ -108,6 +108,12 @@ fn stores() -> Stores {
 }
 
 fn organizations(stores: Stores, deployer: MockOrgDeployer) -> Organizations {
+    let mut calls = MockOpenCalls::new();
+    calls.expect_are_open().returning(|_| Ok(false));
+    organizations_with(stores, deployer, calls)
+}
+
+fn organizations_with(stores: Stores, deployer: MockOrgDeployer, calls: MockOpenCalls) -> Organizations {
     let mut chain = MockChainSync::new();
     chain.expect_catch_up().returning(|| true);
     let mut transactions = MockOwnerTransactions::new();
@@ -132,6 +138,7 @@ fn organizations(stores: Stores, deployer: MockOrgDeployer) -> Organizations {
         deployer: Arc::new(deployer),
         transactions: Arc::new(transactions),
         chain: Arc::new(chain),
+        calls: Arc::new(calls),
         clock: Arc::new(clock),
     };
     Organizations::new(ports, ModelId(1))
@@ -246,9 +253,28 @@ async fn a_name_that_cannot_be_shown_never_reaches_the_chain() {
 async fn an_organization_with_calls_in_flight_is_not_deleted() {
     let mut stores = stores();
     stores.orgs.expect_delete().never();
+    let mut calls = MockOpenCalls::new();
+    calls.expect_are_open().returning(|org| Ok(org == ORG));
+    let orgs = organizations_with(stores, MockOrgDeployer::new(), calls);
+    assert_eq!(code(orgs.delete(OWNER, ORG).await), "calls_in_flight");
+}
+
+#[tokio::test]
+async fn only_the_owner_deletes_an_organization_without_calls() {
+    let mut stores = stores();
+    stores
+        .orgs
+        .expect_delete()
+        .returning(|_, _| Ok(Some(organization())));
     let orgs = organizations(stores, MockOrgDeployer::new());
-    let access = orgs.authorize(OWNER, ORG, Action::ManageOrgAdmins).await.unwrap();
-    assert_eq!(code(orgs.delete(OWNER, &access, true).await), "calls_in_flight");
+    for (caller, answer) in [
+        (STRANGER, "not_found"),
+        (MEMBER, "forbidden"),
+        (ADMIN, "forbidden"),
+        (OWNER, "ok"),
+    ] {
+        assert_eq!(code(orgs.delete(caller, ORG).await), answer, "{caller}");
+    }
 }
 
 #[tokio::test]

@@ -7,9 +7,13 @@
 //! and *per process* when it holds among the callers in one process only. While a store promises anything per
 //! process, one process at a time may use the database.
 
+mod calls;
 mod chain;
 mod organizations;
 
+#[cfg(any(test, feature = "mocks"))]
+pub use calls::MockOpenCalls;
+pub use calls::OpenCalls;
 pub use chain::{ChainSync, DeployError, OrgDeployer, OwnerTransactions, RoleMirror};
 #[cfg(any(test, feature = "mocks"))]
 pub use chain::{MockChainSync, MockOrgDeployer, MockOwnerTransactions, MockRoleMirror};

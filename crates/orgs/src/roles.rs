@@ -5,6 +5,10 @@
 //! ever learnt from the index. [`RoleMirroring`] compares the two: nothing has to be remembered
 //! between a decision and its transaction, so nothing can be lost.
 
+mod newest;
+
+pub use newest::{ChainRoleChange, RoleDecision, Sight, chain_is_newest};
+
 use crate::{
     model::OrgRole,
     ports::{RoleMirror, RoleStore},
@@ -50,6 +54,16 @@ impl ChainRole {
             1 => Some(Self::Member),
             2 => Some(Self::Admin),
             _ => None,
+        }
+    }
+}
+
+impl From<ChainRole> for Option<OrgRole> {
+    fn from(role: ChainRole) -> Self {
+        match role {
+            ChainRole::None => None,
+            ChainRole::Member => Some(OrgRole::Member),
+            ChainRole::Admin => Some(OrgRole::Admin),
         }
     }
 }

@@ -1,32 +1,23 @@
-//! The index of the chain.
+//! The index of the chain on SQLite.
 //!
-//! Every event is stored as it came and named by (transaction, log). What follows from it is written
-//! in the same transaction: directory rows at [first sight](directory), frozen
-//! [withdrawals](withdrawals) too, [deposits](deposits) once confirmed, [batches](batches), executed
-//! withdrawals and [payouts](payouts) once final. [Undoing](rewind) a block reverses the ledger
-//! entries that name it, forgets its events and derives the rows they touched again from the events
-//! that remain. A value that is out of range, and an event about something unknown, harms only its
-//! own row; what must not be raises an [alarm](alarms) and is never repaired here.
+//! Every event is stored as it came and named by (transaction, log). What follows from it is decided by
+//! [`haithe_billing::chain`] and written in the same transaction: [`transaction`] reads the views that its rules ask
+//! for and writes the effects that they return, each in the file of its tables. Nothing is decided here.
 
 mod alarms;
 mod batches;
 mod blocks;
 mod deposits;
-mod directory;
 mod events;
 mod organizations;
-mod pauses;
-mod payouts;
 mod products;
-mod rewind;
 mod roles;
 mod stats;
-mod step;
+mod transaction;
 mod withdrawals;
 
 pub use alarms::Alarm;
 pub(crate) use events::{Stored, read as read_event, select_events};
-pub(crate) use pauses::Paused;
 pub use stats::SqliteChainStats;
 
 use crate::{
@@ -35,11 +26,12 @@ use crate::{
 };
 use async_trait::async_trait;
 use haithe_billing::{
-    chain::{BlockRef, IndexStep, StepEffects},
+    chain::{self, BlockRef, IndexStep, StepEffects},
     ports::ChainIndex,
 };
 use haithe_kernel::{StoreError, WalletAddress};
 use std::time::Duration;
+use transaction::SqliteIndexTransaction;
 
 /// [`ChainIndex`] on SQLite.
 #[derive(Clone)]
@@ -65,26 +57,22 @@ impl SqliteChainIndex {
 #[async_trait]
 impl ChainIndex for SqliteChainIndex {
     async fn bind(&self, chain_id: u64, orchestrator: WalletAddress, start: u64) -> Result<(), StoreError> {
-        let chain_id = columns::number(chain_id, "chain_binding.chain_id")?;
         let insert = "INSERT INTO chain_binding (id, chain_id, orchestrator, start_block, decimals)
                       VALUES (1, ?, ?, ?, ?)
                       ON CONFLICT DO UPDATE SET id = id RETURNING chain_id, orchestrator";
         let statement = sqlx::query(insert)
-            .bind(chain_id)
+            .bind(columns::number(chain_id, "chain_binding.chain_id")?)
             .bind(columns::address(orchestrator))
             .bind(columns::number(start, "chain_binding.start_block")?)
             .bind(self.db.decimals().digits());
         let rows = self.db.change(statement).await?;
         let row = rows.first().ok_or(StoreError::inconsistent("chain_binding.id"))?;
-        let mut columns = Columns::of(row);
-        let bound: (i64, WalletAddress) = (
-            columns.read("chain_binding.chain_id")?,
-            columns.read("chain_binding.orchestrator")?,
-        );
-        if bound == (chain_id, orchestrator) {
+        let columns = Columns::of(row);
+        let bound_chain: u64 = columns.get("chain_binding.chain_id")?;
+        let bound_orchestrator: WalletAddress = columns.get("chain_binding.orchestrator")?;
+        if (bound_chain, bound_orchestrator) == (chain_id, orchestrator) {
             return Ok(());
         }
-        let (bound_chain, bound_orchestrator) = bound;
         Err(StoreError::new(format!(
             "this database belongs to orchestrator {bound_orchestrator} on chain {bound_chain}, \
              not to {orchestrator} on chain {chain_id}; use another database file"
@@ -99,9 +87,7 @@ impl ChainIndex for SqliteChainIndex {
         let Some(row) = row else {
             return Ok(None);
         };
-        let seconds: Option<i64> = Columns::of(&row).read("chain_binding.withdrawal_delay")?;
-        let seconds = seconds.map(u64::try_from).transpose();
-        let seconds = seconds.map_err(|_| StoreError::inconsistent("chain_binding.withdrawal_delay"))?;
+        let seconds: Option<u64> = Columns::of(&row).get("chain_binding.withdrawal_delay")?;
         Ok(seconds.map(Duration::from_secs))
     }
 
@@ -129,21 +115,35 @@ impl ChainIndex for SqliteChainIndex {
         let all = "SELECT address FROM organizations WHERE on_chain = 1 ORDER BY id";
         let rows = self.db.all(sqlx::query(all)).await?;
         rows.iter()
-            .map(|row| Columns::of(row).read("organizations.address"))
+            .map(|row| Columns::of(row).get("organizations.address"))
             .collect()
     }
 
     async fn apply(&self, step: IndexStep) -> Result<StepEffects, StoreError> {
-        let scale = self.db.scale();
+        let decimals = self.db.decimals();
         self.db
-            .write(move |write| Box::pin(step::apply(write, scale, step)))
+            .write(move |write| {
+                Box::pin(async move {
+                    let to = step.to;
+                    let mut index = SqliteIndexTransaction::new(write, decimals);
+                    let effects = chain::apply(&mut index, decimals, step).await?;
+                    index.finish(to).await?;
+                    Ok(effects)
+                })
+            })
             .await
     }
 
     async fn rewind(&self, to: BlockRef) -> Result<(), StoreError> {
-        let scale = self.db.scale();
+        let decimals = self.db.decimals();
         self.db
-            .write(move |write| Box::pin(rewind::rewind(write, scale, to)))
+            .write(move |write| {
+                Box::pin(async move {
+                    let mut index = SqliteIndexTransaction::new(write, decimals);
+                    chain::rewind(&mut index, decimals, to).await?;
+                    index.finish(to).await
+                })
+            })
             .await
     }
 }

@@ -128,7 +128,7 @@ field!(SessionId, Vec<u8>, |raw| raw.try_into().ok().map(Self));
 field!(ClientIp, String, |raw| raw.parse().ok());
 field!(ClientNetwork, String, |raw| raw.parse().ok());
 field!(Payee, String, |raw| read_payee(&raw));
-field!(Account, String, |raw| read_account(&raw));
+field!(Account, String, |raw| raw.parse().ok());
 
 impl<T: Field> Field for Option<T>
 where
@@ -178,49 +178,9 @@ fn read_payee(text: &str) -> Option<Payee> {
     }
 }
 
-/// What [`Account`]'s `Display` writes.
-fn read_account(name: &str) -> Option<Account> {
-    if let Some(payee) = name.strip_prefix("escrow/") {
-        return read_payee(payee).map(Account::Escrow);
-    }
-    let mut parts = name.split('/');
-    let account = match (parts.next()?, parts.next(), parts.next()) {
-        ("chain", Some("orchestrator"), None) => Account::ChainOrchestrator,
-        ("chain", Some(org), None) => Account::ChainOrg(OrgId(org.parse().ok()?)),
-        ("org", Some(org), Some("available")) => Account::Available(OrgId(org.parse().ok()?)),
-        ("org", Some(org), Some("unsettled")) => Account::Unsettled(OrgId(org.parse().ok()?)),
-        ("org", Some(org), Some("withdrawing")) => Account::Withdrawing(OrgId(org.parse().ok()?)),
-        ("creator", Some(address), None) => Account::Creator(address.parse().ok()?),
-        ("platform", None, None) => Account::Platform,
-        ("platform", Some("loss"), None) => Account::PlatformLoss,
-        ("dust", None, None) => Account::Dust,
-        _ => return None,
-    };
-    parts.next().is_none().then_some(account)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_account_reads_back_from_its_name() {
-        let (org, creator) = (OrgId(12), WalletAddress::new([7; 20]));
-        for account in [
-            Account::ChainOrg(org),
-            Account::ChainOrchestrator,
-            Account::Available(org),
-            Account::Unsettled(org),
-            Account::Withdrawing(org),
-            Account::Creator(creator),
-            Account::Platform,
-            Account::PlatformLoss,
-            Account::Dust,
-        ] {
-            assert_eq!(read_account(&account.to_string()), Some(account));
-        }
-        assert_eq!(read_account("org/12/available/x"), None);
-    }
 
     #[test]
     fn a_payee_reads_back_from_its_text() {

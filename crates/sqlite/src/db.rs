@@ -6,7 +6,7 @@ use crate::{
     writer::{Effects, Job, Work, Writer},
 };
 use futures::{FutureExt, future::BoxFuture};
-use haithe_kernel::{Clock, Decimals, Listed, StoreError, Timestamp};
+use haithe_kernel::{CallId, Clock, Decimals, Listed, StoreError, Timestamp};
 use haithe_stores::ReadCounts;
 use sqlx::{
     Connection, Sqlite, SqliteConnection, SqlitePool, Transaction,
@@ -14,9 +14,10 @@ use sqlx::{
     sqlite::{SqliteArguments, SqliteRow},
 };
 use std::{
+    collections::BTreeSet,
     panic::AssertUnwindSafe,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -63,6 +64,8 @@ struct Shared {
     money: Arc<Money>,
     directory: Arc<AtomicU64>,
     decimals: Decimals,
+    /// Calls that no batch can contain, as far as this process found them.
+    aside: Mutex<BTreeSet<CallId>>,
 }
 
 /// The database for reading only; [`open`](Self::open) it beside a running server, or take it
@@ -166,6 +169,7 @@ impl Db {
             money,
             directory,
             decimals,
+            aside: Mutex::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -254,6 +258,12 @@ impl Db {
 
     pub(crate) fn money(&self) -> &Arc<Money> {
         &self.shared.money
+    }
+
+    /// Calls that are excluded from all batches until the process starts again.
+    pub(crate) fn set_aside(&self) -> MutexGuard<'_, BTreeSet<CallId>> {
+        let aside = &self.shared.aside;
+        aside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn decimals(&self) -> Decimals {

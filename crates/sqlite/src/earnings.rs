@@ -1,19 +1,20 @@
-//! [`EarningsStore`] on SQLite: the lines of charges, the creator's account, the chain's payouts.
+//! [`EarningsStore`] on SQLite: the lines of charges, the creator's account, the chain's payouts. What they come
+//! to is [`EarningsAccount::earned`]'s decision.
 
 use crate::{
     chain::{read_event, select_events},
     columns::{self, Columns},
     db::Db,
-    ledger::scale::capped,
+    usage::whole,
 };
 use async_trait::async_trait;
 use haithe_billing::{
     capture::Payee,
-    chain::{ChainAmount, EventBody},
-    earnings::{Earned, ProductEarnings},
+    chain::EventBody,
+    earnings::{Earned, EarningsAccount, ProductEarnings},
     ledger::Account,
     ports::EarningsStore,
-    usage::Day,
+    usage::{Day, UsageTotals},
 };
 use haithe_kernel::{Listed, Page, StoreError, Usdt, WalletAddress};
 use sqlx::sqlite::SqliteRow;
@@ -35,11 +36,11 @@ impl SqliteEarningsStore {
 impl EarningsStore for SqliteEarningsStore {
     async fn earned(&self, creator: WalletAddress) -> Result<Earned, StoreError> {
         let mut moment = self.db.snapshot().await?;
-        let figures = "SELECT (SELECT sum(charged >> 32) FROM product_days WHERE payee = ?1),
-                              (SELECT sum(charged & 4294967295) FROM product_days WHERE payee = ?1),
-                              (SELECT balance FROM ledger_accounts WHERE name = ?2),
-                              (SELECT identity_id FROM creators WHERE wallet_address = ?3),
-                              (SELECT last_final FROM chain_binding)";
+        let figures = "SELECT (SELECT sum(charged >> 32) FROM product_days WHERE payee = ?1) AS high,
+                              (SELECT sum(charged & 4294967295) FROM product_days WHERE payee = ?1) AS low,
+                              (SELECT balance FROM ledger_accounts WHERE name = ?2) AS balance,
+                              (SELECT identity_id FROM creators WHERE wallet_address = ?3) AS identity_id,
+                              (SELECT last_final FROM chain_binding) AS last_final";
         let figures = sqlx::query(figures)
             .bind(columns::payee(Payee::Creator(creator)))
             .bind(Account::Creator(creator).to_string())
@@ -54,34 +55,25 @@ impl EarningsStore for SqliteEarningsStore {
             .await
             .map_err(StoreError::new)?;
         drop(moment);
-        let mut columns = Columns::of(&figures);
-        let high: Option<i64> = columns.read("product_days.charged")?;
-        let low: Option<i64> = columns.read("product_days.charged")?;
-        let balance: Option<Usdt> = columns.read("ledger_accounts.balance")?;
-        let identity = columns.read("creators.identity_id")?;
-        let last_final: Option<i64> = columns.read("chain_binding.last_final")?;
-        let (mut withdrawn, mut leaving) = (0i128, 0i128);
+        let mut withdrawals = Vec::with_capacity(payouts.len());
         for row in &payouts {
-            let payout = read_event(row)?;
-            let EventBody::CreatorWithdrawn { amount, .. } = payout.event.body else {
-                continue;
-            };
-            let side = if Some(payout.block()?) <= last_final {
-                &mut withdrawn
-            } else {
-                &mut leaving
-            };
-            *side += self.counted(amount);
+            let event = read_event(row)?.event;
+            if let EventBody::CreatorWithdrawn { amount, .. } = event.body {
+                withdrawals.push((event.block, amount));
+            }
         }
-        let balance = i128::from(balance.unwrap_or(Usdt::ZERO).nano());
-        Ok(Earned {
-            charged: capped((i128::from(high.unwrap_or(0)) << 32) + i128::from(low.unwrap_or(0))),
-            // What has left came in before.
-            settled: capped(balance + withdrawn),
-            withdrawn: capped(withdrawn),
-            leaving: capped(leaving),
-            identity,
-        })
+        let columns = Columns::of(&figures);
+        // Below zero before the first final block.
+        let last_final: Option<i64> = columns.get("chain_binding.last_final")?;
+        let balance: Option<Usdt> = columns.get("ledger_accounts.balance")?;
+        let account = EarningsAccount {
+            charged: whole(&columns, ("high", "low"), "product_days.charged")?,
+            balance: balance.unwrap_or(Usdt::ZERO),
+            withdrawals,
+            last_final: last_final.and_then(|block| u64::try_from(block).ok()),
+            identity: columns.get("creators.identity_id")?,
+        };
+        Ok(account.earned(self.db.decimals()))
     }
 
     async fn by_product(
@@ -93,8 +85,8 @@ impl EarningsStore for SqliteEarningsStore {
     ) -> Result<Listed<ProductEarnings>, StoreError> {
         let count = "SELECT count(DISTINCT product_id) AS count FROM product_days
                      WHERE payee = ?1 AND day BETWEEN ?2 AND ?3";
-        let rows = "SELECT product_id, (SELECT name FROM products WHERE id = product_id), sum(calls),
-                           sum(charged >> 32) AS high, sum(charged & 4294967295) AS low
+        let rows = "SELECT product_id, (SELECT name FROM products WHERE id = product_id) AS name,
+                           sum(calls) AS calls, sum(charged >> 32) AS high, sum(charged & 4294967295) AS low
                     FROM product_days WHERE payee = ?1 AND day BETWEEN ?2 AND ?3
                     GROUP BY product_id ORDER BY high + (low >> 32) DESC, low & 4294967295 DESC, product_id
                     LIMIT ?4 OFFSET ?5";
@@ -109,27 +101,16 @@ impl EarningsStore for SqliteEarningsStore {
     }
 }
 
-impl SqliteEarningsStore {
-    /// As the ledger counts a payout: one that is no amount was never booked, and raised an alarm.
-    fn counted(&self, amount: ChainAmount) -> i128 {
-        match self.db.scale().money(amount) {
-            Some((amount, 0)) => i128::from(amount.nano()),
-            _ => 0,
-        }
-    }
-}
-
 fn of_product(row: &SqliteRow) -> Result<ProductEarnings, StoreError> {
-    let mut columns = Columns::of(row);
-    let product = columns.read("product_days.product_id")?;
-    let name = columns.read("products.name")?;
-    let calls = columns.read("product_days.calls")?;
-    let high: i64 = columns.read("product_days.charged")?;
-    let low: i64 = columns.read("product_days.charged")?;
+    let columns = Columns::of(row);
+    let totals = UsageTotals {
+        charged: whole(&columns, ("high", "low"), "product_days.charged")?,
+        ..UsageTotals::default()
+    };
     Ok(ProductEarnings {
-        product,
-        name,
-        calls,
-        charged: capped((i128::from(high) << 32) + i128::from(low)),
+        product: columns.get("product_days.product_id")?,
+        name: columns.get("products.name")?,
+        calls: columns.get("product_days.calls")?,
+        charged: totals.charged(),
     })
 }

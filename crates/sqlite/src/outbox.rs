@@ -1,4 +1,4 @@
-//! [`TxOutbox`] on SQLite.
+//! [`TxOutbox`] on SQLite. Rations, nonces and states are decided by `haithe_billing::outbox`.
 
 use crate::{
     columns::{self, Columns},
@@ -7,12 +7,14 @@ use crate::{
 use async_trait::async_trait;
 use haithe_billing::{
     chain::Hash32,
-    outbox::{NewTx, Rationed, TxAttempt, TxIntent, TxIntentId, TxPurpose, TxRation, TxState},
+    outbox::{
+        NewTx, NonceRequest, RationHistory, Rationed, TxAttempt, TxIntent, TxIntentId, TxPurpose, TxRation,
+        TxState,
+    },
     ports::TxOutbox,
 };
 use haithe_kernel::{StoreError, Timestamp, WalletAddress};
 use sqlx::sqlite::SqliteRow;
-use std::time::Duration;
 
 /// [`TxOutbox`] on SQLite.
 #[derive(Clone)]
@@ -31,7 +33,7 @@ impl SqliteTxOutbox {
 macro_rules! select_intents {
     ($rest:literal) => {
         concat!(
-            "SELECT chain_tx.id, key, purpose, signer, to_address, data, on_behalf, nonce, state, mined_hash,
+            "SELECT chain_tx.id AS id, key, purpose, signer, to_address, data, on_behalf, nonce, state, mined_hash,
                     mined_block, failure, created_at,
                     hash, raw, max_fee_per_gas, max_priority_fee_per_gas, gas_limit, cancels, sent_at
              FROM chain_tx LEFT JOIN chain_tx_attempt ON tx_id = chain_tx.id ",
@@ -42,37 +44,23 @@ macro_rules! select_intents {
 
 const BY_KEY: &str = select_intents!("WHERE key = ? ORDER BY chain_tx_attempt.id");
 
-fn purpose(word: &str) -> Result<TxPurpose, StoreError> {
-    let all = [
-        TxPurpose::DeployContracts,
-        TxPurpose::CreateOrganization,
-        TxPurpose::SettleBatch,
-        TxPurpose::RegisterCreator,
-        TxPurpose::MirrorRole,
-        TxPurpose::Faucet,
-    ];
-    let found = all.into_iter().find(|purpose| purpose.as_str() == word);
-    found.ok_or(StoreError::inconsistent("chain_tx.purpose"))
+fn purpose(columns: &Columns<'_>) -> Result<TxPurpose, StoreError> {
+    let word: String = columns.get("chain_tx.purpose")?;
+    TxPurpose::from_word(&word).ok_or(StoreError::inconsistent("chain_tx.purpose"))
 }
 
-fn state(word: &str) -> Result<TxState, StoreError> {
-    match word {
-        "queued" => Ok(TxState::Queued),
-        "sent" => Ok(TxState::Sent),
-        "mined" => Ok(TxState::Mined),
-        "done" => Ok(TxState::Done),
-        "failed" => Ok(TxState::Failed),
-        _ => Err(StoreError::inconsistent("chain_tx.state")),
-    }
+fn state(columns: &Columns<'_>) -> Result<TxState, StoreError> {
+    let word: String = columns.get("chain_tx.state")?;
+    TxState::from_word(&word).ok_or(StoreError::inconsistent("chain_tx.state"))
 }
 
 /// Rows of the same intent follow each other.
 fn intents(rows: &[SqliteRow]) -> Result<Vec<TxIntent>, StoreError> {
     let mut intents: Vec<TxIntent> = Vec::new();
     for row in rows {
-        let mut columns = Columns::of(row);
-        let intent = intent(&mut columns)?;
-        let attempt = attempt(&mut columns)?;
+        let columns = Columns::of(row);
+        let intent = intent(&columns)?;
+        let attempt = attempt(&columns)?;
         match intents.last_mut() {
             Some(last) if last.id == intent.id => last.attempts.extend(attempt),
             _ => intents.push(TxIntent {
@@ -84,53 +72,44 @@ fn intents(rows: &[SqliteRow]) -> Result<Vec<TxIntent>, StoreError> {
     Ok(intents)
 }
 
-fn intent(columns: &mut Columns<'_>) -> Result<TxIntent, StoreError> {
-    let id = TxIntentId(columns.read("chain_tx.id")?);
-    let key = columns.read("chain_tx.key")?;
-    let purpose = purpose(&columns.read::<String>("chain_tx.purpose")?)?;
-    let signer = columns.read("chain_tx.signer")?;
-    let to = columns.read("chain_tx.to_address")?;
-    let data = columns.read("chain_tx.data")?;
-    let on_behalf = columns.read("chain_tx.on_behalf")?;
-    let nonce = columns.read("chain_tx.nonce")?;
-    let state = state(&columns.read::<String>("chain_tx.state")?)?;
-    let hash: Option<Hash32> = columns.read("chain_tx.mined_hash")?;
-    let block: Option<u64> = columns.read("chain_tx.mined_block")?;
+fn intent(columns: &Columns<'_>) -> Result<TxIntent, StoreError> {
+    let hash: Option<Hash32> = columns.get("chain_tx.mined_hash")?;
+    let block: Option<u64> = columns.get("chain_tx.mined_block")?;
     Ok(TxIntent {
-        id,
-        key,
-        purpose,
-        signer,
-        to,
-        data,
-        on_behalf,
-        nonce,
-        state,
+        id: TxIntentId(columns.get("chain_tx.id")?),
+        key: columns.get("chain_tx.key")?,
+        purpose: purpose(columns)?,
+        signer: columns.get("chain_tx.signer")?,
+        to: columns.get("chain_tx.to_address")?,
+        data: columns.get("chain_tx.data")?,
+        on_behalf: columns.get("chain_tx.on_behalf")?,
+        nonce: columns.get("chain_tx.nonce")?,
+        state: state(columns)?,
         attempts: Vec::new(),
         mined: hash.zip(block),
-        failure: columns.read("chain_tx.failure")?,
-        created_at: columns.read("chain_tx.created_at")?,
+        failure: columns.get("chain_tx.failure")?,
+        created_at: columns.get("chain_tx.created_at")?,
     })
 }
 
-fn attempt(columns: &mut Columns<'_>) -> Result<Option<TxAttempt>, StoreError> {
-    let Some(hash) = columns.read("chain_tx_attempt.hash")? else {
+fn attempt(columns: &Columns<'_>) -> Result<Option<TxAttempt>, StoreError> {
+    let Some(hash) = columns.get("chain_tx_attempt.hash")? else {
         return Ok(None);
     };
     Ok(Some(TxAttempt {
         hash,
-        raw: columns.read("chain_tx_attempt.raw")?,
-        max_fee_per_gas: columns.read("chain_tx_attempt.max_fee_per_gas")?,
-        max_priority_fee_per_gas: columns.read("chain_tx_attempt.max_priority_fee_per_gas")?,
-        gas_limit: columns.read("chain_tx_attempt.gas_limit")?,
-        cancels: columns.read("chain_tx_attempt.cancels")?,
-        sent_at: columns.read("chain_tx_attempt.sent_at")?,
+        raw: columns.get("chain_tx_attempt.raw")?,
+        max_fee_per_gas: columns.get("chain_tx_attempt.max_fee_per_gas")?,
+        max_priority_fee_per_gas: columns.get("chain_tx_attempt.max_priority_fee_per_gas")?,
+        gas_limit: columns.get("chain_tx_attempt.gas_limit")?,
+        cancels: columns.get("chain_tx_attempt.cancels")?,
+        sent_at: columns.get("chain_tx_attempt.sent_at")?,
     }))
 }
 
 async fn enqueue(write: &mut WriteTx<'_>, tx: NewTx) -> Result<TxIntent, StoreError> {
     let insert = "INSERT INTO chain_tx (key, purpose, signer, to_address, data, on_behalf, state, created_at)
-                  VALUES (?, ?, ?, ?, ?, ?, 'queued', ?) ON CONFLICT (key) DO NOTHING";
+                  VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING";
     let statement = sqlx::query(insert)
         .bind(tx.key.clone())
         .bind(tx.purpose.as_str())
@@ -138,6 +117,7 @@ async fn enqueue(write: &mut WriteTx<'_>, tx: NewTx) -> Result<TxIntent, StoreEr
         .bind(tx.to.map(columns::address))
         .bind(tx.data)
         .bind(tx.on_behalf.map(columns::address))
+        .bind(TxState::Queued.as_str())
         .bind(tx.created_at.micros());
     write.execute(statement).await?;
     let rows = write.all(sqlx::query(BY_KEY).bind(tx.key)).await?;
@@ -146,69 +126,52 @@ async fn enqueue(write: &mut WriteTx<'_>, tx: NewTx) -> Result<TxIntent, StoreEr
         .ok_or(StoreError::inconsistent("chain_tx.key"))
 }
 
-/// What forbids the ration's next intent, if anything does.
-async fn exceeded(
+/// Intents of one purpose, the newest first: `$which` chooses them by ?2.
+macro_rules! newest {
+    ($which:literal) => {
+        concat!(
+            "SELECT created_at FROM chain_tx WHERE purpose = ?1 AND ",
+            $which,
+            " ORDER BY created_at DESC LIMIT 1 OFFSET ?3"
+        )
+    };
+}
+
+/// What a ration counts for this intent.
+async fn history(
     write: &mut WriteTx<'_>,
     tx: &NewTx,
     ration: &TxRation,
-) -> Result<Option<Rationed>, StoreError> {
-    let last = "SELECT max(created_at) FROM chain_tx
-                WHERE purpose = ? AND on_behalf = ? AND state <> 'failed' AND created_at > ?";
-    let statement = sqlx::query(last)
-        .bind(tx.purpose.as_str())
-        .bind(tx.on_behalf.map(columns::address))
-        .bind(tx.created_at.minus(ration.every).micros());
-    let row = write.optional(statement).await?;
-    let last: Option<Timestamp> =
-        row.map_or(Ok(None), |row| Columns::of(&row).read("chain_tx.created_at"))?;
-    if let Some(last) = last {
-        return Ok(Some(Rationed::TooSoon(last)));
-    }
-    let budgets = [
-        (OWN_BUDGET, tx.on_behalf.map(columns::address), ration.per_wallet),
-        (WHOLE_BUDGET, None, ration.global),
-    ];
-    let mut until = None;
-    for (newest, owner, limit) in budgets {
-        let statement = sqlx::query(newest).bind(tx.purpose.as_str()).bind(owner);
-        until = until.max(spent_until(write, tx, ration.window, statement, limit).await?);
-    }
-    if let Some(network) = &ration.network {
-        let statement = sqlx::query(NETWORK_BUDGET)
-            .bind(tx.purpose.as_str())
-            .bind(network.clone());
-        until = until.max(spent_until(write, tx, ration.window, statement, ration.per_network).await?);
-    }
-    Ok(until.map(Rationed::BudgetSpent))
+) -> Result<RationHistory, StoreError> {
+    let wallet = || tx.on_behalf.map(columns::address);
+    let bound = |sql: &'static str| sqlx::query(sql).bind(tx.purpose.as_str());
+    let last = bound(newest!("on_behalf = ?2 AND state <> 'failed'")).bind(wallet());
+    let of_wallet = bound(newest!("on_behalf = ?2")).bind(wallet());
+    let of_all = bound(newest!("?2 IS NULL")).bind(None::<Vec<u8>>);
+    let of_network = match &ration.network {
+        Some(network) => {
+            let of_network = bound(newest!("network = ?2")).bind(network.clone());
+            nth(write, of_network, ration.per_network).await?
+        }
+        None => None,
+    };
+    Ok(RationHistory {
+        last: nth(write, last, 1).await?,
+        of_wallet: nth(write, of_wallet, ration.per_wallet).await?,
+        of_network,
+        of_all: nth(write, of_all, ration.global).await?,
+    })
 }
 
-const OWN_BUDGET: &str = "SELECT created_at FROM chain_tx
-    WHERE purpose = ?1 AND on_behalf = ?2 AND created_at > ?3 ORDER BY created_at DESC LIMIT 1 OFFSET ?4";
-const NETWORK_BUDGET: &str = "SELECT created_at FROM chain_tx
-    WHERE purpose = ?1 AND network = ?2 AND created_at > ?3 ORDER BY created_at DESC LIMIT 1 OFFSET ?4";
-const WHOLE_BUDGET: &str = "SELECT created_at FROM chain_tx
-    WHERE purpose = ?1 AND ?2 IS NULL AND created_at > ?3 ORDER BY created_at DESC LIMIT 1 OFFSET ?4";
-
-/// When a budget of `limit` intents in the window is no longer spent; `None` if it is not spent. `newest`
-/// has its first two parameters bound and selects the intents that count, the newest first.
-async fn spent_until(
-    write: &mut WriteTx<'_>,
-    tx: &NewTx,
-    window: Duration,
-    newest: Statement,
-    limit: u64,
-) -> Result<Option<Timestamp>, StoreError> {
-    let Some(skip) = limit.checked_sub(1) else {
-        return Ok(Some(tx.created_at.plus(window)));
-    };
-    let statement = newest
-        .bind(tx.created_at.minus(window).micros())
-        .bind(columns::number(skip, "chain_tx.id")?);
-    let Some(row) = write.optional(statement).await? else {
+/// When the `rank`-th newest of some intents was made, counted from 1; `None` when there are fewer.
+async fn nth(write: &mut WriteTx<'_>, newest: Statement, rank: u64) -> Result<Option<Timestamp>, StoreError> {
+    let Some(newer) = rank.checked_sub(1) else {
         return Ok(None);
     };
-    let counted: Timestamp = Columns::of(&row).read("chain_tx.created_at")?;
-    Ok(Some(counted.plus(window)))
+    let statement = newest.bind(columns::number(newer, "chain_tx.id")?);
+    let row = write.optional(statement).await?;
+    row.map(|row| Columns::of(&row).get("chain_tx.created_at"))
+        .transpose()
 }
 
 async fn enqueue_rationed(
@@ -216,7 +179,8 @@ async fn enqueue_rationed(
     tx: NewTx,
     ration: TxRation,
 ) -> Result<Rationed, StoreError> {
-    match exceeded(write, &tx, &ration).await? {
+    let history = history(write, &tx, &ration).await?;
+    match ration.refusal(tx.created_at, &history) {
         Some(refusal) => Ok(refusal),
         None => {
             let intent = enqueue(write, tx).await?;
@@ -230,17 +194,29 @@ async fn enqueue_rationed(
     }
 }
 
-async fn assign_nonce(write: &mut WriteTx<'_>, id: TxIntentId, chain_nonce: i64) -> Result<u64, StoreError> {
-    let assign = "UPDATE chain_tx SET
-                      state = iif(nonce IS NULL, 'sent', state),
-                      nonce = coalesce(nonce, max(?2, coalesce((
-                          SELECT max(nonce) + 1 FROM chain_tx AS lane WHERE lane.signer = chain_tx.signer
-                      ), 0)))
-                  WHERE id = ?1 AND state NOT IN ('done', 'failed') RETURNING nonce";
-    let row = write
-        .optional(sqlx::query(assign).bind(id.0).bind(chain_nonce))
-        .await?;
-    Columns::of(&row.ok_or_else(|| unknown(id))?).read("chain_tx.nonce")
+async fn assign_nonce(write: &mut WriteTx<'_>, id: TxIntentId, chain_nonce: u64) -> Result<u64, StoreError> {
+    let intent = "SELECT state, nonce, (SELECT max(nonce) FROM chain_tx AS lane
+                                        WHERE lane.signer = chain_tx.signer) AS highest
+                  FROM chain_tx WHERE id = ?";
+    let row = write.optional(sqlx::query(intent).bind(id.0)).await?;
+    let row = row.ok_or_else(|| unknown(id))?;
+    let columns = Columns::of(&row);
+    let request = NonceRequest {
+        state: state(&columns)?,
+        nonce: columns.get("chain_tx.nonce")?,
+        highest: columns.get_as("highest", "chain_tx.nonce")?,
+        chain_nonce,
+    };
+    let assigned = request.assign().ok_or_else(|| unknown(id))?;
+    if request.nonce != Some(assigned.nonce) {
+        let assign = "UPDATE chain_tx SET nonce = ?, state = ? WHERE id = ?";
+        let statement = sqlx::query(assign)
+            .bind(columns::number(assigned.nonce, "chain_tx.nonce")?)
+            .bind(assigned.state.as_str())
+            .bind(id.0);
+        write.execute(statement).await?;
+    }
+    Ok(assigned.nonce)
 }
 
 fn unknown(id: TxIntentId) -> StoreError {
@@ -300,7 +276,6 @@ impl TxOutbox for SqliteTxOutbox {
     }
 
     async fn assign_nonce(&self, id: TxIntentId, chain_nonce: u64) -> Result<u64, StoreError> {
-        let chain_nonce = columns::number(chain_nonce, "chain_tx.nonce")?;
         self.db
             .write(move |write| Box::pin(assign_nonce(write, id, chain_nonce)))
             .await
@@ -325,8 +300,9 @@ impl TxOutbox for SqliteTxOutbox {
     }
 
     async fn mark_mined(&self, id: TxIntentId, hash: Hash32, block: u64) -> Result<(), StoreError> {
-        let mined = "UPDATE chain_tx SET state = 'mined', mined_hash = ?, mined_block = ? WHERE id = ?";
+        let mined = "UPDATE chain_tx SET state = ?, mined_hash = ?, mined_block = ? WHERE id = ?";
         let statement = sqlx::query(mined)
+            .bind(TxState::Mined.as_str())
             .bind(hash.to_vec())
             .bind(columns::number(block, "chain_tx.mined_block")?)
             .bind(id.0);
@@ -334,15 +310,15 @@ impl TxOutbox for SqliteTxOutbox {
     }
 
     async fn mark_unmined(&self, id: TxIntentId) -> Result<(), StoreError> {
-        let unmined =
-            "UPDATE chain_tx SET state = 'sent', mined_hash = NULL, mined_block = NULL WHERE id = ?";
-        one(id, self.db.execute(sqlx::query(unmined).bind(id.0)).await?)
+        let unmined = "UPDATE chain_tx SET state = ?, mined_hash = NULL, mined_block = NULL WHERE id = ?";
+        let statement = sqlx::query(unmined).bind(TxState::Sent.as_str()).bind(id.0);
+        one(id, self.db.execute(statement).await?)
     }
 
     async fn close(&self, id: TxIntentId, failure: Option<String>) -> Result<(), StoreError> {
-        let state = if failure.is_some() { "failed" } else { "done" };
+        let state = TxState::closed(failure.as_deref());
         let close = "UPDATE chain_tx SET state = ?, failure = ? WHERE id = ?";
-        let statement = sqlx::query(close).bind(state).bind(failure).bind(id.0);
+        let statement = sqlx::query(close).bind(state.as_str()).bind(failure).bind(id.0);
         one(id, self.db.execute(statement).await?)
     }
 
@@ -352,13 +328,13 @@ impl TxOutbox for SqliteTxOutbox {
         on_behalf: Option<WalletAddress>,
         since: Timestamp,
     ) -> Result<u64, StoreError> {
-        let count = "SELECT count(*) FROM chain_tx
+        let count = "SELECT count(*) AS intents FROM chain_tx
                      WHERE purpose = ?1 AND created_at >= ?2 AND (?3 IS NULL OR on_behalf = ?3)";
         let statement = sqlx::query(count)
             .bind(purpose.as_str())
             .bind(since.micros())
             .bind(on_behalf.map(columns::address));
         let row = self.db.optional(statement).await?;
-        row.map_or(Ok(0), |row| Columns::of(&row).read("chain_tx.id"))
+        row.map_or(Ok(0), |row| Columns::of(&row).get_as("intents", "chain_tx.id"))
     }
 }

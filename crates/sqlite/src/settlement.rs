@@ -1,29 +1,29 @@
 //! [`SettlementStore`] on SQLite.
 //!
-//! A call waits for a batch while its usage record names none. Sealing offers what waits to billing's
-//! sealer, page by page, lets billing build the batch, and stores it with the place of every call in
-//! it, in one transaction.
+//! A call waits for a batch while its usage record names none. Sealing reads what `billing`'s gathering asks
+//! for, lets it build the batch, and stores that with the place of every call in it, in one transaction.
+//! All rules are `haithe_billing::batch`'s; this module reads what they need and writes what they return.
 
 mod carry;
 mod dissolve;
 mod escrow;
 mod gather;
-pub(crate) mod read;
+mod read;
 mod waiting;
 mod write;
 
-use crate::{columns::Columns, db::Db};
+use crate::db::Db;
 use async_trait::async_trait;
 use haithe_billing::{
-    batch::{Batch, BatchState, Payers, SealPolicy, Unsealed},
+    batch::{
+        Batch, BatchState, Gathering, Payers, SealPolicy, Sealing, UnsealableCharge, Unsealed,
+        waiting_charges,
+    },
     chain::Hash32,
     ports::SettlementStore,
 };
 use haithe_kernel::{CallId, StoreError, Timestamp};
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// [`SettlementStore`] on SQLite.
 #[derive(Clone)]
@@ -51,10 +51,6 @@ impl SqliteSettlementStore {
         known.cloned()
     }
 
-    fn aside(&self) -> Result<BTreeSet<i64>, StoreError> {
-        Ok(self.db.money().lock()?.aside.clone())
-    }
-
     fn payers(&self) -> Result<Payers, StoreError> {
         let state = self.db.money().lock()?;
         let mut payers = Payers::default();
@@ -69,11 +65,12 @@ impl SqliteSettlementStore {
         Ok(payers)
     }
 
-    /// Excludes usage records from all batches, and raises an alarm for each that is new.
-    async fn exclude(&self, usage: BTreeSet<i64>, reason: String) -> Result<(), StoreError> {
-        let new: Vec<i64> = {
-            let mut state = self.db.money().lock()?;
-            usage.into_iter().filter(|id| state.aside.insert(*id)).collect()
+    /// Excludes charges from all batches, and raises an alarm for each that is new.
+    async fn exclude(&self, charges: Vec<UnsealableCharge>, reason: String) -> Result<(), StoreError> {
+        let new: Vec<UnsealableCharge> = {
+            let mut aside = self.db.set_aside();
+            let is_new = |charge: &UnsealableCharge| aside.insert(charge.call);
+            charges.into_iter().filter(is_new).collect()
         };
         if new.is_empty() {
             return Ok(());
@@ -85,7 +82,7 @@ impl SqliteSettlementStore {
     }
 }
 
-/// How often sealing starts over because what it gathered has changed meanwhile.
+/// How often sealing is tried while the data that it was built from keeps changing.
 const ATTEMPTS: usize = 3;
 
 enum Attempt {
@@ -100,40 +97,35 @@ impl SqliteSettlementStore {
     /// all of it is still so.
     async fn attempt(&self, policy: &SealPolicy, now: Timestamp) -> Result<Attempt, StoreError> {
         let mut payers = self.payers()?;
-        let aside = self.aside()?;
+        let aside = self.db.set_aside().clone();
         let mut snapshot = self.db.snapshot().await?;
-        if read::open(&mut snapshot).await?.len() >= max_open(policy) {
+        if !policy.may_open(read::open(&mut snapshot).await?.len()) {
             return Ok(Attempt::Nothing);
         }
-        let waiting = waiting::by_org(&mut snapshot, &aside, &payers).await?;
-        payers.deferred = waiting
-            .iter()
-            .filter(|waiting| policy.defers(waiting, now))
-            .map(|waiting| waiting.org)
-            .collect();
-        payers.unpayable = escrow::unpayable(&mut snapshot).await?;
-        payers.probed = escrow::probed(&mut snapshot).await?;
-        let gathered = gather::gather(&mut snapshot, policy, now, payers, &aside).await?;
-        if !gathered.unsealable.is_empty() {
-            let most = policy.max_credits_per_line;
-            let reason = format!("it pays more payees than a line can hold (at most {most})");
-            self.exclude(gathered.unsealable.clone(), reason).await?;
-        }
-        let input = &gathered.input;
-        if input.items.is_empty() && input.carried.is_empty() && input.payouts.is_empty() {
-            return Ok(Attempt::Nothing);
-        }
+        let aside = waiting::aside(&mut snapshot, &aside).await?;
+        let groups = waiting::groups(&mut snapshot, &aside).await?;
+        payers.defer(&waiting_charges(groups, &payers.withdrawing), policy, now);
+        let history = escrow::history(&mut snapshot).await?;
+        payers.unpayable = history.unpayable();
+        payers.probed = history.probed();
+        let gathering = Gathering::new(*policy, now, payers, aside);
+        let gathered = gather::gather(&mut snapshot, gathering).await?;
         let seq = read::next(&mut snapshot).await?;
         drop(snapshot);
+        if !gathered.unsealable.is_empty() {
+            self.exclude(gathered.unsealable, policy.unsealable_reason())
+                .await?;
+        }
+        if gathered.input.is_empty() {
+            return Ok(Attempt::Nothing);
+        }
         let carry = gathered.input.carry.clone();
         let batch = Batch::build(seq, gathered.input, policy, now).map_err(StoreError::new)?;
-        let sealing = write::Sealing {
-            batch: batch.clone(),
-            usage: gathered.usage,
-            carry,
-            max_open: max_open(policy),
-        };
-        let stored = self.db.write(move |write| Box::pin(sealing.store(write))).await?;
+        let sealing = Sealing::new(batch.clone(), gathered.places, carry, *policy);
+        let stored = self
+            .db
+            .write(move |write| Box::pin(async move { write::store(write, &sealing).await }))
+            .await?;
         Ok(if stored {
             Attempt::Sealed(batch)
         } else {
@@ -142,20 +134,18 @@ impl SqliteSettlementStore {
     }
 }
 
-fn max_open(policy: &SealPolicy) -> usize {
-    usize::try_from(policy.max_open).unwrap_or(usize::MAX)
-}
-
 #[async_trait]
 impl SettlementStore for SqliteSettlementStore {
     async fn unsealed(&self, policy: SealPolicy, now: Timestamp) -> Result<Unsealed, StoreError> {
-        let (aside, payers) = (self.aside()?, self.payers()?);
+        let (aside, payers) = (self.db.set_aside().clone(), self.payers()?);
+        let overdue = policy.overdue_carry(now, &payers.withdrawing);
         let mut snapshot = self.db.snapshot().await?;
-        Ok(Unsealed {
-            orgs: waiting::by_org(&mut snapshot, &aside, &payers).await?,
-            overdue: carry::count_overdue(&mut snapshot, &policy, now, &payers.withdrawing).await?
-                + u64::try_from(escrow::payouts(&mut snapshot, &policy, now).await?.len()).unwrap_or(0),
-        })
+        let aside = waiting::aside(&mut snapshot, &aside).await?;
+        let groups = waiting::groups(&mut snapshot, &aside).await?;
+        let overdue = carry::count_overdue(&mut snapshot, &overdue).await?;
+        let escrow = escrow::accounts(&mut snapshot).await?;
+        let orgs = waiting_charges(groups, &payers.withdrawing);
+        Ok(Unsealed::of(orgs, overdue, escrow, &policy, now))
     }
 
     async fn open_batches(&self) -> Result<Vec<(Batch, BatchState)>, StoreError> {
@@ -186,7 +176,7 @@ impl SettlementStore for SqliteSettlementStore {
             }
         }
         Err(StoreError::new(
-            "what waits for a batch changes faster than it can be sealed",
+            "sealing gave up: the carry or the open batches changed during each attempt",
         ))
     }
 
@@ -200,15 +190,13 @@ impl SettlementStore for SqliteSettlementStore {
     }
 
     async fn set_aside(&self, calls: Vec<CallId>, reason: String) -> Result<(), StoreError> {
-        let mut usage = BTreeSet::new();
+        let mut snapshot = self.db.snapshot().await?;
+        let mut charges = Vec::with_capacity(calls.len());
         for call in calls {
-            let id = "SELECT id FROM usage_records WHERE call = ? AND batch_seq IS NULL";
-            let call = crate::columns::uuid(call.0);
-            if let Some(row) = self.db.optional(sqlx::query(id).bind(call)).await? {
-                usage.insert(Columns::of(&row).read("usage_records.id")?);
-            }
+            charges.extend(waiting::charge(&mut snapshot, call).await?);
         }
-        self.exclude(usage, reason).await
+        drop(snapshot);
+        self.exclude(charges, reason).await
     }
 
     async fn batch(&self, seq: u64) -> Result<Option<(Batch, BatchState)>, StoreError> {

@@ -1,7 +1,8 @@
-//! [`TreasuryStore`] on SQLite: withdrawals and daily caps as the index has them.
+//! [`TreasuryStore`] on SQLite: withdrawals and daily caps as the index has them. What follows from its events is
+//! decided by `haithe_billing::treasury`.
 
 use crate::{
-    chain::{Paused, read_event, select_events},
+    chain::{read_event, select_events},
     columns::Columns,
     db::{Db, Statement},
 };
@@ -9,9 +10,9 @@ use async_trait::async_trait;
 use haithe_billing::{
     chain::{ChainEvent, EventBody},
     ports::TreasuryStore,
-    treasury::{ActiveClock, CapChange, Withdrawal, WithdrawalEnd},
+    treasury::{ActiveClock, CapChange, Withdrawal, WithdrawalEnd, cap_changes},
 };
-use haithe_kernel::{Listed, OrgId, Page, StoreError, Timestamp, TokenUnits};
+use haithe_kernel::{Listed, OrgId, Page, StoreError, Timestamp};
 use sqlx::sqlite::SqliteRow;
 
 /// [`TreasuryStore`] on SQLite.
@@ -42,24 +43,19 @@ impl TreasuryStore for SqliteTreasuryStore {
     async fn clock(&self) -> Result<ActiveClock, StoreError> {
         let head = "SELECT time FROM chain_blocks ORDER BY number DESC LIMIT 1";
         let head = match self.db.optional(sqlx::query(head)).await? {
-            Some(row) => Columns::of(&row).read("chain_blocks.time")?,
+            Some(row) => Columns::of(&row).get("chain_blocks.time")?,
             None => Timestamp::from_seconds(0),
         };
-        let mut paused = Paused::default();
-        for event in self.pauses().await? {
-            paused.see(&event);
-        }
-        Ok(ActiveClock {
-            head,
-            paused_for: paused.until(head),
-            paused_until: paused.ends_at(head),
-        })
+        Ok(ActiveClock::after(head, &self.pauses().await?))
     }
 
     async fn withdrawals(&self, org: OrgId, page: Page) -> Result<Listed<Withdrawal>, StoreError> {
         let count = sqlx::query("SELECT count(*) AS count FROM withdrawals WHERE org_id = ?").bind(org.0);
-        let rows = "SELECT withdrawals.id, chain_events.tx, chain_events.block_time, chain_events.body,
-                           withdrawals.ready_at, withdrawals.ended, withdrawals.paid_units, withdrawals.booked
+        let rows =
+            "SELECT withdrawals.id AS id, chain_events.tx AS tx, chain_events.block_time AS block_time,
+                           chain_events.body AS body, withdrawals.ready_at AS ready_at,
+                           withdrawals.ended AS ended, withdrawals.paid_units AS paid_units,
+                           withdrawals.booked AS booked
                     FROM withdrawals JOIN chain_events ON chain_events.id = withdrawals.id
                     WHERE withdrawals.org_id = ? ORDER BY withdrawals.id DESC LIMIT ? OFFSET ?";
         let rows = sqlx::query(rows)
@@ -75,60 +71,34 @@ impl TreasuryStore for SqliteTreasuryStore {
                AND kind = 'daily_cap_changed' ORDER BY block, log_index"
         );
         let said = self.events(sqlx::query(said).bind(org.0)).await?;
-        let pauses = self.pauses().await?;
-        let (mut paused, mut pauses) = (Paused::default(), pauses.iter().peekable());
-        let mut changes = Vec::with_capacity(said.len());
-        for event in said {
-            let place = |event: &ChainEvent| (event.block, event.log_index);
-            while let Some(pause) = pauses.next_if(|pause| place(pause) < place(&event)) {
-                paused.see(pause);
-            }
-            let EventBody::DailyCapChanged {
-                cap, effective_at, ..
-            } = event.body
-            else {
-                continue;
-            };
-            changes.push(CapChange {
-                said_at: event.block_time.minus(paused.until(event.block_time)),
-                effective_at,
-                cap: cap.filter(|cap| *cap < u128::MAX).map(TokenUnits::new),
-            });
-        }
-        Ok(changes)
+        Ok(cap_changes(&said, &self.pauses().await?))
     }
 }
 
 fn withdrawal(row: &SqliteRow) -> Result<Withdrawal, StoreError> {
     let broken = || StoreError::inconsistent("chain_events.body");
-    let mut columns = Columns::of(row);
-    let id = columns.read("withdrawals.id")?;
-    let tx = columns.read("chain_events.tx")?;
-    let requested_at = columns.read("chain_events.block_time")?;
-    let body: String = columns.read("chain_events.body")?;
-    let ready_at = columns.read("withdrawals.ready_at")?;
-    let ended: Option<String> = columns.read("withdrawals.ended")?;
-    let paid: Option<u128> = columns.read("withdrawals.paid_units")?;
-    let booked: Option<String> = columns.read("withdrawals.booked")?;
+    let columns = Columns::of(row);
+    let body: String = columns.get("chain_events.body")?;
     let EventBody::WithdrawalRequested { to, amount, .. } =
         serde_json::from_str(&body).map_err(|_| broken())?
     else {
         return Err(broken());
     };
-    let end = match (ended.as_deref(), booked.as_deref()) {
-        (Some("executed"), _) => Some(WithdrawalEnd::Executed(paid)),
-        (Some(_), _) => Some(WithdrawalEnd::Cancelled),
-        (None, Some(_)) => Some(WithdrawalEnd::Void),
-        (None, None) => None,
+    let ended: Option<String> = columns.get("withdrawals.ended")?;
+    let seen = match ended.as_deref() {
+        Some("executed") => Some(WithdrawalEnd::Executed(columns.get("withdrawals.paid_units")?)),
+        Some(_) => Some(WithdrawalEnd::Cancelled),
+        None => None,
     };
+    let booked: Option<String> = columns.get("withdrawals.booked")?;
     Ok(Withdrawal {
-        id,
-        tx,
-        requested_at,
+        id: columns.get("withdrawals.id")?,
+        tx: columns.get("chain_events.tx")?,
+        requested_at: columns.get("chain_events.block_time")?,
         to,
         amount,
-        ready_at,
-        end,
+        ready_at: columns.get("withdrawals.ready_at")?,
+        end: WithdrawalEnd::of(seen, booked.is_some()),
         settled: booked.is_some(),
     })
 }

@@ -6,12 +6,11 @@ use crate::{
 };
 use async_trait::async_trait;
 use haithe_billing::{
-    capture::TokenUsage,
     ports::UsageStore,
-    usage::{Day, Dimension, MOST_ROWS, Named, UsageQuery, UsageRow},
+    usage::{Day, Dimension, MOST_ROWS, Named, UsageQuery, UsageRow, UsageTotals},
 };
 use haithe_identity::api_key::ApiKeyId;
-use haithe_kernel::{Listed, ModelId, OrgId, Page, ProductId, ProjectId, StoreError, Usdt};
+use haithe_kernel::{Listed, ModelId, OrgId, Page, ProductId, ProjectId, StoreError};
 use sqlx::{AssertSqlSafe, sqlite::SqliteRow};
 
 /// [`UsageStore`] on SQLite.
@@ -48,11 +47,13 @@ fn grouped(query: &UsageQuery) -> String {
         ];
         ("usage_days", "NULL", tokens)
     };
-    let [input, cached, output, reasoning] =
-        tokens.map(|column| format!("sum({column} >> 32), sum({column} & 4294967295)"));
+    let [input, cached, output, reasoning] = tokens;
+    let (input, cached) = (halves(input, "input"), halves(cached, "cached"));
+    let (output, reasoning) = (halves(output, "output"), halves(reasoning, "reasoning"));
+    let charged = halves("charged", "charged");
     format!(
         "SELECT {} AS day, {} AS project_id, {} AS api_key_id, {} AS model_id, {} AS model_name,
-                {} AS product_id, sum(calls), sum(charged >> 32), sum(charged & 4294967295),
+                {} AS product_id, sum(calls) AS calls, {charged},
                 {input}, {cached}, {output}, {reasoning}
          FROM {table}
          WHERE org_id = ?1 AND day BETWEEN ?2 AND ?3 AND (?4 IS NULL OR project_id = ?4)
@@ -79,6 +80,22 @@ fn bound(sql: String, org: OrgId, query: &UsageQuery) -> Statement {
         .bind(query.product.map(|product| product.0))
 }
 
+/// The sum of a column in two halves, as `{name}_high` and `{name}_low`, for [`whole`].
+fn halves(column: &str, name: &str) -> String {
+    format!("sum({column} >> 32) AS {name}_high, sum({column} & 4294967295) AS {name}_low")
+}
+
+/// A sum from its halves `high` and `low`.
+pub(crate) fn whole(
+    columns: &Columns<'_>,
+    (high, low): (&str, &str),
+    place: &'static str,
+) -> Result<i128, StoreError> {
+    let high: Option<i64> = columns.get_as(high, place)?;
+    let low: Option<i64> = columns.get_as(low, place)?;
+    Ok((i128::from(high.unwrap_or(0)) << 32) + i128::from(low.unwrap_or(0)))
+}
+
 #[async_trait]
 impl UsageStore for SqliteUsageStore {
     async fn figures(
@@ -90,9 +107,9 @@ impl UsageStore for SqliteUsageStore {
         let grouped = grouped(&query);
         let count = format!("SELECT count(*) AS count FROM ({grouped})");
         let rows = format!(
-            "SELECT figures.*, (SELECT name FROM projects WHERE id = figures.project_id),
-                    (SELECT name FROM api_keys WHERE id = figures.api_key_id),
-                    (SELECT name FROM products WHERE id = figures.product_id)
+            "SELECT figures.*, (SELECT name FROM projects WHERE id = figures.project_id) AS project_name,
+                    (SELECT name FROM api_keys WHERE id = figures.api_key_id) AS api_key_name,
+                    (SELECT name FROM products WHERE id = figures.product_id) AS product_name
              FROM ({grouped} ORDER BY 1, 2, 3, 4, 5, 6 LIMIT ?8 OFFSET ?9) AS figures
              ORDER BY 1, 2, 3, 4, 5, 6"
         );
@@ -106,24 +123,17 @@ impl UsageStore for SqliteUsageStore {
 }
 
 fn figure(row: &SqliteRow, of_products: bool) -> Result<UsageRow, StoreError> {
-    let mut columns = Columns::of(row);
-    let day: Option<i64> = columns.read("usage_days.day")?;
-    let project: Option<ProjectId> = columns.read("usage_days.project_id")?;
-    let api_key: Option<ApiKeyId> = columns.read("usage_days.api_key_id")?;
-    let model: Option<ModelId> = columns.read("usage_days.model_id")?;
-    let model_name = columns.read("usage_days.model_name")?;
-    let product: Option<ProductId> = columns.read("product_days.product_id")?;
-    let calls = columns.read("usage_days.calls")?;
-    let charged = whole(&mut columns)?;
-    let tokens = TokenUsage {
-        input: tokens(&mut columns)?,
-        cached: tokens(&mut columns)?,
-        output: tokens(&mut columns)?,
-        reasoning: tokens(&mut columns)?,
-    };
-    let project_name = columns.read("projects.name")?;
-    let key_name = columns.read("api_keys.name")?;
-    let product_name = columns.read("products.name")?;
+    let columns = Columns::of(row);
+    let day: Option<i64> = columns.get("usage_days.day")?;
+    let project: Option<ProjectId> = columns.get("usage_days.project_id")?;
+    let api_key: Option<ApiKeyId> = columns.get("usage_days.api_key_id")?;
+    let model: Option<ModelId> = columns.get("usage_days.model_id")?;
+    let product: Option<ProductId> = columns.get("product_days.product_id")?;
+    let model_name = columns.get("usage_days.model_name")?;
+    let project_name = columns.get_as("project_name", "projects.name")?;
+    let key_name = columns.get_as("api_key_name", "api_keys.name")?;
+    let product_name = columns.get_as("product_name", "products.name")?;
+    let totals = totals(&columns)?;
     Ok(UsageRow {
         day: day.map(Day),
         project: project.map(|id| Named {
@@ -136,19 +146,19 @@ fn figure(row: &SqliteRow, of_products: bool) -> Result<UsageRow, StoreError> {
             id,
             name: product_name,
         }),
-        calls,
-        tokens: (!of_products).then_some(tokens),
-        charged: Usdt::from_nano(i64::try_from(charged).unwrap_or(i64::MAX)),
+        calls: columns.get("usage_days.calls")?,
+        tokens: (!of_products).then(|| totals.tokens()),
+        charged: totals.charged(),
     })
 }
 
-/// A sum from its halves.
-fn whole(columns: &mut Columns<'_>) -> Result<i128, StoreError> {
-    let high: i64 = columns.read("usage_days.charged")?;
-    let low: i64 = columns.read("usage_days.charged")?;
-    Ok((i128::from(high) << 32) + i128::from(low))
-}
-
-fn tokens(columns: &mut Columns<'_>) -> Result<u64, StoreError> {
-    Ok(u64::try_from(whole(columns)?).unwrap_or(u64::MAX))
+fn totals(columns: &Columns<'_>) -> Result<UsageTotals, StoreError> {
+    let tokens = |halves| whole(columns, halves, "usage_days.tokens");
+    Ok(UsageTotals {
+        charged: whole(columns, ("charged_high", "charged_low"), "usage_days.charged")?,
+        input: tokens(("input_high", "input_low"))?,
+        cached: tokens(("cached_high", "cached_low"))?,
+        output: tokens(("output_high", "output_low"))?,
+        reasoning: tokens(("reasoning_high", "reasoning_low"))?,
+    })
 }

@@ -97,7 +97,7 @@ impl Batch {
         policy: &SealPolicy,
         now: Timestamp,
     ) -> Result<Self, BatchError> {
-        if input.items.is_empty() && input.carried.is_empty() && input.payouts.is_empty() {
+        if input.is_empty() {
             return Err(BatchError::Empty);
         }
         bounded("calls", input.items.len(), policy.max_items)?;

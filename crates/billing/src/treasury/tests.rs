@@ -7,7 +7,7 @@ use haithe_kernel::{Failure, FixedClock, Kind, ModelId, OrgUid};
 use haithe_orgs::{
     OrgRole, OrganizationPorts, Standing,
     ports::{
-        MockChainSync, MockOrgDeployer, MockOrgMemberStore, MockOrgModelStore, MockOrgStore,
+        MockChainSync, MockOpenCalls, MockOrgDeployer, MockOrgMemberStore, MockOrgModelStore, MockOrgStore,
         MockOwnerTransactions, MockStandingStore,
     },
 };
@@ -67,6 +67,7 @@ fn organizations() -> Organizations {
         deployer: Arc::new(MockOrgDeployer::new()),
         transactions: Arc::new(MockOwnerTransactions::new()),
         chain: Arc::new(MockChainSync::new()),
+        calls: Arc::new(MockOpenCalls::new()),
         clock: Arc::new(FixedClock::at(NOW)),
     };
     Organizations::new(ports, ModelId(1))

@@ -67,9 +67,9 @@ use haithe_marketplace::{
 use haithe_orgs::{
     Audit, Bots, Contexts, OrganizationPorts, Organizations, Ownership, ProjectPorts, Projects, Settings,
     ports::{
-        MockAuditStore, MockBotStore, MockChainSync, MockDirectory, MockOrgDeployer, MockOrgMemberStore,
-        MockOrgModelStore, MockOrgSettingsStore, MockOrgStore, MockOwnerTransactions, MockProjectStore,
-        MockStandingStore,
+        MockAuditStore, MockBotStore, MockChainSync, MockDirectory, MockOpenCalls, MockOrgDeployer,
+        MockOrgMemberStore, MockOrgModelStore, MockOrgSettingsStore, MockOrgStore, MockOwnerTransactions,
+        MockProjectStore, MockStandingStore,
     },
 };
 use haithe_stores::MockDatabaseControl;
@@ -192,6 +192,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
             deployer: Arc::new(MockOrgDeployer::new()),
             transactions: Arc::new(MockOwnerTransactions::new()),
             chain: Arc::new(MockChainSync::new()),
+            calls: Arc::new(MockOpenCalls::new()),
             clock: clock.clone(),
         },
         ModelId(1),

@@ -1,6 +1,7 @@
 //! Organizations, projects and what belongs to them.
 
 use super::{Base, chain::Chain};
+use haithe_billing::open_calls::LedgerOpenCalls;
 use haithe_evm::EvmOwnerTransactions;
 use haithe_kernel::ModelId;
 use haithe_orgs::{
@@ -36,6 +37,7 @@ pub(super) fn directory(base: &Base<'_>, chain: &Chain, default_model: ModelId) 
             deployer: chain.deployer.clone(),
             transactions: transactions.clone(),
             chain: chain.sync.clone(),
+            calls: Arc::new(LedgerOpenCalls::new(stores.ledger.clone())),
             clock: clock.clone(),
         },
         default_model,

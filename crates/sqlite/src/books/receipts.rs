@@ -1,11 +1,9 @@
 //! Receipts, and the way from each to its batch's root.
 
 use super::SqliteBooks;
-use crate::{
-    columns::{self, Columns, read_each},
-    settlement::read::state,
-};
+use crate::columns::{self, Columns, read_each};
 use haithe_billing::{
+    batch::BatchState,
     chain::Hash32,
     merkle::Tree,
     receipt::{Receipt, ReceiptFilter, SealedReceipt, Settlement},
@@ -135,7 +133,7 @@ impl SqliteBooks {
         let line = columns.get("batch_items.line")?;
         let leaf: Hash32 = columns.get("batch_items.leaf")?;
         let root = columns.get("batches.root")?;
-        let state = state(
+        let state = BatchState::of(
             columns.get_as("settled", "batches.settled_block")?,
             columns.get("batches.final")?,
         );

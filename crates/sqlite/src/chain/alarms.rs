@@ -1,10 +1,10 @@
 //! Alarms: what must not be, and is not repaired here.
 
-use super::Stored;
 use crate::{
-    columns::Columns,
+    columns::{self, Columns},
     db::{Db, WriteTx},
 };
+use haithe_billing::chain::IndexAlarm;
 use haithe_kernel::{StoreError, Timestamp};
 
 /// Something that must not be. It stays until its block is rewound.
@@ -26,27 +26,22 @@ pub(super) async fn all(db: &Db) -> Result<Vec<Alarm>, StoreError> {
     let rows = db.all(sqlx::query(all)).await?;
     rows.iter()
         .map(|row| {
-            let mut columns = Columns::of(row);
+            let columns = Columns::of(row);
             Ok(Alarm {
-                kind: columns.read("alarms.kind")?,
-                detail: columns.read("alarms.detail")?,
-                block: columns.read("alarms.block")?,
-                raised_at: columns.read("alarms.raised_at")?,
+                kind: columns.get("alarms.kind")?,
+                detail: columns.get("alarms.detail")?,
+                block: columns.get("alarms.block")?,
+                raised_at: columns.get("alarms.raised_at")?,
             })
         })
         .collect()
 }
 
 impl WriteTx<'_> {
-    /// Raises an alarm about an event.
-    pub(super) async fn alarm(
-        &mut self,
-        kind: &'static str,
-        cause: &Stored,
-        detail: String,
-    ) -> Result<(), StoreError> {
-        let detail = format!("{detail} (event {})", cause.name());
-        self.alarm_at(kind, cause.block()?, cause.event.block_time, detail)
+    /// Raises an alarm; the same alarm again changes nothing.
+    pub(super) async fn raise(&mut self, alarm: IndexAlarm) -> Result<(), StoreError> {
+        let block = columns::number(alarm.block, "alarms.block")?;
+        self.store_alarm(alarm.kind, block, alarm.raised_at, alarm.detail)
             .await
     }
 
@@ -59,6 +54,16 @@ impl WriteTx<'_> {
         detail: String,
     ) -> Result<(), StoreError> {
         tracing::error!(kind, block, "{detail}");
+        self.store_alarm(kind, block, at, detail).await
+    }
+
+    async fn store_alarm(
+        &mut self,
+        kind: &'static str,
+        block: i64,
+        at: Timestamp,
+        detail: String,
+    ) -> Result<(), StoreError> {
         let insert =
             "INSERT INTO alarms (kind, detail, block, raised_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING";
         let statement = sqlx::query(insert)

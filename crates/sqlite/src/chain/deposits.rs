@@ -1,180 +1,109 @@
-//! Deposits: token transfers to an organization's contract that are not settlement, and what its
-//! address held when the contract was created there.
+//! Rows of deposits.
 
-use super::{Stored, read_event, select_events, step::Indexing};
+use super::events::{event_id, log_id, named};
 use crate::{
     columns::{self, Columns},
-    ledger::post::Entry,
+    db::WriteTx,
 };
-use haithe_billing::{chain::EventBody, ledger::Account};
-use haithe_kernel::{OrgId, StoreError, TokenUnits, Usdt, WalletAddress};
-use sqlx::sqlite::SqliteRow;
+use haithe_billing::chain::{DroppedDeposit, LogId, PendingDeposit, SeenDeposit};
+use haithe_kernel::{OrgId, StoreError};
 
-/// Notes a deposit. It counts once its block is confirmed.
-///
-/// A transfer in a transaction that settles one of our batches is part of that settlement. One that
-/// a withdrawal of another organization caused is a deposit here all the same: it arrived.
-pub(super) async fn see(indexing: &mut Indexing<'_, '_>, stored: &Stored) -> Result<(), StoreError> {
-    let (EventBody::Transfer { to, .. } | EventBody::OrganizationFunded { org: to, .. }) = stored.event.body
-    else {
-        return Ok(());
-    };
-    match indexing.org_at(to).await? {
-        Some(org) => note(indexing, stored, org, 0).await,
-        None => Ok(()),
+impl WriteTx<'_> {
+    /// Deposits with an amount that are not booked and count from this block or before.
+    pub(super) async fn deposits_to_confirm(
+        &mut self,
+        block: u64,
+    ) -> Result<Vec<PendingDeposit>, StoreError> {
+        let ready = "SELECT event.tx, event.log_index, event.block AS seen_block, event.block_time,
+                            deposits.org_id, deposits.block, deposits.amount, deposits.dust
+                     FROM deposits JOIN chain_events AS event ON event.id = deposits.id
+                     WHERE confirmed = 0 AND amount IS NOT NULL AND deposits.block <= ?
+                     ORDER BY deposits.block, deposits.id";
+        let statement = sqlx::query(ready).bind(columns::number(block, "deposits.block")?);
+        let rows = self.all(statement).await?;
+        rows.iter()
+            .map(|row| {
+                let columns = Columns::of(row);
+                Ok(PendingDeposit {
+                    event: log_id(&columns)?,
+                    seen_block: columns.get_as("seen_block", "chain_events.block")?,
+                    seen_at: columns.get("chain_events.block_time")?,
+                    org: columns.get("deposits.org_id")?,
+                    block: columns.get("deposits.block")?,
+                    amount: columns.get("deposits.amount")?,
+                    dust: columns.get("deposits.dust")?,
+                })
+            })
+            .collect()
     }
-}
 
-/// Notes what reached an address before its organization was seen there; it counts from the block
-/// that made the organization.
-pub(super) async fn see_earlier(
-    indexing: &mut Indexing<'_, '_>,
-    org: OrgId,
-    address: WalletAddress,
-    created: i64,
-) -> Result<(), StoreError> {
-    let earlier = select_events!(
-        "WHERE subject = ? AND kind IN ('transfer', 'organization_funded') ORDER BY block, log_index"
-    );
-    for row in indexing
-        .write
-        .all(sqlx::query(earlier).bind(columns::address(address)))
-        .await?
-    {
-        note(indexing, &read_event(&row)?, org, created).await?;
+    /// Deposits that count from a block above this one.
+    pub(super) async fn deposits_above(&mut self, block: u64) -> Result<Vec<DroppedDeposit>, StoreError> {
+        let above = "SELECT event.tx, event.log_index, deposits.org_id, deposits.dust, deposits.confirmed
+                     FROM deposits JOIN chain_events AS event ON event.id = deposits.id
+                     WHERE deposits.block > ?";
+        let statement = sqlx::query(above).bind(columns::number(block, "deposits.block")?);
+        let rows = self.all(statement).await?;
+        rows.iter()
+            .map(|row| {
+                let columns = Columns::of(row);
+                Ok(DroppedDeposit {
+                    event: log_id(&columns)?,
+                    org: columns.get("deposits.org_id")?,
+                    dust: columns.get("deposits.dust")?,
+                    confirmed: columns.get("deposits.confirmed")?,
+                })
+            })
+            .collect()
     }
-    Ok(())
-}
 
-async fn note(
-    indexing: &mut Indexing<'_, '_>,
-    stored: &Stored,
-    org: OrgId,
-    not_before: i64,
-) -> Result<(), StoreError> {
-    let units = match stored.event.body {
-        EventBody::Transfer { to, .. } if precedes_creation(indexing, stored, to).await? => return Ok(()),
-        EventBody::Transfer { amount, .. } | EventBody::OrganizationFunded { amount, .. } => amount,
-        _ => return Ok(()),
-    };
-    let settles = "SELECT id FROM chain_events WHERE tx = ? AND kind = 'batch_settled'";
-    let settles = indexing
-        .write
-        .optional(sqlx::query(settles).bind(stored.event.tx.to_vec()))
-        .await?;
-    // A transfer of nothing, which anybody can make in any number, is nothing.
-    if settles.is_some() || units == Some(0) {
-        return Ok(());
-    }
-    let money = indexing.scale.money(units);
-    if money.is_none() {
-        let (org, event) = (org.0, stored.name());
-        tracing::warn!(
-            org,
-            event,
-            "a deposit is beyond the range of money and is not credited"
+    pub(super) async fn note_deposit(&mut self, deposit: SeenDeposit) -> Result<(), StoreError> {
+        let insert = concat!(
+            "INSERT INTO deposits (id, org_id, block, units, amount, dust) VALUES (",
+            event_id!(),
+            ", ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
         );
+        let (tx, log_index) = named(deposit.event)?;
+        let statement = sqlx::query(insert)
+            .bind(tx)
+            .bind(log_index)
+            .bind(deposit.org.0)
+            .bind(columns::number(deposit.block, "deposits.block")?)
+            .bind(deposit.units.map(|units| units.to_string()))
+            .bind(deposit.amount.map(|amount| amount.nano()))
+            .bind(deposit.dust);
+        self.execute(statement).await.map(drop)
     }
-    let insert = "INSERT INTO deposits (id, org_id, block, units, amount, dust) VALUES (?, ?, ?, ?, ?, ?)
-                  ON CONFLICT DO NOTHING";
-    let statement = sqlx::query(insert)
-        .bind(stored.id)
-        .bind(org.0)
-        .bind(stored.block()?.max(not_before))
-        .bind(units.map(|units| units.to_string()))
-        .bind(money.map(|(amount, _)| amount.nano()))
-        .bind(money.map_or(Ok(0), |(_, dust)| columns::number(dust, "deposits.dust"))?);
-    indexing.write.execute(statement).await?;
-    indexing.touched.insert(org);
-    Ok(())
-}
 
-/// Whether a transfer reached the address before the organization was created there. The creation
-/// reports the whole balance of the address (`OrganizationFunded`), so it does not count by itself.
-async fn precedes_creation(
-    indexing: &mut Indexing<'_, '_>,
-    stored: &Stored,
-    address: WalletAddress,
-) -> Result<bool, StoreError> {
-    let created = "SELECT 1 FROM chain_events WHERE kind = 'organization_created' AND subject = ?
-                   AND (block, log_index) > (?, ?)";
-    let statement = sqlx::query(created)
-        .bind(columns::address(address))
-        .bind(stored.block()?)
-        .bind(columns::number(stored.event.log_index, "chain_events.log_index")?);
-    Ok(indexing.write.optional(statement).await?.is_some())
-}
-
-/// Books every deposit up to this block.
-pub(super) async fn confirm(indexing: &mut Indexing<'_, '_>, confirmed: i64) -> Result<(), StoreError> {
-    let ready = "SELECT id, org_id, block, amount, dust FROM deposits
-                 WHERE confirmed = 0 AND amount IS NOT NULL AND block <= ? ORDER BY block, id";
-    for row in indexing.write.all(sqlx::query(ready).bind(confirmed)).await? {
-        book(indexing, &row).await?;
+    pub(super) async fn confirm_deposit(&mut self, event: LogId) -> Result<(), StoreError> {
+        let confirm = concat!("UPDATE deposits SET confirmed = 1 WHERE id = ", event_id!());
+        let (tx, log_index) = named(event)?;
+        self.execute(sqlx::query(confirm).bind(tx).bind(log_index))
+            .await
+            .map(drop)
     }
-    Ok(())
-}
 
-async fn book(indexing: &mut Indexing<'_, '_>, row: &SqliteRow) -> Result<(), StoreError> {
-    let mut columns = Columns::of(row);
-    let id: i64 = columns.read("deposits.id")?;
-    let org: OrgId = columns.read("deposits.org_id")?;
-    let block: i64 = columns.read("deposits.block")?;
-    let amount: Usdt = columns.read("deposits.amount")?;
-    let dust: i64 = columns.read("deposits.dust")?;
-    let event = select_events!("WHERE id = ?");
-    let event = indexing.write.optional(sqlx::query(event).bind(id)).await?;
-    let stored = read_event(&event.ok_or(StoreError::inconsistent("deposits.id"))?)?;
-    indexing.touched.insert(org);
-
-    let chain = indexing.write.account_balance(Account::ChainOrg(org)).await?;
-    let available = indexing.write.account_balance(Account::Available(org)).await?;
-    let fits = chain.checked_sub(amount.nano()).is_some() && available.checked_add(amount.nano()).is_some();
-    if !fits {
-        let unbook = "UPDATE deposits SET amount = NULL WHERE id = ?";
-        indexing.write.execute(sqlx::query(unbook).bind(id)).await?;
-        let detail = format!("a deposit would take organization {org} beyond the range of money");
-        return indexing
-            .write
-            .alarm("deposit_out_of_range", &stored, detail)
-            .await;
+    pub(super) async fn refuse_deposit(&mut self, event: LogId) -> Result<(), StoreError> {
+        let refuse = concat!("UPDATE deposits SET amount = NULL WHERE id = ", event_id!());
+        let (tx, log_index) = named(event)?;
+        self.execute(sqlx::query(refuse).bind(tx).bind(log_index))
+            .await
+            .map(drop)
     }
-    if amount > Usdt::ZERO {
-        let entry = Entry {
-            key: format!("deposit/{}", stored.name()),
-            at: stored.event.block_time,
-            block: Some(block),
-            transfers: vec![(Account::ChainOrg(org), Account::Available(org), amount.nano())],
-        };
-        indexing.write.book(entry).await?;
-    }
-    indexing
-        .write
-        .execute(sqlx::query("UPDATE deposits SET confirmed = 1 WHERE id = ?").bind(id))
-        .await?;
-    let keep = "UPDATE org_books SET dust = dust + ? WHERE org_id = ?";
-    indexing
-        .write
-        .execute(sqlx::query(keep).bind(dust).bind(org.0))
-        .await?;
-    readmit(indexing, org).await?;
 
-    indexing.effects.deposits_confirmed += 1;
-    let dust = TokenUnits::new(dust.unsigned_abs().into());
-    indexing.effects.dust = indexing
-        .effects
-        .dust
-        .checked_add(dust)
-        .unwrap_or(indexing.effects.dust);
-    Ok(())
-}
-
-/// A deposit that covers everything unsettled ends the count of lines skipped for want of money.
-async fn readmit(indexing: &mut Indexing<'_, '_>, org: OrgId) -> Result<(), StoreError> {
-    let chain = indexing.write.account_balance(Account::ChainOrg(org)).await?;
-    let unsettled = indexing.write.account_balance(Account::Unsettled(org)).await?;
-    if chain.saturating_neg() >= unsettled {
-        indexing.write.forget_skips(org, "insufficient_funds").await?;
+    pub(super) async fn drop_deposit(&mut self, event: LogId) -> Result<(), StoreError> {
+        let forget = concat!("DELETE FROM deposits WHERE id = ", event_id!());
+        let (tx, log_index) = named(event)?;
+        self.execute(sqlx::query(forget).bind(tx).bind(log_index))
+            .await
+            .map(drop)
     }
-    Ok(())
+
+    /// The base units below a nano that are kept for an organization.
+    pub(super) async fn set_dust(&mut self, org: OrgId, units: i64) -> Result<(), StoreError> {
+        let update = "UPDATE org_books SET dust = ? WHERE org_id = ?";
+        self.execute(sqlx::query(update).bind(units).bind(org.0))
+            .await
+            .map(drop)
+    }
 }

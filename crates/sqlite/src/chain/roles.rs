@@ -1,145 +1,77 @@
-//! Roles that contracts give, and what they mean here.
-//!
-//! What the contract says is kept as it is seen. It decides about the member here only when it is the
-//! owner's own doing: our own transactions repeat decisions made here, perhaps older ones than the
-//! newest. Of a decision made here and the owner's on chain the later one holds, also after blocks
-//! were taken back: an owner's transaction that was overruled once stays overruled when it is mined
-//! again.
+//! Rows of roles: what contracts say, what was decided here, and what holds.
 
-use super::{Stored, step::Indexing};
 use crate::{
     columns::{self, Columns},
     db::WriteTx,
 };
 use haithe_billing::{
-    chain::{EventBody, Hash32},
+    chain::{Hash32, RoleState},
     outbox::TxPurpose,
 };
-use haithe_kernel::{OrgId, StoreError, WalletAddress};
+use haithe_kernel::{OrgId, StoreError, Timestamp, WalletAddress};
+use haithe_orgs::{model::OrgRole, roles::RoleDecision};
 
-/// How an event is met.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sight {
-    /// For the first time.
-    First,
-    /// Again, after blocks above it were taken back.
-    Again,
-}
-
-/// A role given (1 member, 2 administrator) or taken (0) on chain.
-///
-/// Roles in projects are no matter of the chain: taking the role in the organization leaves them.
-pub(super) async fn see(
-    indexing: &mut Indexing<'_, '_>,
-    stored: &Stored,
-    sight: Sight,
-) -> Result<(), StoreError> {
-    let EventBody::RoleChanged { org, wallet, role } = stored.event.body else {
-        return Ok(());
-    };
-    let Some(org) = indexing.org_at(org).await? else {
-        return Ok(());
-    };
-    let word = match role {
-        0 => None,
-        1 => Some("member"),
-        2 => Some("admin"),
-        unknown => {
-            tracing::warn!(
-                org = org.0,
-                role = unknown,
-                "a role that does not exist was given on chain"
-            );
-            return Ok(());
-        }
-    };
-    let write = &mut *indexing.write;
-    write.note_chain_role(org, wallet, role).await?;
-    if write.decides(org, wallet, stored, sight).await? {
-        write.give_role(org, wallet, word, stored).await
-    } else {
-        write.reopen_role(org, wallet).await
-    }
-}
-
-/// A new owner has no role, as the contract has it.
-pub(super) async fn see_owner(
-    indexing: &mut Indexing<'_, '_>,
-    stored: &Stored,
-    sight: Sight,
-) -> Result<(), StoreError> {
-    let EventBody::OwnershipTransferred { org, to, .. } = stored.event.body else {
-        return Ok(());
-    };
-    let Some(org) = indexing.org_at(org).await? else {
-        return Ok(());
-    };
-    if indexing.write.decides(org, to, stored, sight).await? {
-        indexing.write.give_role(org, to, None, stored).await?;
-    }
-    Ok(())
-}
-
-/// Before blocks are taken back: an owner's change in them that a decision made here overruled
-/// meanwhile stays overruled.
-pub(super) async fn keep_overruled(
-    indexing: &mut Indexing<'_, '_>,
-    org: WalletAddress,
-    wallet: WalletAddress,
-    stored: &Stored,
-) -> Result<(), StoreError> {
-    let Some(org) = indexing.org_at(org).await? else {
-        return Ok(());
-    };
-    let keep = "INSERT INTO org_roles_overruled (tx, org_id, wallet_address)
-                SELECT ?1, org_id, wallet_address FROM org_role_decisions
-                WHERE org_id = ?2 AND wallet_address = ?3 AND after_block >= ?4
-                ON CONFLICT DO NOTHING";
-    let statement = sqlx::query(keep)
-        .bind(stored.event.tx.to_vec())
-        .bind(org.0)
-        .bind(columns::address(wallet))
-        .bind(stored.block()?);
-    indexing.write.execute(statement).await.map(drop)
-}
-
-/// After blocks were taken back, and before what remains is met again: the decision made here, if
-/// there is one, is all that is known.
-pub(super) async fn forget(
-    indexing: &mut Indexing<'_, '_>,
-    org: WalletAddress,
-    wallet: WalletAddress,
-) -> Result<(), StoreError> {
-    let Some(org) = indexing.org_at(org).await? else {
-        return Ok(());
-    };
-    for forget in [
-        "DELETE FROM org_chain_roles WHERE org_id = ? AND wallet_address = ?",
-        "DELETE FROM org_members WHERE org_id = ? AND wallet_address = ? AND from_chain = 1",
-        "INSERT INTO org_members (org_id, wallet_address, role, created_at, from_chain)
-         SELECT org_id, wallet_address, role, decided_at, 0 FROM org_role_decisions
-         WHERE org_id = ? AND wallet_address = ? AND role IS NOT NULL
-         ON CONFLICT DO NOTHING",
-    ] {
-        let statement = sqlx::query(forget).bind(org.0).bind(columns::address(wallet));
-        indexing.write.execute(statement).await?;
-    }
-    indexing.write.directory_changed();
-    indexing.write.reopen_role(org, wallet).await
-}
-
-/// Decisions above `block` now come after it: what is mined next is newer than they.
-pub(super) async fn lower_decisions(indexing: &mut Indexing<'_, '_>, block: i64) -> Result<(), StoreError> {
-    let lower = "UPDATE org_role_decisions SET after_block = ?1 WHERE after_block > ?1";
-    indexing
-        .write
-        .execute(sqlx::query(lower).bind(block))
-        .await
-        .map(drop)
+/// A role by its word.
+fn role(word: Option<String>) -> Result<Option<OrgRole>, StoreError> {
+    let role = word.map(|word| word.parse()).transpose();
+    role.map_err(|_| StoreError::inconsistent("org_role_decisions.role"))
 }
 
 impl WriteTx<'_> {
-    async fn note_chain_role(
+    /// What is known about a wallet's role, and about a transaction that changes it.
+    pub(super) async fn role_state(
+        &mut self,
+        org: OrgId,
+        wallet: WalletAddress,
+        tx: Hash32,
+    ) -> Result<RoleState, StoreError> {
+        let state = "SELECT (SELECT from_chain FROM org_members WHERE org_id = ?1 AND wallet_address = ?2)
+                                AS from_chain,
+                            (SELECT purpose FROM chain_tx_attempt JOIN chain_tx ON chain_tx.id = tx_id
+                             WHERE hash = ?3) AS purpose,
+                            EXISTS (SELECT 1 FROM org_roles_overruled
+                                    WHERE tx = ?3 AND org_id = ?1 AND wallet_address = ?2) AS overruled";
+        let statement = sqlx::query(state)
+            .bind(org.0)
+            .bind(columns::address(wallet))
+            .bind(tx.to_vec());
+        let row = self.optional(statement).await?;
+        let row = row.ok_or(StoreError::inconsistent("org_members.from_chain"))?;
+        let columns = Columns::of(&row);
+        let purpose: Option<String> = columns.get("chain_tx.purpose")?;
+        let sent_for = purpose
+            .map(|word| TxPurpose::from_word(&word).ok_or(StoreError::inconsistent("chain_tx.purpose")))
+            .transpose()?;
+        Ok(RoleState {
+            decision: self.role_decision(org, wallet).await?,
+            member_from_chain: columns.get("org_members.from_chain")?,
+            sent_for,
+            overruled: columns.get_as("overruled", "org_roles_overruled.tx")?,
+        })
+    }
+
+    async fn role_decision(
+        &mut self,
+        org: OrgId,
+        wallet: WalletAddress,
+    ) -> Result<Option<RoleDecision>, StoreError> {
+        let decision = "SELECT role, decided_at, after_block FROM org_role_decisions
+                        WHERE org_id = ? AND wallet_address = ?";
+        let statement = sqlx::query(decision).bind(org.0).bind(columns::address(wallet));
+        let Some(row) = self.optional(statement).await? else {
+            return Ok(None);
+        };
+        let columns = Columns::of(&row);
+        let after_block: i64 = columns.get("org_role_decisions.after_block")?;
+        Ok(Some(RoleDecision {
+            role: role(columns.get("org_role_decisions.role")?)?,
+            decided_at: columns.get("org_role_decisions.decided_at")?,
+            // −1 before the first.
+            after_block: u64::try_from(after_block).ok(),
+        }))
+    }
+
+    pub(super) async fn note_chain_role(
         &mut self,
         org: OrgId,
         wallet: WalletAddress,
@@ -160,54 +92,12 @@ impl WriteTx<'_> {
         self.execute(statement).await.map(drop)
     }
 
-    /// Whether the event is the newest word about the wallet's role.
-    async fn decides(
+    pub(super) async fn set_role(
         &mut self,
         org: OrgId,
         wallet: WalletAddress,
-        stored: &Stored,
-        sight: Sight,
-    ) -> Result<bool, StoreError> {
-        if self.is_our_mirroring(&stored.event.tx).await? {
-            return Ok(false);
-        }
-        let overruled =
-            "SELECT 1 FROM org_roles_overruled WHERE tx = ? AND org_id = ? AND wallet_address = ?";
-        let overruled = sqlx::query(overruled)
-            .bind(stored.event.tx.to_vec())
-            .bind(org.0)
-            .bind(columns::address(wallet));
-        if self.optional(overruled).await?.is_some() {
-            return Ok(false);
-        }
-        // The index may lag: what was mined before the decision and is seen after it is older.
-        let newer = "SELECT 1 FROM org_role_decisions
-                     WHERE org_id = ? AND wallet_address = ? AND (decided_at > ? OR (? AND after_block >= ?))";
-        let newer = sqlx::query(newer)
-            .bind(org.0)
-            .bind(columns::address(wallet))
-            .bind(stored.event.block_time.micros())
-            .bind(sight == Sight::Again)
-            .bind(stored.block()?);
-        Ok(self.optional(newer).await?.is_none())
-    }
-
-    /// Signed bytes are stored before they are sent, so every transaction of ours is known here.
-    async fn is_our_mirroring(&mut self, tx: &Hash32) -> Result<bool, StoreError> {
-        let ours = "SELECT purpose FROM chain_tx_attempt JOIN chain_tx ON chain_tx.id = tx_id WHERE hash = ?";
-        let row = self.optional(sqlx::query(ours).bind(tx.to_vec())).await?;
-        row.map_or(Ok(false), |row| {
-            let purpose: String = Columns::of(&row).read("chain_tx.purpose")?;
-            Ok(purpose == TxPurpose::MirrorRole.as_str())
-        })
-    }
-
-    async fn give_role(
-        &mut self,
-        org: OrgId,
-        wallet: WalletAddress,
-        role: Option<&'static str>,
-        stored: &Stored,
+        role: Option<OrgRole>,
+        (since, from_chain): (Timestamp, bool),
     ) -> Result<(), StoreError> {
         let statement = match role {
             None => sqlx::query("DELETE FROM org_members WHERE org_id = ? AND wallet_address = ?")
@@ -215,24 +105,49 @@ impl WriteTx<'_> {
                 .bind(columns::address(wallet)),
             Some(role) => {
                 let put = "INSERT INTO org_members (org_id, wallet_address, role, created_at, from_chain)
-                           VALUES (?, ?, ?, ?, 1)
-                           ON CONFLICT DO UPDATE SET role = excluded.role, from_chain = 1";
+                           VALUES (?, ?, ?, ?, ?)
+                           ON CONFLICT DO UPDATE SET role = excluded.role, from_chain = excluded.from_chain";
                 sqlx::query(put)
                     .bind(org.0)
                     .bind(columns::address(wallet))
-                    .bind(role)
-                    .bind(stored.event.block_time.micros())
+                    .bind(role.as_str())
+                    .bind(since.micros())
+                    .bind(from_chain)
             }
         };
-        self.execute(statement).await?;
         self.directory_changed();
-        Ok(())
+        self.execute(statement).await.map(drop)
     }
 
-    /// The contract may say something else than a decision made here.
-    async fn reopen_role(&mut self, org: OrgId, wallet: WalletAddress) -> Result<(), StoreError> {
+    pub(super) async fn reopen_decision(
+        &mut self,
+        org: OrgId,
+        wallet: WalletAddress,
+    ) -> Result<(), StoreError> {
         let reopen = "UPDATE org_role_decisions SET open = 1 WHERE org_id = ? AND wallet_address = ?";
         let statement = sqlx::query(reopen).bind(org.0).bind(columns::address(wallet));
         self.execute(statement).await.map(drop)
+    }
+
+    pub(super) async fn keep_overruled(
+        &mut self,
+        tx: Hash32,
+        org: OrgId,
+        wallet: WalletAddress,
+    ) -> Result<(), StoreError> {
+        let keep = "INSERT INTO org_roles_overruled (tx, org_id, wallet_address) VALUES (?, ?, ?)
+                    ON CONFLICT DO NOTHING";
+        let statement = sqlx::query(keep)
+            .bind(tx.to_vec())
+            .bind(org.0)
+            .bind(columns::address(wallet));
+        self.execute(statement).await.map(drop)
+    }
+
+    /// Decisions that knew blocks above this one know blocks up to it.
+    pub(super) async fn lower_decisions(&mut self, block: u64) -> Result<(), StoreError> {
+        let lower = "UPDATE org_role_decisions SET after_block = ?1 WHERE after_block > ?1";
+        let block = columns::number(block, "org_role_decisions.after_block")?;
+        self.execute(sqlx::query(lower).bind(block)).await.map(drop)
     }
 }

@@ -23,16 +23,16 @@ impl SqliteChainStats {
 
     async fn one(&self, statement: Statement) -> Result<u64, StoreError> {
         let row = self.db.optional(statement).await?;
-        row.map_or(Ok(0), |row| Columns::of(&row).read("count"))
+        row.map_or(Ok(0), |row| Columns::of(&row).get("chain_totals.transactions"))
     }
 
     async fn busiest(&self, listed: &'static str) -> Result<Vec<(WalletAddress, u64)>, StoreError> {
         let rows = self.db.all(sqlx::query(BUSIEST).bind(listed)).await?;
         let read = |row| {
-            let mut columns = Columns::of(row);
+            let columns = Columns::of(row);
             Ok((
-                columns.read("chain_counts.subject")?,
-                columns.read("chain_counts.transactions")?,
+                columns.get("chain_counts.subject")?,
+                columns.get("chain_counts.transactions")?,
             ))
         };
         rows.iter().map(read).collect()
@@ -47,7 +47,7 @@ const BUSIEST: &str = "
 #[async_trait]
 impl ChainStats for SqliteChainStats {
     async fn count(&self, server: WalletAddress) -> Result<ChainCounts, StoreError> {
-        let mined = sqlx::query("SELECT mined FROM chain_tx_counts WHERE signer = ?");
+        let mined = sqlx::query("SELECT mined AS transactions FROM chain_tx_counts WHERE signer = ?");
         let all = sqlx::query("SELECT transactions FROM chain_totals");
         Ok(ChainCounts {
             orchestrator: self.one(all).await?,

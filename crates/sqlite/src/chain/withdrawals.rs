@@ -1,280 +1,181 @@
-//! Withdrawals: frozen at first sight, ended when the end is final.
-//!
-//! A request freezes its whole amount, also against later deposits. It ends by being executed, by
-//! being cancelled, or by its window passing without either; each frees what is left once it is
-//! final. A request for more than the ledger can count (an owner who asks for "everything" as 2²⁵⁶−1)
-//! freezes what there is and halts all spending until it has ended.
+//! Rows of withdrawals.
 
-use super::{Stored, pauses, read_event, select_events, step::Indexing};
+use super::events::{event_id, log_id, named};
 use crate::{
     columns::{self, Columns},
-    ledger::post::Entry,
+    db::{Statement, WriteTx},
 };
-use haithe_billing::{
-    chain::{ChainAmount, EventBody},
-    ledger::Account,
-    treasury::WITHDRAWAL_WINDOW,
-};
-use haithe_kernel::{OrgId, StoreError, Timestamp, WalletAddress};
+use haithe_billing::chain::{BookedEnd, ChainAmount, FrozenRequest, LogId, SeenEnd, StoredRequest};
+use haithe_kernel::{OrgId, StoreError};
 use sqlx::sqlite::SqliteRow;
 
-/// All requests of an organization together freeze at most this much, in nano-USDT: far beyond any
-/// balance, and far from the end of the range.
-const MOST_FROZEN: i64 = 1 << 62;
-
-pub(super) async fn see(indexing: &mut Indexing<'_, '_>, stored: &Stored) -> Result<(), StoreError> {
-    match &stored.event.body {
-        EventBody::WithdrawalRequested {
-            org,
-            amount,
-            ready_at,
-            ..
-        } => freeze(indexing, stored, *org, *amount, *ready_at).await,
-        EventBody::WithdrawalExecuted { org, amount, .. } => {
-            end(indexing, stored, *org, "executed", Some(*amount)).await
-        }
-        EventBody::WithdrawalCancelled { org } => end(indexing, stored, *org, "cancelled", None).await,
-        _ => Ok(()),
-    }
-}
-
-async fn freeze(
-    indexing: &mut Indexing<'_, '_>,
-    stored: &Stored,
-    org: WalletAddress,
-    units: ChainAmount,
-    ready_at: Timestamp,
-) -> Result<(), StoreError> {
-    let Some(org) = indexing.org_at(org).await? else {
-        return Ok(());
+/// The columns that [`read`] reads, before a condition on `withdrawals`.
+macro_rules! select_requests {
+    ($rest:literal) => {
+        concat!(
+            "SELECT event.tx, event.log_index, event.block, event.block_time, withdrawals.org_id,
+                    withdrawals.frozen, withdrawals.ready_at, withdrawals.ended, withdrawals.ended_block,
+                    withdrawals.paid_units, withdrawals.booked, withdrawals.booked_block, withdrawals.dust_change
+             FROM withdrawals JOIN chain_events AS event ON event.id = withdrawals.id ",
+            $rest
+        )
     };
-    let withdrawing = indexing.write.account_balance(Account::Withdrawing(org)).await?;
-    let available = indexing.write.account_balance(Account::Available(org)).await?;
-    let room = MOST_FROZEN.saturating_sub(withdrawing).max(0);
-    let asked = indexing.scale.money(units).map(|(nano, rest)| {
-        // Rounded up: a part of a nano must not stay spendable.
-        if rest == 0 {
-            nano.nano()
-        } else {
-            nano.nano().saturating_add(1)
-        }
-    });
-    let (frozen, clamped) = match asked {
-        Some(asked) if asked <= room => (asked, false),
-        _ => (available.clamp(0, room), true),
+}
+
+fn read(row: &SqliteRow) -> Result<StoredRequest, StoreError> {
+    let columns = Columns::of(row);
+    let ended: Option<String> = columns.get("withdrawals.ended")?;
+    let paid: ChainAmount = columns.get("withdrawals.paid_units")?;
+    let end = match ended.as_deref() {
+        None => None,
+        Some("executed") => Some(SeenEnd::Executed(paid)),
+        Some("cancelled") => Some(SeenEnd::Cancelled),
+        Some(_) => return Err(StoreError::inconsistent("withdrawals.ended")),
     };
-    let insert = "INSERT INTO withdrawals (id, org_id, block, units, frozen, clamped, ready_at)
-                  VALUES (?, ?, ?, ?, ?, ?, ?)";
-    let statement = sqlx::query(insert)
-        .bind(stored.id)
-        .bind(org.0)
-        .bind(stored.block()?)
-        .bind(units.map(|units| units.to_string()))
-        .bind(frozen)
-        .bind(clamped)
-        .bind(ready_at.micros());
-    indexing.write.execute(statement).await?;
-    indexing.touched.insert(org);
-    let entry = Entry {
-        key: format!("withdrawal/{}", stored.name()),
-        at: stored.event.block_time,
-        block: Some(stored.block()?),
-        transfers: vec![(Account::Available(org), Account::Withdrawing(org), frozen)],
-    };
-    indexing.write.book(entry).await
+    let ended_block: Option<u64> = columns.get("withdrawals.ended_block")?;
+    let booked: Option<String> = columns.get("withdrawals.booked")?;
+    let booked = booked
+        .map(|word| BookedEnd::from_word(&word).ok_or(StoreError::inconsistent("withdrawals.booked")))
+        .transpose()?;
+    let booked_block: Option<u64> = columns.get("withdrawals.booked_block")?;
+    Ok(StoredRequest {
+        event: log_id(&columns)?,
+        org: columns.get("withdrawals.org_id")?,
+        block: columns.get("chain_events.block")?,
+        requested_at: columns.get("chain_events.block_time")?,
+        frozen: columns.get("withdrawals.frozen")?,
+        ready_at: columns.get("withdrawals.ready_at")?,
+        end: end.zip(ended_block),
+        booked: booked.zip(booked_block),
+        dust_change: columns.get("withdrawals.dust_change")?,
+    })
 }
 
-/// Notes how the newest open request ended.
-async fn end(
-    indexing: &mut Indexing<'_, '_>,
-    stored: &Stored,
-    org: WalletAddress,
-    how: &'static str,
-    paid: Option<ChainAmount>,
-) -> Result<(), StoreError> {
-    let Some(org) = indexing.org_at(org).await? else {
-        return Ok(());
-    };
-    let paid = paid.flatten();
-    let update = "UPDATE withdrawals SET ended = ?, ended_block = ?, paid_units = ?
-                  WHERE id = (SELECT max(id) FROM withdrawals WHERE org_id = ? AND block <= ?)
-                    AND ended IS NULL AND booked IS NULL";
-    let statement = sqlx::query(update)
-        .bind(how)
-        .bind(stored.block()?)
-        .bind(paid.map(|units| units.to_string()))
-        .bind(org.0)
-        .bind(stored.block()?);
-    let ended = indexing.write.execute(statement).await?;
-    indexing.touched.insert(org);
-    // A request whose window has passed can still be cancelled, which changes nothing.
-    if ended == 0 && !(how == "cancelled" && is_void(indexing, org).await?) {
-        let detail = format!("a withdrawal of organization {org} was {how} and no open request is known");
-        indexing.write.alarm("unknown_withdrawal", stored, detail).await?;
-    }
-    Ok(())
-}
-
-/// Whether the organization's newest request has ended by its window.
-async fn is_void(indexing: &mut Indexing<'_, '_>, org: OrgId) -> Result<bool, StoreError> {
-    let newest = "SELECT booked FROM withdrawals WHERE org_id = ? ORDER BY id DESC LIMIT 1";
-    let Some(row) = indexing.write.optional(sqlx::query(newest).bind(org.0)).await? else {
-        return Ok(false);
-    };
-    let booked: Option<String> = Columns::of(&row).read("withdrawals.booked")?;
-    Ok(booked.as_deref() == Some("void"))
-}
-
-/// Books the ends that are final.
-pub(super) async fn finish(indexing: &mut Indexing<'_, '_>, last_final: i64) -> Result<(), StoreError> {
-    let open = "SELECT id, org_id, frozen, ready_at, ended, ended_block, paid_units
-                FROM withdrawals WHERE booked IS NULL ORDER BY id";
-    let rows = indexing.write.all(sqlx::query(open)).await?;
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let active_time = pauses::active_time(indexing, last_final).await?;
-    for row in rows {
-        let open = Open::read(indexing, &row).await?;
-        let is_final = open.request.block()? <= last_final;
-        let over = is_final && active_time.is_some_and(|now| now > open.ready_at.plus(WITHDRAWAL_WINDOW));
-        match (open.ended.as_deref(), open.ended_block) {
-            (Some("executed"), Some(block)) if block <= last_final => open.pay(indexing, block).await?,
-            (Some("cancelled"), Some(block)) if block <= last_final => {
-                open.free(indexing, "cancelled", block).await?;
-            }
-            (None, _) if over => open.free(indexing, "void", last_final).await?,
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// A request that still freezes.
-struct Open {
-    request: Stored,
-    org: OrgId,
-    frozen: i64,
-    ready_at: Timestamp,
-    ended: Option<String>,
-    ended_block: Option<i64>,
-    paid: Option<u128>,
-}
-
-impl Open {
-    async fn read(indexing: &mut Indexing<'_, '_>, row: &SqliteRow) -> Result<Self, StoreError> {
-        let mut columns = Columns::of(row);
-        let id: i64 = columns.read("withdrawals.id")?;
-        let event = indexing
-            .write
-            .optional(sqlx::query(select_events!("WHERE id = ?")).bind(id))
-            .await?;
-        Ok(Self {
-            request: read_event(&event.ok_or(StoreError::inconsistent("withdrawals.id"))?)?,
-            org: columns.read("withdrawals.org_id")?,
-            frozen: columns.read("withdrawals.frozen")?,
-            ready_at: columns.read("withdrawals.ready_at")?,
-            ended: columns.read("withdrawals.ended")?,
-            ended_block: columns.read("withdrawals.ended_block")?,
-            paid: columns.read("withdrawals.paid_units")?,
-        })
+impl WriteTx<'_> {
+    async fn requests(&mut self, statement: Statement) -> Result<Vec<StoredRequest>, StoreError> {
+        self.all(statement).await?.iter().map(read).collect()
     }
 
-    /// Cancelled or void: all of it is free again.
-    async fn free(&self, indexing: &mut Indexing<'_, '_>, how: &str, block: i64) -> Result<(), StoreError> {
-        let transfers = vec![(
-            Account::Withdrawing(self.org),
-            Account::Available(self.org),
-            self.frozen,
-        )];
-        self.book(indexing, "void", block, transfers).await?;
-        self.close(indexing, how, block, 0).await
-    }
-
-    /// Executed: what was paid has left, the rest is free again.
-    async fn pay(&self, indexing: &mut Indexing<'_, '_>, block: i64) -> Result<(), StoreError> {
-        let paid = self.paid.and_then(|units| indexing.scale.money(Some(units)));
-        let Some((paid, rest)) = paid else {
-            let detail = format!(
-                "a withdrawal of organization {} paid more than can be counted",
-                self.org
-            );
-            return indexing
-                .write
-                .alarm("withdrawal_out_of_range", &self.request, detail)
-                .await;
-        };
-        // Base units below a nano come out of the dust if it has them, else out of one nano more.
-        let (rest, nano) = (columns::number(rest, "withdrawals.paid_units")?, paid.nano());
-        let dust = self.dust(indexing).await?;
-        let (paid, dust_change) = match rest {
-            0 => (nano, 0),
-            rest if rest <= dust => (nano, -rest),
-            rest => (nano.saturating_add(1), indexing.scale.units_per_nano() - rest),
-        };
-        let (withdrawing, available, chain) = (
-            Account::Withdrawing(self.org),
-            Account::Available(self.org),
-            Account::ChainOrg(self.org),
+    /// The organization's newest request in this block or before.
+    pub(super) async fn newest_request(
+        &mut self,
+        org: OrgId,
+        block: u64,
+    ) -> Result<Option<StoredRequest>, StoreError> {
+        let newest = select_requests!(
+            "WHERE withdrawals.org_id = ? AND withdrawals.block <= ? ORDER BY withdrawals.id DESC LIMIT 1"
         );
-        let transfers = vec![
-            (withdrawing, chain, paid.min(self.frozen)),
-            (withdrawing, available, self.frozen.saturating_sub(paid)),
-            (available, chain, paid.saturating_sub(self.frozen)),
-        ];
-        self.book(indexing, "done", block, transfers).await?;
-        self.close(indexing, "executed", block, dust_change).await
+        let statement = sqlx::query(newest)
+            .bind(org.0)
+            .bind(columns::number(block, "withdrawals.block")?);
+        Ok(self.requests(statement).await?.pop())
     }
 
-    async fn dust(&self, indexing: &mut Indexing<'_, '_>) -> Result<i64, StoreError> {
-        let dust = "SELECT dust FROM org_books WHERE org_id = ?";
-        let row = indexing
-            .write
-            .optional(sqlx::query(dust).bind(self.org.0))
-            .await?;
-        row.map_or(Ok(0), |row| Columns::of(&row).read("org_books.dust"))
+    /// The requests whose end is not booked.
+    pub(super) async fn open_requests(&mut self) -> Result<Vec<StoredRequest>, StoreError> {
+        let open = select_requests!("WHERE withdrawals.booked IS NULL ORDER BY withdrawals.id");
+        self.requests(sqlx::query(open)).await
     }
 
-    async fn book(
-        &self,
-        indexing: &mut Indexing<'_, '_>,
-        how: &str,
-        block: i64,
-        transfers: Vec<(Account, Account, i64)>,
+    /// The requests of which anything happened above this block.
+    pub(super) async fn requests_above(&mut self, block: u64) -> Result<Vec<StoredRequest>, StoreError> {
+        let above = select_requests!(
+            "WHERE withdrawals.id IN (SELECT id FROM withdrawals WHERE block > ?1
+                                      UNION SELECT id FROM withdrawals WHERE ended_block > ?1
+                                      UNION SELECT id FROM withdrawals WHERE booked_block > ?1)
+             ORDER BY withdrawals.id"
+        );
+        let statement = sqlx::query(above).bind(columns::number(block, "withdrawals.block")?);
+        self.requests(statement).await
+    }
+
+    pub(super) async fn freeze(&mut self, request: FrozenRequest) -> Result<(), StoreError> {
+        let insert = concat!(
+            "INSERT INTO withdrawals (id, org_id, block, units, frozen, clamped, ready_at) VALUES (",
+            event_id!(),
+            ", ?, ?, ?, ?, ?, ?)"
+        );
+        let (tx, log_index) = named(request.event)?;
+        let statement = sqlx::query(insert)
+            .bind(tx)
+            .bind(log_index)
+            .bind(request.org.0)
+            .bind(columns::number(request.block, "withdrawals.block")?)
+            .bind(request.units.map(|units| units.to_string()))
+            .bind(request.frozen.nano())
+            .bind(request.clamped)
+            .bind(request.ready_at.micros());
+        self.execute(statement).await.map(drop)
+    }
+
+    pub(super) async fn end_request(
+        &mut self,
+        event: LogId,
+        end: SeenEnd,
+        block: u64,
     ) -> Result<(), StoreError> {
-        let at = indexing
-            .write
-            .time_at(block)
-            .await?
-            .unwrap_or(self.request.event.block_time);
-        let entry = Entry {
-            key: format!("withdrawal/{}/{how}", self.request.name()),
-            at,
-            block: Some(block),
-            transfers,
+        let paid = match end {
+            SeenEnd::Executed(units) => units.map(|units| units.to_string()),
+            SeenEnd::Cancelled => None,
         };
-        indexing.write.book(entry).await
+        let update = concat!(
+            "UPDATE withdrawals SET ended = ?, ended_block = ?, paid_units = ? WHERE id = ",
+            event_id!()
+        );
+        let (tx, log_index) = named(event)?;
+        let statement = sqlx::query(update)
+            .bind(end.as_str())
+            .bind(columns::number(block, "withdrawals.ended_block")?)
+            .bind(paid);
+        self.execute(statement.bind(tx).bind(log_index)).await.map(drop)
     }
 
-    async fn close(
-        &self,
-        indexing: &mut Indexing<'_, '_>,
-        how: &str,
-        block: i64,
-        dust_change: i64,
+    pub(super) async fn close_request(
+        &mut self,
+        event: LogId,
+        end: BookedEnd,
+        block: u64,
+        dust: i64,
     ) -> Result<(), StoreError> {
-        let close = "UPDATE withdrawals SET booked = ?, booked_block = ?, dust_change = ? WHERE id = ?";
-        let statement = sqlx::query(close)
-            .bind(how.to_owned())
-            .bind(block)
-            .bind(dust_change);
-        indexing.write.execute(statement.bind(self.request.id)).await?;
-        let keep = "UPDATE org_books SET dust = dust + ? WHERE org_id = ?";
-        indexing
-            .write
-            .execute(sqlx::query(keep).bind(dust_change).bind(self.org.0))
-            .await?;
-        indexing.touched.insert(self.org);
-        Ok(())
+        let update = concat!(
+            "UPDATE withdrawals SET booked = ?, booked_block = ?, dust_change = ? WHERE id = ",
+            event_id!()
+        );
+        let (tx, log_index) = named(event)?;
+        let statement = sqlx::query(update)
+            .bind(end.as_str())
+            .bind(columns::number(block, "withdrawals.booked_block")?)
+            .bind(dust);
+        self.execute(statement.bind(tx).bind(log_index)).await.map(drop)
+    }
+
+    pub(super) async fn reopen_request(&mut self, event: LogId) -> Result<(), StoreError> {
+        let reopen = concat!(
+            "UPDATE withdrawals SET booked = NULL, booked_block = NULL, dust_change = 0 WHERE id = ",
+            event_id!()
+        );
+        let (tx, log_index) = named(event)?;
+        self.execute(sqlx::query(reopen).bind(tx).bind(log_index))
+            .await
+            .map(drop)
+    }
+
+    pub(super) async fn resume_request(&mut self, event: LogId) -> Result<(), StoreError> {
+        let resume = concat!(
+            "UPDATE withdrawals SET ended = NULL, ended_block = NULL, paid_units = NULL WHERE id = ",
+            event_id!()
+        );
+        let (tx, log_index) = named(event)?;
+        self.execute(sqlx::query(resume).bind(tx).bind(log_index))
+            .await
+            .map(drop)
+    }
+
+    pub(super) async fn drop_request(&mut self, event: LogId) -> Result<(), StoreError> {
+        let forget = concat!("DELETE FROM withdrawals WHERE id = ", event_id!());
+        let (tx, log_index) = named(event)?;
+        self.execute(sqlx::query(forget).bind(tx).bind(log_index))
+            .await
+            .map(drop)
     }
 }

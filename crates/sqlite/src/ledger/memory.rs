@@ -8,7 +8,7 @@ use haithe_billing::{capture::Captured, hold::BudgetSubject, ledger::Account, re
 use haithe_identity::api_key::ApiKeyId;
 use haithe_kernel::{CallId, Clock, OrgId, ProjectId, StoreError, Timestamp};
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard},
 };
 use tokio::sync::oneshot;
@@ -91,8 +91,6 @@ pub(crate) struct State {
     pub(crate) newest_usage: i64,
     /// The UTC day of the newest indexed block.
     pub(crate) chain_day: i64,
-    /// Usage records that no batch can contain, as far as this process found them.
-    pub(crate) aside: BTreeSet<i64>,
     /// Nothing can be written for the moment: what is served now could not be charged.
     pub(crate) failing: bool,
     /// The writer has ended: nothing can be promised any more.

@@ -1,7 +1,7 @@
 //! Booking facts: a ledger transaction within a write transaction.
 
-use crate::{columns::Columns, db::WriteTx};
-use haithe_billing::ledger::Account;
+use crate::{columns, columns::Columns, db::WriteTx};
+use haithe_billing::ledger::{Account, Entry, Transfer, occurrence_key};
 use haithe_kernel::{StoreError, Timestamp};
 
 /// Numbers of the accounts that every database has.
@@ -10,34 +10,27 @@ pub(crate) const PLATFORM: i64 = 2;
 pub(crate) const PLATFORM_LOSS: i64 = 3;
 const DUST: i64 = 4;
 
-/// A ledger transaction to book.
-pub(crate) struct Entry {
-    /// Unique for ever.
-    pub(crate) key: String,
-    pub(crate) at: Timestamp,
-    /// The block whose fact this is; when it goes, the entry is reversed.
-    pub(crate) block: Option<i64>,
-    /// From, to, how much in nano-USDT. Zero amounts are left out.
-    pub(crate) transfers: Vec<(Account, Account, i64)>,
-}
-
 impl WriteTx<'_> {
     /// Books an entry. A fact that came, went and came again gets the key `{key}#2`, and so on.
     pub(crate) async fn book(&mut self, entry: Entry) -> Result<(), StoreError> {
-        let key = match self.reversals(&entry.key).await? {
-            0 => entry.key,
-            times => format!("{}#{}", entry.key, times + 1),
-        };
-        let id = self.open_entry(&key, entry.at, entry.block, None).await?;
-        let mut position = 0i64;
-        for (source, target, amount) in entry.transfers {
-            if amount > 0 {
-                let (source_id, target_id) = (self.account(source).await?, self.account(target).await?);
-                self.move_money(id, position, source_id, target_id, amount)
-                    .await?;
-                self.effects.transfers.push((source, target, i128::from(amount)));
-                position += 1;
-            }
+        let reversals = self.reversals(&entry.key).await?.unsigned_abs();
+        let block = entry
+            .block
+            .map(|block| columns::number(block, "ledger_transactions.block"))
+            .transpose()?;
+        let key = occurrence_key(entry.key.clone(), reversals);
+        let id = self.open_entry(&key, entry.at, block, None).await?;
+        for (position, transfer) in (0i64..).zip(entry.booked()) {
+            let Transfer {
+                source,
+                target,
+                amount,
+            } = transfer;
+            let amount = amount.nano();
+            let (source_id, target_id) = (self.account(source).await?, self.account(target).await?);
+            self.move_money(id, position, source_id, target_id, amount)
+                .await?;
+            self.effects.transfers.push((source, target, i128::from(amount)));
         }
         Ok(())
     }

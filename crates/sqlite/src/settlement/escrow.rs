@@ -1,112 +1,145 @@
-//! Payees that cannot be paid, and what is kept for them.
-//!
-//! Everything here is derived from final batches, so that a reorganization needs no undoing.
+//! Payees that cannot be paid, and what is kept for them. The rules are [`PaymentHistory`]'s and
+//! [`haithe_billing::batch::due_payouts`].
 
-use crate::{
-    columns::{Columns, read_each},
-    db::Statement,
-};
+use crate::columns::{self, Columns, read_each};
 use haithe_billing::{
-    batch::{CarryKey, SealPolicy},
+    batch::{BatchSeq, CarryKey, EscrowAccount, LineFault, PaymentHistory, SkippedLine},
     capture::Payee,
+    chain::{Blame, SkipReason},
     ledger::Account,
 };
-use haithe_kernel::{OrgId, StoreError, Timestamp, Usdt};
+use haithe_kernel::{OrgId, StoreError};
 use sqlx::SqliteConnection;
-use std::{collections::HashSet, time::Duration};
+use std::collections::BTreeSet;
 
-/// Skipped lines in a row that are blamed on a payee, after which its credits go to escrow.
-const SKIPS: i64 = 3;
+/// What final batches show about payers and payees.
+pub(super) async fn history(connection: &mut SqliteConnection) -> Result<PaymentHistory, StoreError> {
+    let lines =
+        "SELECT line.org_id AS org_id, line.seq AS seq, line.skipped AS skipped, line.blamed AS blamed
+                 FROM batch_lines AS line JOIN batches ON batches.seq = line.seq
+                 WHERE line.skipped IS NOT NULL AND line.blamed IS NOT 'payer' AND batches.final = 1";
+    let skipped = read_each(connection, sqlx::query(lines), |columns| skipped_line(columns)).await?;
+    let (orgs, keys) = PaymentHistory::subjects(&skipped);
+    let payees: BTreeSet<Payee> = keys.iter().map(|key| key.payee).collect();
+    let mut history = PaymentHistory {
+        skipped,
+        ..PaymentHistory::default()
+    };
+    for org in orgs {
+        if let Some(seq) = last_settled(connection, org).await? {
+            history.settled.insert(org, seq);
+        }
+    }
+    for key in keys {
+        if let Some(seq) = last_paid(connection, key).await? {
+            history.paid.insert(key, seq);
+        }
+    }
+    for payee in payees {
+        if let Some(seq) = last_paid_out(connection, payee).await? {
+            history.paid_out.insert(payee, seq);
+        }
+    }
+    Ok(history)
+}
 
-/// How long a payee waits after an attempt to pay its escrow out.
-const PAYOUT_PAUSE: Duration = Duration::from_secs(86_400);
+fn skipped_line(columns: &Columns<'_>) -> Result<SkippedLine, StoreError> {
+    let reason: String = columns.get("batch_lines.skipped")?;
+    let reason = SkipReason::from_word(&reason).ok_or(StoreError::inconsistent("batch_lines.skipped"))?;
+    // Lines that are blamed on the payer are not selected.
+    let blamed: Option<Payee> = columns.get("batch_lines.blamed")?;
+    Ok(SkippedLine {
+        org: columns.get("batch_lines.org_id")?,
+        seq: columns.get("batch_lines.seq")?,
+        fault: LineFault::of(reason, blamed.map(Blame::Payee)),
+    })
+}
 
-/// Payers and payees whose credits go to escrow: three final lines of the payer were skipped because
-/// of the payee since it was last paid, by the payer or out of escrow.
-pub(super) async fn unpayable(connection: &mut SqliteConnection) -> Result<HashSet<CarryKey>, StoreError> {
-    let unpayable = "SELECT line.org_id, line.blamed
-        FROM batch_lines AS line JOIN batches USING (seq)
-        WHERE line.blamed IS NOT NULL AND line.blamed <> 'payer' AND batches.final = 1
-          AND line.seq > coalesce((
-              SELECT max(payout.seq) FROM batch_payouts AS payout JOIN batches AS paid ON paid.seq = payout.seq
-              WHERE payout.payee = line.blamed AND paid.final = 1 AND paid.payouts_skipped = 0
-          ), -1)
-          AND line.seq > coalesce((
-              SELECT max(credit.seq) FROM batch_credits AS credit
-              JOIN batch_lines AS settled ON settled.seq = credit.seq AND settled.line = credit.line
-              JOIN batches AS paid ON paid.seq = credit.seq
-              WHERE credit.payee = line.blamed AND credit.escrow = 0 AND settled.org_id = line.org_id
-                AND settled.skipped IS NULL AND paid.final = 1
-          ), -1)
-        GROUP BY line.org_id, line.blamed HAVING count(*) >= ?";
-    let pairs = read_each(connection, sqlx::query(unpayable).bind(SKIPS), |columns| {
-        Ok(CarryKey {
-            org: columns.read("batch_lines.org_id")?,
-            payee: columns.read("batch_lines.blamed")?,
+/// The batch of the payer's last settled line.
+async fn last_settled(connection: &mut SqliteConnection, org: OrgId) -> Result<Option<BatchSeq>, StoreError> {
+    let last = "SELECT line.seq AS seq FROM batch_lines AS line CROSS JOIN batches ON batches.seq = line.seq
+                WHERE line.org_id = ? AND line.skipped IS NULL AND batches.final = 1
+                ORDER BY line.seq DESC LIMIT 1";
+    first_seq(connection, sqlx::query(last).bind(org.0)).await
+}
+
+/// The batch of the last settled line in which the payer paid the payee directly.
+async fn last_paid(connection: &mut SqliteConnection, key: CarryKey) -> Result<Option<BatchSeq>, StoreError> {
+    // "<> 'platform'" is the condition of the index.
+    let last = "SELECT credit.seq AS seq
+                FROM batch_credits AS credit
+                CROSS JOIN batch_lines AS line ON line.seq = credit.seq AND line.line = credit.line
+                CROSS JOIN batches ON batches.seq = credit.seq
+                WHERE credit.payee = ? AND credit.payee <> 'platform' AND credit.escrow = 0
+                  AND line.org_id = ? AND line.skipped IS NULL AND batches.final = 1
+                ORDER BY credit.seq DESC LIMIT 1";
+    let statement = sqlx::query(last).bind(columns::payee(key.payee)).bind(key.org.0);
+    first_seq(connection, statement).await
+}
+
+/// The last batch that paid the payee out of escrow.
+async fn last_paid_out(
+    connection: &mut SqliteConnection,
+    payee: Payee,
+) -> Result<Option<BatchSeq>, StoreError> {
+    let last = "SELECT payout.seq AS seq
+                FROM batch_payouts AS payout CROSS JOIN batches ON batches.seq = payout.seq
+                WHERE payout.payee = ? AND batches.final = 1 AND batches.payouts_skipped = 0
+                ORDER BY payout.seq DESC LIMIT 1";
+    first_seq(connection, sqlx::query(last).bind(columns::payee(payee))).await
+}
+
+async fn first_seq(
+    connection: &mut SqliteConnection,
+    statement: crate::db::Statement,
+) -> Result<Option<BatchSeq>, StoreError> {
+    let row = statement
+        .fetch_optional(connection)
+        .await
+        .map_err(StoreError::new)?;
+    row.map(|row| Columns::of(&row).get("batches.seq")).transpose()
+}
+
+/// All escrow with a balance.
+pub(super) async fn accounts(connection: &mut SqliteConnection) -> Result<Vec<EscrowAccount>, StoreError> {
+    // '0' is the character after '/'. A creator's account is `escrow/creator/0x` and its address.
+    let accounts = "SELECT account.name AS name, account.balance AS balance,
+                           EXISTS (SELECT 1 FROM creators
+                                   WHERE wallet_address = unhex(substr(account.name, 18))) AS is_registered,
+                           EXISTS (SELECT 1 FROM batch_payouts AS payout
+                                   JOIN batches ON batches.seq = payout.seq
+                                   WHERE payout.payee = substr(account.name, 8) AND batches.final = 0) AS is_open,
+                           (SELECT max(batches.sealed_at) FROM batch_payouts AS payout
+                            JOIN batches ON batches.seq = payout.seq
+                            WHERE payout.payee = substr(account.name, 8)) AS last_attempt
+                    FROM ledger_accounts AS account
+                    WHERE account.name > 'escrow/' AND account.name < 'escrow0' AND account.balance > 0";
+    read_each(connection, sqlx::query(accounts), |columns| {
+        let Account::Escrow(payee) = columns.get("ledger_accounts.name")? else {
+            return Err(StoreError::inconsistent("ledger_accounts.name"));
+        };
+        Ok(EscrowAccount {
+            payee,
+            balance: columns.get("ledger_accounts.balance")?,
+            is_registered: columns.get_as("is_registered", "creators.wallet_address")?,
+            is_open: columns.get_as("is_open", "batches.final")?,
+            last_attempt: columns.get_as("last_attempt", "batches.sealed_at")?,
         })
     })
-    .await?;
-    Ok(pairs.into_iter().collect())
+    .await
 }
 
-/// Organizations with a line that failed for an unknown payee since their last settled one.
-pub(super) async fn probed(connection: &mut SqliteConnection) -> Result<HashSet<OrgId>, StoreError> {
-    let probed = "SELECT DISTINCT line.org_id
-        FROM batch_lines AS line JOIN batches USING (seq)
-        WHERE line.skipped IS NOT NULL AND line.skipped NOT IN ('insufficient_funds', 'daily_cap')
-          AND line.blamed IS NOT 'payer' AND batches.final = 1
-          AND line.seq > coalesce((
-              SELECT settled.seq FROM batch_lines AS settled JOIN batches AS paid ON paid.seq = settled.seq
-              WHERE settled.org_id = line.org_id AND settled.skipped IS NULL AND paid.final = 1
-              ORDER BY settled.seq DESC LIMIT 1
-          ), -1)";
-    let orgs = read_each(connection, sqlx::query(probed), |columns| {
-        columns.read("batch_lines.org_id")
-    })
-    .await?;
-    Ok(orgs.into_iter().collect())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use haithe_kernel::WalletAddress;
 
-/// Escrow that can be paid out now: of registered creators and of organizations, the one that has
-/// waited longest since its last attempt first.
-fn due(now: Timestamp) -> Statement {
-    let due = "SELECT account.name, account.balance
-        FROM ledger_accounts AS account
-        LEFT JOIN batch_payouts AS payout ON payout.payee = substr(account.name, 8)
-        LEFT JOIN batches ON batches.seq = payout.seq
-        WHERE account.name LIKE 'escrow/%' AND account.balance > 0
-          AND (account.name LIKE 'escrow/org/%'
-               OR EXISTS (SELECT 1 FROM creators
-                          WHERE 'escrow/creator/0x' || lower(hex(wallet_address)) = account.name))
-        GROUP BY account.name
-        HAVING count(*) FILTER (WHERE batches.final = 0) = 0 AND coalesce(max(batches.sealed_at), 0) <= ?
-        ORDER BY coalesce(max(batches.sealed_at), 0), account.name";
-    sqlx::query(due).bind(now.minus(PAYOUT_PAUSE).micros())
-}
-
-/// Escrow that can be paid out now.
-pub(super) async fn payouts(
-    connection: &mut SqliteConnection,
-    policy: &SealPolicy,
-    now: Timestamp,
-) -> Result<Vec<(Payee, Usdt)>, StoreError> {
-    let mut accounts = read_each(connection, due(now), read).await?;
-    // Less than a base unit stays.
-    accounts.retain(|(_, amount)| {
-        amount
-            .to_units(policy.decimals)
-            .is_ok_and(|(units, _)| units.get() > 0)
-    });
-    let payout = |(account, amount)| match account {
-        Account::Escrow(payee) => Ok((payee, amount)),
-        _ => Err(StoreError::inconsistent("ledger_accounts.name")),
-    };
-    accounts.into_iter().map(payout).collect()
-}
-
-fn read(columns: &mut Columns<'_>) -> Result<(Account, Usdt), StoreError> {
-    Ok((
-        columns.read("ledger_accounts.name")?,
-        columns.read("ledger_accounts.balance")?,
-    ))
+    /// `unhex(substr(name, 18))` and `substr(name, 8)` above read these parts of an account's name.
+    #[test]
+    fn an_escrow_accounts_name_contains_its_payee() {
+        let creator = Payee::Creator(WalletAddress::new([7; 20]));
+        let name = Account::Escrow(creator).to_string();
+        assert_eq!(name.get(7..), Some(columns::payee(creator).as_str()));
+        assert_eq!(name.get(17..), Some("07".repeat(20).as_str()));
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::columns::{Columns, read_each};
 use haithe_billing::{
-    batch::{Batch, BatchCredit, BatchLine, BatchState, CarryKey, SealedItem},
+    batch::{Batch, BatchCredit, BatchLine, BatchState, CarryKey, SealedItem, next_batch},
     chain::Hash32,
 };
 use haithe_kernel::{StoreError, Timestamp, Usdt};
@@ -12,31 +12,22 @@ use sqlx::SqliteConnection;
 pub(super) async fn open(connection: &mut SqliteConnection) -> Result<Vec<i64>, StoreError> {
     let open = "SELECT seq FROM batches WHERE final = 0 ORDER BY seq";
     read_each(connection, sqlx::query(open), |columns| {
-        columns.read("batches.seq")
+        columns.get("batches.seq")
     })
     .await
 }
 
 /// The number of the next batch.
 pub(super) async fn next(connection: &mut SqliteConnection) -> Result<u64, StoreError> {
-    let next = "SELECT coalesce(max(seq) + 1, 0) FROM batches";
-    let row = sqlx::query(next)
+    let newest = "SELECT max(seq) AS newest FROM batches";
+    let row = sqlx::query(newest)
         .fetch_one(connection)
         .await
         .map_err(StoreError::new)?;
-    Columns::of(&row).read("batches.seq")
+    Ok(next_batch(Columns::of(&row).get_as("newest", "batches.seq")?))
 }
 
-/// How far a batch has come, from whether it was seen and whether it is final.
-pub(crate) const fn state(seen: bool, is_final: bool) -> BatchState {
-    match (seen, is_final) {
-        (_, true) => BatchState::Final,
-        (true, false) => BatchState::Seen,
-        (false, false) => BatchState::Sealed,
-    }
-}
-
-/// What of a batch is one row.
+/// The columns of a batch's own row.
 pub(super) struct Head {
     pub(super) root: Hash32,
     pub(super) state: BatchState,
@@ -44,27 +35,28 @@ pub(super) struct Head {
 }
 
 pub(super) async fn head(connection: &mut SqliteConnection, seq: i64) -> Result<Option<Head>, StoreError> {
-    let head = "SELECT root, sealed_at, settled_block IS NOT NULL, final FROM batches WHERE seq = ?";
+    let head =
+        "SELECT root, sealed_at, settled_block IS NOT NULL AS is_seen, final FROM batches WHERE seq = ?";
     let row = sqlx::query(head)
         .bind(seq)
         .fetch_optional(connection)
         .await
         .map_err(StoreError::new)?;
     row.map(|row| {
-        let mut columns = Columns::of(&row);
+        let columns = Columns::of(&row);
         Ok(Head {
-            root: columns.read("batches.root")?,
-            sealed_at: columns.read("batches.sealed_at")?,
-            state: state(
-                columns.read("batches.settled_block")?,
-                columns.read("batches.final")?,
+            root: columns.get("batches.root")?,
+            sealed_at: columns.get("batches.sealed_at")?,
+            state: BatchState::of(
+                columns.get_as("is_seen", "batches.settled_block")?,
+                columns.get("batches.final")?,
             ),
         })
     })
     .transpose()
 }
 
-/// The batch of this head.
+/// The batch with this row, read in full.
 pub(super) async fn whole(
     connection: &mut SqliteConnection,
     seq: i64,
@@ -104,12 +96,12 @@ async fn lines(connection: &mut SqliteConnection, seq: i64) -> Result<Vec<BatchL
         .map_err(StoreError::new)?;
     let mut lines = Vec::with_capacity(rows.len());
     for row in rows {
-        let mut columns = Columns::of(&row);
+        let columns = Columns::of(&row);
         lines.push(BatchLine {
-            org: columns.read("batch_lines.org_id")?,
-            address: columns.read("batch_lines.address")?,
+            org: columns.get("batch_lines.org_id")?,
+            address: columns.get("batch_lines.address")?,
             credits: Vec::new(),
-            since: columns.read("batch_lines.since")?,
+            since: columns.get("batch_lines.since")?,
         });
     }
     let credits = "SELECT line, payee, address, units, amount, escrow FROM batch_credits WHERE seq = ? ORDER BY line, position";
@@ -119,14 +111,14 @@ async fn lines(connection: &mut SqliteConnection, seq: i64) -> Result<Vec<BatchL
         .await
         .map_err(StoreError::new)?;
     for row in rows {
-        let mut columns = Columns::of(&row);
-        let line: u32 = columns.read("batch_credits.line")?;
+        let columns = Columns::of(&row);
+        let line: u32 = columns.get("batch_credits.line")?;
         let credit = BatchCredit {
-            payee: columns.read("batch_credits.payee")?,
-            address: columns.read("batch_credits.address")?,
-            units: columns.read("batch_credits.units")?,
-            amount: columns.read("batch_credits.amount")?,
-            escrow: columns.read("batch_credits.escrow")?,
+            payee: columns.get("batch_credits.payee")?,
+            address: columns.get("batch_credits.address")?,
+            units: columns.get("batch_credits.units")?,
+            amount: columns.get("batch_credits.amount")?,
+            escrow: columns.get("batch_credits.escrow")?,
         };
         let line = usize::try_from(line).ok().and_then(|line| lines.get_mut(line));
         line.ok_or(StoreError::inconsistent("batch_credits.line"))?
@@ -140,10 +132,10 @@ async fn payouts(connection: &mut SqliteConnection, seq: i64) -> Result<Vec<Batc
     let payouts = "SELECT payee, address, units, amount FROM batch_payouts WHERE seq = ? ORDER BY position";
     read_each(connection, sqlx::query(payouts).bind(seq), |columns| {
         Ok(BatchCredit {
-            payee: columns.read("batch_payouts.payee")?,
-            address: columns.read("batch_payouts.address")?,
-            units: columns.read("batch_payouts.units")?,
-            amount: columns.read("batch_payouts.amount")?,
+            payee: columns.get("batch_payouts.payee")?,
+            address: columns.get("batch_payouts.address")?,
+            units: columns.get("batch_payouts.units")?,
+            amount: columns.get("batch_payouts.amount")?,
             escrow: false,
         })
     })
@@ -151,13 +143,14 @@ async fn payouts(connection: &mut SqliteConnection, seq: i64) -> Result<Vec<Batc
 }
 
 async fn items(connection: &mut SqliteConnection, seq: i64) -> Result<Vec<SealedItem>, StoreError> {
-    let items = "SELECT call, line, leaf FROM batch_items JOIN usage_records ON usage_records.id = usage_id
-                 WHERE seq = ? ORDER BY position";
+    let items = "SELECT usage_records.call AS call, item.line AS line, item.leaf AS leaf
+                 FROM batch_items AS item JOIN usage_records ON usage_records.id = item.usage_id
+                 WHERE item.seq = ? ORDER BY item.position";
     read_each(connection, sqlx::query(items).bind(seq), |columns| {
         Ok(SealedItem {
-            call: columns.read("usage_records.call")?,
-            line: columns.read("batch_items.line")?,
-            leaf: columns.read("batch_items.leaf")?,
+            call: columns.get("usage_records.call")?,
+            line: columns.get("batch_items.line")?,
+            leaf: columns.get("batch_items.leaf")?,
         })
     })
     .await
@@ -171,12 +164,12 @@ async fn carry(connection: &mut SqliteConnection, seq: i64) -> Result<Vec<(Carry
         .await
         .map_err(StoreError::new)?;
     let read = |row| {
-        let mut columns = Columns::of(row);
+        let columns = Columns::of(row);
         let key = CarryKey {
-            org: columns.read("batch_carry.org_id")?,
-            payee: columns.read("batch_carry.payee")?,
+            org: columns.get("batch_carry.org_id")?,
+            payee: columns.get("batch_carry.payee")?,
         };
-        Ok((key, columns.read("batch_carry.after")?))
+        Ok((key, columns.get("batch_carry.after")?))
     };
     let mut carry: Vec<(CarryKey, Usdt)> = rows.iter().map(read).collect::<Result<_, StoreError>>()?;
     carry.sort_unstable_by_key(|(key, _)| *key);

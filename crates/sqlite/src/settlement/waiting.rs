@@ -1,11 +1,12 @@
-//! What waits for a batch, and what cannot.
+//! What waits for a batch, and what cannot. The rules are [`haithe_billing::batch::waiting_charges`] and
+//! [`UnsealableCharge`]'s.
 
 use crate::{
     columns::{Columns, read_each},
     db::WriteTx,
 };
-use haithe_billing::batch::{Payers, WaitingCharges};
-use haithe_kernel::{CallId, OrgId, StoreError, Timestamp};
+use haithe_billing::batch::{UnsealableCharge, WaitingGroup};
+use haithe_kernel::{CallId, StoreError, Timestamp};
 use sqlx::SqliteConnection;
 use std::collections::BTreeSet;
 
@@ -15,55 +16,80 @@ pub(super) fn list(numbers: impl IntoIterator<Item = i64>) -> String {
     format!("[{}]", numbers.join(","))
 }
 
-/// Waiting charges by organization, without those that were set aside.
-pub(super) async fn by_org(
+/// The usage records of calls that are set aside.
+pub(super) async fn aside(
+    connection: &mut SqliteConnection,
+    calls: &BTreeSet<CallId>,
+) -> Result<BTreeSet<i64>, StoreError> {
+    let mut usage = BTreeSet::new();
+    for call in calls {
+        let id = "SELECT id FROM usage_records WHERE call = ?";
+        let row = sqlx::query(id)
+            .bind(crate::columns::uuid(call.0))
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(StoreError::new)?;
+        if let Some(row) = row {
+            usage.insert(Columns::of(&row).get("usage_records.id")?);
+        }
+    }
+    Ok(usage)
+}
+
+/// Waiting charges by organization and history, without those that were set aside.
+pub(super) async fn groups(
     connection: &mut SqliteConnection,
     aside: &BTreeSet<i64>,
-    payers: &Payers,
-) -> Result<Vec<WaitingCharges>, StoreError> {
-    let waiting = "SELECT org_id,
-                          count(*) FILTER (WHERE skipped = 0),
-                          coalesce(sum(charged) FILTER (WHERE skipped = 0), 0),
-                          min(finished_at) FILTER (WHERE skipped = 0),
-                          count(*) FILTER (WHERE skipped = 1)
+) -> Result<Vec<WaitingGroup>, StoreError> {
+    let waiting = "SELECT org_id, skipped, count(*) AS calls, sum(charged) AS amount,
+                          min(finished_at) AS oldest
                    FROM usage_records
                    WHERE batch_seq IS NULL AND charged > 0
                      AND id NOT IN (SELECT value FROM json_each(?))
-                   GROUP BY org_id ORDER BY org_id";
+                   GROUP BY org_id, skipped";
     let statement = sqlx::query(waiting).bind(list(aside.iter().copied()));
     read_each(connection, statement, |columns| {
-        let org = columns.read("usage_records.org_id")?;
-        Ok(WaitingCharges {
-            org,
-            withdrawing: payers.withdrawing.contains(&org),
-            items: columns.read("usage_records.id")?,
-            amount: columns.read("usage_records.charged")?,
-            oldest: columns.read("usage_records.finished_at")?,
-            skipped: columns.read("usage_records.skipped")?,
+        Ok(WaitingGroup {
+            org: columns.get("usage_records.org_id")?,
+            was_skipped: columns.get("usage_records.skipped")?,
+            calls: columns.get_as("calls", "usage_records.id")?,
+            amount: columns.get_as("amount", "usage_records.charged")?,
+            oldest: columns.get_as("oldest", "usage_records.finished_at")?,
         })
     })
     .await
+}
+
+/// The charge of a call that waits for a batch; `None` when it does not.
+pub(super) async fn charge(
+    connection: &mut SqliteConnection,
+    call: CallId,
+) -> Result<Option<UnsealableCharge>, StoreError> {
+    let waiting = "SELECT org_id FROM usage_records WHERE call = ? AND batch_seq IS NULL";
+    let row = sqlx::query(waiting)
+        .bind(crate::columns::uuid(call.0))
+        .fetch_optional(connection)
+        .await
+        .map_err(StoreError::new)?;
+    row.map(|row| {
+        let org = Columns::of(&row).get("usage_records.org_id")?;
+        Ok(UnsealableCharge { call, org })
+    })
+    .transpose()
 }
 
 impl WriteTx<'_> {
     /// Raises one alarm for each charge that no batch can contain.
     pub(super) async fn alarm_unsealable(
         &mut self,
-        usage: &[i64],
+        charges: &[UnsealableCharge],
         reason: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        for id in usage {
-            let charge = "SELECT call, org_id FROM usage_records WHERE id = ?";
-            let Some(row) = self.optional(sqlx::query(charge).bind(*id)).await? else {
-                continue;
-            };
-            let mut columns = Columns::of(&row);
-            let call: CallId = columns.read("usage_records.call")?;
-            let org: OrgId = columns.read("usage_records.org_id")?;
-            let detail = format!("call {call} of organization {org} cannot be settled: {reason}");
+        for charge in charges {
             // Block 0: no reorganization takes it back.
-            self.alarm_at("unsealable_charge", 0, now, detail).await?;
+            self.alarm_at(UnsealableCharge::ALARM, 0, now, charge.detail(reason))
+                .await?;
         }
         Ok(())
     }

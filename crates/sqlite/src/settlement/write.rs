@@ -1,74 +1,38 @@
-//! Storing a sealed batch.
+//! Storing a sealed batch. What is stored, and whether it may be, is [`Sealing::effects`]'s decision.
 
 use super::{carry, read};
 use crate::{columns, db::WriteTx, ledger::bulk::Bulk};
-use haithe_billing::batch::{Batch, BatchLine, Carry, CarryKey};
+use haithe_billing::batch::{Batch, BatchCredit, BatchLine, SealState, Sealing};
 use haithe_kernel::StoreError;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Usage records marked by one statement.
 const UPDATED_AT_ONCE: usize = 1024;
 
-/// A built batch on its way into the database.
-pub(super) struct Sealing {
-    pub(super) batch: Batch,
-    /// The usage records behind its items, in the same order.
-    pub(super) usage: Vec<i64>,
-    /// The carry it was built from.
-    pub(super) carry: Vec<Carry>,
-    /// How many batches may be open with it.
-    pub(super) max_open: usize,
-}
-
-impl Sealing {
-    /// Stores the batch, unless something it was built from has changed; says whether it did.
-    pub(super) async fn store(self, write: &mut WriteTx<'_>) -> Result<bool, StoreError> {
-        let before: BTreeMap<CarryKey, Carry> = self.carry.iter().map(|carry| (carry.key, *carry)).collect();
-        let credited = self.batch.lines.iter().flat_map(|line| {
-            let org = line.org;
-            let key = move |payee| CarryKey { org, payee };
-            line.credits.iter().map(move |credit| key(credit.payee))
-        });
-        let changed = self.batch.carry.iter().map(|(key, _)| *key);
-        let keys: BTreeSet<CarryKey> = before.keys().copied().chain(credited).chain(changed).collect();
-        let now = carry::of_keys(write.connection, keys).await?;
-        let now: BTreeMap<CarryKey, Carry> = now.into_iter().map(|carry| (carry.key, carry)).collect();
-        let unchanged = read::open(write.connection).await?.len() < self.max_open
-            && read::next(write.connection).await? == self.batch.seq
-            && now == before;
-        if !unchanged {
-            return Ok(false);
-        }
-        let seq = columns::number(self.batch.seq, "batches.seq")?;
-        let insert = "INSERT INTO batches (seq, root, sealed_at) VALUES (?, ?, ?)";
-        let statement = sqlx::query(insert).bind(seq).bind(self.batch.root.to_vec());
-        write
-            .execute(statement.bind(self.batch.sealed_at.micros()))
-            .await?;
-        for (line, content) in (0i64..).zip(&self.batch.lines) {
-            write.store_line(seq, line, content).await?;
-        }
-        for (position, payout) in (0i64..).zip(&self.batch.payouts) {
-            let insert = "INSERT INTO batch_payouts (seq, position, payee, address, units, amount)
-                          VALUES (?, ?, ?, ?, ?, ?)";
-            let statement = sqlx::query(insert)
-                .bind(seq)
-                .bind(position)
-                .bind(columns::payee(payout.payee))
-                .bind(columns::address(payout.address))
-                .bind(payout.units.to_string())
-                .bind(payout.amount.nano());
-            write.execute(statement).await?;
-        }
-        write.store_items(seq, &self.batch, &self.usage).await?;
-        for (key, after) in &self.batch.carry {
-            let before = before.get(key).copied();
-            write
-                .store_carry(seq, *key, before, *after, self.batch.sealed_at)
-                .await?;
-        }
-        Ok(true)
+/// Stores the batch, unless something that it was built from has changed; returns whether it did.
+pub(super) async fn store(write: &mut WriteTx<'_>, sealing: &Sealing<i64>) -> Result<bool, StoreError> {
+    let now = SealState {
+        open: read::open(write.connection).await?.len(),
+        next: read::next(write.connection).await?,
+        carry: carry::of_keys(write.connection, sealing.carry_keys()).await?,
+    };
+    let Some(effects) = sealing.effects(&now) else {
+        return Ok(false);
+    };
+    let batch = &sealing.batch;
+    let seq = columns::number(batch.seq, "batches.seq")?;
+    let insert = "INSERT INTO batches (seq, root, sealed_at) VALUES (?, ?, ?)";
+    let statement = sqlx::query(insert).bind(seq).bind(batch.root.to_vec());
+    write.execute(statement.bind(batch.sealed_at.micros())).await?;
+    for (line, content) in (0i64..).zip(&batch.lines) {
+        write.store_line(seq, line, content).await?;
     }
+    for (position, payout) in (0i64..).zip(&batch.payouts) {
+        write.store_payout(seq, position, payout).await?;
+    }
+    write.store_items(seq, batch, &sealing.places).await?;
+    write.store_changes(seq, &effects.changes).await?;
+    write.write_carry(&effects.carry).await?;
+    Ok(true)
 }
 
 impl WriteTx<'_> {
@@ -93,6 +57,24 @@ impl WriteTx<'_> {
             self.execute(statement).await?;
         }
         Ok(())
+    }
+
+    async fn store_payout(
+        &mut self,
+        seq: i64,
+        position: i64,
+        payout: &BatchCredit,
+    ) -> Result<(), StoreError> {
+        let insert = "INSERT INTO batch_payouts (seq, position, payee, address, units, amount)
+                      VALUES (?, ?, ?, ?, ?, ?)";
+        let statement = sqlx::query(insert)
+            .bind(seq)
+            .bind(position)
+            .bind(columns::payee(payout.payee))
+            .bind(columns::address(payout.address))
+            .bind(payout.units.to_string())
+            .bind(payout.amount.nano());
+        self.execute(statement).await.map(drop)
     }
 
     async fn store_items(&mut self, seq: i64, batch: &Batch, usage: &[i64]) -> Result<(), StoreError> {

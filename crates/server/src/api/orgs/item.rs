@@ -9,8 +9,7 @@ use crate::{
     },
 };
 use axum::extract::State;
-use haithe_billing::ports::Ledger;
-use haithe_kernel::{Clock, Decimals, OrgId, Usdt};
+use haithe_kernel::{Clock, Decimals, OrgId};
 use haithe_orgs::{Action, Organizations, Projects};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -60,15 +59,10 @@ pub async fn rename(
     responses((status = 200, body = Success<OrgView>)))]
 pub async fn delete(
     State(organizations): State<Arc<Organizations>>,
-    State(ledger): State<Arc<dyn Ledger>>,
     Acting(caller): Acting,
     Segment(id): Segment<OrgId>,
 ) -> Answer<OrgView> {
-    let access = organizations
-        .authorize(caller.address, id, Action::ManageOrgAdmins)
-        .await?;
-    let held = ledger.balance(id).await?.held;
-    let org = organizations.delete(caller, &access, held > Usdt::ZERO).await?;
+    let org = organizations.delete(caller, id).await?;
     Ok(Success::of("Organization deleted", org.into()))
 }
 

@@ -1,44 +1,35 @@
 //! The contracts' active time: block time less all time spent paused.
 //!
-//! A withdrawal's window is counted in it. A series of pauses ends by itself after `MAX_PAUSE`,
-//! without an event; a pause set after that end begins a new series (`ExpiringPause.sol`).
+//! A withdrawal's window is counted in it. A series of pauses ends by itself after [`MAX_PAUSE`], without an
+//! event; a pause set after that end begins a new series (`ExpiringPause.sol`).
 
-use super::{read_event, select_events, step::Indexing};
-use haithe_billing::chain::{ChainEvent, EventBody};
-use haithe_kernel::{StoreError, Timestamp};
+use super::{ChainEvent, EventBody};
+use haithe_kernel::Timestamp;
 use std::time::Duration;
 
 /// The longest series of pauses, as the contracts say.
-const MAX_PAUSE: Duration = Duration::from_secs(7 * 86_400);
+pub const MAX_PAUSE: Duration = Duration::from_secs(7 * 86_400);
 
-/// The active time of the newest remembered block up to `block`.
-pub(super) async fn active_time(
-    indexing: &mut Indexing<'_, '_>,
-    block: i64,
-) -> Result<Option<Timestamp>, StoreError> {
-    let Some(now) = indexing.write.time_at(block).await? else {
-        return Ok(None);
-    };
-    let pauses =
-        select_events!("WHERE kind IN ('paused', 'unpaused') AND block <= ? ORDER BY block, log_index");
-    let mut paused = Paused::default();
-    for row in indexing.write.all(sqlx::query(pauses).bind(block)).await? {
-        paused.see(&read_event(&row)?.event);
+/// The active time at `now`, after these pauses in the order of the chain.
+pub fn active_time<'a>(now: Timestamp, pauses: impl IntoIterator<Item = &'a ChainEvent>) -> Timestamp {
+    let mut paused = PauseClock::default();
+    for event in pauses {
+        paused.see(event);
     }
-    Ok(Some(now.minus(paused.until(now))))
+    now.minus(paused.until(now))
 }
 
 /// Time spent paused so far.
-#[derive(Default)]
-pub(crate) struct Paused {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PauseClock {
     before: Duration,
     series: Option<Timestamp>,
     running: Option<Timestamp>,
 }
 
-impl Paused {
-    /// What came next on chain; anything but the beginning and the end of a pause changes nothing.
-    pub(crate) fn see(&mut self, event: &ChainEvent) {
+impl PauseClock {
+    /// Takes the next event of the chain in; anything but the beginning and the end of a pause changes nothing.
+    pub fn see(&mut self, event: &ChainEvent) {
         match event.body {
             EventBody::Paused => self.begin(event.block_time),
             EventBody::Unpaused => self.end(event.block_time),
@@ -60,12 +51,12 @@ impl Paused {
     }
 
     /// Time spent paused up to `at`, which is not before what was seen last.
-    pub(crate) fn until(&self, at: Timestamp) -> Duration {
+    pub fn until(&self, at: Timestamp) -> Duration {
         self.before + self.length(at)
     }
 
     /// When the pause that is in force at `at` ends by itself, if one is.
-    pub(crate) fn ends_at(&self, at: Timestamp) -> Option<Timestamp> {
+    pub fn ends_at(&self, at: Timestamp) -> Option<Timestamp> {
         self.running?;
         self.series
             .map(|series| series.plus(MAX_PAUSE))
@@ -92,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_pause_counts_until_it_is_lifted() {
-        let mut paused = Paused::default();
+        let mut paused = PauseClock::default();
         paused.begin(day(10));
         assert_eq!(paused.until(day(12)), 2 * DAY);
         assert_eq!(paused.ends_at(day(12)), Some(day(17)));
@@ -103,8 +94,19 @@ mod tests {
     }
 
     #[test]
+    fn active_time_leaves_pauses_out() {
+        let pauses = [(10, EventBody::Paused), (12, EventBody::Unpaused)].map(|(at, body)| ChainEvent {
+            block_time: day(at),
+            ..crate::chain::tests::event(1, 0, body)
+        });
+        assert_eq!(active_time(day(20), &pauses), day(18));
+        assert_eq!(active_time(day(11), &pauses[..1]), day(10));
+        assert_eq!(active_time(day(20), &[]), day(20));
+    }
+
+    #[test]
     fn a_series_of_pauses_runs_out_after_seven_days() {
-        let mut paused = Paused::default();
+        let mut paused = PauseClock::default();
         paused.begin(day(10));
         paused.end(day(12));
         paused.begin(day(15));
