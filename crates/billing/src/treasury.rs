@@ -20,7 +20,7 @@ pub use model::{
 pub use request::WithdrawalRequest;
 
 use crate::ports::{Ledger, TreasuryStore};
-use haithe_kernel::{Clock, Decimals, Listed, OrgId, Page, Timestamp, TokenUnits, Usdt, WalletAddress};
+use haithe_kernel::{Clock, Decimals, Listed, OrgId, Page, Timestamp, TokenUnits, WalletAddress};
 use haithe_orgs::{
     Action, Organization, Organizations, UnsignedTransaction,
     ownership::OwnerCall,

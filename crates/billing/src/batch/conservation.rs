@@ -4,10 +4,8 @@
 mod store;
 
 use super::*;
-use haithe_kernel::Decimals;
 use proptest::prelude::*;
 use store::Store;
-use uuid::Uuid;
 
 const BASE_UNIT: i64 = 1_000;
 const PAGE: usize = 3;

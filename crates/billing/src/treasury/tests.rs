@@ -3,9 +3,10 @@ use crate::{
     ledger::Balance,
     ports::{MockLedger, MockTreasuryStore},
 };
-use haithe_kernel::{Failure, FixedClock, Kind, ModelId, OrgUid};
+use haithe_kernel::{Failure, FixedClock, Kind, ModelId, OrgUid, Usdt};
 use haithe_orgs::{
     OrgRole, OrganizationPorts, Standing,
+    model::NOBODY,
     ports::{
         MockChainSync, MockOpenCalls, MockOrgDeployer, MockOrgMemberStore, MockOrgModelStore, MockOrgStore,
         MockOwnerTransactions, MockStandingStore,

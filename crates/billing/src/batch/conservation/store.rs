@@ -1,7 +1,9 @@
 //! A store of plain collections, which reads and writes what the domain's rules ask for and decides nothing.
 
 use super::*;
+use haithe_kernel::Decimals;
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use uuid::Uuid;
 
 type Books = BTreeMap<CarryKey, i128>;
 
