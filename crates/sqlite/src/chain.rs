@@ -17,7 +17,7 @@ mod transaction;
 mod withdrawals;
 
 pub use alarms::Alarm;
-pub(crate) use events::{Stored, read as read_event, select_events};
+pub(crate) use events::{read as read_event, select_events};
 pub use stats::SqliteChainStats;
 
 use crate::{

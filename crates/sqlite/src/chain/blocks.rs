@@ -19,6 +19,12 @@ pub(super) fn read(row: &SqliteRow) -> Result<BlockRef, StoreError> {
     })
 }
 
+/// A block up to which facts count; −1 is before the first.
+fn block(columns: &Columns<'_>, place: &'static str) -> Result<Option<u64>, StoreError> {
+    let number: i64 = columns.get(place)?;
+    Ok(u64::try_from(number).ok())
+}
+
 impl WriteTx<'_> {
     /// # Errors
     /// When the database is not bound to a chain yet.
@@ -28,13 +34,11 @@ impl WriteTx<'_> {
         let row =
             row.ok_or_else(|| StoreError::new("the index must be bound to a chain before it is written"))?;
         let columns = Columns::of(&row);
-        // −1 before the first.
-        let block = |place| Ok(u64::try_from(columns.get::<i64>(place)?).ok());
         Ok(IndexBinding {
             chain_id: columns.get("chain_binding.chain_id")?,
             orchestrator: columns.get("chain_binding.orchestrator")?,
-            confirmed: block("chain_binding.confirmed")?,
-            last_final: block("chain_binding.last_final")?,
+            confirmed: block(&columns, "chain_binding.confirmed")?,
+            last_final: block(&columns, "chain_binding.last_final")?,
         })
     }
 

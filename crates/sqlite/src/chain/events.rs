@@ -13,13 +13,6 @@ pub(crate) struct Stored {
     pub(crate) event: ChainEvent,
 }
 
-impl Stored {
-    /// The block's number as the database counts.
-    pub(crate) fn block(&self) -> Result<i64, StoreError> {
-        columns::number(self.event.block, "chain_events.block")
-    }
-}
-
 /// The columns that [`read`] reads, between two pieces of SQL.
 macro_rules! select_events {
     ($rest:literal) => {

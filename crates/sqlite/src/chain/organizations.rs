@@ -11,6 +11,12 @@ use haithe_billing::{
 };
 use haithe_kernel::{OrgId, StoreError, Usdt, WalletAddress};
 
+/// A balance; an account that is not there has the balance zero.
+fn balance(columns: &Columns<'_>, name: &str) -> Result<Usdt, StoreError> {
+    let balance: Option<Usdt> = columns.get_as(name, "ledger_accounts.balance")?;
+    Ok(balance.unwrap_or(Usdt::ZERO))
+}
+
 impl WriteTx<'_> {
     /// The organization at the address, on the indexed chain.
     pub(super) async fn organization_at(
@@ -47,16 +53,12 @@ impl WriteTx<'_> {
         let row = self.optional(statement).await?;
         let row = row.ok_or(StoreError::inconsistent("ledger_accounts.balance"))?;
         let columns = Columns::of(&row);
-        let of = |name| {
-            let balance: Option<Usdt> = columns.get_as(name, "ledger_accounts.balance")?;
-            Ok(balance.unwrap_or(Usdt::ZERO))
-        };
         let dust: Option<i64> = columns.get("org_books.dust")?;
         Ok(OrgBalances {
-            chain: of("chain")?,
-            available: of("available")?,
-            unsettled: of("unsettled")?,
-            withdrawing: of("withdrawing")?,
+            chain: balance(&columns, "chain")?,
+            available: balance(&columns, "available")?,
+            unsettled: balance(&columns, "unsettled")?,
+            withdrawing: balance(&columns, "withdrawing")?,
             dust: dust.unwrap_or(0),
         })
     }
