@@ -16,7 +16,8 @@ pub use catalogue::CatalogueLoadError;
 pub use haithe_evm::Node;
 pub use knowledge::EmbeddingsError;
 pub(crate) use tools::{
-    check_catalogue, ledger_check, open_database, receipt_audit, receipt_verifier, revoke_before,
+    chain_client, check_catalogue, ledger_check, ledger_snapshot, open_database, receipt_audit,
+    receipt_verifier, revoke_before,
 };
 
 use crate::{

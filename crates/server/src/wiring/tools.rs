@@ -6,6 +6,7 @@ use haithe_billing::{
     audit::{AuditReport, ReceiptAudit},
     chain::Depths,
     check::{CheckError, LedgerCheck},
+    ledger::LedgerSnapshot,
     ports::{Books, ChainReader},
     verify::ReceiptVerifier,
 };
@@ -75,9 +76,19 @@ async fn books(config: &Config) -> Result<Arc<dyn Books>, OpenError> {
     Ok(Arc::new(SqliteBooks::new(&db)))
 }
 
+/// The contracts of the configuration's chain.
+pub(crate) fn chain_client(config: &Config) -> Result<ChainClient, ConnectError> {
+    ChainClient::new(&evm_config(config))
+}
+
 fn reader(config: &Config) -> Result<Arc<dyn ChainReader>, ConnectError> {
-    let client = ChainClient::new(&evm_config(config))?;
-    Ok(Arc::new(EvmChainReader::new(client)))
+    Ok(Arc::new(EvmChainReader::new(chain_client(config)?)))
+}
+
+/// The whole ledger, also beside a running server.
+pub(crate) async fn ledger_snapshot(config: &Config) -> Result<LedgerSnapshot, AuditError> {
+    let snapshot = books(config).await?.snapshot().await;
+    Ok(snapshot.map_err(CheckError::from)?)
 }
 
 /// The check of the ledger, also beside a running server.
