@@ -10,12 +10,12 @@ use async_trait::async_trait;
 use haithe_billing::{
     capture::Payee,
     chain::{ChainAmount, EventBody},
-    earnings::{Earned, ProductEarnings},
+    earnings::{Earned, PayoutRecord, ProductEarnings},
     ledger::Account,
     ports::EarningsStore,
     usage::Day,
 };
-use haithe_kernel::{Listed, Page, StoreError, Usdt, WalletAddress};
+use haithe_kernel::{Listed, Page, StoreError, Timestamp, Usdt, WalletAddress};
 use sqlx::sqlite::SqliteRow;
 
 /// [`EarningsStore`] on SQLite.
@@ -81,6 +81,31 @@ impl EarningsStore for SqliteEarningsStore {
             withdrawn: capped(withdrawn),
             leaving: capped(leaving),
             identity,
+        })
+    }
+
+    async fn payout(&self, creator: WalletAddress) -> Result<PayoutRecord, StoreError> {
+        let record = "SELECT head.time, identity_id, payout_address, next_payout_address, next_payout_at
+                      FROM (SELECT coalesce((SELECT time FROM chain_blocks ORDER BY number DESC LIMIT 1), 0) AS time)
+                          AS head
+                      LEFT JOIN creators ON wallet_address = ?";
+        let mut moment = self.db.snapshot().await?;
+        let row = sqlx::query(record)
+            .bind(columns::address(creator))
+            .fetch_one(&mut *moment)
+            .await
+            .map_err(StoreError::new)?;
+        let mut columns = Columns::of(&row);
+        let indexed_until = columns.read("chain_blocks.time")?;
+        let identity = columns.read("creators.identity_id")?;
+        let current = columns.read("creators.payout_address")?;
+        let next: Option<WalletAddress> = columns.read("creators.next_payout_address")?;
+        let at: Option<Timestamp> = columns.read("creators.next_payout_at")?;
+        Ok(PayoutRecord {
+            identity,
+            current,
+            next: at.map(|at| (next, at)),
+            indexed_until,
         })
     }
 
