@@ -11,8 +11,8 @@ use crate::{
     usability::ProductFault,
 };
 use haithe_kernel::{
-    Clock, Failure, Kind, Listed, NameProblem, OrgId, Page, ProductId, ProjectId, StoreError, Usdt,
-    WalletAddress, name_problem,
+    ClientNetwork, Clock, Failure, Kind, Listed, NameProblem, OrgId, Page, ProductId, ProjectId, StoreError,
+    Usdt, WalletAddress, name_problem,
 };
 use haithe_orgs::UnsignedTransaction;
 use std::sync::Arc;
@@ -168,7 +168,11 @@ impl Market {
     ///
     /// # Errors
     /// [`MarketError::Text`], and why the chain did not.
-    pub async fn register(&self, new: NewCreator, network: Option<String>) -> Result<[u8; 32], MarketError> {
+    pub async fn register(
+        &self,
+        new: NewCreator,
+        network: Option<ClientNetwork>,
+    ) -> Result<[u8; 32], MarketError> {
         self.expect_new(&new).await?;
         Ok(self.registrar.register(new, network).await?)
     }

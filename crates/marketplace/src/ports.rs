@@ -20,7 +20,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use haithe_kernel::{
-    Failure, Kind, Listed, OrgId, Page, ProductId, ProjectId, StoreError, Timestamp, Usdt, WalletAddress,
+    ClientNetwork, Failure, Kind, Listed, OrgId, Page, ProductId, ProjectId, StoreError, Timestamp, Usdt,
+    WalletAddress,
 };
 use haithe_orgs::UnsignedTransaction;
 use std::time::Duration;
@@ -223,7 +224,11 @@ pub trait CreatorRegistrar: Send + Sync {
     /// mined; gives the seed of the identity, which the contract determines. The same wallet again
     /// finds the same transaction.
     /// `network` is the client network that asked, which has a daily budget of its own.
-    async fn register(&self, new: NewCreator, network: Option<String>) -> Result<[u8; 32], RegisterError>;
+    async fn register(
+        &self,
+        new: NewCreator,
+        network: Option<ClientNetwork>,
+    ) -> Result<[u8; 32], RegisterError>;
     /// The transaction by which the wallet registers itself. No network, no state.
     fn transaction(&self, new: NewCreator) -> UnsignedTransaction;
 }

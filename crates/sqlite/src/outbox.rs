@@ -173,10 +173,10 @@ async fn exceeded(
         let statement = sqlx::query(newest).bind(tx.purpose.as_str()).bind(owner);
         until = until.max(spent_until(write, tx, ration.window, statement, limit).await?);
     }
-    if let Some(network) = &ration.network {
+    if let Some(network) = ration.network {
         let statement = sqlx::query(NETWORK_BUDGET)
             .bind(tx.purpose.as_str())
-            .bind(network.clone());
+            .bind(network.to_string());
         until = until.max(spent_until(write, tx, ration.window, statement, ration.per_network).await?);
     }
     Ok(until.map(Rationed::BudgetSpent))
@@ -222,7 +222,7 @@ async fn enqueue_rationed(
             let intent = enqueue(write, tx).await?;
             if let Some(network) = ration.network {
                 let note = "UPDATE chain_tx SET network = ? WHERE id = ?";
-                let statement = sqlx::query(note).bind(network).bind(intent.id.0);
+                let statement = sqlx::query(note).bind(network.to_string()).bind(intent.id.0);
                 write.execute(statement).await?;
             }
             Ok(Rationed::Written(intent))
