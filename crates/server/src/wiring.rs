@@ -33,6 +33,7 @@ use crate::{
     openapi::Document,
     service::{
         Readiness, Supervisor,
+        age::Age,
         brief::Brief,
         metrics::{Figures, Scrape, Sources, serve_metrics},
         rates::{Places, Rates, TokenQuotas, TokenRates},
@@ -425,7 +426,7 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         readiness: Arc::new(Readiness {
             database: Box::new(move || healthy.is_healthy()),
             index: Arc::new(SqliteChainIndex::new(&public)),
-            clock: clock.clone(),
+            index_age: Age::new(clock.clone()),
             supervisor: supervisor.clone(),
             completions,
             sender: chain.sender,

@@ -2,6 +2,7 @@
 
 use super::{
     Supervisor,
+    age::Age,
     ledger_watch::{LedgerView, LedgerWatch},
     metrics::SenderFigures,
     safeguards::{SafeguardView, Safeguards},
@@ -11,7 +12,6 @@ use crate::http::envelope::json;
 use axum::{extract::State, response::Response};
 use haithe_billing::ports::ChainIndex;
 use haithe_inference::Completions;
-use haithe_kernel::Clock;
 use http::StatusCode;
 use serde::Serialize;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -26,8 +26,8 @@ pub struct Readiness {
     pub database: Box<dyn Fn() -> bool + Send + Sync>,
     /// The index of the chain.
     pub index: Arc<dyn ChainIndex>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
+    /// The age of the last indexed block.
+    pub index_age: Age,
     /// Background tasks.
     pub supervisor: Supervisor,
     /// Circuits of models. No probe ever asks a provider.
@@ -133,7 +133,7 @@ impl Readiness {
         let checkpoint = self.index.checkpoint().await;
         let database = (self.database)() && checkpoint.is_ok();
         let block = checkpoint.ok().flatten();
-        let lag = block.map(|block| self.clock.now().since(block.time));
+        let lag = block.map(|block| self.index_age.of(block.time));
         let chain = ChainView {
             ok: lag.is_some_and(|lag| lag <= CHAIN_LAG),
             indexed_block: block.map(|block| block.number),
