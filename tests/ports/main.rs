@@ -38,5 +38,6 @@ mod sqlite;
 mod tool_servers;
 mod treasury;
 mod waitlist;
+mod webhook_inbox;
 mod webhooks;
 mod world;
