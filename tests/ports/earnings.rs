@@ -8,7 +8,7 @@ use crate::{
 use haithe_billing::{
     capture::Payee,
     chain::{EventBody, SkipReason},
-    earnings::{Earned, PayoutAddress},
+    earnings::{Earned, PayoutAddress, PayoutRecord},
     receipt::ReceiptDocument,
     usage::Day,
 };
@@ -18,6 +18,10 @@ use std::time::Duration;
 impl<D: Database> World<D> {
     async fn earned(&self) -> Earned {
         self.db.earnings().earned(CREATOR).await.unwrap()
+    }
+
+    async fn payout(&self) -> PayoutRecord {
+        self.db.earnings().payout(CREATOR).await.unwrap()
     }
 }
 
@@ -182,27 +186,29 @@ async fn a_payout_address_stays_in_effect_until_the_announced_one_is(db: impl Da
         current,
         next: next.map(|(to, at)| (to, after(at))),
     };
-    let shown = async |world: &World<_>| world.db.earnings().payout(CREATOR).await.unwrap();
-    assert_eq!(shown(&world).await.identity, None);
-    assert_eq!(shown(&world).await.resolve(), PayoutAddress::default());
+    assert_eq!(world.payout().await.identity, None);
+    assert_eq!(world.payout().await.resolve(), PayoutAddress::default());
 
     // Block `n` has the time noon and `n` seconds.
     world.mine_one(registered()).await;
-    assert_eq!(shown(&world).await.identity, Some(5));
+    assert_eq!(world.payout().await.identity, Some(5));
     world.mine_one(propose(old, 4)).await;
-    assert_eq!(shown(&world).await.resolve(), payout(None, Some((old, 4))));
+    assert_eq!(world.payout().await.resolve(), payout(None, Some((old, 4))));
     world.mine_empty(2).await;
-    assert_eq!(shown(&world).await.resolve(), payout(Some(old), None));
+    assert_eq!(world.payout().await.resolve(), payout(Some(old), None));
     world.mine_one(propose(new, 100)).await;
-    assert_eq!(shown(&world).await.resolve(), payout(Some(old), Some((new, 100))));
+    assert_eq!(
+        world.payout().await.resolve(),
+        payout(Some(old), Some((new, 100)))
+    );
     let cancelled = EventBody::PayoutAddressCancelled { creator: CREATOR };
     world.mine_one(cancelled).await;
-    assert_eq!(shown(&world).await.resolve(), payout(Some(old), None));
+    assert_eq!(world.payout().await.resolve(), payout(Some(old), None));
     // The zero address removes both at once.
     world.mine_one(propose(new, 100)).await;
     world.mine_one(propose(WalletAddress::new([0; 20]), 8)).await;
     let world = world.reopened().await;
-    assert_eq!(shown(&world).await.resolve(), PayoutAddress::default());
+    assert_eq!(world.payout().await.resolve(), PayoutAddress::default());
 }
 
 on_every_database!(

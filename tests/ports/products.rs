@@ -2,7 +2,7 @@
 
 use crate::{
     database::{Database, NOON, on_every_database},
-    world::{World, nano, wallet},
+    world::{World, wallet},
 };
 use haithe_billing::chain::EventBody;
 use haithe_kernel::{Page, ProductId, Usdt, WalletAddress};

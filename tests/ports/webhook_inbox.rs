@@ -2,13 +2,13 @@
 
 use crate::{
     database::{Database, NOON, on_every_database},
-    webhooks::{later, new, prepared, secret},
+    webhooks::{URL, later, new, prepared, secret},
     world::{act, wallet},
 };
 use bytes::Bytes;
 use haithe_inference::webhooks::{
     Delivery, Due, EventId, EventKey, Message, MessageState, NewEvent, NewWebhook, Outcome, Received,
-    Webhook, WebhookId,
+    Webhook, WebhookChange, WebhookId,
 };
 use haithe_kernel::{Page, Timestamp};
 use haithe_orgs::Project;

@@ -10,7 +10,7 @@ use haithe_orgs::{AuditAction, Organization, Project};
 use std::time::Duration;
 use uuid::Uuid;
 
-const URL: &str = "https://receiver.example/hook?token=abc";
+pub const URL: &str = "https://receiver.example/hook?token=abc";
 
 pub fn secret(byte: u8) -> WebhookSecret {
     WebhookSecret::new(vec![byte; 32]).unwrap()
