@@ -12,6 +12,7 @@ use haithe_sqlite::{Db, DbConfig, SqliteLedger};
 use haithe_tests::{
     app::{App, Surroundings, Tenant, User, usdt},
     eventually,
+    wallets::Wallet,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -170,6 +171,86 @@ async fn a_creator_is_credited_on_chain_and_withdraws_with_its_own_wallet() {
     let around = app.stop().await;
     let checked = around.run(&["ledger", "check"], None).await;
     assert!(checked.success(), "{checked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_creator_announces_cancels_and_removes_a_second_payout_address() {
+    let app = App::start().await;
+    let creator = app.wallet(7).await;
+    let path = format!("/v1/creator/{}/payout-address", creator.address());
+    let second = Wallet::named("second").wallet_address().to_string();
+    let body = json!({"payout_address": second});
+    let post = || creator.client.post(&path).json(&body);
+    let nothing = json!({"payout_address": null, "next_payout_address": null, "next_payout_at": null});
+    let shown = async || creator.client.get(&path).data().await;
+    let shows = async |what: &str, expected: [&Value; 2]| {
+        eventually(what, async || {
+            app.chain.dev.mine(1);
+            let now = shown().await;
+            ([&now["payout_address"], &now["next_payout_address"]] == expected).then_some(now)
+        })
+        .await
+    };
+    let sign = async |transaction: &Value| app.chain.sign(&creator.wallet, transaction).await;
+
+    assert_eq!(shown().await, nothing);
+    post().refused(403, "not_a_creator").await;
+    let registration = json!({"uri": "https://creator.example", "pub_key": "04ab"});
+    creator
+        .client
+        .post("/v1/creator")
+        .json(&registration)
+        .data()
+        .await;
+    eventually("the identity is indexed", async || {
+        post().send().await.status.is_success().then_some(())
+    })
+    .await;
+    creator
+        .client
+        .delete(&path)
+        .refused(409, "no_payout_address")
+        .await;
+    let zero = format!("0x{}", "0".repeat(40));
+    for address in [creator.address(), zero] {
+        let refused = creator
+            .client
+            .post(&path)
+            .json(&json!({"payout_address": address}));
+        refused.refused(400, "invalid_payout_address").await;
+    }
+    let other = app.wallet(8).await.client;
+    other.get(&path).refused(404, "not_found").await;
+    other.post(&path).json(&body).refused(404, "not_found").await;
+
+    let null = Value::Null;
+    let announced = post().data().await;
+    let summary = announced["transaction"]["summary"].as_str().expect("a text");
+    assert!(
+        summary.contains("payout address") && summary.contains(&second),
+        "{summary}"
+    );
+    sign(&announced["transaction"]).await;
+    let waiting = shows("the address is announced", [&null, &json!(second)]).await;
+    assert!(waiting["next_payout_at"].is_string(), "{waiting}");
+    let cancel = creator.client.delete(&path).data().await;
+    assert_eq!(cancel["next_payout_address"], json!(second));
+    sign(&cancel["transaction"]).await;
+    assert_eq!(shows("it is cancelled", [&null, &null]).await, nothing);
+
+    sign(&post().data().await["transaction"]).await;
+    shows("it is announced again", [&null, &json!(second)]).await;
+    app.chain.dev.advance_time(86_400);
+    let acting = shows("it is in effect after the delay", [&json!(second), &null]).await;
+    assert_eq!(acting.get("withdrawal"), None, "nothing is earned");
+    let removal = creator.client.delete(&path).data().await;
+    let summary = removal["transaction"]["summary"].as_str().expect("a text");
+    assert!(
+        summary.starts_with("Remove the second payout address"),
+        "{summary}"
+    );
+    sign(&removal["transaction"]).await;
+    shows("it is removed at once", [&null, &null]).await;
 }
 
 /// The same wallet at a server that was started again.

@@ -41,7 +41,6 @@ mod roles;
 mod sdk_rows;
 mod sdk_wire;
 mod secrets;
-mod selling;
 mod sessions;
 mod settlement;
 mod shape;
@@ -55,3 +54,5 @@ mod usage;
 mod webhooks;
 mod wire;
 mod withdrawals;
+
+use haithe_tests::selling;

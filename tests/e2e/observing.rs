@@ -246,9 +246,14 @@ async fn readiness_tells_of_each_provider_what_calls_found_and_asks_none_itself(
     let app = App::start().await;
     let tenant = app.funded("acme", Usdt::whole(10)).await;
     tenant.enable(models::STURDY).await;
-    let other = Tenant::found(&app.chain, app.wallet(2).await, "other").await;
-    other.deposit(&app.chain, Usdt::whole(10)).await;
-    other.enable(models::STURDY).await;
+    let mut payers = vec![tenant.clone()];
+    for number in [2, 3] {
+        let owner = app.wallet(number).await;
+        let other = Tenant::found(&app.chain, owner, &format!("other {number}")).await;
+        other.deposit(&app.chain, Usdt::whole(10)).await;
+        other.enable(models::STURDY).await;
+        payers.push(other);
+    }
     let healthy = eventually("all is well", async || {
         let (_, view) = ready(&app).await;
         (view["status"] == "ready").then_some(view)
@@ -266,7 +271,7 @@ async fn readiness_tells_of_each_provider_what_calls_found_and_asks_none_itself(
 
     app.upstream.always(Script::status(500, "{}"));
     let broken = eventually("a circuit opens, for faults of several payers", async || {
-        for payer in [&tenant, &other] {
+        for payer in &payers {
             payer.caller.chat(&question(models::STURDY.1)).send().await;
         }
         let (status, view) = ready(&app).await;

@@ -3,11 +3,16 @@
 use haithe_kernel::{Clock as _, Usdt};
 use haithe_tests::{
     app::{App, Setup, models, question},
+    client::Client,
+    eventually,
+    program::free_port,
+    upstream::Script,
     wallets::Wallet,
 };
 use serde_json::json;
 use std::{
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -55,6 +60,74 @@ async fn paid_calls_are_answered_whatever_the_time_of_day_does() {
     let fifth = call().await;
     assert_eq!(fifth.header("retry-after"), Some("15"));
     fifth.openai_refused(429, "rate_limited");
+}
+
+/// Finding 16: a step forward in the middle of a call does not spend its time for retries, and a step in either
+/// direction is in no figure of the call.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_during_a_call_is_neither_time_for_retries_nor_in_the_metrics() {
+    let address = format!("127.0.0.1:{}", free_port());
+    let (setup, clock) = Setup::on_a_clock();
+    let app = App::with(setup.set("metrics.address", address.clone())).await;
+    let tenant = app.funded("acme", Usdt::whole(10)).await;
+    tenant.enable(models::STURDY).await;
+    for (number, forward) in [(1, true), (2, false)] {
+        let (stepping, tries) = (clock.clone(), AtomicU32::new(0));
+        app.upstream.decide(move |_| {
+            let now = stepping.now();
+            stepping.set(if forward { now.plus(HOUR) } else { now.minus(HOUR) });
+            match tries.fetch_add(1, Ordering::SeqCst) {
+                0 => Script::status(500, "{}"),
+                _ => Script::default(),
+            }
+        });
+        let answer = tenant.caller.chat(&question(models::STURDY.1)).send().await;
+        assert_eq!(answer.status, 200, "it was tried again: {}", answer.text());
+        assert_eq!(app.upstream.count(), 2 * number);
+    }
+    let shown = Client::new(format!("http://{address}"));
+    let shown = shown.get("//metrics").send().await.text();
+    for name in [
+        "haithe_call_seconds_sum",
+        "haithe_upstream_seconds_sum",
+        "haithe_hold_seconds_sum",
+        "haithe_capture_seconds_sum",
+    ] {
+        let series: Vec<f64> = shown
+            .lines()
+            .filter(|line| line.starts_with(name))
+            .map(|line| line.rsplit(' ').next().unwrap().parse().unwrap())
+            .collect();
+        assert!(!series.is_empty(), "{name} is there");
+        // The clock stands still: only a step could be in it.
+        assert!(series.iter().all(|seconds| *seconds == 0.0), "{name}: {series:?}");
+    }
+}
+
+/// Finding 16: a standing index does not look fresh because the time of day steps back, nor older because it
+/// steps forward.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_age_of_the_index_follows_no_step_of_the_time_of_day() {
+    let (setup, clock) = Setup::on_a_clock();
+    let app = App::with(setup).await;
+    let anonymous = app.anonymous();
+    let look = async || {
+        let ready = anonymous.get("//health/ready").send().await.json();
+        let block = ready["chain"]["indexed_block"].as_u64();
+        (block, ready["chain"]["lag_seconds"].as_u64())
+    };
+    let head = app.chain.dev.head().number;
+    eventually("the head is indexed", async || {
+        (look().await.0 == Some(head)).then_some(())
+    })
+    .await;
+    clock.advance(Duration::from_secs(100));
+    let (_, lag) = look().await;
+    assert!(lag >= Some(90), "{lag:?}");
+    clock.set(clock.now().minus(HOUR));
+    assert_eq!(look().await, (Some(head), lag));
+    clock.set(clock.now().plus(3 * HOUR));
+    assert_eq!(look().await, (Some(head), lag));
 }
 
 /// Finding 16: a step back does not make the newest login challenge the first to be evicted.
@@ -171,6 +244,27 @@ fn rates_take_monotonic_time_only() {
         assert!(
             !code.contains("Timestamp"),
             "{} keeps a time of day",
+            file.display()
+        );
+    }
+}
+
+/// Where an age is measured once by the time of day, when it is first seen, and by monotonic time from then on.
+const AGES: [&str; 2] = ["crates/billing/src/gate.rs", "crates/server/src/service/age.rs"];
+
+/// Finding 16: no duration within the process is the difference of two times of day.
+#[test]
+fn durations_within_the_process_take_no_time_of_day() {
+    let root = root();
+    let mut files = Vec::new();
+    sources(&root.join("crates"), &mut files);
+    assert!(files.len() > 300, "the sources are there");
+    for file in files {
+        let measured = code(&file).contains(".now().since(");
+        let allowed = AGES.iter().any(|age| file.ends_with(age));
+        assert!(
+            !measured || allowed,
+            "{} measures by the time of day; use `Clock::monotonic`",
             file.display()
         );
     }

@@ -1,11 +1,11 @@
 //! Work that fails is remembered, limited and not charged.
 
-use crate::market::{creator, seal, sell, thousandths};
 use haithe_kernel::Usdt;
 use haithe_tests::{
     app::{App, Setup, Tenant, question},
     eventually,
     sealed::Sealed,
+    selling::{creator, seal, sell, thousandths},
     site::Site,
     upstream::Script,
 };

@@ -18,7 +18,6 @@ mod failed_work;
 mod gas_budgets;
 mod housekeeping;
 mod ledger_check;
-mod market;
 mod payer_limits;
 mod product_content;
 mod project_names;

@@ -199,6 +199,52 @@ async fn other_content_of_a_product_is_used_only_after_the_project_accepted_it()
     assert!(instructions.contains("Praise my brand.") && !instructions.contains("Latin"));
 }
 
+/// Finding 3: the audit says who changed which products a project uses, with which content and at what price.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_changes_a_projects_products_is_in_the_audit() {
+    let shop = Shop::open(Setup::default()).await;
+    let owner = &shop.tenant.owner;
+    let product = shop.prompt("Speak Latin.").await;
+    assert_eq!(shop.enable(product.id, false).await.status, 200);
+    let other = shop.replace(&product, &json!(["Speak Greek."])).await;
+    assert_eq!(shop.accept_content(product.id, None).await.status, 200);
+    let disable = format!("/v1/products/{}/disable", product.id);
+    let body = json!({"project_id": shop.tenant.project_id});
+    let named = owner.client.with("x-request-id", "the-request");
+    for _ in 0..2 {
+        named.delete(&disable).json(&body).data().await;
+    }
+
+    let path = format!("/v1/orgs/{}/audit", shop.tenant.org_id);
+    let line = async |action: &str| {
+        let lines = owner.client.get(&path).query(&[("action", action)]).data().await;
+        assert_eq!(lines.as_array().expect("a list").len(), 1, "{lines}");
+        let line = lines[0].clone();
+        assert_eq!(line["actor"], owner.address());
+        assert_eq!(line["project_id"], shop.tenant.project_id);
+        assert_eq!(line["subject"], product.id.to_string());
+        line
+    };
+    let (old, new) = (product.sealed.hosted_uri(), other.hosted_uri());
+    let uses = |uri: &str| format!("price_per_call_usdt=1 follow_updates=false content={uri}");
+    let enabled = line("product.enabled").await;
+    assert_eq!(
+        (&enabled["before"], &enabled["after"]),
+        (&Value::Null, &json!(uses(&old)))
+    );
+    let accepted = line("product.content_accepted").await;
+    assert_eq!(
+        (&accepted["before"], &accepted["after"]),
+        (&json!(old), &json!(new))
+    );
+    let disabled = line("product.disabled").await;
+    assert_eq!(
+        (&disabled["before"], &disabled["after"]),
+        (&json!(uses(&new)), &Value::Null)
+    );
+    assert_eq!(disabled["request_id"], "the-request");
+}
+
 /// Finding 3: accepted content that is gone is not replaced by other content; a project may follow updates.
 #[tokio::test(flavor = "multi_thread")]
 async fn accepted_content_that_is_gone_refuses_the_call_and_names_the_remedy() {

@@ -1,6 +1,5 @@
 //! The work and memory of one project are bounded.
 
-use crate::market::{creator, sell, thousandths};
 use async_trait::async_trait;
 use futures::future::join_all;
 use haithe_kernel::{FetchError, FetchRequest, Fetched, Fetcher, Usdt};
@@ -11,7 +10,10 @@ use haithe_marketplace::{
     sealing::Plaintext,
 };
 use haithe_retrieval::FtsKnowledgeIndexer;
-use haithe_tests::app::{App, question};
+use haithe_tests::{
+    app::{App, question},
+    selling::{creator, sell, thousandths},
+};
 use serde_json::json;
 use std::{sync::Arc, time::Instant};
 

@@ -102,6 +102,72 @@ async fn every_operation_refuses_an_unknown_body_field() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Every object of a body's schema that lists its fields, by its place.
+fn objects(document: &Value, schema: &Value, place: &str, found: &mut Vec<(String, Value)>) {
+    if let Some(name) = schema["$ref"].as_str() {
+        let pointer = name.trim_start_matches('#');
+        return objects(
+            document,
+            document.pointer(pointer).expect("a schema"),
+            place,
+            found,
+        );
+    }
+    if let Some(fields) = schema["properties"].as_object() {
+        found.push((place.to_owned(), schema.clone()));
+        for (name, field) in fields {
+            objects(document, field, &format!("{place}.{name}"), found);
+        }
+    }
+    objects_of_each(document, schema, place, found);
+}
+
+/// The same within alternatives and lists.
+fn objects_of_each(document: &Value, schema: &Value, place: &str, found: &mut Vec<(String, Value)>) {
+    let alternatives = ["oneOf", "anyOf", "allOf"];
+    let alternatives = alternatives.iter().filter_map(|name| schema[*name].as_array());
+    for inner in alternatives.flatten().chain(schema.get("items")) {
+        objects(document, inner, place, found);
+    }
+}
+
+/// Finding 20: the document says which bodies refuse unknown fields, at every depth, and still lists the
+/// fields that are accepted and ignored.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_closes_the_bodies_that_refuse_unknown_fields() {
+    let app = start().await;
+    let document = app.anonymous().get("//api/openapi.json").send().await.json();
+    let (mut open, mut closed, mut dialects) = (Vec::new(), 0, 0);
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let body = &operation["requestBody"]["content"]["application/json"]["schema"];
+            let mut found = Vec::new();
+            objects(&document, body, &format!("{method} {path}"), &mut found);
+            for (place, schema) in found {
+                match (is_checked(path), schema.get("additionalProperties")) {
+                    (true, Some(Value::Bool(false))) => closed += 1,
+                    (true, _) => open.push(place),
+                    (false, said) => {
+                        assert_ne!(said, Some(&json!(false)), "{place} passes unknown fields");
+                        dialects += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(open.is_empty(), "{open:#?}");
+    assert!(closed > 40 && dialects > 1, "{closed} {dialects}");
+    let schemas = &document["components"]["schemas"];
+    for (schema, ignored) in [
+        ("CreatorInput", "pvt_key_seed"),
+        ("SyncProductsInput", "encrypted_key"),
+        ("FaucetInput", "product_id"),
+    ] {
+        let field = &schemas[schema]["properties"][ignored];
+        assert!(!field.is_null(), "{schema}.{ignored} is documented");
+    }
+}
+
 /// Finding 20: a misspelt restriction creates no unrestricted key, and the message says what was meant.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_misspelt_restriction_creates_no_key() {

@@ -13,8 +13,9 @@ use haithe_tests::{
     chain::Chain,
     eventually,
     sealed::Sealed,
+    wallets::Wallet,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 sol! {
@@ -22,6 +23,7 @@ sol! {
     #[sol(rpc)]
     interface Creators {
         function creators(address creator) external view returns (uint256);
+        function platformFunds() external view returns (uint256);
     }
 }
 
@@ -109,6 +111,7 @@ async fn an_unknown_payee_goes_to_escrow_after_three_skips_and_is_paid_later() {
         Usdt::ZERO,
         "it is in escrow"
     );
+    withdraw_platform_share(&app, app.chain.units(price).get() * 2).await;
 
     set(known);
     // A payee that was tried is tried again after a day.
@@ -124,6 +127,52 @@ async fn an_unknown_payee_goes_to_escrow_after_three_skips_and_is_paid_later() {
     let around = app.stop().await;
     let checked = around.run(&["ledger", "check"], None).await;
     assert!(checked.success(), "{checked:?}");
+}
+
+/// The platform's share leaves the orchestrator by the command line, and the escrow stays.
+async fn withdraw_platform_share(app: &App, escrow: u128) {
+    let contract = Creators::new(app.chain.orchestrator(), app.chain.provider.clone());
+    let funds = async || {
+        let funds = contract.platformFunds().call().await.expect("the node answers");
+        u128::try_from(funds).expect("a small amount")
+    };
+    let vault = Wallet::named("vault");
+    let to = vault.wallet_address().to_string();
+    let withdraw = async |more: &[&str]| {
+        let command = ["chain", "withdraw-platform", "--to", &to];
+        app.run(&[command.as_slice(), more].concat(), None).await
+    };
+    let own = funds().await - escrow;
+    assert!(own > 0, "the platform earned something");
+    for (more, said) in [
+        (["--amount-usdt", "1000"], "can be withdrawn"),
+        (["--amount-usdt", "0.5"], "can be withdrawn"),
+        (["--key", &vault.key_hex()], "the orchestrator's owner is"),
+    ] {
+        let refused = withdraw(&more).await;
+        assert!(!refused.success() && refused.stderr.contains(said), "{refused:?}");
+    }
+    let shown = withdraw(&[]).await;
+    assert!(shown.success(), "{shown:?}");
+    let unsigned: Value = serde_json::from_str(&shown.stdout).expect("JSON");
+    assert_eq!(unsigned["from"], app.chain.operator.wallet_address().to_string());
+    assert_eq!(unsigned["to"], app.chain.deployment.orchestrator.to_string());
+    assert!(
+        unsigned["summary"]
+            .as_str()
+            .is_some_and(|text| text.contains(&to))
+    );
+    assert_eq!(funds().await, own + escrow, "nothing was sent");
+
+    let sent = withdraw(&["--key", &app.chain.operator.key_hex()]).await;
+    assert!(sent.success(), "{sent:?}");
+    assert_eq!(funds().await, escrow);
+    assert_eq!(app.chain.token_balance(vault.address()).await, own);
+    let again = withdraw(&[]).await;
+    assert!(
+        !again.success() && again.stderr.contains("nothing to withdraw"),
+        "{again:?}"
+    );
 }
 
 /// A creator's prompt set at this price, accepted by the tenant's contract.

@@ -1,22 +1,27 @@
 //! [`EarningsStore`]: from the line of a charge to what a creator withdrew.
 
 use crate::{
-    database::{Database, on_every_database},
+    database::{Database, NOON, on_every_database},
     figures::{CREATOR, TODAY, Used, product},
-    world::{World, line, nano},
+    world::{World, line, nano, wallet},
 };
 use haithe_billing::{
     capture::Payee,
     chain::{EventBody, SkipReason},
-    earnings::Earned,
+    earnings::{Earned, PayoutAddress, PayoutRecord},
     receipt::ReceiptDocument,
     usage::Day,
 };
-use haithe_kernel::Page;
+use haithe_kernel::{Page, WalletAddress};
+use std::time::Duration;
 
 impl<D: Database> World<D> {
     async fn earned(&self) -> Earned {
         self.db.earnings().earned(CREATOR).await.unwrap()
+    }
+
+    async fn payout(&self) -> PayoutRecord {
+        self.db.earnings().payout(CREATOR).await.unwrap()
     }
 }
 
@@ -168,7 +173,46 @@ async fn parts_of_a_base_unit_are_carried_to_the_creator(_db: impl Database) {
     world.assert_sound().await;
 }
 
+async fn a_payout_address_stays_in_effect_until_the_announced_one_is(db: impl Database) {
+    let mut world = World::over(db).await;
+    let (old, new) = (wallet(0x31), wallet(0x32));
+    let after = |seconds| NOON.plus(Duration::from_secs(seconds));
+    let propose = |payout, at: u64| EventBody::PayoutAddressProposed {
+        creator: CREATOR,
+        payout,
+        effective_at: after(at),
+    };
+    let payout = |current, next: Option<(WalletAddress, u64)>| PayoutAddress {
+        current,
+        next: next.map(|(to, at)| (to, after(at))),
+    };
+    assert_eq!(world.payout().await.identity, None);
+    assert_eq!(world.payout().await.resolve(), PayoutAddress::default());
+
+    // Block `n` has the time noon and `n` seconds.
+    world.mine_one(registered()).await;
+    assert_eq!(world.payout().await.identity, Some(5));
+    world.mine_one(propose(old, 4)).await;
+    assert_eq!(world.payout().await.resolve(), payout(None, Some((old, 4))));
+    world.mine_empty(2).await;
+    assert_eq!(world.payout().await.resolve(), payout(Some(old), None));
+    world.mine_one(propose(new, 100)).await;
+    assert_eq!(
+        world.payout().await.resolve(),
+        payout(Some(old), Some((new, 100)))
+    );
+    let cancelled = EventBody::PayoutAddressCancelled { creator: CREATOR };
+    world.mine_one(cancelled).await;
+    assert_eq!(world.payout().await.resolve(), payout(Some(old), None));
+    // The zero address removes both at once.
+    world.mine_one(propose(new, 100)).await;
+    world.mine_one(propose(WalletAddress::new([0; 20]), 8)).await;
+    let world = world.reopened().await;
+    assert_eq!(world.payout().await.resolve(), PayoutAddress::default());
+}
+
 on_every_database!(
+    a_payout_address_stays_in_effect_until_the_announced_one_is,
     a_product_s_price_goes_from_the_call_to_its_creator,
     what_a_skipped_line_owes_stays_pending_until_it_is_paid,
     parts_of_a_base_unit_are_carried_to_the_creator,

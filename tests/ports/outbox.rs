@@ -255,16 +255,16 @@ async fn a_network_has_a_ration_of_its_own(db: impl Database) {
     let outbox = db.outbox();
     let near = TxRation {
         per_network: 2,
-        network: Some("192.0.2.1".to_owned()),
+        network: "192.0.2.1".parse().ok(),
         ..RATION
     };
     let far = TxRation {
-        network: Some("2001:db8:1:2::/64".to_owned()),
+        network: "2001:db8:1:2::/64".parse().ok(),
         ..near
     };
     for number in [1, 2] {
         let written = outbox
-            .enqueue_rationed(grant(number, number.into()), near.clone())
+            .enqueue_rationed(grant(number, number.into()), near)
             .await
             .unwrap();
         assert!(matches!(written, Rationed::Written(_)), "{written:?}");
@@ -272,7 +272,7 @@ async fn a_network_has_a_ration_of_its_own(db: impl Database) {
     let third = outbox.enqueue_rationed(grant(3, 3), near).await.unwrap();
     let first = NOON.plus(Duration::from_secs(1));
     assert_eq!(third, Rationed::BudgetSpent(first.plus(RATION.window)));
-    let elsewhere = outbox.enqueue_rationed(grant(3, 3), far.clone()).await.unwrap();
+    let elsewhere = outbox.enqueue_rationed(grant(3, 3), far).await.unwrap();
     assert!(matches!(elsewhere, Rationed::Written(_)), "{elsewhere:?}");
     let none = TxRation {
         per_network: 0,

@@ -17,6 +17,7 @@ pub mod program;
 pub mod receiver;
 pub mod recorder;
 pub mod sealed;
+pub mod selling;
 pub mod signing;
 pub mod site;
 pub mod tokens;

@@ -2,7 +2,11 @@
 //!
 //! A product's price is a line of the charge of the call that used it. From capture to the end of its
 //! batch it is pending; then it is the creator's in the identity contract, from where the creator's
-//! own wallet withdraws it.
+//! own wallet withdraws it, to its own address or to its second payout address.
+
+mod payout;
+
+pub use payout::{CreatorCall, PayoutAddress, PayoutError, PayoutRecord};
 
 mod account;
 
@@ -153,16 +157,21 @@ impl CreatorEarnings {
         let earned = self.store.earned(creator).await?;
         let products = self.store.by_product(creator, from, until, page).await?;
         Ok(Earnings {
-            withdrawal: self.withdrawal(creator, &earned).await,
+            withdrawal: self.withdrawal(creator, &earned, CreatorCall::Withdraw).await,
             earned,
             products,
         })
     }
 
     /// Figures are worth having while the chain is away.
-    async fn withdrawal(&self, creator: WalletAddress, earned: &Earned) -> Option<UnsignedTransaction> {
+    async fn withdrawal(
+        &self,
+        creator: WalletAddress,
+        earned: &Earned,
+        call: CreatorCall,
+    ) -> Option<UnsignedTransaction> {
         let identity = earned.identity.filter(|_| earned.withdrawable().is_positive())?;
-        match self.transactions.withdraw(creator, identity).await {
+        match self.transactions.compose(creator, identity, call).await {
             Ok(mut transaction) => {
                 let amount = earned.withdrawable().to_units(self.decimals);
                 let amount = amount.ok().map(|(amount, _)| amount);
@@ -212,7 +221,7 @@ mod tests {
             })
         });
         let mut transactions = MockCreatorTransactions::new();
-        transactions.expect_withdraw().returning(move |from, id| {
+        transactions.expect_compose().returning(move |from, id, _| {
             let transaction = UnsignedTransaction {
                 from,
                 to: WalletAddress::new([8; 20]),

@@ -5,7 +5,7 @@ use crate::{
     outbox::{TxIntentId, TxState},
     ports::TestTokens,
 };
-use haithe_kernel::{Failure, Kind, StoreError, Timestamp, Usdt, WalletAddress};
+use haithe_kernel::{ClientNetwork, Failure, Kind, StoreError, Timestamp, Usdt, WalletAddress};
 use std::{error::Error, sync::Arc, time::Duration};
 
 /// What one grant is.
@@ -120,7 +120,11 @@ impl Faucet {
     ///
     /// # Errors
     /// [`FaucetError`]; after [`FaucetError::Pending`] the grant still happens.
-    pub async fn ask(&self, wallet: WalletAddress, network: Option<String>) -> Result<Granted, FaucetError> {
+    pub async fn ask(
+        &self,
+        wallet: WalletAddress,
+        network: Option<ClientNetwork>,
+    ) -> Result<Granted, FaucetError> {
         self.tokens.grant(wallet, AMOUNT, EVERY, network).await
     }
 }

@@ -16,6 +16,8 @@
 //! What only an organization's owner can do, withdraw and bound what a day may take, is the
 //! [`treasury`]'s: it says what the owner's wallet has to sign.
 //!
+//! [`platform`] says what the orchestrator's owner can take out as the platform's share.
+//!
 //! [`deployment`] says what the contracts need before they hold tenants' money.
 //!
 //! Whoever doubts any of this asks the chain: [`check`] compares the whole ledger with it,
@@ -43,6 +45,7 @@ pub mod ledger;
 pub mod merkle;
 pub mod open_calls;
 pub mod outbox;
+pub mod platform;
 pub mod ports;
 mod range;
 pub mod receipt;

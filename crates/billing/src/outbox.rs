@@ -14,7 +14,7 @@ pub use lane::{NonceAssignment, NonceRequest, settled_batch};
 pub use ration::RationHistory;
 
 use crate::chain::Hash32;
-use haithe_kernel::{Timestamp, WalletAddress};
+use haithe_kernel::{ClientNetwork, Timestamp, WalletAddress};
 use std::time::Duration;
 
 /// An intent's number.
@@ -87,7 +87,7 @@ pub struct NewTx {
 }
 
 /// How often a purpose may be written for wallets, whatever comes of it: the server pays.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TxRation {
     /// A wallet has at most one intent that has not failed within this.
     pub every: Duration,
@@ -98,7 +98,7 @@ pub struct TxRation {
     /// Intents of one client network.
     pub per_network: u64,
     /// The client network that asks; `None` if it is unknown, which only the other budgets bound.
-    pub network: Option<String>,
+    pub network: Option<ClientNetwork>,
     /// Intents of all wallets.
     pub global: u64,
 }

@@ -25,7 +25,9 @@ use crate::{
     receipt::{Receipt, ReceiptFilter},
 };
 use async_trait::async_trait;
-use haithe_kernel::{CallId, Listed, OrgId, Page, StoreError, Timestamp, TokenUnits, Usdt, WalletAddress};
+use haithe_kernel::{
+    CallId, ClientNetwork, Listed, OrgId, Page, StoreError, Timestamp, TokenUnits, Usdt, WalletAddress,
+};
 use std::{collections::HashSet, time::Duration};
 
 /// The ledger's hot side: decisions about money. One process owns it.
@@ -241,7 +243,7 @@ pub trait TestTokens: Send + Sync {
         wallet: WalletAddress,
         amount: Usdt,
         every: Duration,
-        network: Option<String>,
+        network: Option<ClientNetwork>,
     ) -> Result<Granted, FaucetError>;
 }
 

@@ -15,12 +15,12 @@ use crate::{
     gate::{OldestCharges, SettlementGate},
     ports::{SettlementStore, Settler, Submission},
 };
-use haithe_kernel::{Clock, Failure, Kind, StoreError, Timestamp};
+use haithe_kernel::{Clock, Failure, Kind, MonotonicTime, StoreError, Timestamp};
 use std::{
     fmt,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering::Relaxed},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
 };
 
@@ -36,7 +36,8 @@ pub struct Settlement {
     gate: Arc<SettlementGate>,
     policy: SealPolicy,
     hurry: AtomicBool,
-    last_sealed: AtomicI64,
+    /// When the last batch was sealed; at first, when this process began.
+    last_sealed: Mutex<MonotonicTime>,
     /// How many times the bounds of the next batch are halved, because batches were refused.
     shrunk: AtomicU32,
 }
@@ -130,7 +131,7 @@ impl Settlement {
         gate: Arc<SettlementGate>,
         policy: SealPolicy,
     ) -> Self {
-        let last_sealed = AtomicI64::new(clock.now().micros());
+        let last_sealed = Mutex::new(clock.monotonic());
         Self {
             store,
             settler,
@@ -207,8 +208,12 @@ impl Settlement {
             self.hurry();
         }
         let sealed = sealed?;
-        self.last_sealed.store(now.micros(), Relaxed);
+        *self.last_sealed() = self.clock.monotonic();
         Ok(sealed)
+    }
+
+    fn last_sealed(&self) -> MutexGuard<'_, MonotonicTime> {
+        self.last_sealed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_due(&self, waiting: &Unsealed, now: Timestamp) -> bool {
@@ -218,9 +223,9 @@ impl Settlement {
             .is_some_and(|oldest| now.since(oldest) >= policy.max_age);
         let items = waiting.items();
         let many = items >= u64::from(policy.max_items) || waiting.amount() >= policy.max_amount;
-        let last_sealed = Timestamp::from_micros(self.last_sealed.load(Relaxed));
+        let since_sealed = self.clock.monotonic().since(*self.last_sealed());
         let patience = policy.max_age.saturating_mul(SKIPPED_PATIENCE);
-        let again = (waiting.skipped() > 0 || waiting.overdue > 0) && now.since(last_sealed) >= patience;
+        let again = (waiting.skipped() > 0 || waiting.overdue > 0) && since_sealed >= patience;
         (items > 0 && (old || many)) || again
     }
 

@@ -11,7 +11,7 @@ use crate::{
 use alloy::sol_types::SolCall;
 use async_trait::async_trait;
 use haithe_billing::{outbox::TxPurpose, ports::TxOutbox};
-use haithe_kernel::{Clock, WalletAddress};
+use haithe_kernel::{ClientNetwork, Clock, WalletAddress};
 use haithe_marketplace::{
     NewCreator,
     ports::{CreatorRegistrar, RegisterError},
@@ -70,7 +70,11 @@ impl EvmCreatorRegistrar {
 
 #[async_trait]
 impl CreatorRegistrar for EvmCreatorRegistrar {
-    async fn register(&self, new: NewCreator, network: Option<String>) -> Result<[u8; 32], RegisterError> {
+    async fn register(
+        &self,
+        new: NewCreator,
+        network: Option<ClientNetwork>,
+    ) -> Result<[u8; 32], RegisterError> {
         let deadline = self.chain.deadline();
         let asked = timeout_at(deadline, self.begin(&new)).await;
         let seed = asked.unwrap_or_else(|_| Err(Unsent::Away("no answer in time".into()).into()))?;

@@ -18,7 +18,7 @@ use haithe_billing::{
     outbox::{TxIntent, TxPurpose},
     ports::TxOutbox,
 };
-use haithe_kernel::{Clock, WalletAddress};
+use haithe_kernel::{ClientNetwork, Clock, WalletAddress};
 use haithe_orgs::{
     TransactionSummary, UnsignedTransaction,
     ports::{DeployError, OrgDeployer},
@@ -93,7 +93,7 @@ impl OrgDeployer for EvmOrgDeployer {
         &self,
         name: String,
         owner: WalletAddress,
-        network: Option<String>,
+        network: Option<ClientNetwork>,
     ) -> Result<WalletAddress, DeployError> {
         let deadline = self.chain.deadline();
         let key = format!("org/{owner}/{name}");

@@ -19,7 +19,7 @@ use haithe_billing::{
     outbox::{NewTx, Rationed, TxIntent, TxPurpose, TxRation, TxState},
     ports::{TestTokens, TxOutbox},
 };
-use haithe_kernel::{Clock, StoreError, Usdt, WalletAddress};
+use haithe_kernel::{ClientNetwork, Clock, StoreError, Usdt, WalletAddress};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
@@ -58,7 +58,7 @@ impl EvmFaucet {
         wallet: WalletAddress,
         amount: Usdt,
         every: Duration,
-        network: Option<String>,
+        network: Option<ClientNetwork>,
         deadline: Instant,
     ) -> Result<TxIntent, FaucetError> {
         let sponsored = timeout_at(deadline, self.chain.expect_sponsored()).await;
@@ -165,7 +165,7 @@ impl TestTokens for EvmFaucet {
         wallet: WalletAddress,
         amount: Usdt,
         every: Duration,
-        network: Option<String>,
+        network: Option<ClientNetwork>,
     ) -> Result<Granted, FaucetError> {
         let deadline = self.chain.deadline();
         let intent = self.write(wallet, amount, every, network, deadline).await?;

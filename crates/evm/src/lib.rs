@@ -44,6 +44,7 @@ mod node;
 mod on_behalf;
 mod owner;
 mod payouts;
+mod platform;
 mod reader;
 mod roles;
 mod sender;

@@ -14,7 +14,7 @@ use haithe_billing::{
     outbox::{NewTx, Rationed, TxIntent, TxPurpose, TxRation, TxState},
     ports::TxOutbox,
 };
-use haithe_kernel::{Clock, StoreError, WalletAddress};
+use haithe_kernel::{ClientNetwork, Clock, StoreError, WalletAddress};
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 use tokio::{
     sync::Mutex,
@@ -68,7 +68,7 @@ pub(crate) struct Wanted {
     pub to: WalletAddress,
     pub data: Vec<u8>,
     pub on_behalf: WalletAddress,
-    pub network: Option<String>,
+    pub network: Option<ClientNetwork>,
 }
 
 /// Writes to the outbox and waits for what comes of it.

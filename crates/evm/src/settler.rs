@@ -26,7 +26,7 @@ use haithe_billing::{
     outbox::{NewTx, TxPurpose},
     ports::{Settler, Submission, TxOutbox},
 };
-use haithe_kernel::{Clock, Timestamp, TokenUnits, WalletAddress};
+use haithe_kernel::{Clock, MonotonicTime, TokenUnits, WalletAddress};
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -52,7 +52,7 @@ struct Outgoing {
     /// The gas that a simulation gets: the bound of every batch.
     batch_gas: u64,
     /// The batch that was last simulated, and when.
-    simulated: Arc<Mutex<Option<(u64, Timestamp)>>>,
+    simulated: Arc<Mutex<Option<(u64, MonotonicTime)>>>,
 }
 
 impl EvmSettler {
@@ -148,7 +148,7 @@ fn is_out_of_order(data: &Bytes) -> bool {
 impl Outgoing {
     /// Whether the batch was not simulated within [`SIMULATE_EVERY`].
     fn is_due(&self, seq: u64) -> bool {
-        let now = self.clock.now();
+        let now = self.clock.monotonic();
         let mut simulated = self.simulated.lock().unwrap_or_else(PoisonError::into_inner);
         let recent = simulated.is_some_and(|(known, at)| known == seq && now.since(at) < SIMULATE_EVERY);
         if !recent {

@@ -18,7 +18,9 @@ use haithe_billing::{
     holds::Hold,
 };
 use haithe_identity::api_key::ApiKeyId;
-use haithe_kernel::{CallId, Clock, Decimals, OrgId, ProjectId, StoreError, Timestamp, Usdt, WalletAddress};
+use haithe_kernel::{
+    CallId, Clock, Decimals, MonotonicTime, OrgId, ProjectId, StoreError, Timestamp, Usdt, WalletAddress,
+};
 use haithe_orgs::PromptLog;
 use sha2::{Digest, Sha256};
 use std::{sync::Arc, time::Duration};
@@ -122,6 +124,30 @@ pub(crate) struct Used {
     pub first_token: Option<Duration>,
 }
 
+/// When a call began, on both clocks: the time of day is recorded, and durations are measured in monotonic
+/// time, so that a step of the time of day neither spends the time for retries nor appears in metrics.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Began {
+    /// The time of day.
+    pub at: Timestamp,
+    mark: MonotonicTime,
+}
+
+impl Began {
+    /// Now.
+    pub fn now(clock: &dyn Clock) -> Self {
+        Self {
+            at: clock.now(),
+            mark: clock.monotonic(),
+        }
+    }
+
+    /// The time that has passed since.
+    pub fn elapsed(self, clock: &dyn Clock) -> Duration {
+        clock.monotonic().since(self.mark)
+    }
+}
+
 /// An admitted call. Dropping it gives its money back; [`Call::charge`] takes what it cost.
 pub(crate) struct Call {
     pub id: CallId,
@@ -137,7 +163,7 @@ pub(crate) struct Call {
     pub quote: Quote,
     pub bound: Bound,
     pub request: Asked,
-    pub started_at: Timestamp,
+    pub began: Began,
     pub tools: Tools,
     /// The place among the calls that run at once, occupied until the charge is on disk.
     pub permit: CallPermit,
@@ -205,7 +231,7 @@ impl Call {
             model: self.model,
             streamed: self.request.stream(),
             request_hash: Sha256::digest(self.request.body()).into(),
-            started_at: self.started_at,
+            began: self.began,
             hold_took: self.spans.hold,
             tools: self.tools,
             permit: self.permit,
@@ -290,7 +316,7 @@ pub(crate) struct Bill {
     pub model: Arc<Model>,
     pub streamed: bool,
     pub request_hash: [u8; 32],
-    pub started_at: Timestamp,
+    pub began: Began,
     pub hold_took: Duration,
     pub tools: Tools,
     /// See [`Call::permit`].
@@ -302,7 +328,8 @@ impl Bill {
     pub async fn pay(self, used: Used, lines: Vec<PriceLine>) -> Result<Charged, StoreError> {
         let tokens = used.tokens;
         self.allowed.used(tokens.input.saturating_add(tokens.output));
-        let finished_at = self.tools.clock.now();
+        let clock = self.tools.clock.as_ref();
+        let (finished_at, finished) = (clock.now(), clock.monotonic());
         let usage = UsageRecord {
             project: self.account.project,
             wallet: self.account.wallet,
@@ -316,7 +343,7 @@ impl Bill {
             outcome: used.outcome,
             request_hash: self.request_hash,
             response_hash: used.response_hash,
-            started_at: self.started_at,
+            started_at: self.began.at,
             finished_at,
         };
         // A provider that used more than the hold covers is not paid by a caller who set a limit.
@@ -328,7 +355,6 @@ impl Bill {
         if captured.lost.is_positive() {
             tracing::warn!(call.id = %self.id, lost = %captured.lost, "a call cost more than its payer had");
         }
-        let written = self.tools.clock.now();
         self.tools.observer.charged(&CallEnd {
             call: self.id,
             model: &self.model.name,
@@ -338,11 +364,11 @@ impl Bill {
             tokens,
             charged: captured.charged,
             lost: captured.lost,
-            total: written.since(self.started_at),
+            total: self.began.elapsed(clock),
             upstream: used.upstream,
             first_token: used.first_token,
             hold: self.hold_took,
-            capture: written.since(finished_at),
+            capture: clock.monotonic().since(finished),
         });
         Ok(Charged {
             tokens,

@@ -31,7 +31,7 @@ mod sizing;
 use crate::meter::{Form, Identity};
 use crate::{
     agent::{AgentLimits, Gear, Preparations},
-    call::{Call, Tools},
+    call::{Began, Call, Tools},
     catalogue::{Catalogue, Model},
     conversations::ConversationId,
     error::CompletionError,
@@ -46,7 +46,7 @@ use bytes::Bytes;
 use futures::{FutureExt, channel::oneshot, stream::BoxStream};
 use haithe_billing::{ExpenditureScope, capture::CallOutcome, holds::Holds};
 use haithe_identity::api_key::ApiKey;
-use haithe_kernel::{CallId, Clock, Decimals, ModelId, Random, Tasks, Timer, Timestamp, Usdt, WalletAddress};
+use haithe_kernel::{CallId, Clock, Decimals, ModelId, Random, Tasks, Timer, Usdt, WalletAddress};
 use haithe_orgs::ports::CallContext;
 pub use permit::CallPermit;
 pub(crate) use sizing::fewest_tokens;
@@ -225,9 +225,9 @@ impl Completions {
     }
 
     /// The id of what the caller asks for, and when it begins.
-    pub(crate) fn begin_call(&self, caller: &Caller) -> (CallId, Timestamp) {
-        let now = self.ports.clock.now();
-        (self.id_of(caller, now), now)
+    pub(crate) fn begin_call(&self, caller: &Caller) -> (CallId, Began) {
+        let began = Began::now(self.ports.clock.as_ref());
+        (self.id_of(caller, began.at), began)
     }
 
     /// Answers a request for embeddings, given as the bytes of its body; always with a document.
@@ -352,7 +352,7 @@ async fn answer(
             } = *answered;
             let delivered = meter.produced();
             let model = Arc::clone(&call.model);
-            let created = call.started_at.seconds();
+            let created = call.began.at.seconds();
             let form = match call.request.endpoint() {
                 Endpoint::Chat => Form::Completion,
                 Endpoint::Embeddings => Form::Vectors,

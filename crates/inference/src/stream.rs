@@ -22,7 +22,7 @@ pub(crate) use begin::Unbegun;
 use bytes::Bytes;
 use futures::{Stream, StreamExt, channel::oneshot, ready, stream::BoxStream};
 use haithe_billing::capture::CallOutcome;
-use haithe_kernel::{Failure, StoreError, Tasks, Timestamp};
+use haithe_kernel::{Failure, MonotonicTime, StoreError, Tasks};
 use own::{DONE, Own};
 use std::{
     borrow::Cow,
@@ -76,7 +76,7 @@ pub(crate) struct MeteredStream {
     delivered: bool,
     phase: Phase,
     /// When the provider was asked, until its first byte is here.
-    asked_at: Option<Timestamp>,
+    asked_at: Option<MonotonicTime>,
     /// Whether the first event is behind us.
     begun: bool,
     /// Whether a caller reads this stream, so that dropping it means that the caller left.
@@ -93,7 +93,7 @@ impl MeteredStream {
         call: Box<Call>,
         permit: BreakerPermit,
         tasks: Arc<dyn Tasks>,
-        asked_at: Timestamp,
+        asked_at: MonotonicTime,
     ) -> Self {
         Self {
             upstream: Some(upstream),
@@ -229,7 +229,7 @@ impl MeteredStream {
     fn note_first_token(&mut self) {
         let Some(call) = &mut self.call else { return };
         if call.spans.first_token.is_none() && self.meter.produced() {
-            call.spans.first_token = Some(call.tools.clock.now().since(call.started_at));
+            call.spans.first_token = Some(call.began.elapsed(call.tools.clock.as_ref()));
         }
     }
 

@@ -1,5 +1,9 @@
 //! Use case: browse products, say something about one's own, and use them in projects.
 
+mod error;
+
+pub use error::MarketError;
+
 use crate::{
     catalog::{
         Creator, CreatorStatistics, NewCreator, PageChange, ProductFilter, ProductPage, ProjectProduct,
@@ -8,13 +12,11 @@ use crate::{
         ContentAcceptance, CreatorRegistrar, CreatorStore, EnabledContent, Enabling, ProductStore,
         RegisterError,
     },
-    usability::ProductFault,
 };
 use haithe_kernel::{
-    Clock, Failure, Kind, Listed, NameProblem, OrgId, Page, ProductId, ProjectId, StoreError, Usdt,
-    WalletAddress, name_problem,
+    ClientNetwork, Clock, Listed, OrgId, Page, ProductId, ProjectId, Usdt, WalletAddress, name_problem,
 };
-use haithe_orgs::UnsignedTransaction;
+use haithe_orgs::{Caller, UnsignedTransaction};
 use std::sync::Arc;
 use url::Url;
 
@@ -26,116 +28,6 @@ const KEY_BYTES: usize = 1_024;
 const DESCRIPTION_CHARS: usize = 4_000;
 /// Longest address of a picture, in bytes.
 const PHOTO_URL_BYTES: usize = 2_048;
-
-/// A rule about products that was broken.
-#[derive(Debug, thiserror::Error)]
-pub enum MarketError {
-    /// There is none.
-    #[error("no such {0}")]
-    NotFound(&'static str),
-    /// Somebody else's product.
-    #[error("only its creator may do this to a product")]
-    NotTheCreator,
-    /// A description that cannot be shown.
-    #[error(
-        "a description has at most {DESCRIPTION_CHARS} characters and no control characters but line breaks"
-    )]
-    Description,
-    /// A picture that cannot be shown.
-    #[error("photo_url must be an https address of at most {PHOTO_URL_BYTES} bytes")]
-    Photo,
-    /// A change without content.
-    #[error("nothing to change: give description or photo_url")]
-    NothingToChange,
-    /// It can never be used as it is published.
-    #[error("this product can never be used as it is published: {0}")]
-    Unusable(ProductFault),
-    /// The project does not use the product.
-    #[error("this project does not use this product; enable it first")]
-    NotEnabled,
-    /// The creator published other content meanwhile.
-    #[error("the creator has published other content since; read the project's products and accept it again")]
-    ContentChanged,
-    /// The organization's contract must accept it first.
-    #[error(
-        "the organization's contract has not enabled this product; its owner or an admin calls enableProduct first"
-    )]
-    NotOnChain,
-    /// The price rose above what the organization accepted.
-    #[error("this product's price is above what the organization accepted on chain; enable it there again")]
-    TooExpensive,
-    /// The project has as many products as it may have.
-    #[error("a project can have at most {most} products; disable another one first")]
-    TooManyProducts {
-        /// The bound.
-        most: u32,
-    },
-    /// What a creator says of itself is too long or has control characters.
-    #[error("{0} must have 1 to {1} bytes and no control characters")]
-    Text(&'static str, usize),
-    /// A text that looks like another one.
-    #[error("{0} {1}")]
-    Deceptive(&'static str, NameProblem),
-    /// No registration.
-    #[error(transparent)]
-    Register(#[from] RegisterError),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl Failure for MarketError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::NotFound(_) => Kind::NotFound,
-            Self::NotTheCreator => Kind::Forbidden,
-            Self::Description
-            | Self::Photo
-            | Self::NothingToChange
-            | Self::Text(..)
-            | Self::Deceptive(..) => Kind::Invalid,
-            Self::Register(error) => error.kind(),
-            Self::Unusable(_) => Kind::Unprocessable,
-            Self::NotOnChain
-            | Self::TooExpensive
-            | Self::TooManyProducts { .. }
-            | Self::NotEnabled
-            | Self::ContentChanged => Kind::Conflict,
-            Self::Store(error) => error.kind(),
-        }
-    }
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NotFound(_) => "not_found",
-            Self::NotTheCreator => "forbidden",
-            Self::Description => "invalid_description",
-            Self::Photo => "invalid_photo_url",
-            Self::NothingToChange => "nothing_to_change",
-            Self::Text(..) | Self::Deceptive(..) => "invalid_text",
-            Self::Register(error) => error.code(),
-            Self::Unusable(_) => "product_unusable",
-            Self::NotEnabled => "product_not_enabled",
-            Self::ContentChanged => "content_changed",
-            Self::NotOnChain => "product_not_enabled_on_chain",
-            Self::TooExpensive => "product_price_above_maximum",
-            Self::TooManyProducts { .. } => "too_many_products",
-            Self::Store(error) => error.code(),
-        }
-    }
-    fn retry_after(&self) -> Option<u64> {
-        match self {
-            Self::Store(error) => error.retry_after(),
-            Self::Register(error) => error.retry_after(),
-            _ => None,
-        }
-    }
-    fn details(&self) -> Vec<(&'static str, String)> {
-        match self {
-            Self::Unusable(fault) => fault.details(),
-            _ => Vec::new(),
-        }
-    }
-}
 
 /// The marketplace.
 pub struct Market {
@@ -168,7 +60,11 @@ impl Market {
     ///
     /// # Errors
     /// [`MarketError::Text`], and why the chain did not.
-    pub async fn register(&self, new: NewCreator, network: Option<String>) -> Result<[u8; 32], MarketError> {
+    pub async fn register(
+        &self,
+        new: NewCreator,
+        network: Option<ClientNetwork>,
+    ) -> Result<[u8; 32], MarketError> {
         self.expect_new(&new).await?;
         Ok(self.registrar.register(new, network).await?)
     }
@@ -289,16 +185,16 @@ impl Market {
     /// [`MarketError::TooManyProducts`].
     pub async fn enable(
         &self,
-        org: OrgId,
-        project: ProjectId,
+        by: Caller,
+        (org, project): (OrgId, ProjectId),
         id: ProductId,
         content: EnabledContent,
     ) -> Result<(), MarketError> {
         if let Some(fault) = self.product(id).await?.unusable() {
             return Err(MarketError::Unusable(fault));
         }
-        let (most, now) = (self.max_products, self.clock.now());
-        let enabling = self.products.enable(org, project, id, content, most, now);
+        let (most, act) = (self.max_products, by.acts(self.clock.now()));
+        let enabling = self.products.enable((org, project), id, content, most, act);
         match enabling.await? {
             Enabling::Enabled => Ok(()),
             Enabling::NotOnChain => Err(MarketError::NotOnChain),
@@ -313,11 +209,13 @@ impl Market {
     /// [`MarketError::NotEnabled`], [`MarketError::ContentChanged`].
     pub async fn accept_content(
         &self,
-        project: ProjectId,
+        by: Caller,
+        used: (OrgId, ProjectId),
         id: ProductId,
         uri: String,
     ) -> Result<(), MarketError> {
-        match self.products.accept_content(project, id, uri).await? {
+        let act = by.acts(self.clock.now());
+        match self.products.accept_content(used, id, uri, act).await? {
             ContentAcceptance::Accepted => Ok(()),
             ContentAcceptance::NotEnabled => Err(MarketError::NotEnabled),
             ContentAcceptance::Changed => Err(MarketError::ContentChanged),
@@ -328,8 +226,14 @@ impl Market {
     ///
     /// # Errors
     /// [`MarketError::NotFound`] when there is no such product at all.
-    pub async fn disable(&self, project: ProjectId, id: ProductId) -> Result<(), MarketError> {
-        if !self.products.disable(project, id).await? {
+    pub async fn disable(
+        &self,
+        by: Caller,
+        used: (OrgId, ProjectId),
+        id: ProductId,
+    ) -> Result<(), MarketError> {
+        let act = by.acts(self.clock.now());
+        if !self.products.disable(used, id, act).await? {
             self.product(id).await?;
         }
         Ok(())
@@ -373,139 +277,4 @@ fn pictured(text: String) -> Result<String, MarketError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        catalog::Uses,
-        ports::{MockCreatorRegistrar, MockCreatorStore, MockProductStore},
-        product::{Category, Product},
-    };
-    use haithe_kernel::{FixedClock, Timestamp};
-
-    const CREATOR: WalletAddress = WalletAddress::new([7; 20]);
-
-    fn page() -> ProductPage {
-        ProductPage {
-            product: Product {
-                id: ProductId(1),
-                address: WalletAddress::new([8; 20]),
-                creator: CREATOR,
-                name: "facts".into(),
-                category: Some(Category::KnowledgeText),
-                price_per_call: Some(Usdt::whole(1)),
-                next_price: None,
-                created_at: Timestamp::from_seconds(0),
-                retired: false,
-                confirmed: true,
-            },
-            category: "knowledge:text".into(),
-            description: None,
-            photo_url: None,
-            uses: Uses::default(),
-            content_fault: None,
-        }
-    }
-
-    fn market(products: MockProductStore) -> Market {
-        let clock = FixedClock::at(Timestamp::from_seconds(1));
-        Market::new(
-            Arc::new(MockCreatorStore::new()),
-            Arc::new(products),
-            Arc::new(MockCreatorRegistrar::new()),
-            Arc::new(clock),
-            32,
-        )
-    }
-
-    fn showing(page: ProductPage) -> MockProductStore {
-        let mut products = MockProductStore::new();
-        products.expect_find().returning(move |_| Ok(Some(page.clone())));
-        products
-    }
-
-    #[tokio::test]
-    async fn what_nobody_can_pay_or_understand_is_never_enabled() {
-        let mut retired = page();
-        retired.product.retired = true;
-        let mut strange = page();
-        strange.product.category = None;
-        let mut priceless = page();
-        priceless.product.price_per_call = None;
-        let mut broken = page();
-        broken.content_fault = Some(ProductFault::new(
-            crate::usability::ProductField::Uri,
-            "it has no SHA-256",
-        ));
-        for unusable in [retired, strange, priceless, broken] {
-            let mut products = showing(unusable);
-            products.expect_enable().never();
-            let refused = market(products)
-                .enable(
-                    OrgId(1),
-                    ProjectId(1),
-                    ProductId(1),
-                    EnabledContent {
-                        uri: String::new(),
-                        follow_updates: None,
-                    },
-                )
-                .await;
-            assert!(matches!(refused, Err(MarketError::Unusable(_))));
-        }
-    }
-
-    #[tokio::test]
-    async fn only_its_creator_describes_a_product_and_only_in_bounds() {
-        let mut products = showing(page());
-        products.expect_describe().never();
-        let market = market(products);
-        let change = |description: &str, photo: &str| PageChange {
-            description: Some(Some(description.to_owned())),
-            photo_url: Some(Some(photo.to_owned())),
-        };
-        let good = change("Facts.", "https://p.example/a.png");
-        let stranger = market
-            .describe(WalletAddress::new([9; 20]), ProductId(1), good)
-            .await;
-        assert!(matches!(stranger, Err(MarketError::NotTheCreator)));
-        let nothing = market
-            .describe(CREATOR, ProductId(1), PageChange::default())
-            .await;
-        assert!(matches!(nothing, Err(MarketError::NothingToChange)));
-        for bad in ["a\u{0}b", &"x".repeat(DESCRIPTION_CHARS + 1)] {
-            let refused = market
-                .describe(CREATOR, ProductId(1), change(bad, "https://p.example/"))
-                .await;
-            assert!(matches!(refused, Err(MarketError::Description)));
-        }
-        for bad in [
-            "http://p.example/a.png",
-            "javascript:alert(1)",
-            "data:image/png;base64,AA",
-            "https://user@p.example/",
-            "https://",
-            "https://p.example/a b",
-            "../a.png",
-        ] {
-            let refused = market.describe(CREATOR, ProductId(1), change("x", bad)).await;
-            assert!(matches!(refused, Err(MarketError::Photo)), "{bad}");
-        }
-    }
-
-    #[test]
-    fn the_price_of_a_project_is_the_sum_of_what_can_be_used() {
-        let mut retired = page();
-        retired.product.retired = true;
-        let used = |page| ProjectProduct {
-            page,
-            pin: crate::usability::ContentPin {
-                uri: String::new(),
-                follow_updates: false,
-            },
-            published_uri: String::new(),
-        };
-        let all = [page(), page(), retired].map(used);
-        assert_eq!(Market::price_per_call(&all), Usdt::whole(2));
-        assert_eq!(Market::price_per_call(&[]), Usdt::ZERO);
-    }
-}
+mod tests;

@@ -24,9 +24,10 @@ use crate::{
 };
 use async_trait::async_trait;
 use haithe_kernel::{
-    Failure, Kind, Listed, OrgId, Page, ProductId, ProjectId, StoreError, Timestamp, Usdt, WalletAddress,
+    ClientNetwork, Failure, Kind, Listed, OrgId, Page, ProductId, ProjectId, StoreError, Timestamp, Usdt,
+    WalletAddress,
 };
-use haithe_orgs::UnsignedTransaction;
+use haithe_orgs::{UnsignedTransaction, audit::Act};
 use std::time::Duration;
 
 /// Creators, mirrored from the chain.
@@ -122,21 +123,25 @@ pub trait ProductStore: Send + Sync {
     /// calls of it at today's price and the project has fewer than `most` others. Enabling twice is not an
     /// error and leaves the accepted content as it is, except that a project that stops following updates
     /// accepts `content`.
+    ///
+    /// The audit of the organization gets a line when the project's use of the product changed, with its
+    /// price in force.
     async fn enable(
         &self,
-        org: OrgId,
-        project: ProjectId,
+        used: (OrgId, ProjectId),
         product: ProductId,
         content: EnabledContent,
         most: u32,
-        at: Timestamp,
+        act: Act,
     ) -> Result<Enabling, StoreError>;
-    /// Makes the project use the content at `uri`, if that is what the creator publishes now.
+    /// Makes the project use the content at `uri`, if that is what the creator publishes now. The audit gets
+    /// a line when it used other content.
     async fn accept_content(
         &self,
-        project: ProjectId,
+        used: (OrgId, ProjectId),
         product: ProductId,
         uri: String,
+        act: Act,
     ) -> Result<ContentAcceptance, StoreError>;
     /// Stores why the content at `uri` can never be loaded, or that it can. It counts for as long as the
     /// product is published with this `uri`.
@@ -147,8 +152,13 @@ pub trait ProductStore: Send + Sync {
         fault: Option<ProductFault>,
         at: Timestamp,
     ) -> Result<(), StoreError>;
-    /// Takes it away; says whether it was there.
-    async fn disable(&self, project: ProjectId, product: ProductId) -> Result<bool, StoreError>;
+    /// Takes it away, with a line in the audit; says whether it was there.
+    async fn disable(
+        &self,
+        used: (OrgId, ProjectId),
+        product: ProductId,
+        act: Act,
+    ) -> Result<bool, StoreError>;
     /// The project's products with what its organization's contract says of them, in the order they
     /// were enabled. One that is not on chain any more is not accepted.
     async fn for_call(&self, project: ProjectId) -> Result<Vec<CallProduct>, StoreError>;
@@ -231,7 +241,11 @@ pub trait CreatorRegistrar: Send + Sync {
     /// mined; gives the seed of the identity, which the contract determines. The same wallet again
     /// finds the same transaction.
     /// `network` is the client network that asked, which has a daily budget of its own.
-    async fn register(&self, new: NewCreator, network: Option<String>) -> Result<[u8; 32], RegisterError>;
+    async fn register(
+        &self,
+        new: NewCreator,
+        network: Option<ClientNetwork>,
+    ) -> Result<[u8; 32], RegisterError>;
     /// The transaction by which the wallet registers itself. No network, no state.
     fn transaction(&self, new: NewCreator) -> UnsignedTransaction;
 }

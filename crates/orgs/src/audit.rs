@@ -117,10 +117,12 @@ actions!(
     WebhookRotated = "webhook.rotated",
     /// A webhook was deleted.
     WebhookDeleted = "webhook.deleted",
-    /// A project uses a product.
+    /// A project uses a product, or follows its updates or not.
     ProductEnabled = "product.enabled",
     /// A project does not use a product any more.
     ProductDisabled = "product.disabled",
+    /// A project uses other content of a product.
+    ProductContentAccepted = "product.content_accepted",
 );
 
 /// One line of the audit.

@@ -14,7 +14,7 @@ use crate::{
     roles::{ChainRole, Course, course},
     transaction::UnsignedTransaction,
 };
-use haithe_kernel::{Clock, Listed, ModelId, OrgId, Page, WalletAddress, name_problem};
+use haithe_kernel::{ClientNetwork, Clock, Listed, ModelId, OrgId, Page, WalletAddress, name_problem};
 use std::sync::Arc;
 
 /// Longest name, in characters.
@@ -152,7 +152,7 @@ impl Organizations {
         &self,
         caller: WalletAddress,
         name: &str,
-        network: Option<String>,
+        network: Option<ClientNetwork>,
     ) -> Result<(Organization, u64), OrgError> {
         let name = valid_name(name)?;
         let contract = self.ports.deployer.deploy(name, caller, network).await?;

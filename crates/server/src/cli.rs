@@ -6,6 +6,7 @@ mod dev;
 mod http;
 mod keygen;
 mod logging;
+mod platform;
 mod receipt;
 mod revoke;
 mod serve;
@@ -115,7 +116,7 @@ fn command(cli: Cli) -> Ran {
         Command::Config(ConfigCommand::Check) => serve::check_config(load(sources)?),
         Command::Ledger(LedgerCommand::Check) => check::ledger(&load(sources)?),
         Command::Receipt(command) => receipt::run(command, sources),
-        Command::Chain(command) => chain::run(command),
+        Command::Chain(command) => chain::run(command, sources),
         Command::Revoke(args) => revoke::run(&args, &load(sources)?),
         Command::Dev(command) => dev::run(command),
         Command::Keygen => keygen::keygen(),

@@ -5,6 +5,7 @@
 //! it together with that, so nothing is served that the document does not have. What is true of every
 //! operation (refusals, who may call, names) is added here, in [`finish`].
 
+mod closed;
 mod finish;
 mod names;
 pub mod page;
@@ -43,7 +44,7 @@ pub enum DocumentError {
             say their whole length in `x-total-count`. Parameters of POST, PATCH, PUT and DELETE may come in \
             the query or in a JSON body; the same name with two values is refused. Names that an operation does not \
             document are refused with 400 `unknown_field` or `unknown_parameter`, except where a model's dialect \
-            passes them on."
+            passes them on. Schemas of bodies say so with `additionalProperties: false`."
     ),
     components(schemas(RestFailure, OpenAiFailure)),
     modifiers(&Credentials)
@@ -79,6 +80,7 @@ pub fn complete(collected: &utoipa::openapi::OpenApi) -> Result<Value, DocumentE
     let mut document = serde_json::to_value(collected)?;
     names::tidy(&mut document)?;
     finish::finish(&mut document);
+    closed::close(&mut document);
     unused::remove(&mut document);
     Ok(document)
 }

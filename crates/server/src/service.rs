@@ -1,5 +1,6 @@
 //! The process around the routes: time, chance, rates, figures, background work and its health.
 
+pub mod age;
 pub mod brief;
 mod embedder;
 pub mod health;

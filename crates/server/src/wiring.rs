@@ -29,7 +29,8 @@ pub use error::WiringError;
 pub use haithe_evm::Node;
 pub use knowledge::EmbeddingsError;
 pub(crate) use tools::{
-    check_catalogue, ledger_check, migrate, receipt_audit, receipt_verifier, revoke_before,
+    chain_client, check_catalogue, ledger_check, ledger_snapshot, migrate, receipt_audit, receipt_verifier,
+    revoke_before,
 };
 
 use crate::{

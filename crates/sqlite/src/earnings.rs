@@ -11,12 +11,12 @@ use async_trait::async_trait;
 use haithe_billing::{
     capture::Payee,
     chain::EventBody,
-    earnings::{Earned, EarningsAccount, ProductEarnings},
+    earnings::{Earned, EarningsAccount, PayoutRecord, ProductEarnings},
     ledger::Account,
     ports::EarningsStore,
     usage::{Day, UsageTotals},
 };
-use haithe_kernel::{Listed, Page, StoreError, Usdt, WalletAddress};
+use haithe_kernel::{Listed, Page, StoreError, Timestamp, Usdt, WalletAddress};
 use sqlx::sqlite::SqliteRow;
 
 /// [`EarningsStore`] on SQLite.
@@ -74,6 +74,28 @@ impl EarningsStore for SqliteEarningsStore {
             identity: columns.get("creators.identity_id")?,
         };
         Ok(account.earned(self.db.decimals()))
+    }
+
+    async fn payout(&self, creator: WalletAddress) -> Result<PayoutRecord, StoreError> {
+        let record = "SELECT head.time, identity_id, payout_address, next_payout_address, next_payout_at
+                      FROM (SELECT coalesce((SELECT time FROM chain_blocks ORDER BY number DESC LIMIT 1), 0) AS time)
+                          AS head
+                      LEFT JOIN creators ON wallet_address = ?";
+        let mut moment = self.db.snapshot().await?;
+        let row = sqlx::query(record)
+            .bind(columns::address(creator))
+            .fetch_one(&mut *moment)
+            .await
+            .map_err(StoreError::new)?;
+        let columns = Columns::of(&row);
+        let next: Option<WalletAddress> = columns.get("creators.next_payout_address")?;
+        let at: Option<Timestamp> = columns.get("creators.next_payout_at")?;
+        Ok(PayoutRecord {
+            identity: columns.get("creators.identity_id")?,
+            current: columns.get("creators.payout_address")?,
+            next: at.map(|at| (next, at)),
+            indexed_until: columns.get("chain_blocks.time")?,
+        })
     }
 
     async fn by_product(

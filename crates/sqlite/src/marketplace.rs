@@ -2,6 +2,7 @@
 
 mod contents;
 mod creators;
+mod product_uses;
 mod products;
 
 pub use contents::SqliteContentStore;

@@ -148,9 +148,9 @@ async fn history(
     let last = bound(newest!("on_behalf = ?2 AND state <> 'failed'")).bind(wallet());
     let of_wallet = bound(newest!("on_behalf = ?2")).bind(wallet());
     let of_all = bound(newest!("?2 IS NULL")).bind(None::<Vec<u8>>);
-    let of_network = match &ration.network {
+    let of_network = match ration.network {
         Some(network) => {
-            let of_network = bound(newest!("network = ?2")).bind(network.clone());
+            let of_network = bound(newest!("network = ?2")).bind(network.to_string());
             nth(write, of_network, ration.per_network).await?
         }
         None => None,
@@ -186,7 +186,7 @@ async fn enqueue_rationed(
             let intent = enqueue(write, tx).await?;
             if let Some(network) = ration.network {
                 let note = "UPDATE chain_tx SET network = ? WHERE id = ?";
-                let statement = sqlx::query(note).bind(network).bind(intent.id.0);
+                let statement = sqlx::query(note).bind(network.to_string()).bind(intent.id.0);
                 write.execute(statement).await?;
             }
             Ok(Rationed::Written(intent))

@@ -5,7 +5,7 @@ use crate::{
     row::{Given, NO_NUMBER, Row, Stage, of},
     table::{Action::*, Object, Principal, Rule},
 };
-use haithe_tests::{client::Client, sealed::Sealed};
+use haithe_tests::{app::User, client::Client, eventually, sealed::Sealed};
 use serde_json::json;
 
 pub fn rows() -> Vec<Row> {
@@ -22,6 +22,23 @@ pub fn rows() -> Vec<Row> {
             .given(async |stage| Given::id(creator(&stage))),
         Row::new("GET /api/v1/creator/{address}/earnings", Rule::Mine)
             .given(async |stage| Given::id(mine(&stage))),
+        Row::new("GET /api/v1/creator/{address}/payout-address", Rule::Mine)
+            .given(async |stage| Given::id(mine(&stage))),
+        Row::new("POST /api/v1/creator/{address}/payout-address", Rule::Mine).given(async |stage| {
+            let caller = stage.world.caller(stage.who);
+            if caller.user.is_some() {
+                register(&caller.client).await;
+            }
+            Given::id(mine(&stage)).and_body(json!({"payout_address": stage.world.somebody()}))
+        }),
+        Row::new("DELETE /api/v1/creator/{address}/payout-address", Rule::Mine).given(async |stage| {
+            if stage.object == Object::Own
+                && let Some(user) = &stage.world.caller(stage.who).user
+            {
+                announce_payout(&stage, user).await;
+            }
+            Given::id(mine(&stage))
+        }),
         Row::new("POST /api/v1/creator/transaction", Rule::Session).given(async |stage| Given {
             client: match stage.who {
                 Principal::Creator => Some(newcomer(&stage).await.client),
@@ -129,6 +146,25 @@ async fn register(wallet: &Client) {
     let body = json!({"uri": "https://creator.example", "pub_key": "04ab"});
     let asked = wallet.post("/v1/creator").json(&body).send().await;
     assert!(matches!(asked.status.as_u16(), 200 | 409), "{}", asked.text());
+}
+
+/// Makes the wallet a creator that has announced a second payout address on chain.
+async fn announce_payout(stage: &Stage, user: &User) {
+    register(&user.client).await;
+    let path = format!("/v1/creator/{}/payout-address", user.address());
+    let body = json!({"payout_address": stage.world.somebody()});
+    let asked = user.client.post(&path).json(&body).data().await;
+    stage
+        .world
+        .app
+        .chain
+        .sign(&user.wallet, &asked["transaction"])
+        .await;
+    eventually("the announced address is indexed", async || {
+        let shown = user.client.get(&path).data().await;
+        shown["next_payout_address"].is_string().then_some(())
+    })
+    .await;
 }
 
 /// Content that the holder keeps, or a digest of nothing.

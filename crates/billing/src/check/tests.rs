@@ -33,6 +33,8 @@ fn snapshot(orgs: Vec<OrgPosition>) -> LedgerSnapshot {
         drifted: Vec::new(),
         orchestrator_mirror: Usdt::whole(3),
         escrow: Usdt::ZERO,
+        escrow_under_way: Usdt::ZERO,
+        next_batch: 0,
         orchestrator_unconfirmed: 0,
         broken_receipts: 0,
         at: Timestamp::from_seconds(1_700_000_000),

@@ -77,6 +77,10 @@ pub struct LedgerSnapshot {
     pub orchestrator_mirror: Usdt,
     /// Sum of all `escrow/{payee}`: part of the platform's funds on chain that is not the platform's.
     pub escrow: Usdt,
+    /// Credits in escrow of batches that are not final. The platform's funds on chain may hold them already.
+    pub escrow_under_way: Usdt,
+    /// Number of the batch that would be sealed next.
+    pub next_batch: u64,
     /// Seen but not final into the orchestrator minus out of it, in base units.
     pub orchestrator_unconfirmed: i128,
     /// Captured calls without a receipt, or receipts whose lines do not sum to their charge.

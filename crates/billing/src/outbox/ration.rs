@@ -26,10 +26,7 @@ impl TxRation {
         {
             return Some(Rationed::TooSoon(last));
         }
-        let of_network = self
-            .network
-            .as_ref()
-            .map(|_| (self.per_network, history.of_network));
+        let of_network = self.network.map(|_| (self.per_network, history.of_network));
         let budgets = [
             Some((self.per_wallet, history.of_wallet)),
             Some((self.global, history.of_all)),
@@ -65,7 +62,7 @@ mod tests {
             window: DAY,
             per_wallet: 3,
             per_network: 10,
-            network: Some("192.0.2.1".to_owned()),
+            network: "192.0.2.1".parse().ok(),
             global: 100,
         }
     }

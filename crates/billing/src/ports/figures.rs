@@ -2,7 +2,7 @@
 
 use crate::{
     chain::ChainError,
-    earnings::{Earned, ProductEarnings},
+    earnings::{CreatorCall, Earned, PayoutRecord, ProductEarnings},
     usage::{Day, UsageQuery, UsageRow},
 };
 use async_trait::async_trait;
@@ -34,6 +34,9 @@ pub trait UsageStore: Send + Sync {
 pub trait EarningsStore: Send + Sync {
     /// All of it, from one consistent read; zeros for a wallet that earned nothing.
     async fn earned(&self, creator: WalletAddress) -> Result<Earned, StoreError>;
+    /// The creator's payout addresses and the time of the newest indexed block, from one consistent read;
+    /// without an identity for a wallet that is not a creator.
+    async fn payout(&self, creator: WalletAddress) -> Result<PayoutRecord, StoreError>;
     /// By product, those that were charged for within the days, the one that earned most first.
     async fn by_product(
         &self,
@@ -48,11 +51,12 @@ pub trait EarningsStore: Send + Sync {
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait CreatorTransactions: Send + Sync {
-    /// The transaction by which `creator` takes out everything that its identity earned. Which
-    /// contract to call is asked of the chain once.
-    async fn withdraw(
+    /// The transaction by which `creator` makes this call about its identity. Which contract to call is
+    /// asked of the chain once.
+    async fn compose(
         &self,
         creator: WalletAddress,
         identity: u64,
+        call: CreatorCall,
     ) -> Result<UnsignedTransaction, ChainError>;
 }

@@ -4,7 +4,7 @@ use crate::fixture::{Chain, Fault, LIMITS, MemoryOutbox, Rig, alice, bob, wallet
 use haithe_billing::outbox::{NewTx, TxPurpose};
 use haithe_billing::ports::TxOutbox;
 use haithe_evm::{EvmOrgDeployer, SendPolicy, SenderHandle, SponsorBudget};
-use haithe_kernel::{Clock, FixedClock, WalletAddress};
+use haithe_kernel::{ClientNetwork, Clock, FixedClock, WalletAddress};
 use haithe_orgs::ports::{DeployError, OrgDeployer};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -82,9 +82,10 @@ async fn a_network_has_a_budget_of_its_own(chain: Chain) {
         per_network: 1,
         ..SponsorBudget::default()
     });
-    let (near, far) = (Some("192.0.2.1".to_owned()), Some("2001:db8::/64".to_owned()));
+    let network = |text: &str| text.parse::<ClientNetwork>().ok();
+    let (near, far) = (network("192.0.2.1"), network("2001:db8::/64"));
     let (alice, bob) = (wallet(alice().address), wallet(bob().address));
-    deployer.deploy("a".into(), alice, near.clone()).await.unwrap();
+    deployer.deploy("a".into(), alice, near).await.unwrap();
     let refused = deployer.deploy("b".into(), bob, near).await.unwrap_err();
     assert!(matches!(refused, DeployError::BudgetSpent(_)), "{refused}");
     deployer.deploy("b".into(), bob, far).await.unwrap();

@@ -15,7 +15,7 @@ use super::{
     turn::Turn,
 };
 use crate::{
-    call::{Bill, Call, Purse, Spans, Used},
+    call::{Began, Bill, Call, Purse, Spans, Used},
     catalogue::Model,
     completions::{
         Completions,
@@ -30,7 +30,7 @@ use crate::{
 use bytes::Bytes;
 use futures::{StreamExt, channel::oneshot};
 use haithe_billing::capture::{CallOutcome, PriceLine};
-use haithe_kernel::{CallId, Timestamp, Usdt};
+use haithe_kernel::{CallId, Usdt};
 use lookout::{Cut, Lookout, in_time};
 use serde_json::{Value, json};
 use std::{pin::Pin, sync::Arc, time::Duration};
@@ -72,7 +72,7 @@ struct Loop {
     delivered: bool,
     /// Names of tools that ran.
     ran: Vec<String>,
-    started_at: Timestamp,
+    began: Began,
     /// From the start to the first piece of a streamed answer.
     first_token: Option<Duration>,
 }
@@ -266,7 +266,7 @@ impl Loop {
             quote: self.quote,
             bound,
             request,
-            started_at: self.completions.ports().clock.now(),
+            began: Began::now(self.completions.ports().clock.as_ref()),
             tools: bill.tools.clone(),
             permit: bill.permit.clone(),
         };
@@ -360,8 +360,8 @@ impl Loop {
                 }
                 if says(&chunk) && !self.delivered {
                     self.delivered = true;
-                    let now = self.completions.ports().clock.now();
-                    self.first_token = Some(now.since(self.started_at));
+                    let clock = self.completions.ports().clock.as_ref();
+                    self.first_token = Some(self.began.elapsed(clock));
                 }
                 sending.say(&chunk).await;
             }

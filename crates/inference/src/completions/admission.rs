@@ -8,7 +8,7 @@ use super::{
     sizing::{InputSize, Payable},
 };
 use crate::{
-    call::{Account, Allowed, Call, Purse, Spans},
+    call::{Account, Allowed, Began, Call, Purse, Spans},
     catalogue::Model,
     error::CompletionError,
     ports::TokenClaim,
@@ -40,7 +40,8 @@ impl Completions {
         request: Asked,
         model: Arc<Model>,
     ) -> Result<Box<Call>, CompletionError> {
-        let started_at = self.ports.clock.now();
+        let began = Began::now(self.ports.clock.as_ref());
+        let started_at = began.at;
         let id = self.id_of(caller, started_at);
         let quote = quote(caller, &model, started_at);
         let allowed = self.take_tokens(caller, &request)?;
@@ -64,7 +65,7 @@ impl Completions {
             quote,
             bound: Bound { output, ..bound },
             request,
-            started_at,
+            began,
             tools: self.tools.clone(),
             permit: caller.permit.clone(),
         }))
@@ -121,7 +122,7 @@ impl Completions {
     ) -> Result<SetAside, CompletionError> {
         payer_accepts(&caller.context, quote.project, quote.products)?;
         let payer = caller.context.payer.id;
-        let asked_at = self.ports.clock.now();
+        let asked_at = self.ports.clock.monotonic();
         let ask = |bound: Bound| {
             let most = most(bound);
             HoldRequest {
@@ -172,7 +173,7 @@ impl Completions {
                 let input = self.tightened(request, model, size, payable).await;
                 Bound { input, ..bound }
             };
-            let took = self.ports.clock.now().since(asked_at);
+            let took = self.ports.clock.monotonic().since(asked_at);
             return Ok(SetAside { hold, bound, took });
         }
     }

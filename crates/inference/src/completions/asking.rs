@@ -21,7 +21,7 @@ use crate::{
 };
 use bytes::Bytes;
 use haithe_billing::capture::CallOutcome;
-use haithe_kernel::{Failure, ModelId, Random, Tasks, Timestamp};
+use haithe_kernel::{Failure, ModelId, MonotonicTime, Random, Tasks};
 use std::{
     collections::{BTreeMap, HashMap},
     pin::Pin,
@@ -159,7 +159,7 @@ pub(crate) async fn reply(
             );
             let tried = Tried {
                 tries,
-                spent: ports.clock.now().since(call.started_at),
+                spent: call.began.elapsed(ports.clock.as_ref()),
                 others: others.iter().any(|other| other.breaker.ready(payer)),
             };
             let pause = candidate
@@ -201,7 +201,7 @@ async fn ask(
         stream: streamed,
         request_id: call.id.to_string(),
     };
-    let asked_at = call.tools.clock.now();
+    let asked_at = call.tools.clock.monotonic();
     let answer = match (candidate.provider.send(request).await, streamed) {
         // Its first byte is waited for yet.
         (Ok(UpstreamAnswer::Stream(events)), true) => {
@@ -209,7 +209,7 @@ async fn ask(
         }
         (answer, _) => answer,
     };
-    let took = call.tools.clock.now().since(asked_at);
+    let took = call.tools.clock.monotonic().since(asked_at);
     call.spans.upstream += took;
     let outcome = answer
         .as_ref()
@@ -266,7 +266,7 @@ async fn begin(
     call: Box<Call>,
     events: Upstream,
     permit: BreakerPermit,
-    (tasks, asked_at): (&Arc<dyn Tasks>, Timestamp),
+    (tasks, asked_at): (&Arc<dyn Tasks>, MonotonicTime),
     presence: &mut Presence,
 ) -> Result<Reply, Failed> {
     let stream = MeteredStream::new(events, call, permit, Arc::clone(tasks), asked_at);

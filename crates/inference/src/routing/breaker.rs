@@ -163,11 +163,12 @@ mod tests {
     use std::time::Duration;
 
     const POLICY: CircuitPolicy = CircuitPolicy {
-        faults: 2,
+        faults: 3,
         pause: Duration::from_secs(10),
     };
     const ANN: WalletAddress = WalletAddress::new([1; 20]);
     const BOB: WalletAddress = WalletAddress::new([2; 20]);
+    const EVE: WalletAddress = WalletAddress::new([3; 20]);
 
     fn closed() -> (Arc<Breaker>, Arc<FixedClock>) {
         let clock = Arc::new(FixedClock::at(Timestamp::from_seconds(1_000)));
@@ -176,7 +177,7 @@ mod tests {
 
     fn broken() -> (Arc<Breaker>, Arc<FixedClock>) {
         let (breaker, clock) = closed();
-        for payer in [ANN, BOB] {
+        for payer in [ANN, BOB, EVE] {
             breaker.admit(payer).unwrap().failed(&UpstreamError::TimedOut);
         }
         (breaker, clock)
@@ -223,7 +224,7 @@ mod tests {
     #[test]
     fn callers_mistakes_and_limits_never_open_it() {
         let (breaker, _clock) = closed();
-        for payer in [ANN, BOB].repeat(50) {
+        for payer in [ANN, BOB, EVE].repeat(50) {
             let limited = UpstreamError::RateLimited { retry_after: None };
             breaker.admit(payer).unwrap().failed(&limited);
             breaker.admit(payer).unwrap().failed(&UpstreamError::Credentials);
@@ -248,8 +249,10 @@ mod tests {
         for _ in 0..10 {
             permit.failed(&UpstreamError::TimedOut);
         }
-        assert!(breaker.ready(ANN), "one fault of two");
-        breaker.admit(BOB).unwrap().failed(&UpstreamError::TimedOut);
+        assert!(breaker.ready(ANN), "one fault of three");
+        for payer in [BOB, EVE] {
+            breaker.admit(payer).unwrap().failed(&UpstreamError::TimedOut);
+        }
         assert!(breaker.is_open());
     }
 }

@@ -7,12 +7,13 @@
 //!   nobody else, for the policy's pause. Then one call of it at a time is a probe.
 //! * **For everybody.** The circuit opens when the faults since anybody's last complete answer reach the
 //!   policy's number, coming from at least [`DISTINCT_PAYERS`] payers, none of whom counts for more
-//!   than half of them (rounded up). After the pause each payer may send one probe at a time, at most
+//!   than a third of them (rounded up). So two wallets of one tenant are not enough, however often they
+//!   call: without a fault of somebody else they open nothing. After the pause each payer may send one probe at a time, at most
 //!   [`MOST_PROBES`] together: an answer to any of them closes the circuit; it opens anew once the
 //!   probes of [`DISTINCT_PAYERS`] payers have failed. A payer whose probe failed rests alone.
 //!
-//! In an outage while only one payer calls, the circuit stays closed for the others, and that payer's
-//! calls fail fast. Only what is the upstream's own fault counts: see [`Verdict::of`]. What is
+//! In an outage while one or two payers call, the circuit stays closed for the others, and the calls of
+//! those payers fail fast. Only what is the upstream's own fault counts: see [`Verdict::of`]. What is
 //! remembered is bounded: [`MOST_PAYERS`] payers, for [`WINDOW`] after their last fault.
 
 use crate::ports::UpstreamError;
@@ -20,7 +21,7 @@ use haithe_kernel::{MonotonicTime, WalletAddress};
 use std::time::Duration;
 
 /// Payers whose faults open a circuit for everybody, at least.
-pub const DISTINCT_PAYERS: usize = 2;
+pub const DISTINCT_PAYERS: u32 = 3;
 /// Payers whose faults one circuit remembers; beyond that the oldest fault is forgotten.
 pub const MOST_PAYERS: usize = 64;
 /// Probes under way at once while a circuit is open.
@@ -243,10 +244,12 @@ impl Circuit {
             }
         });
         let blaming = self.records.iter().filter(|record| record.recent > 0);
-        let distinct = blaming.clone().count() >= DISTINCT_PAYERS;
-        let share = faults.div_ceil(2);
-        let sum = blaming.fold(0u32, |sum, record| sum.saturating_add(record.recent.min(share)));
-        if distinct && (self.is_open() || sum >= faults) {
+        let share = faults.div_ceil(DISTINCT_PAYERS);
+        let (payers, sum) = blaming.fold((0u32, 0u32), |(payers, sum), record| {
+            let counted = record.recent.min(share);
+            (payers.saturating_add(1), sum.saturating_add(counted))
+        });
+        if payers >= DISTINCT_PAYERS && (self.is_open() || sum >= faults) {
             self.state = State::Open {
                 until: now.plus(pause),
             };

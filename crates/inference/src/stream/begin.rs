@@ -56,7 +56,7 @@ impl MeteredStream {
         let (Some(asked_at), Some(call)) = (self.asked_at.take(), &mut self.call) else {
             return;
         };
-        let took = call.tools.clock.now().since(asked_at);
+        let took = call.tools.clock.monotonic().since(asked_at);
         call.spans.upstream += took;
         call.tools.observer.asked(&call.provider, outcome, took);
     }

@@ -29,7 +29,7 @@ impl Own {
         Self {
             call: call.id,
             model: call.model.name.clone(),
-            started_at: call.started_at.seconds(),
+            started_at: call.began.at.seconds(),
             head: Head::default(),
             unnamed: false,
         }

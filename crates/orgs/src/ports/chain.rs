@@ -6,7 +6,7 @@ use crate::{
     transaction::UnsignedTransaction,
 };
 use async_trait::async_trait;
-use haithe_kernel::{Failure, Kind, StoreError, WalletAddress};
+use haithe_kernel::{ClientNetwork, Failure, Kind, StoreError, WalletAddress};
 use std::time::Duration;
 
 /// Why an organization could not be deployed.
@@ -87,7 +87,7 @@ pub trait OrgDeployer: Send + Sync {
         &self,
         name: String,
         owner: WalletAddress,
-        network: Option<String>,
+        network: Option<ClientNetwork>,
     ) -> Result<WalletAddress, DeployError>;
     /// The transaction by which `owner` creates the organization itself. No network, no state.
     fn transaction(&self, name: String, owner: WalletAddress) -> UnsignedTransaction;

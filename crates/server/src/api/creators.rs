@@ -1,6 +1,7 @@
 //! `/api/v1/creator`: who publishes.
 
 pub mod earnings;
+pub mod payout;
 
 use super::{
     orgs::transaction::ToSignView,

@@ -87,6 +87,11 @@ fn rest() -> Routes<AppState> {
         .routes(routes!(creators::products))
         .routes(routes!(creators::statistics))
         .routes(routes!(creators::earnings::show))
+        .routes(routes!(
+            creators::payout::show,
+            creators::payout::propose,
+            creators::payout::take_back
+        ))
         .routes(routes!(products::list, products::sync))
         .routes(routes!(products::show, products::describe))
         .routes(routes!(products::content::check_draft))

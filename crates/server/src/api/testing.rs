@@ -15,6 +15,7 @@ use crate::{
     openapi::Document,
     service::{
         Readiness, Supervisor,
+        age::Age,
         brief::Brief,
         ledger_watch::LedgerWatch,
         metrics::SenderFigures,
@@ -419,7 +420,7 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         readiness: Arc::new(Readiness {
             database: Arc::new(database),
             index: Arc::new(MockChainIndex::new()),
-            clock: clock.clone(),
+            index_age: Age::new(clock.clone()),
             supervisor: Supervisor::default(),
             completions,
             sender: Arc::new(SenderFigures::default),

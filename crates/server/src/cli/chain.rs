@@ -1,6 +1,11 @@
 //! `haithe chain`: the contracts.
 
-use super::{Outcome, Ran, briefly, complain, say};
+use super::{
+    Outcome, Ran, briefly, complain, load,
+    platform::{WithdrawPlatformArgs, withdraw},
+    say,
+};
+use crate::Sources;
 use clap::{Args, Subcommand};
 use haithe_billing::deployment::{Governance, Weakness, is_development_chain};
 use haithe_evm::{DeployPlan, Node, RpcLimits, ServerKey, TokenPlan, deploy, token_decimals};
@@ -18,6 +23,9 @@ pub(super) enum ChainCommand {
     /// Deploy what is missing of the contracts and print where they are, as JSON. Run again, it
     /// finds what it deployed before.
     Deploy(DeployArgs),
+    /// Withdraw the platform's share from the orchestrator. What is kept there for payees that cannot
+    /// be paid for now stays, and so do creators' earnings
+    WithdrawPlatform(WithdrawPlatformArgs),
 }
 
 #[derive(Debug, Args)]
@@ -82,8 +90,14 @@ enum DeployRefusal {
     Amount(#[from] MoneyError),
 }
 
-pub(super) fn run(command: ChainCommand) -> Ran {
-    let ChainCommand::Deploy(args) = command;
+pub(super) fn run(command: ChainCommand, sources: Sources) -> Ran {
+    match command {
+        ChainCommand::Deploy(args) => run_deploy(&args),
+        ChainCommand::WithdrawPlatform(args) => withdraw(&args, &load(sources)?),
+    }
+}
+
+fn run_deploy(args: &DeployArgs) -> Ran {
     let key = ServerKey::parse(&args.key)?;
     let given = args.token_decimals.map(Decimals::new).transpose()?;
     let fallback = Decimals::new(TEST_TOKEN_DECIMALS)?;

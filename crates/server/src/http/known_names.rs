@@ -104,7 +104,7 @@ impl KnownNames {
 }
 
 /// Whether unknown names are refused under this path.
-fn is_checked(path: &str) -> bool {
+pub fn is_checked(path: &str) -> bool {
     (path.starts_with("/api/v1/") || path.starts_with("/api/v1beta/"))
         && !path.starts_with("/api/v1beta/openai/")
 }

@@ -2,6 +2,7 @@
 
 use super::{
     Supervisor,
+    age::Age,
     ledger_watch::{LedgerView, LedgerWatch},
     metrics::SenderFigures,
     safeguards::{SafeguardView, Safeguards},
@@ -11,7 +12,6 @@ use crate::http::envelope::json;
 use axum::{extract::State, response::Response};
 use haithe_billing::ports::ChainIndex;
 use haithe_inference::Completions;
-use haithe_kernel::Clock;
 use haithe_stores::DatabaseControl;
 use http::StatusCode;
 use serde::Serialize;
@@ -27,8 +27,8 @@ pub struct Readiness {
     pub database: Arc<dyn DatabaseControl>,
     /// The index of the chain.
     pub index: Arc<dyn ChainIndex>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
+    /// The age of the last indexed block.
+    pub index_age: Age,
     /// Background tasks.
     pub supervisor: Supervisor,
     /// Circuits of models. No probe ever asks a provider.
@@ -134,7 +134,7 @@ impl Readiness {
         let checkpoint = self.index.checkpoint().await;
         let database = self.database.is_healthy() && checkpoint.is_ok();
         let block = checkpoint.ok().flatten();
-        let lag = block.map(|block| self.clock.now().since(block.time));
+        let lag = block.map(|block| self.index_age.of(block.time));
         let chain = ChainView {
             ok: lag.is_some_and(|lag| lag <= CHAIN_LAG),
             indexed_block: block.map(|block| block.number),

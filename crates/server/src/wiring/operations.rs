@@ -3,6 +3,7 @@
 use super::{Base, WiringError, chain::Chain};
 use crate::service::{
     Readiness,
+    age::Age,
     metrics::{Scrape, Sources, serve_metrics},
     rates::{Places, Rates, TokenQuotas, TokenRates},
 };
@@ -46,7 +47,7 @@ pub(super) fn readiness(base: &Base<'_>, chain: &Chain, completions: &Arc<Comple
     Readiness {
         database: base.stores.database.clone(),
         index: base.stores.public.index.clone(),
-        clock: base.clock.clone(),
+        index_age: Age::new(base.clock.clone()),
         supervisor: base.supervisor.clone(),
         completions: completions.clone(),
         sender: chain.sender.clone(),

@@ -8,6 +8,7 @@ use haithe_billing::{
     audit::{AuditReport, ReceiptAudit},
     chain::Depths,
     check::{CheckError, LedgerCheck},
+    ledger::LedgerSnapshot,
     ports::ChainReader,
     verify::ReceiptVerifier,
 };
@@ -72,9 +73,19 @@ async fn read_only(config: &Config) -> Result<ReadOnlyStores, DatabaseError> {
     database::open_read_only(config, Arc::new(SystemClock)).await
 }
 
+/// The contracts of the configuration's chain.
+pub(crate) fn chain_client(config: &Config) -> Result<ChainClient, ConnectError> {
+    ChainClient::new(&evm_config(config))
+}
+
 fn reader(config: &Config) -> Result<Arc<dyn ChainReader>, ConnectError> {
-    let client = ChainClient::new(&evm_config(config))?;
-    Ok(Arc::new(EvmChainReader::new(client)))
+    Ok(Arc::new(EvmChainReader::new(chain_client(config)?)))
+}
+
+/// The whole ledger, also beside a running server.
+pub(crate) async fn ledger_snapshot(config: &Config) -> Result<LedgerSnapshot, AuditError> {
+    let snapshot = read_only(config).await?.books.snapshot().await;
+    Ok(snapshot.map_err(CheckError::from)?)
 }
 
 /// The check of the ledger, also beside a running server.

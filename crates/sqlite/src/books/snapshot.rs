@@ -24,7 +24,10 @@ pub(super) async fn read(db: &ReadOnlyDb) -> Result<LedgerSnapshot, StoreError> 
                           coalesce((SELECT sum(amount >> 32) FROM postings), 0) AS high,
                           coalesce((SELECT sum(amount & 4294967295) FROM postings), 0) AS low,
                           (SELECT -balance FROM ledger_accounts WHERE name = 'chain/orchestrator') AS orchestrator,
-                          coalesce((SELECT sum(balance) FROM ledger_accounts WHERE name LIKE 'escrow/%'), 0) AS escrow";
+                          coalesce((SELECT sum(balance) FROM ledger_accounts WHERE name LIKE 'escrow/%'), 0) AS escrow,
+                          coalesce((SELECT sum(amount) FROM batch_credits JOIN batches USING (seq)
+                                    WHERE escrow = 1 AND final = 0), 0) AS escrow_under_way,
+                          coalesce((SELECT max(seq) + 1 FROM batches), 0) AS next_batch";
     let row = sqlx::query(numbers)
         .fetch_one(&mut *connection)
         .await
@@ -37,6 +40,8 @@ pub(super) async fn read(db: &ReadOnlyDb) -> Result<LedgerSnapshot, StoreError> 
     );
     let orchestrator_mirror = columns.get_as("orchestrator", "ledger_accounts.balance")?;
     let escrow = columns.get_as("escrow", "ledger_accounts.balance")?;
+    let escrow_under_way = columns.get_as("escrow_under_way", "batch_credits.amount")?;
+    let next_batch = columns.get_as("next_batch", "batches.seq")?;
     Ok(LedgerSnapshot {
         block,
         orgs: orgs(connection).await?,
@@ -45,6 +50,8 @@ pub(super) async fn read(db: &ReadOnlyDb) -> Result<LedgerSnapshot, StoreError> 
         drifted: drifted(connection).await?,
         orchestrator_mirror,
         escrow,
+        escrow_under_way,
+        next_batch,
         orchestrator_unconfirmed: orchestrator_unconfirmed(connection).await?,
         broken_receipts: broken_receipts(connection).await?,
         at,

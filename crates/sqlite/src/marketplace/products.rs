@@ -1,5 +1,7 @@
-//! [`ProductStore`] on SQLite. Only the index writes products; their pages and uses are written here.
+//! [`ProductStore`] on SQLite. Only the index writes products; their pages are written here, their uses in
+//! [`product_uses`].
 
+use super::product_uses;
 use crate::{
     columns::{self, Columns},
     db::{Db, WriteTx},
@@ -14,6 +16,7 @@ use haithe_marketplace::{
     ports::{CallProduct, ContentAcceptance, EnabledContent, Enabling, ProductAcceptance, ProductStore},
     usability::{ContentPin, ProductFault, ProductField},
 };
+use haithe_orgs::audit::Act;
 use sqlx::sqlite::SqliteRow;
 
 /// [`ProductStore`] on SQLite.
@@ -209,7 +212,7 @@ async fn describe(
 
 /// Compares the price that a contract accepts at most with the one in force.
 /// A maximum beyond 128 bits is no limit; a price beyond them is above every limit.
-fn acceptance(columns: &Columns<'_>, scale: Scale) -> Result<ProductAcceptance, StoreError> {
+pub(super) fn acceptance(columns: &Columns<'_>, scale: Scale) -> Result<ProductAcceptance, StoreError> {
     let most: Option<u128> = columns.get("org_products.max_price_units")?;
     let price: Option<u128> = columns.get("products.price_units")?;
     Ok(match most {
@@ -238,75 +241,6 @@ const FOR_CALL: &str = "
         AND product_faults.content_uri = products.uri
     WHERE project_products.project_id = ?
     ORDER BY project_products.enabled_at, products.id";
-
-async fn enable(
-    write: &mut WriteTx<'_>,
-    (org, project, id): (OrgId, ProjectId, ProductId),
-    content: EnabledContent,
-    (most, scale): (u32, Scale),
-    at: Timestamp,
-) -> Result<Enabling, StoreError> {
-    let accepted = "SELECT org_products.max_price_units, products.price_units FROM org_products
-                    JOIN products ON products.id = org_products.product_id
-                    WHERE org_products.org_id = ? AND org_products.product_id = ? AND products.on_chain = 1";
-    let row = write
-        .optional(sqlx::query(accepted).bind(org.0).bind(id.0))
-        .await?;
-    let Some(row) = row else {
-        return Ok(Enabling::NotOnChain);
-    };
-    if acceptance(&Columns::of(&row), scale)? != ProductAcceptance::Accepted {
-        return Ok(Enabling::TooExpensive);
-    }
-    let others = "SELECT count(*) AS count FROM project_products WHERE project_id = ? AND product_id <> ?";
-    let row = write
-        .optional(sqlx::query(others).bind(project.0).bind(id.0))
-        .await?;
-    let others: u32 = row.map_or(Ok(0), |row| {
-        Columns::of(&row).get_as("count", "project_products.product_id")
-    })?;
-    if others >= most {
-        return Ok(Enabling::TooMany);
-    }
-    let put = "INSERT INTO project_products (project_id, product_id, enabled_at, content_uri, follow_updates)
-               VALUES (?1, ?2, ?3, ?4, coalesce(?5, 0))
-               ON CONFLICT DO UPDATE SET
-                   content_uri = iif(follow_updates AND ?5 = 0, excluded.content_uri, content_uri),
-                   follow_updates = coalesce(?5, follow_updates)";
-    let statement = sqlx::query(put)
-        .bind(project.0)
-        .bind(id.0)
-        .bind(at.micros())
-        .bind(content.uri)
-        .bind(content.follow_updates);
-    write.execute(statement).await?;
-    write.directory_changed();
-    Ok(Enabling::Enabled)
-}
-
-async fn accept_content(
-    write: &mut WriteTx<'_>,
-    project: ProjectId,
-    id: ProductId,
-    uri: String,
-) -> Result<ContentAcceptance, StoreError> {
-    let find = "SELECT products.uri FROM project_products
-                JOIN products ON products.id = project_products.product_id
-                WHERE project_products.project_id = ? AND project_products.product_id = ?
-                  AND products.on_chain = 1";
-    let found = sqlx::query(find).bind(project.0).bind(id.0);
-    let Some(row) = write.optional(found).await? else {
-        return Ok(ContentAcceptance::NotEnabled);
-    };
-    let published: String = Columns::of(&row).get("products.uri")?;
-    if published != uri {
-        return Ok(ContentAcceptance::Changed);
-    }
-    let update = "UPDATE project_products SET content_uri = ? WHERE project_id = ? AND product_id = ?";
-    let statement = sqlx::query(update).bind(uri).bind(project.0).bind(id.0);
-    write.execute(statement).await?;
-    Ok(ContentAcceptance::Accepted)
-}
 
 #[async_trait]
 impl ProductStore for SqliteProductStore {
@@ -380,27 +314,32 @@ impl ProductStore for SqliteProductStore {
 
     async fn enable(
         &self,
-        org: OrgId,
-        project: ProjectId,
+        (org, project): (OrgId, ProjectId),
         product: ProductId,
         content: EnabledContent,
         most: u32,
-        at: Timestamp,
+        act: Act,
     ) -> Result<Enabling, StoreError> {
         let scale = self.db.scale();
+        let used = (org, project, product);
         self.db
-            .write(move |write| Box::pin(enable(write, (org, project, product), content, (most, scale), at)))
+            .write(move |write| {
+                Box::pin(async move { product_uses::enable(write, used, content, (most, scale), &act).await })
+            })
             .await
     }
 
     async fn accept_content(
         &self,
-        project: ProjectId,
+        used: (OrgId, ProjectId),
         product: ProductId,
         uri: String,
+        act: Act,
     ) -> Result<ContentAcceptance, StoreError> {
         self.db
-            .write(move |write| Box::pin(accept_content(write, project, product, uri)))
+            .write(move |write| {
+                Box::pin(async move { product_uses::accept_content(write, used, product, uri, &act).await })
+            })
             .await
     }
 
@@ -430,11 +369,17 @@ impl ProductStore for SqliteProductStore {
         self.db.execute(statement).await.map(drop)
     }
 
-    async fn disable(&self, project: ProjectId, product: ProductId) -> Result<bool, StoreError> {
-        let remove =
-            "DELETE FROM project_products WHERE project_id = ? AND product_id = ? RETURNING product_id";
-        let statement = sqlx::query(remove).bind(project.0).bind(product.0);
-        Ok(!self.db.change_directory(statement).await?.is_empty())
+    async fn disable(
+        &self,
+        used: (OrgId, ProjectId),
+        product: ProductId,
+        act: Act,
+    ) -> Result<bool, StoreError> {
+        self.db
+            .write(move |write| {
+                Box::pin(async move { product_uses::disable(write, used, product, &act).await })
+            })
+            .await
     }
 
     async fn for_call(&self, project: ProjectId) -> Result<Vec<CallProduct>, StoreError> {

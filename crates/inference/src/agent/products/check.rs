@@ -1,7 +1,7 @@
 //! Use case: whether a product can be used, found out exactly as a call finds it out.
 
 use super::open::{OpenError, ProductOpener, Purpose};
-use haithe_kernel::{Clock, ProductId, ProjectId, StoreError, WalletAddress};
+use haithe_kernel::{Clock, ProductId, StoreError, WalletAddress};
 use haithe_marketplace::{
     Market, MarketError,
     hosting::ContentDigest,
@@ -9,7 +9,7 @@ use haithe_marketplace::{
     ports::{EnabledContent, ProductStore},
     usability::{ProductFault, digest_of},
 };
-use haithe_orgs::ProjectAccess;
+use haithe_orgs::{Caller, ProjectAccess};
 use std::sync::Arc;
 
 /// A check does what a call does that can offer tools.
@@ -85,6 +85,7 @@ impl ProductChecks {
     /// [`Market::enable`]'s. One that cannot be loaded now is enabled.
     pub async fn enable(
         &self,
+        by: Caller,
         access: &ProjectAccess,
         id: ProductId,
         follow_updates: Option<bool>,
@@ -94,8 +95,8 @@ impl ProductChecks {
             uri: source.uri,
             follow_updates,
         };
-        let (org, project) = (access.org.id, access.project.id);
-        self.market.enable(org, project, id, content).await
+        let used = (access.org.id, access.project.id);
+        self.market.enable(by, used, id, content).await
     }
 
     /// Makes a project use the content that is published now. `expected` is the content that the caller
@@ -106,7 +107,8 @@ impl ProductChecks {
     /// [`MarketError::NotEnabled`].
     pub async fn accept_content(
         &self,
-        project: ProjectId,
+        by: Caller,
+        access: &ProjectAccess,
         id: ProductId,
         expected: Option<ContentDigest>,
     ) -> Result<(), MarketError> {
@@ -114,7 +116,8 @@ impl ProductChecks {
         if expected.is_some() && digest_of(&source.uri) != expected {
             return Err(MarketError::ContentChanged);
         }
-        self.market.accept_content(project, id, source.uri).await
+        let used = (access.org.id, access.project.id);
+        self.market.accept_content(by, used, id, source.uri).await
     }
 
     /// Where the product's published content is, unless it can never be used.

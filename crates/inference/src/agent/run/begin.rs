@@ -42,7 +42,8 @@ impl Completions {
             return Err(CompletionError::invalid("n", why));
         }
         // Money first: without it nothing is opened, loaded or composed.
-        let (id, started_at) = self.begin_call(&caller);
+        let (id, began) = self.begin_call(&caller);
+        let started_at = began.at;
         let prices = quote(&caller, &model, started_at);
         let smallest = Bound {
             input: 1,
@@ -120,7 +121,7 @@ impl Completions {
             model: Arc::clone(&model),
             streamed: request.stream(),
             request_hash: Sha256::digest(request.body()).into(),
-            started_at,
+            began,
             hold_took: set_aside.took,
             tools: self.tools().clone(),
             permit: wish.caller.permit.clone(),
@@ -167,7 +168,7 @@ impl Completions {
             identity: Identity::default(),
             delivered: false,
             ran: Vec::new(),
-            started_at,
+            began,
             first_token: None,
         };
         // In a task of its own: a caller who leaves cannot lose the charge.

@@ -4,7 +4,7 @@ use super::FaultView;
 use crate::http::{
     Answer, Success,
     envelope::Nothing,
-    extract::{AuthUser, Input, Parsed, Segment},
+    extract::{Acting, AuthUser, Input, Parsed, Segment},
     idempotency::About,
     wire::{AddressText, BaseUnits},
 };
@@ -55,15 +55,15 @@ pub struct AcceptContentInput {
 pub async fn enable(
     State(checks): State<Arc<ProductChecks>>,
     State(projects): State<Arc<Projects>>,
-    user: AuthUser,
+    Acting(by): Acting,
     Segment(id): Segment<ProductId>,
     Input(input): Input<EnableInput>,
 ) -> Answer<Nothing> {
     let project = ProjectId(input.project_id);
     let access = projects
-        .authorize(user.address, project, Action::ConfigureProject)
+        .authorize(by.address, project, Action::ConfigureProject)
         .await?;
-    checks.enable(&access, id, input.follow_updates).await?;
+    checks.enable(by, &access, id, input.follow_updates).await?;
     Ok(Success::nothing("Product enabled").about(About::Project(project.0)))
 }
 
@@ -75,16 +75,16 @@ pub async fn enable(
 pub async fn accept_content(
     State(checks): State<Arc<ProductChecks>>,
     State(projects): State<Arc<Projects>>,
-    user: AuthUser,
+    Acting(by): Acting,
     Segment(id): Segment<ProductId>,
     Input(input): Input<AcceptContentInput>,
 ) -> Answer<Nothing> {
     let project = ProjectId(input.project_id);
-    projects
-        .authorize(user.address, project, Action::ConfigureProject)
+    let access = projects
+        .authorize(by.address, project, Action::ConfigureProject)
         .await?;
     let expected = input.content_sha256.map(|digest| digest.0);
-    checks.accept_content(project, id, expected).await?;
+    checks.accept_content(by, &access, id, expected).await?;
     Ok(Success::nothing("Content accepted").about(About::Project(project.0)))
 }
 
@@ -94,15 +94,15 @@ pub async fn accept_content(
 pub async fn disable(
     State(market): State<Arc<Market>>,
     State(projects): State<Arc<Projects>>,
-    user: AuthUser,
+    Acting(by): Acting,
     Segment(id): Segment<ProductId>,
     Input(input): Input<ProjectName>,
 ) -> Answer<Nothing> {
     let project = ProjectId(input.project_id);
-    projects
-        .authorize(user.address, project, Action::ConfigureProject)
+    let access = projects
+        .authorize(by.address, project, Action::ConfigureProject)
         .await?;
-    market.disable(project, id).await?;
+    market.disable(by, (access.org.id, access.project.id), id).await?;
     Ok(Success::nothing("Product disabled"))
 }
 

@@ -2,7 +2,7 @@
 
 use crate::http::{edge::RequestId, serve::Peer};
 use axum::extract::{FromRef, FromRequestParts};
-use haithe_kernel::ClientIp;
+use haithe_kernel::{ClientIp, ClientNetwork};
 use http::{HeaderMap, header, request::Parts};
 use ipnet::IpNet;
 use std::{convert::Infallible, sync::Arc};
@@ -68,8 +68,8 @@ impl Client {
 
     /// The network that stands for the client where clients are counted: an IPv4 address, or the /64
     /// network of an IPv6 address.
-    pub fn network(&self) -> Option<String> {
-        self.ip.map(|ip| ip.network().to_string())
+    pub fn network(&self) -> Option<ClientNetwork> {
+        self.ip.map(ClientIp::network)
     }
 }
 

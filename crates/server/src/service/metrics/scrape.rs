@@ -3,6 +3,7 @@
 use super::{Figures, process::Process};
 use crate::service::{
     Supervisor,
+    age::Age,
     ledger_watch::LedgerWatch,
     rates::{Places, Rates, TokenRates},
     safeguards::Safeguards,
@@ -73,6 +74,10 @@ pub struct Sources {
 pub struct Scrape {
     figures: Arc<Figures>,
     sources: Sources,
+    /// Of the last indexed block.
+    index_age: Age,
+    /// Of the oldest transaction that is not mined.
+    sender_age: Age,
 }
 
 /// Figures are for looking at: a gauge may round what the ledger knows exactly.
@@ -87,8 +92,13 @@ fn count(number: usize) -> f64 {
 
 impl Scrape {
     /// Over `figures`, and levels looked up in `sources`.
-    pub const fn new(figures: Arc<Figures>, sources: Sources) -> Self {
-        Self { figures, sources }
+    pub fn new(figures: Arc<Figures>, sources: Sources) -> Self {
+        Self {
+            figures,
+            index_age: Age::new(sources.clock.clone()),
+            sender_age: Age::new(sources.clock.clone()),
+            sources,
+        }
     }
 
     /// Prometheus' text format (version 0.0.4). What cannot be looked up keeps its last value.
@@ -114,7 +124,7 @@ impl Scrape {
         }
         set("haithe_calls_under_way", count(self.sources.places.under_way()));
         if let Ok(Some(block)) = self.sources.index.checkpoint().await {
-            let lag = self.sources.clock.now().since(block.time);
+            let lag = self.index_age.of(block.time);
             set(
                 "haithe_index_block",
                 gauge_of(i64::try_from(block.number).unwrap_or(i64::MAX)),
@@ -145,7 +155,7 @@ impl Scrape {
         set("haithe_sender_alarms", count(sender.alarms));
         set("haithe_sender_halted", f64::from(u8::from(sender.halted)));
         set("haithe_sender_failures", f64::from(sender.failures));
-        let age = sender.oldest.map(|oldest| self.sources.clock.now().since(oldest));
+        let age = sender.oldest.map(|oldest| self.sender_age.of(oldest));
         set(
             "haithe_sender_oldest_seconds",
             age.unwrap_or_default().as_secs_f64(),

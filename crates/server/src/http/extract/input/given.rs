@@ -93,7 +93,8 @@ impl de::Error for Problem {
     }
 }
 
-fn other(problem: impl Display) -> Problem {
+/// A problem of a value whose parameter is named where it is read.
+pub fn other(problem: impl Display) -> Problem {
     Problem::Other(problem.to_string())
 }
 

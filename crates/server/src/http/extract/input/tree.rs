@@ -1,7 +1,7 @@
 //! JSON inside a parameter: no field twice, and no field that its struct does not have.
 
 use super::{
-    given::Problem,
+    given::{Problem, other},
     known::{Origin, UnknownName},
 };
 use serde::{
@@ -76,10 +76,6 @@ impl<'de> Visitor<'de> for Reading {
 pub struct Tree {
     pub value: Json,
     pub parents: Vec<String>,
-}
-
-fn other(problem: impl fmt::Display) -> Problem {
-    Problem::Other(problem.to_string())
 }
 
 impl<'de> Deserializer<'de> for Tree {

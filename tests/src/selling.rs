@@ -1,14 +1,44 @@
-//! What a creator and a customer do before a call: seal, host, publish, accept, enable.
+//! What a creator and a customer do before a call: register, seal, host, publish, accept, enable.
 
-use alloy::primitives::{Address, U256};
-use haithe_kernel::WalletAddress;
-use haithe_marketplace::sealing::EnclavePublicKey;
-use haithe_tests::{
+use crate::{
     app::{App, Tenant, User},
     eventually,
     sealed::Sealed,
 };
-use serde_json::Value;
+use alloy::primitives::{Address, U256};
+use haithe_kernel::WalletAddress;
+use haithe_marketplace::sealing::EnclavePublicKey;
+use serde_json::{Value, json};
+
+/// This many thousandths of a USDT, in base units of a token of 18 decimals.
+pub fn thousandths(count: u64) -> U256 {
+    U256::from(count) * U256::from(10u64).pow(U256::from(15u64))
+}
+
+/// A wallet that is registered as a creator, and is one for every later request.
+pub async fn creator(app: &App, number: u32) -> User {
+    let user = app.wallet(number).await;
+    let body = json!({"uri": "https://creator.example/me", "pub_key": "04ab"});
+    user.client.post("/v1/creator").json(&body).data().await;
+    eventually("the creator is indexed", async || {
+        let shown = app.anonymous().get(&format!("/v1/creator/{}", user.address()));
+        shown.send().await.status.is_success().then_some(())
+    })
+    .await;
+    user
+}
+
+/// Content sealed for the service's enclave.
+pub async fn seal(app: &App, maker: &User, content: &[u8]) -> Sealed {
+    let shown = app.anonymous().get("/v1/tee/pub-key").data().await;
+    let enclave: EnclavePublicKey = shown["tee_pubkey"]
+        .as_str()
+        .expect("a key")
+        .parse()
+        .expect("a key");
+    let address: WalletAddress = maker.address().parse().expect("an address");
+    Sealed::for_creator(&enclave, address, content)
+}
 
 /// As [`sell`], of content that its creator never hosts: it cannot be loaded, and could be later.
 pub async fn sell_unhosted(app: &App, maker: &User, tenant: &Tenant, product: (&str, &str, U256)) -> i64 {
@@ -86,14 +116,7 @@ async fn offer(
     content: &[u8],
     kept: Kept,
 ) -> Offered {
-    let shown = app.anonymous().get("/v1/tee/pub-key").data().await;
-    let enclave: EnclavePublicKey = shown["tee_pubkey"]
-        .as_str()
-        .expect("a key")
-        .parse()
-        .expect("a key");
-    let address: WalletAddress = maker.address().parse().expect("an address");
-    let sealed = Sealed::for_creator(&enclave, address, content);
+    let sealed = seal(app, maker, content).await;
     if kept != Kept::Nowhere {
         host(maker, &sealed).await;
     }
