@@ -150,14 +150,4 @@ impl WriteTx<'_> {
         let missing = || StoreError::inconsistent("ledger_accounts.name");
         Columns::of(&row.ok_or_else(missing)?).read("ledger_accounts.id")
     }
-
-    /// The account's balance on disk, which captures on their way are not part of.
-    pub(crate) async fn account_balance(&mut self, account: Account) -> Result<i64, StoreError> {
-        let id = self.account(account).await?;
-        let row = self
-            .optional(sqlx::query("SELECT balance FROM ledger_accounts WHERE id = ?").bind(id))
-            .await?;
-        let missing = || StoreError::inconsistent("ledger_accounts.id");
-        Columns::of(&row.ok_or_else(missing)?).read("ledger_accounts.balance")
-    }
 }

@@ -286,7 +286,7 @@ fn a_dropped_settlement_opens_the_batch_again() {
     let seen = final_batch(vec![skipped], Vec::new());
     let orgs = vec![PAYER];
     let unsettled = Effect::UnsettleBatch { seq: 5, orgs };
-    assert_eq!(undo(&seen, false, to), [unsettled.clone()]);
+    assert_eq!(undo(&seen, false, to), std::slice::from_ref(&unsettled));
     let last = StoredBatch {
         is_final: true,
         ..seen
