@@ -1,15 +1,17 @@
 //! `cargo xtask check`: everything that must hold before a change lands, except the tests.
 
 use crate::{
-    abi, edges,
+    abi, edges, ledger_sql,
     run::{cargo, step},
 };
 use std::path::Path;
 
-/// Edges, artifacts, formatting and lints, cheapest first.
+/// Edges, SQL without money rules, artifacts, formatting and lints, cheapest first.
 pub fn check(root: &Path) -> anyhow::Result<()> {
     println!("── edges");
     edges::check(root)?;
+    println!("── ledger sql");
+    ledger_sql::check(root)?;
     println!("── abi");
     abi::check_fresh(root)?;
     step("fmt", cargo(root).args(["fmt", "--all", "--check"]))?;

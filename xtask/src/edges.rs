@@ -300,7 +300,8 @@ fn routes(root: &Path) -> anyhow::Result<Vec<String>> {
     Ok(broken)
 }
 
-fn rust_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+/// The Rust files of a folder and of the folders in it, in order.
+pub fn rust_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
         let path = entry?.path();

@@ -8,6 +8,7 @@ mod check;
 mod dev;
 mod edges;
 mod fuzz;
+mod ledger_sql;
 mod openapi;
 mod release;
 mod run;

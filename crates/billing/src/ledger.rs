@@ -1,4 +1,9 @@
-//! The ledger's accounts and the identity that ties them to the chain.
+//! The ledger: accounts, entries, and every decision about money.
+//!
+//! [`LedgerState`] takes commands (hold, release, capture, and the facts of the chain) and gives decisions with
+//! their effects as values: holds to store and to remove, an [`Entry`] with its transfers, a receipt. [`post`]
+//! computes the balances that an entry leads to. There is no input or output in it: a store either keeps one state
+//! in memory, or loads the part that a group of commands is about from its rows; then it stores the effects.
 //!
 //! Every transaction has a unique key and postings that sum to zero. Accounts are written
 //! `chain/{org}`, `chain/orchestrator` (mirrors of on-chain balances, kept as **negative** numbers:
@@ -21,13 +26,30 @@
 //! | creator or platform withdrew | `payout/{tx}/{log}` | `creator/{a}` or `platform` −x, `chain/orchestrator` +x |
 
 mod account;
+mod budgets;
+mod captures;
 mod entry;
+mod facts;
+mod holds;
+mod money;
 mod report;
 mod scale;
+mod spending;
+mod state;
 
 pub use account::{Account, AccountError};
+pub use budgets::{StoreMark, UnreadBudget};
+pub use captures::{CaptureDecision, CaptureEffects, CaptureRefused, DecidedCapture, Unheld};
 pub use entry::{
-    Balances, Entry, PostError, Transfer, call_key, fact_key, occurrence_key, post, reversal_prefix,
+    Balances, Entry, PostError, Postings, Transfer, call_key, count_reversals, fact_key, occurrence_key,
+    post, reversal_prefix,
 };
-pub use report::{Balance, LedgerSnapshot, LedgerTotals, OrgPosition};
+pub use facts::{ChainFigures, InTransit, OrgFacts, suspends};
+pub use holds::{Held, HoldDecision};
+pub use money::OrgMoney;
+pub use report::{Balance, LedgerSnapshot, LedgerTotals, OrgPosition, drifted, escrow_total, mirror};
 pub use scale::{TokenScale, capped};
+pub use state::{HoldRecord, LedgerState};
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,8 @@
 use crate::{capture::TokenUsage, ports::UsageStore};
 use haithe_identity::api_key::ApiKeyId;
 use haithe_kernel::{
-    Failure, Kind, Listed, ModelId, OrgId, Page, ProductId, ProjectId, StoreError, Usdt, WalletAddress,
+    Failure, Kind, Listed, ModelId, OrgId, Page, ProductId, ProjectId, StoreError, Timestamp, Usdt,
+    WalletAddress,
 };
 use haithe_orgs::{Action, OrgError, Organizations, Projects};
 use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc};
@@ -25,6 +26,18 @@ pub struct Day(pub i64);
 pub struct DayError;
 
 const SECONDS_PER_DAY: i64 = 86_400;
+
+impl Day {
+    /// The day of a point in time.
+    pub const fn of(at: Timestamp) -> Self {
+        Self(at.seconds().div_euclid(SECONDS_PER_DAY))
+    }
+
+    /// Its first moment.
+    pub const fn start(self) -> Timestamp {
+        Timestamp::from_seconds(self.0.saturating_mul(SECONDS_PER_DAY))
+    }
+}
 
 impl FromStr for Day {
     type Err = DayError;
@@ -360,6 +373,7 @@ mod tests {
         #[test]
         fn a_day_reads_back_from_its_text(day in -700_000i64..2_900_000) {
             prop_assert_eq!(Day(day).to_string().parse(), Ok(Day(day)));
+            prop_assert_eq!(Day::of(Day(day).start()), Day(day));
         }
 
         #[test]

@@ -2,7 +2,11 @@
 
 use crate::{
     columns::Columns,
-    ledger::{memory::Money, memory::stopped, scale::Scale},
+    ledger::{
+        accounts::{AccountChanges, AccountTable, Accounts},
+        memory::{Money, stopped},
+        scale::Scale,
+    },
     writer::{Effects, Job, Work, Writer},
 };
 use futures::{FutureExt, future::BoxFuture};
@@ -125,6 +129,8 @@ impl ReadOnlyDb {
 pub(crate) struct WriteTx<'c> {
     pub(crate) connection: &'c mut SqliteConnection,
     pub(crate) effects: Effects,
+    /// The ledger's accounts as this transaction leaves them.
+    pub(crate) accounts: Accounts<'c>,
     pub(crate) next_transaction: i64,
 }
 
@@ -366,11 +372,11 @@ where
     F: for<'t, 'c> FnOnce(&'t mut WriteTx<'c>) -> BoxFuture<'t, Result<T, E>>,
     E: From<StoreError>,
 {
-    let (connection, next_transaction) = writer.parts();
-    match in_transaction(connection, next_transaction, work).await {
-        Ok((value, effects, next_transaction)) => {
+    let (connection, accounts, next_transaction) = writer.parts();
+    match in_transaction(connection, accounts, next_transaction, work).await {
+        Ok((value, committed)) => {
             writer.outcome(None);
-            writer.committed(effects, next_transaction);
+            writer.committed(committed.effects, committed.accounts, committed.next_transaction);
             Ok(value)
         }
         // A database that broke in between shows when the next transaction begins.
@@ -390,11 +396,19 @@ enum Failure<E> {
     Work(E),
 }
 
+/// What a committed transaction leaves to be noted in memory.
+struct Committed {
+    effects: Effects,
+    accounts: AccountChanges,
+    next_transaction: i64,
+}
+
 async fn in_transaction<T, E, F>(
     connection: &mut SqliteConnection,
+    accounts: &AccountTable,
     next_transaction: i64,
     work: F,
-) -> Result<(T, Effects, i64), Failure<E>>
+) -> Result<(T, Committed), Failure<E>>
 where
     F: for<'t, 'c> FnOnce(&'t mut WriteTx<'c>) -> BoxFuture<'t, Result<T, E>>,
 {
@@ -405,10 +419,15 @@ where
     let mut write = WriteTx {
         connection: &mut transaction,
         effects: Effects::default(),
+        accounts: Accounts::on(accounts),
         next_transaction,
     };
     let value = work(&mut write).await.map_err(Failure::Work)?;
-    let (effects, next_transaction) = (write.effects, write.next_transaction);
+    let committed = Committed {
+        effects: write.effects,
+        accounts: write.accounts.into_changes(),
+        next_transaction: write.next_transaction,
+    };
     transaction.commit().await.map_err(Failure::Database)?;
-    Ok((value, effects, next_transaction))
+    Ok((value, committed))
 }

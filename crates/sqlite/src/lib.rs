@@ -19,8 +19,9 @@
 //! the memory is applied after its commit and before its answer. While nothing can be written, new
 //! holds are refused; when the writer is gone, everything is.
 //!
-//! **Money.** Decisions are made in memory under one short lock: balances, holds, daily caps,
-//! budgets. On disk a ledger transaction is a list of transfers from one account to another, so that
+//! **Money.** Billing's ledger decides, on a state in memory under one short lock: balances, holds, daily
+//! caps, budgets. The writer keeps every account's stored balance, so that billing computes new ones in the
+//! order of storage and statements store values only. On disk a ledger transaction is a list of transfers from one account to another, so that
 //! its postings sum to zero by construction; transactions, transfers, usage records and receipts are
 //! append-only by triggers. Holds live in memory only: a crash forgets them with their calls.
 //!

@@ -52,14 +52,14 @@ impl SqliteSettlementStore {
     }
 
     fn payers(&self) -> Result<Payers, StoreError> {
-        let state = self.db.money().lock()?;
+        let memory = self.db.money().lock()?;
         let mut payers = Payers::default();
-        for (org, money) in &state.orgs {
-            if money.facts.suspended {
-                payers.suspended.insert(*org);
+        for (org, money) in memory.ledger.organizations() {
+            if money.facts().is_suspended() {
+                payers.suspended.insert(org);
             }
-            if money.withdrawing > 0 {
-                payers.withdrawing.insert(*org);
+            if money.is_withdrawing() {
+                payers.withdrawing.insert(org);
             }
         }
         Ok(payers)

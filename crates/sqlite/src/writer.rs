@@ -11,19 +11,19 @@
 use crate::{
     db::{Db, Readers, WriteTx},
     ledger::{
+        accounts::{AccountChanges, AccountTable},
         bulk::MOST_ROWS,
         capture::SealedCapture,
-        facts::OrgFacts,
         load::Loaded,
-        memory::{Money, OrgMoney},
+        memory::Money,
         store::CaptureStatements,
     },
     lock::ProcessLock,
     open::DbConfig,
 };
 use futures::future::BoxFuture;
-use haithe_billing::ledger::Account;
-use haithe_kernel::{OrgId, StoreError};
+use haithe_billing::ledger::{OrgFacts, OrgMoney, Transfer};
+use haithe_kernel::{OrgId, StoreError, Timestamp};
 use sqlx::{Connection, SqliteConnection};
 use std::{
     sync::{
@@ -41,7 +41,7 @@ const QUEUE: usize = 1024;
 /// How long to wait before writing is tried again after it has failed.
 const RETRY: Duration = Duration::from_secs(1);
 /// Changes nothing, but needs the lock, the log and the disk.
-const PROBE: &str = "UPDATE ledger_accounts SET balance = balance WHERE id = 1";
+const PROBE: &str = "UPDATE ledger_accounts SET name = name WHERE name = 'platform'";
 
 /// Something to write.
 pub(crate) enum Work {
@@ -61,14 +61,14 @@ pub(crate) type Job = Box<dyn for<'w> FnOnce(&'w mut Writer) -> BoxFuture<'w, ()
 pub(crate) struct Effects {
     /// Something that [`haithe_orgs::ports::Directory`] could tell has changed.
     pub(crate) directory: bool,
-    /// Transfers that were booked, in nano-USDT.
-    pub(crate) transfers: Vec<(Account, Account, i128)>,
+    /// Transfers that were booked.
+    pub(crate) transfers: Vec<Transfer>,
     /// Organizations seen for the first time.
     pub(crate) new_orgs: Vec<(OrgId, OrgMoney)>,
     /// What the chain now says about organizations.
     pub(crate) facts: Vec<(OrgId, OrgFacts)>,
-    /// The UTC day of the newest block, where that may have changed.
-    pub(crate) chain_day: Option<i64>,
+    /// The time of the newest block, where that may have changed.
+    pub(crate) chain_time: Option<Timestamp>,
 }
 
 /// The task's state.
@@ -77,6 +77,7 @@ pub(crate) struct Writer {
     money: Arc<Money>,
     directory: Arc<AtomicU64>,
     next_transaction: i64,
+    accounts: AccountTable,
     statements: CaptureStatements,
     is_failing: bool,
     is_gone: bool,
@@ -100,6 +101,7 @@ impl Writer {
             money: Arc::clone(&money),
             directory: Arc::clone(&directory),
             next_transaction: loaded.next_transaction,
+            accounts: loaded.accounts,
             statements: CaptureStatements::new(),
             is_failing: false,
             is_gone: false,
@@ -159,9 +161,12 @@ impl Writer {
             connection,
             statements,
             next_transaction,
+            accounts,
             ..
         } = self;
-        let failure = statements.store(connection, next_transaction, captures).await;
+        let failure = statements
+            .store(connection, next_transaction, accounts, captures)
+            .await;
         self.outcome(failure.as_deref());
     }
 
@@ -173,7 +178,7 @@ impl Writer {
 
     /// Notes whether the database can be written, from how a transaction ended.
     pub(crate) fn outcome(&mut self, failure: Option<&sqlx::Error>) {
-        let is_failing = failure.is_some_and(|error| !breaks_a_constraint(error));
+        let is_failing = failure.is_some_and(|error| !blames_the_data(error));
         self.is_gone |= matches!(failure, Some(sqlx::Error::WorkerCrashed));
         if is_failing != self.is_failing {
             self.is_failing = is_failing;
@@ -195,27 +200,26 @@ impl Writer {
         let _ = answer.send(closed);
     }
 
-    pub(crate) fn parts(&mut self) -> (&mut SqliteConnection, i64) {
-        (&mut self.connection, self.next_transaction)
+    pub(crate) fn parts(&mut self) -> (&mut SqliteConnection, &AccountTable, i64) {
+        (&mut self.connection, &self.accounts, self.next_transaction)
     }
 
     /// Brings the memory to what was committed.
-    pub(crate) fn committed(&mut self, effects: Effects, next_transaction: i64) {
+    pub(crate) fn committed(&mut self, effects: Effects, accounts: AccountChanges, next_transaction: i64) {
         self.next_transaction = next_transaction;
-        let mut state = self.money.lock_anyway();
+        self.accounts.apply(accounts);
+        let mut memory = self.money.lock_anyway();
         for (org, money) in effects.new_orgs {
-            state.orgs.entry(org).or_insert(money);
+            memory.ledger.add_organization(org, money);
         }
-        for (source, target, amount) in effects.transfers {
-            state.transfer(source, target, amount);
-        }
+        memory.ledger.apply(effects.transfers);
         for (org, facts) in effects.facts {
-            if let Some(money) = state.orgs.get_mut(&org) {
-                money.facts = facts;
-            }
+            memory.ledger.set_facts(org, facts);
         }
-        state.chain_day = effects.chain_day.unwrap_or(state.chain_day);
-        drop(state);
+        if let Some(time) = effects.chain_time {
+            memory.ledger.set_chain_time(time);
+        }
+        drop(memory);
         if effects.directory {
             self.directory.fetch_add(1, Ordering::AcqRel);
         }
@@ -229,10 +233,13 @@ impl WriteTx<'_> {
     }
 }
 
-/// Whether the statement, and not the database, is at fault.
-pub(crate) fn breaks_a_constraint(error: &sqlx::Error) -> bool {
+/// Whether what was to be stored, and not the database, is at fault.
+pub(crate) fn blames_the_data(error: &sqlx::Error) -> bool {
     // SQLite's extended codes carry the primary one in their lowest byte.
     const CONSTRAINT: u32 = 19;
+    if matches!(error, sqlx::Error::Encode(_)) {
+        return true;
+    }
     let code = error
         .as_database_error()
         .and_then(|error| error.code()?.parse::<u32>().ok());

@@ -16,7 +16,7 @@ pub struct Transfer {
 }
 
 impl Transfer {
-    /// Moves `amount` from `source` to `target`.
+    /// The transfer of `amount` from `source` to `target`.
     pub const fn new(source: Account, target: Account, amount: Usdt) -> Self {
         Self {
             source,
@@ -65,9 +65,21 @@ pub fn fact_key(occurrence: &str) -> &str {
     occurrence.split_once('#').map_or(occurrence, |(fact, _)| fact)
 }
 
-/// The prefix of the keys of all reversals of a fact; a decimal number follows, and nothing after it.
+/// The prefix of the keys of all reversals of a fact; a number follows. Other facts' reversals may have it, too
+/// ([`count_reversals`] leaves them out).
 pub fn reversal_prefix(fact: &str) -> String {
     format!("rewind/{fact}/")
+}
+
+/// How many of these keys are reversals of the fact.
+pub fn count_reversals<'k>(fact: &str, keys: impl IntoIterator<Item = &'k str>) -> u64 {
+    let prefix = reversal_prefix(fact);
+    let is_reversal = |key: &&str| {
+        key.strip_prefix(prefix.as_str())
+            .is_some_and(|number| !number.is_empty() && !number.contains('/'))
+    };
+    let count = keys.into_iter().filter(is_reversal).count();
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 impl Entry {
@@ -83,12 +95,11 @@ impl Entry {
         }
     }
 
-    /// The transfers that are booked: those above zero.
-    pub fn booked(&self) -> impl Iterator<Item = Transfer> + '_ {
-        self.transfers
-            .iter()
-            .copied()
-            .filter(|transfer| transfer.amount.is_positive())
+    /// The transfers that are booked, which are those above zero, each with its position in the entry.
+    pub fn booked(&self) -> impl Iterator<Item = (u32, Transfer)> + '_ {
+        (0..)
+            .zip(self.transfers.iter().copied())
+            .filter(|(_, transfer)| transfer.amount.is_positive())
     }
 }
 
@@ -140,12 +151,12 @@ pub enum PostError {
 /// [`PostError`] when a balance leaves 64 bits of nano-USDT, or a transfer has one account on both sides.
 pub fn post(balances: &impl Balances, entry: &Entry) -> Result<Vec<(Account, Usdt)>, PostError> {
     let mut touched = BTreeMap::new();
-    for Transfer {
-        source,
-        target,
-        amount,
-    } in entry.booked()
-    {
+    for (_, transfer) in entry.booked() {
+        let Transfer {
+            source,
+            target,
+            amount,
+        } = transfer;
         if source == target {
             return Err(PostError::SameAccount {
                 key: entry.key.clone(),
@@ -168,6 +179,50 @@ pub fn post(balances: &impl Balances, entry: &Entry) -> Result<Vec<(Account, Usd
         }
     }
     Ok(touched.into_iter().collect())
+}
+
+/// The balances within one transaction of a store: those that are stored, and those that its entries changed.
+#[derive(Debug)]
+pub struct Postings<'s, B> {
+    stored: &'s B,
+    changed: BTreeMap<Account, Usdt>,
+}
+
+impl<'s, B: Balances> Postings<'s, B> {
+    /// Nothing is posted yet.
+    pub const fn on(stored: &'s B) -> Self {
+        Self {
+            stored,
+            changed: BTreeMap::new(),
+        }
+    }
+
+    /// The balances that are stored.
+    pub const fn stored(&self) -> &'s B {
+        self.stored
+    }
+
+    /// Posts an entry after those before it; gives the new balance of each account that it touches.
+    ///
+    /// # Errors
+    /// As [`post`]; the entry changes nothing then.
+    pub fn post(&mut self, entry: &Entry) -> Result<Vec<(Account, Usdt)>, PostError> {
+        let changed = post(&*self, entry)?;
+        self.changed.extend(changed.iter().copied());
+        Ok(changed)
+    }
+
+    /// The balance of every account that an entry touched, to be stored with the entries.
+    pub fn changed(&self) -> impl Iterator<Item = (Account, Usdt)> + '_ {
+        self.changed.iter().map(|(account, balance)| (*account, *balance))
+    }
+}
+
+impl<B: Balances> Balances for Postings<'_, B> {
+    fn balance_of(&self, account: Account) -> Usdt {
+        let changed = self.changed.get(&account).copied();
+        changed.unwrap_or_else(|| self.stored.balance_of(account))
+    }
 }
 
 #[cfg(test)]
@@ -202,6 +257,28 @@ mod tests {
         assert_eq!(reversal.key, "rewind/deposit/a/1/3");
         assert!(reversal.key.starts_with(&reversal_prefix("deposit/a/1")));
         assert_eq!(reversal.block, None);
+        let keys = [
+            "rewind/withdrawal/a/1/1",
+            "rewind/withdrawal/a/1/2",
+            "rewind/withdrawal/a/1/done/1",
+            "rewind/withdrawal/a/11/1",
+        ];
+        assert_eq!(count_reversals("withdrawal/a/1", keys), 2);
+        assert_eq!(count_reversals("withdrawal/a/1/done", keys), 1);
+    }
+
+    #[test]
+    fn entries_of_one_transaction_build_on_each_other_and_a_bad_one_changes_nothing() {
+        let (a, b) = (Account::Platform, Account::Dust);
+        let stored = BTreeMap::from([(a, nano(10))]);
+        let mut postings = Postings::on(&stored);
+        postings.post(&entry(vec![Transfer::new(a, b, nano(4))])).unwrap();
+        let over = vec![Transfer::new(a, b, nano(1)), Transfer::new(b, a, Usdt::MAX)];
+        assert!(postings.post(&entry(over)).is_err());
+        let second = postings.post(&entry(vec![Transfer::new(b, a, nano(1))])).unwrap();
+        assert_eq!(second, [(a, nano(7)), (b, nano(3))]);
+        assert_eq!(postings.changed().collect::<Vec<_>>(), second);
+        assert_eq!(stored.balance_of(a), nano(10));
     }
 
     #[test]
@@ -258,7 +335,7 @@ mod tests {
             prop_assert_eq!(sum, 0);
             balances.extend(after);
 
-            let booked: Vec<_> = entry.booked().collect();
+            let booked: Vec<_> = entry.booked().map(|(_, transfer)| transfer).collect();
             prop_assert!(booked.iter().all(|transfer| transfer.amount.is_positive()));
             let reversal = Entry::reversal(&entry.key, &booked, 0, AT);
             balances.extend(post(&balances, &reversal).unwrap());

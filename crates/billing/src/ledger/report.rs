@@ -1,6 +1,8 @@
 //! What the ledger reports: an organization's money now, and the whole ledger for its identity check.
 
+use super::{Account, Balances, InTransit};
 use haithe_kernel::{OrgId, Timestamp, TokenUnits, Usdt, WalletAddress};
+use std::collections::HashMap;
 
 /// An organization's money at one moment. All in nano-USDT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,6 +62,59 @@ pub struct OrgPosition {
     pub mirror: Usdt,
 }
 
+impl OrgPosition {
+    /// Whether the identity check covers an organization: it is on chain, or the ledger mirrors money for it.
+    pub fn is_checked(org: OrgId, is_on_chain: bool, balances: &impl Balances) -> bool {
+        let is_used = |account| balances.balance_of(account) != Usdt::ZERO;
+        is_on_chain || is_used(Account::ChainOrg(org)) || is_used(Account::Unsettled(org))
+    }
+
+    /// The position of an organization with these balances and `dust` base units below a nano.
+    pub fn new(
+        org: OrgId,
+        address: WalletAddress,
+        balances: &impl Balances,
+        dust: TokenUnits,
+        in_transit: InTransit,
+    ) -> Self {
+        Self {
+            org,
+            address,
+            available: balances.balance_of(Account::Available(org)),
+            unsettled: balances.balance_of(Account::Unsettled(org)),
+            withdrawing: balances.balance_of(Account::Withdrawing(org)),
+            unconfirmed_in: TokenUnits::new(in_transit.inward.unsigned_abs()),
+            unconfirmed_out: TokenUnits::new(in_transit.outward.unsigned_abs()),
+            dust,
+            mirror: mirror(balances, Account::ChainOrg(org)),
+        }
+    }
+}
+
+/// What a mirror of a balance on chain says that the balance is: the opposite of its own balance.
+pub fn mirror(balances: &impl Balances, account: Account) -> Usdt {
+    balances.balance_of(account).checked_neg().unwrap_or(Usdt::MAX)
+}
+
+/// What all escrow accounts hold together, capped at the end of the range.
+pub fn escrow_total(balances: &HashMap<Account, Usdt>) -> Usdt {
+    let escrows = balances
+        .iter()
+        .filter(|(account, _)| matches!(account, Account::Escrow(_)));
+    escrows.map(|(_, balance)| *balance).sum()
+}
+
+/// The accounts whose stored balance is not the sum of their postings, by name. `postings` are sums in nano-USDT.
+pub fn drifted(stored: &HashMap<Account, Usdt>, postings: &HashMap<Account, i128>) -> Vec<String> {
+    let sum = |account| postings.get(account).copied().unwrap_or(0);
+    let drifts = stored
+        .iter()
+        .filter(|(account, balance)| i128::from(balance.nano()) != sum(account));
+    let mut names: Vec<_> = drifts.map(|(account, _)| account.to_string()).collect();
+    names.sort_unstable();
+    names
+}
+
 /// The whole ledger at a checkpoint, for the identity check.
 #[derive(Debug, Clone)]
 pub struct LedgerSnapshot {
@@ -83,4 +138,54 @@ pub struct LedgerSnapshot {
     pub broken_receipts: u64,
     /// When it was read.
     pub at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::Payee;
+
+    const ORG: OrgId = OrgId(3);
+
+    fn nano(nano: i64) -> Usdt {
+        Usdt::from_nano(nano)
+    }
+
+    #[test]
+    fn a_position_mirrors_the_contract_and_shows_what_is_in_transit() {
+        let balances = HashMap::from([
+            (Account::ChainOrg(ORG), nano(-10)),
+            (Account::Available(ORG), nano(7)),
+            (Account::Unsettled(ORG), nano(3)),
+        ]);
+        let in_transit = InTransit {
+            inward: 5,
+            outward: 2,
+        };
+        let address = WalletAddress::new([1; 20]);
+        let position = OrgPosition::new(ORG, address, &balances, TokenUnits::new(1), in_transit);
+        assert_eq!(
+            (position.mirror, position.available, position.withdrawing),
+            (nano(10), nano(7), nano(0))
+        );
+        assert_eq!(
+            (position.unconfirmed_in, position.unconfirmed_out),
+            (TokenUnits::new(5), TokenUnits::new(2))
+        );
+        assert!(OrgPosition::is_checked(ORG, false, &balances));
+        assert!(!OrgPosition::is_checked(OrgId(4), false, &balances));
+        assert!(OrgPosition::is_checked(OrgId(4), true, &balances));
+    }
+
+    #[test]
+    fn escrow_is_summed_and_drift_is_named() {
+        let (platform, other) = (
+            Account::Escrow(Payee::Platform),
+            Account::Escrow(Payee::Organization(ORG)),
+        );
+        let stored = HashMap::from([(platform, nano(4)), (other, nano(5)), (Account::Dust, nano(1))]);
+        assert_eq!(escrow_total(&stored), nano(9));
+        let postings = HashMap::from([(platform, 4), (other, 6)]);
+        assert_eq!(drifted(&stored, &postings), ["dust", "escrow/org/3"]);
+    }
 }

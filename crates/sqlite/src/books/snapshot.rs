@@ -5,91 +5,71 @@ use crate::{
     columns::{Columns, read_each},
     db::ReadOnlyDb,
     ledger::{
-        facts::unconfirmed,
-        load::{drifted, parts},
+        facts::in_transit,
+        halves,
+        load::{balances, moved, parts, stored_accounts},
     },
 };
 use haithe_billing::{
     chain::EventBody,
-    ledger::{LedgerSnapshot, OrgPosition},
+    ledger::{Account, LedgerSnapshot, OrgPosition, drifted, escrow_total, mirror},
 };
-use haithe_kernel::{StoreError, TokenUnits, Usdt};
+use haithe_kernel::{OrgId, StoreError, TokenUnits, Usdt, WalletAddress};
 use sqlx::SqliteConnection;
+use std::collections::HashMap;
 
 pub(super) async fn read(db: &ReadOnlyDb) -> Result<LedgerSnapshot, StoreError> {
     let at = db.now();
     let mut snapshot = db.snapshot().await?;
     let connection = &mut *snapshot;
-    let numbers = "SELECT coalesce((SELECT max(number) FROM chain_blocks), 0) AS block,
+    let numbers = "SELECT coalesce((SELECT max(number) FROM chain_blocks), 0) AS number,
                           coalesce((SELECT sum(amount >> 32) FROM postings), 0) AS high,
-                          coalesce((SELECT sum(amount & 4294967295) FROM postings), 0) AS low,
-                          (SELECT -balance FROM ledger_accounts WHERE name = 'chain/orchestrator') AS orchestrator,
-                          coalesce((SELECT sum(balance) FROM ledger_accounts WHERE name LIKE 'escrow/%'), 0) AS escrow";
+                          coalesce((SELECT sum(amount & 4294967295) FROM postings), 0) AS low";
     let row = sqlx::query(numbers)
         .fetch_one(&mut *connection)
         .await
         .map_err(StoreError::new)?;
     let columns = Columns::of(&row);
-    let block = columns.get_as("block", "chain_blocks.number")?;
-    let (high, low): (i64, i64) = (
-        columns.get_as("high", "ledger_transfers.amount")?,
-        columns.get_as("low", "ledger_transfers.amount")?,
+    let (block, sum_of_postings) = (
+        columns.get("chain_blocks.number")?,
+        halves(&columns, "ledger_transfers.amount")?,
     );
-    let orchestrator_mirror = columns.get_as("orchestrator", "ledger_accounts.balance")?;
-    let escrow = columns.get_as("escrow", "ledger_accounts.balance")?;
+    let stored = stored_accounts(connection).await?;
+    let moved = moved(connection, &stored).await?;
+    let balances = balances(&stored);
     Ok(LedgerSnapshot {
         block,
-        orgs: orgs(connection).await?,
-        sum_of_postings: (i128::from(high) << 32) + i128::from(low),
+        orgs: orgs(connection, &balances).await?,
+        sum_of_postings,
         unbalanced: unbalanced(connection).await?,
-        drifted: drifted(connection).await?,
-        orchestrator_mirror,
-        escrow,
+        drifted: drifted(&balances, &moved),
+        orchestrator_mirror: mirror(&balances, Account::ChainOrchestrator),
+        escrow: escrow_total(&balances),
         orchestrator_unconfirmed: orchestrator_unconfirmed(connection).await?,
         broken_receipts: broken_receipts(connection).await?,
         at,
     })
 }
 
-async fn orgs(connection: &mut SqliteConnection) -> Result<Vec<OrgPosition>, StoreError> {
-    let all = "SELECT organizations.id, organizations.address, available.balance AS available,
-                      unsettled.balance AS unsettled, withdrawing.balance AS withdrawing, org_books.dust,
-                      -chain.balance AS mirror
-               FROM organizations
-               JOIN org_books ON org_books.org_id = organizations.id
-               JOIN ledger_accounts AS chain ON chain.name = 'chain/' || organizations.id
-               JOIN ledger_accounts AS available ON available.name = 'org/' || organizations.id || '/available'
-               JOIN ledger_accounts AS unsettled ON unsettled.name = 'org/' || organizations.id || '/unsettled'
-               JOIN ledger_accounts AS withdrawing
-                   ON withdrawing.name = 'org/' || organizations.id || '/withdrawing'
-               WHERE on_chain = 1 OR chain.balance <> 0 OR unsettled.balance <> 0
-               ORDER BY organizations.id";
-    let rows = sqlx::query(all)
-        .fetch_all(&mut *connection)
-        .await
-        .map_err(StoreError::new)?;
-    let mut orgs = Vec::with_capacity(rows.len());
-    for row in rows {
-        let columns = Columns::of(&row);
-        let org = columns.get("organizations.id")?;
-        let address = columns.get("organizations.address")?;
-        let available: Usdt = columns.get_as("available", "ledger_accounts.balance")?;
-        let unsettled: Usdt = columns.get_as("unsettled", "ledger_accounts.balance")?;
-        let withdrawing: Usdt = columns.get_as("withdrawing", "ledger_accounts.balance")?;
+async fn orgs(
+    connection: &mut SqliteConnection,
+    balances: &HashMap<Account, Usdt>,
+) -> Result<Vec<OrgPosition>, StoreError> {
+    let all = "SELECT id, address, on_chain, dust
+               FROM organizations JOIN org_books ON org_books.org_id = organizations.id
+               ORDER BY id";
+    let found = read_each(connection, sqlx::query(all), |columns| {
+        let org: OrgId = columns.get("organizations.id")?;
+        let address: WalletAddress = columns.get("organizations.address")?;
         let dust: u64 = columns.get("org_books.dust")?;
-        let mirror: Usdt = columns.get_as("mirror", "ledger_accounts.balance")?;
-        let (inward, outward) = unconfirmed(connection, org).await?;
-        orgs.push(OrgPosition {
-            org,
-            address,
-            available,
-            unsettled,
-            withdrawing,
-            unconfirmed_in: TokenUnits::new(inward.unsigned_abs()),
-            unconfirmed_out: TokenUnits::new(outward.unsigned_abs()),
-            dust: TokenUnits::new(dust.into()),
-            mirror,
-        });
+        let is_on_chain = columns.get("organizations.on_chain")?;
+        let is_checked = OrgPosition::is_checked(org, is_on_chain, balances);
+        Ok(is_checked.then_some((org, address, TokenUnits::new(dust.into()))))
+    });
+    let mut orgs = Vec::new();
+    for (org, address, dust) in found.await?.into_iter().flatten() {
+        let in_transit = in_transit(connection, org).await?;
+        orgs.push(OrgPosition::new(org, address, balances, dust, in_transit));
     }
     Ok(orgs)
 }
@@ -161,7 +141,7 @@ async fn orchestrator_unconfirmed(connection: &mut SqliteConnection) -> Result<i
 
 /// Captured calls without a receipt, or whose lines or ledger entry do not sum to their charge.
 async fn broken_receipts(connection: &mut SqliteConnection) -> Result<u64, StoreError> {
-    let broken = "SELECT count(*) AS count FROM usage_records
+    let broken = "SELECT count(*) AS broken FROM usage_records
                   LEFT JOIN receipts ON receipts.id = usage_records.id
                   WHERE receipts.id IS NULL
                      OR charged <> coalesce(
@@ -173,5 +153,5 @@ async fn broken_receipts(connection: &mut SqliteConnection) -> Result<u64, Store
         .fetch_one(connection)
         .await
         .map_err(StoreError::new)?;
-    Columns::of(&row).get_as("count", "usage_records.id")
+    Columns::of(&row).get_as("broken", "usage_records.id")
 }

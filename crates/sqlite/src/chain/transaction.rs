@@ -3,7 +3,7 @@
 use crate::{
     columns,
     db::WriteTx,
-    ledger::{facts::OrgFacts, memory::day_of, scale::Scale},
+    ledger::{facts::FactsReader, scale::Scale},
 };
 use async_trait::async_trait;
 use haithe_billing::chain::{
@@ -33,11 +33,12 @@ impl<'w, 'c> SqliteIndexTransaction<'w, 'c> {
 
     /// Brings the memory's view of the touched organizations, and of the day, up to date once this is committed.
     pub(super) async fn finish(self, to: BlockRef) -> Result<(), StoreError> {
+        let facts = FactsReader::new(self.write.connection, self.scale).await?;
         for org in self.touched {
-            let facts = OrgFacts::read(self.write.connection, org, self.scale).await?;
+            let facts = facts.read(self.write.connection, org).await?;
             self.write.effects.facts.push((org, facts));
         }
-        self.write.effects.chain_day = Some(day_of(to.time));
+        self.write.effects.chain_time = Some(to.time);
         Ok(())
     }
 

@@ -1,125 +1,130 @@
-//! What the chain says about an organization's money beside its balances.
+//! Reading what the chain says about an organization's money beside its balances.
 
-use super::scale::{Scale, capped};
+use super::scale::Scale;
 use crate::columns::{self, Columns};
-use haithe_billing::capture::Payee;
-use haithe_kernel::{OrgId, StoreError, Usdt};
-use sqlx::SqliteConnection;
+use futures::TryStreamExt;
+use haithe_billing::{
+    batch::LineFault,
+    capture::Payee,
+    chain::{Blame, SkipReason},
+    ledger::{ChainFigures, InTransit, OrgFacts, suspends},
+    usage::Day,
+};
+use haithe_kernel::{OrgId, StoreError, Timestamp, Usdt};
+use sqlx::{SqliteConnection, sqlite::SqliteRow};
 
-/// Skipped lines in a row, for reasons of the organization's own, after which it is suspended.
-const SKIPS: i64 = 3;
-
-/// Microseconds of a day.
-const DAY: i64 = 86_400_000_000;
-
-/// Replaced as a whole whenever an indexed block changes any of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct OrgFacts {
-    /// Base units of confirmed deposits that are below a nano.
-    pub(crate) dust: i128,
-    /// Base units seen on their way in and not booked: deposits, and payments by batches.
-    pub(crate) unconfirmed_in: i128,
-    /// Base units seen on their way out and not booked: settled lines and withdrawals.
-    pub(crate) unconfirmed_out: i128,
-    /// The tightest daily cap now or scheduled, in nano-USDT; `None` for no cap.
-    pub(crate) daily_cap: Option<i128>,
-    /// The day of the newest block, and what was settled on it, in nano-USDT.
-    pub(crate) settled: (i64, i128),
-    /// Its charges could not be settled three times in a row.
-    pub(crate) suspended: bool,
-    /// A withdrawal of more than the ledger can count is requested: nothing can be spent.
-    pub(crate) halted: bool,
+/// Reads the facts of organizations at the newest indexed block.
+pub(crate) struct FactsReader {
+    scale: Scale,
+    day: Day,
 }
 
-impl OrgFacts {
-    /// What its contract holds at the index's head, when `chain` is the balance of its mirror.
-    pub(crate) fn onchain(&self, chain: i128, scale: Scale) -> Usdt {
-        let units = scale.to_units(-chain) + self.dust + self.unconfirmed_in - self.unconfirmed_out;
-        capped(scale.to_nano(units).0)
+impl FactsReader {
+    pub(crate) async fn new(connection: &mut SqliteConnection, scale: Scale) -> Result<Self, StoreError> {
+        let newest = "SELECT coalesce(max(time), 0) AS time FROM chain_blocks";
+        let row = sqlx::query(newest)
+            .fetch_one(connection)
+            .await
+            .map_err(StoreError::new)?;
+        let time: Timestamp = Columns::of(&row).get("chain_blocks.time")?;
+        let day = Day::of(time);
+        Ok(Self { scale, day })
     }
 
-    /// What the daily cap leaves on `day` beside these charges and holds; `None` for no cap.
-    pub(crate) fn cap_left(&self, day: i64, unsettled: i128, held: i128) -> Option<i128> {
-        let (settled_day, amount) = self.settled;
-        let settled_today = if settled_day >= day { amount } else { 0 };
-        Some(self.daily_cap? - settled_today - unsettled - held)
-    }
-
-    /// Reads them.
     pub(crate) async fn read(
+        &self,
         connection: &mut SqliteConnection,
         org: OrgId,
-        scale: Scale,
-    ) -> Result<Self, StoreError> {
-        let mut facts = Self::read_state(connection, org, scale).await?;
-        (facts.unconfirmed_in, facts.unconfirmed_out) = unconfirmed(connection, org).await?;
-        Ok(facts)
-    }
-
-    async fn read_state(
-        connection: &mut SqliteConnection,
-        org: OrgId,
-        scale: Scale,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<OrgFacts, StoreError> {
         let row = sqlx::query(
-            "SELECT dust, daily_cap,
-                coalesce((SELECT max(time) FROM chain_blocks), 0) / ?2 AS today,
+            "SELECT dust, daily_cap, skips_since,
                 coalesce((
                     SELECT sum(credit.amount)
                     FROM batch_lines AS line
                     CROSS JOIN batches ON batches.seq = line.seq
                     CROSS JOIN batch_credits AS credit ON credit.seq = line.seq AND credit.line = line.line
                     WHERE line.org_id = ?1 AND line.skipped IS NULL
-                      AND line.seq >= (SELECT seq FROM batches
-                                       WHERE settled_at >= (SELECT max(time) FROM chain_blocks) / ?2 * ?2
+                      AND line.seq >= (SELECT seq FROM batches WHERE settled_at >= ?2
                                        ORDER BY settled_at, seq LIMIT 1)
-                      AND batches.settled_at >= (SELECT max(time) FROM chain_blocks) / ?2 * ?2
-                ), 0),
-                (
-                    SELECT count(*) FROM batch_lines AS line CROSS JOIN batches ON batches.seq = line.seq
-                    WHERE line.org_id = ?1 AND batches.final = 1 AND line.seq >= org_books.skips_since
-                      AND (line.skipped IN ('insufficient_funds', 'daily_cap') OR line.blamed = 'payer')
-                      AND line.seq > coalesce((
-                          SELECT settled.seq FROM batch_lines AS settled
-                          CROSS JOIN batches ON batches.seq = settled.seq
-                          WHERE settled.org_id = ?1 AND settled.skipped IS NULL AND batches.final = 1
-                          ORDER BY settled.seq DESC LIMIT 1
-                      ), -1)
-                ),
-                EXISTS (SELECT 1 FROM withdrawals WHERE org_id = ?1 AND booked IS NULL AND clamped = 1)
+                      AND batches.settled_at >= ?2
+                ), 0) AS settled,
+                EXISTS (SELECT 1 FROM batch_lines
+                        WHERE org_id = ?1 AND skipped IS NOT NULL AND seq >= org_books.skips_since) AS is_skipped,
+                EXISTS (SELECT 1 FROM withdrawals
+                        WHERE org_id = ?1 AND booked IS NULL AND clamped = 1) AS is_halted
              FROM org_books WHERE org_id = ?1",
         )
         .bind(org.0)
-        .bind(DAY)
-        .fetch_one(connection)
+        .bind(self.day.start().micros())
+        .fetch_one(&mut *connection)
         .await
         .map_err(StoreError::new)?;
-        let mut columns = Columns::of(&row);
-        let dust: i64 = columns.read("org_books.dust")?;
-        let daily_cap: Option<u128> = columns.read("org_books.daily_cap")?;
-        let today: i64 = columns.read("chain_blocks.time")?;
-        let settled: i64 = columns.read("batch_credits.amount")?;
-        let skips: i64 = columns.read("batch_lines.skipped")?;
-        Ok(Self {
+        let columns = Columns::of(&row);
+        let dust: i64 = columns.get("org_books.dust")?;
+        let settled: Usdt = columns.get_as("settled", "batch_credits.amount")?;
+        let skips_since: i64 = columns.get("org_books.skips_since")?;
+        let suspended = columns.get_as("is_skipped", "batch_lines.skipped")?
+            && suspends(line_faults(connection, org, skips_since).await?);
+        let figures = ChainFigures {
             dust: i128::from(dust),
-            daily_cap: daily_cap
-                .and_then(|cap| i128::try_from(cap).ok())
-                .map(|cap| scale.to_nano(cap).0),
-            settled: (today, i128::from(settled)),
-            suspended: skips >= SKIPS,
-            halted: columns.read("withdrawals.clamped")?,
-            ..Self::default()
-        })
+            daily_cap: columns.get("org_books.daily_cap")?,
+            day: self.day,
+            settled_on_day: i128::from(settled.nano()),
+            suspended,
+            halted: columns.get_as("is_halted", "withdrawals.clamped")?,
+            in_transit: in_transit(connection, org).await?,
+        };
+        Ok(OrgFacts::new(figures, self.scale))
     }
 }
 
-/// Base units seen on their way in and out, and not booked.
-pub(crate) async fn unconfirmed(
+/// The faults of the organization's skipped lines in final batches from `since` on, newest first, up to the last
+/// settled line.
+async fn line_faults(
     connection: &mut SqliteConnection,
     org: OrgId,
-) -> Result<(i128, i128), StoreError> {
+    since: i64,
+) -> Result<Vec<Option<LineFault>>, StoreError> {
+    let lines = "SELECT line.skipped AS skipped, line.blamed AS blamed
+                 FROM batch_lines AS line CROSS JOIN batches ON batches.seq = line.seq
+                 WHERE line.org_id = ? AND line.seq >= ? AND batches.final = 1
+                 ORDER BY line.seq DESC";
+    let mut rows = sqlx::query(lines).bind(org.0).bind(since).fetch(connection);
+    let mut faults = Vec::new();
+    while let Some(row) = rows.try_next().await.map_err(StoreError::new)? {
+        let fault = line_fault(&row)?;
+        faults.push(fault);
+        if fault.is_none() {
+            break;
+        }
+    }
+    Ok(faults)
+}
+
+/// Why the line was skipped; `None` when it was settled.
+fn line_fault(row: &SqliteRow) -> Result<Option<LineFault>, StoreError> {
+    let columns = Columns::of(row);
+    let skipped: Option<String> = columns.get("batch_lines.skipped")?;
+    let blamed: Option<String> = columns.get("batch_lines.blamed")?;
+    let Some(reason) = skipped else {
+        return Ok(None);
+    };
+    let reason = SkipReason::from_word(&reason).ok_or(StoreError::inconsistent("batch_lines.skipped"))?;
+    let blame = match blamed.as_deref() {
+        None => None,
+        Some("payer") => Some(Blame::Payer),
+        Some(_) => Some(Blame::Payee(columns.get("batch_lines.blamed")?)),
+    };
+    Ok(Some(LineFault::of(reason, blame)))
+}
+
+/// Base units seen on their way in and out, and not booked.
+pub(crate) async fn in_transit(
+    connection: &mut SqliteConnection,
+    org: OrgId,
+) -> Result<InTransit, StoreError> {
     let rows = sqlx::query(
-        "SELECT 1, units FROM deposits WHERE org_id = ?1 AND confirmed = 0 AND amount IS NOT NULL
+        "SELECT 1 AS is_in, units FROM deposits WHERE org_id = ?1 AND confirmed = 0 AND amount IS NOT NULL
          UNION ALL
          SELECT 0, paid_units FROM withdrawals
          WHERE org_id = ?1 AND booked IS NULL AND ended = 'executed' AND paid_units IS NOT NULL
@@ -141,14 +146,15 @@ pub(crate) async fn unconfirmed(
     .fetch_all(connection)
     .await
     .map_err(StoreError::new)?;
-    let (mut inward, mut outward) = (0i128, 0i128);
+    let mut in_transit = InTransit::default();
     for row in rows {
-        let mut columns = Columns::of(&row);
-        let is_in: bool = columns.read("deposits.units")?;
-        let units: u128 = columns.read("deposits.units")?;
-        let units = i128::try_from(units).map_err(|_| StoreError::inconsistent("deposits.units"))?;
-        let side = if is_in { &mut inward } else { &mut outward };
-        *side = side.saturating_add(units);
+        let columns = Columns::of(&row);
+        let units: u128 = columns.get("deposits.units")?;
+        if columns.get_as("is_in", "deposits.units")? {
+            in_transit.add_inward(units);
+        } else {
+            in_transit.add_outward(units);
+        }
     }
-    Ok((inward, outward))
+    Ok(in_transit)
 }

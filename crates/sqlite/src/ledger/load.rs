@@ -1,23 +1,32 @@
 //! The ledger's way into memory at start: read, rebuilt from the postings, compared.
 
-use super::{
-    facts::OrgFacts,
-    memory::{OrgAccounts, OrgMoney, State, day_of},
-    scale::Scale,
-    spending::Spending,
-};
+use super::{accounts::AccountTable, facts::FactsReader, halves, scale::Scale};
 use crate::columns::{Columns, read_each};
-use haithe_billing::receipt::ReceiptContext;
-use haithe_kernel::{Decimals, OrgId, StoreError, Timestamp, WalletAddress};
+use haithe_billing::{
+    ledger::{Account, LedgerState, OrgMoney, StoreMark, drifted},
+    receipt::ReceiptContext,
+};
+use haithe_identity::api_key::ApiKeyId;
+use haithe_kernel::{Decimals, OrgId, StoreError, Usdt};
 use sqlx::{Connection, SqliteConnection};
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
+
+/// The columns that [`receipt_context`] reads, and the organization's number.
+macro_rules! select_receipt_contexts {
+    () => {
+        "SELECT organizations.id, chain_binding.chain_id, chain_binding.orchestrator,
+                organizations.organization_uid, organizations.address
+         FROM organizations JOIN chain_binding"
+    };
+}
 
 /// Transfers summed up by one statement, about.
 const SUMMED_AT_ONCE: i64 = 50_000;
 
 /// The ledger as it was left.
 pub(crate) struct Loaded {
-    pub(crate) state: State,
+    pub(crate) state: LedgerState,
+    pub(crate) accounts: AccountTable,
     pub(crate) next_transaction: i64,
 }
 
@@ -58,73 +67,89 @@ pub(crate) async fn load(connection: &mut SqliteConnection, decimals: Decimals) 
             configured: decimals.into(),
         });
     }
-    let drifted = drifted(connection).await?;
+    let stored = stored_accounts(connection).await?;
+    let moved = moved(connection, &stored).await?;
+    let balances = balances(&stored);
+    let drifted = drifted(&balances, &moved);
     if !drifted.is_empty() {
         return Err(LoadError::Drifted(drifted));
     }
-    let numbers = "SELECT coalesce((SELECT max(id) FROM ledger_transactions), 0) + 1,
-                          coalesce((SELECT max(id) FROM usage_records), 0),
-                          coalesce((SELECT max(time) FROM chain_blocks), 0)";
+    let mut accounts = AccountTable::default();
+    for StoredAccount { account, id, balance } in stored {
+        accounts.insert(account, id, balance);
+    }
+    let numbers = "SELECT coalesce((SELECT max(id) FROM ledger_transactions), 0) AS newest,
+                          coalesce((SELECT max(id) FROM usage_records), 0) AS stored,
+                          coalesce((SELECT max(time) FROM chain_blocks), 0) AS time";
     let row = sqlx::query(numbers)
         .fetch_one(&mut *connection)
         .await
         .map_err(StoreError::new)?;
-    let mut columns = Columns::of(&row);
-    let next_transaction = columns.read("ledger_transactions.id")?;
-    let mut state = State {
-        newest_usage: columns.read("usage_records.id")?,
-        chain_day: day_of(columns.read::<Timestamp>("chain_blocks.time")?),
-        ..State::default()
-    };
-    for org in orgs(connection).await? {
-        let money = org_money(connection, org, Scale::of(decimals)).await?;
-        state.orgs.insert(org, money);
-    }
-    for (org, spent) in spent(connection).await? {
-        if let Some(money) = state.orgs.get_mut(&org) {
-            money.spent = spent;
-        }
-    }
-    state.spending = Spending::load(connection).await?;
+    let columns = Columns::of(&row);
+    let newest: i64 = columns.get_as("newest", "ledger_transactions.id")?;
+    let mut state = LedgerState::new(StoreMark(columns.get_as("stored", "usage_records.id")?));
+    state.set_chain_time(columns.get("chain_blocks.time")?);
+    organizations(connection, &mut state, &balances, Scale::of(decimals)).await?;
+    spending(connection, &mut state).await?;
+    let next_transaction = newest
+        .checked_add(1)
+        .ok_or(StoreError::inconsistent("ledger_transactions.id"))?;
     Ok(Loaded {
         state,
+        accounts,
         next_transaction,
     })
 }
 
-/// Accounts whose stored balance is not the sum of their postings, by name.
-pub(crate) async fn drifted(connection: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
-    let moved = moved(connection).await?;
-    let accounts = sqlx::query("SELECT id, name, balance FROM ledger_accounts ORDER BY name");
-    let accounts = read_each(connection, accounts, |columns| {
-        let id: i64 = columns.read("ledger_accounts.id")?;
-        let name: String = columns.read("ledger_accounts.name")?;
-        let balance: i64 = columns.read("ledger_accounts.balance")?;
-        Ok((id, name, balance))
-    });
-    let drifted = accounts.await?.into_iter().filter_map(|(id, name, balance)| {
-        let sum = moved.get(&id).copied().unwrap_or(0);
-        (i128::from(balance) != sum).then_some(name)
-    });
-    Ok(drifted.collect())
+/// A row of `ledger_accounts`.
+pub(crate) struct StoredAccount {
+    pub(crate) account: Account,
+    pub(crate) id: i64,
+    pub(crate) balance: Usdt,
+}
+
+/// All accounts.
+pub(crate) async fn stored_accounts(
+    connection: &mut SqliteConnection,
+) -> Result<Vec<StoredAccount>, StoreError> {
+    let all = sqlx::query("SELECT id, name, balance FROM ledger_accounts");
+    read_each(connection, all, |columns| {
+        Ok(StoredAccount {
+            account: columns.get("ledger_accounts.name")?,
+            id: columns.get("ledger_accounts.id")?,
+            balance: columns.get("ledger_accounts.balance")?,
+        })
+    })
+    .await
+}
+
+/// The stored balances.
+pub(crate) fn balances(stored: &[StoredAccount]) -> HashMap<Account, Usdt> {
+    stored.iter().map(|row| (row.account, row.balance)).collect()
 }
 
 /// What all transfers together moved into each account, in nano-USDT.
-async fn moved(connection: &mut SqliteConnection) -> Result<HashMap<i64, i128>, StoreError> {
+pub(crate) async fn moved(
+    connection: &mut SqliteConnection,
+    stored: &[StoredAccount],
+) -> Result<HashMap<Account, i128>, StoreError> {
+    let accounts: HashMap<i64, Account> = stored.iter().map(|row| (row.id, row.account)).collect();
     // Sums of halves, because a sum of 64-bit amounts may pass 64 bits on its way.
-    let sums = "SELECT source, target, sum(amount >> 32), sum(amount & 4294967295) FROM ledger_transfers
+    let sums = "SELECT source, target, sum(amount >> 32) AS high, sum(amount & 4294967295) AS low
+                FROM ledger_transfers
                 WHERE transaction_id > ?1 AND transaction_id <= ?2 GROUP BY source, target";
-    let mut moved = HashMap::<i64, i128>::new();
+    let mut moved = HashMap::<Account, i128>::new();
     for (after, to) in parts(connection).await? {
         let some = sqlx::query(sums).bind(after).bind(to);
         read_each(connection, some, |columns| {
-            let source: i64 = columns.read("ledger_transfers.source")?;
-            let target: i64 = columns.read("ledger_transfers.target")?;
-            let high: i64 = columns.read("ledger_transfers.amount")?;
-            let low: i64 = columns.read("ledger_transfers.amount")?;
-            let sum = (i128::from(high) << 32) + i128::from(low);
-            *moved.entry(source).or_default() -= sum;
-            *moved.entry(target).or_default() += sum;
+            let source: i64 = columns.get("ledger_transfers.source")?;
+            let target: i64 = columns.get("ledger_transfers.target")?;
+            let sum = halves(columns, "ledger_transfers.amount")?;
+            for (id, sum) in [(source, -sum), (target, sum)] {
+                let missing = || StoreError::inconsistent("ledger_transfers.source");
+                let account = accounts.get(&id).ok_or_else(missing)?;
+                *moved.entry(*account).or_default() += sum;
+            }
             Ok(())
         })
         .await?;
@@ -136,7 +161,7 @@ async fn moved(connection: &mut SqliteConnection) -> Result<HashMap<i64, i128>, 
 /// millions of transfers at once took more than 100 MB.
 pub(crate) async fn parts(connection: &mut SqliteConnection) -> Result<Vec<(i64, i64)>, StoreError> {
     // By what is there and not by numbers: a damaged file may hold any, however far apart.
-    let end = "SELECT max(transaction_id)
+    let end = "SELECT max(transaction_id) AS transaction_id
                FROM (SELECT transaction_id FROM ledger_transfers WHERE transaction_id > ? ORDER BY 1 LIMIT ?)";
     let mut parts = Vec::new();
     let mut after = i64::MIN;
@@ -147,7 +172,7 @@ pub(crate) async fn parts(connection: &mut SqliteConnection) -> Result<Vec<(i64,
             .fetch_one(&mut *connection)
             .await
             .map_err(StoreError::new)?;
-        let Some(to) = Columns::of(&row).read("ledger_transfers.transaction_id")? else {
+        let Some(to) = Columns::of(&row).get("ledger_transfers.transaction_id")? else {
             return Ok(parts);
         };
         parts.push((after, to));
@@ -155,79 +180,84 @@ pub(crate) async fn parts(connection: &mut SqliteConnection) -> Result<Vec<(i64,
     }
 }
 
-async fn orgs(connection: &mut SqliteConnection) -> Result<Vec<OrgId>, StoreError> {
-    let rows = sqlx::query("SELECT id FROM organizations ORDER BY id")
-        .fetch_all(connection)
-        .await
-        .map_err(StoreError::new)?;
-    rows.iter()
-        .map(|row| Columns::of(row).read("organizations.id"))
-        .collect()
+/// Every organization with its balances, what it spent, and what the chain says about it.
+async fn organizations(
+    connection: &mut SqliteConnection,
+    state: &mut LedgerState,
+    balances: &HashMap<Account, Usdt>,
+    scale: Scale,
+) -> Result<(), StoreError> {
+    let spent = "SELECT org_id, sum(charged >> 32) AS high, sum(charged & 4294967295) AS low
+                 FROM usage_records GROUP BY org_id";
+    let spent = read_each(connection, sqlx::query(spent), |columns| {
+        let org: OrgId = columns.get("usage_records.org_id")?;
+        Ok((org, halves(columns, "usage_records.charged")?))
+    });
+    let spent: HashMap<OrgId, i128> = spent.await?.into_iter().collect();
+    let all = concat!(select_receipt_contexts!(), " ORDER BY organizations.id");
+    let orgs = read_each(connection, sqlx::query(all), |columns| {
+        Ok((columns.get("organizations.id")?, receipt_context(columns)?))
+    });
+    let orgs: Vec<(OrgId, ReceiptContext)> = orgs.await?;
+    let facts = FactsReader::new(connection, scale).await?;
+    for (org, receipt) in orgs {
+        let facts = facts.read(connection, org).await?;
+        let spent = spent.get(&org).copied().unwrap_or(0);
+        state.add_organization(org, OrgMoney::new(org, balances, spent, facts, receipt));
+    }
+    Ok(())
 }
 
-async fn spent(connection: &mut SqliteConnection) -> Result<HashMap<OrgId, i128>, StoreError> {
-    let sql =
-        "SELECT org_id, sum(charged >> 32), sum(charged & 4294967295) FROM usage_records GROUP BY org_id";
-    let rows = sqlx::query(sql)
-        .fetch_all(connection)
-        .await
-        .map_err(StoreError::new)?;
-    rows.iter()
-        .map(|row| {
-            let mut columns = Columns::of(row);
-            let org = columns.read("usage_records.org_id")?;
-            let high: i64 = columns.read("usage_records.charged")?;
-            let low: i64 = columns.read("usage_records.charged")?;
-            Ok((org, (i128::from(high) << 32) + i128::from(low)))
-        })
-        .collect()
+/// What was spent by project and key, as the usage records were counted by day.
+async fn spending(connection: &mut SqliteConnection, state: &mut LedgerState) -> Result<(), StoreError> {
+    let sums = "SELECT org_id, project_id, api_key_id, sum(charged >> 32) AS high,
+                       sum(charged & 4294967295) AS low
+                FROM usage_days GROUP BY org_id, project_id, api_key_id";
+    read_each(connection, sqlx::query(sums), |columns| {
+        let org = columns.get("usage_days.org_id")?;
+        let project = columns.get("usage_days.project_id")?;
+        let key: i64 = columns.get("usage_days.api_key_id")?;
+        let sum = halves(columns, "usage_days.charged")?;
+        state.add_spending(org, project, (key != 0).then_some(ApiKeyId(key)), sum);
+        Ok(())
+    })
+    .await
+    .map(drop)
 }
 
-/// An organization's money as stored; `spent` is zero.
+fn receipt_context(columns: &Columns<'_>) -> Result<ReceiptContext, StoreError> {
+    Ok(ReceiptContext {
+        chain_id: columns.get("chain_binding.chain_id")?,
+        orchestrator: columns.get("chain_binding.orchestrator")?,
+        org_uid: columns.get("organizations.organization_uid")?,
+        org_address: columns.get("organizations.address")?,
+    })
+}
+
+/// The money of an organization that was just seen for the first time: its accounts have rows, and nothing was
+/// captured from it.
 pub(crate) async fn org_money(
     connection: &mut SqliteConnection,
     org: OrgId,
     scale: Scale,
 ) -> Result<OrgMoney, StoreError> {
-    let row = sqlx::query(
-        "SELECT available.id, unsettled.id, chain.balance, available.balance, unsettled.balance,
-                withdrawing.balance,
-                chain_binding.chain_id, chain_binding.orchestrator,
-                organizations.organization_uid, organizations.address
-         FROM organizations
-         JOIN chain_binding
-         JOIN ledger_accounts AS chain ON chain.name = 'chain/' || organizations.id
-         JOIN ledger_accounts AS available ON available.name = 'org/' || organizations.id || '/available'
-         JOIN ledger_accounts AS unsettled ON unsettled.name = 'org/' || organizations.id || '/unsettled'
-         JOIN ledger_accounts AS withdrawing ON withdrawing.name = 'org/' || organizations.id || '/withdrawing'
-         WHERE organizations.id = ?",
-    )
-    .bind(org.0)
-    .fetch_one(&mut *connection)
-    .await
-    .map_err(StoreError::new)?;
-    let mut columns = Columns::of(&row);
-    let accounts = OrgAccounts {
-        available: columns.read("ledger_accounts.id")?,
-        unsettled: columns.read("ledger_accounts.id")?,
-    };
-    let mut balance = || columns.read::<i64>("ledger_accounts.balance").map(i128::from);
-    let (chain, available, unsettled, withdrawing) = (balance()?, balance()?, balance()?, balance()?);
-    let receipt = ReceiptContext {
-        chain_id: columns.read("chain_binding.chain_id")?,
-        orchestrator: columns.read::<WalletAddress>("chain_binding.orchestrator")?,
-        org_uid: columns.read("organizations.organization_uid")?,
-        org_address: columns.read("organizations.address")?,
-    };
-    Ok(OrgMoney {
-        accounts,
-        receipt: Arc::new(receipt),
-        chain,
-        available,
-        unsettled,
-        withdrawing,
-        held: 0,
-        spent: 0,
-        facts: OrgFacts::read(connection, org, scale).await?,
-    })
+    let one = concat!(select_receipt_contexts!(), " WHERE organizations.id = ?");
+    let row = sqlx::query(one)
+        .bind(org.0)
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(StoreError::new)?;
+    let receipt = receipt_context(&Columns::of(&row))?;
+    let mut balances = HashMap::<Account, Usdt>::new();
+    for account in Account::of_organization(org) {
+        let balance = sqlx::query("SELECT balance FROM ledger_accounts WHERE name = ?")
+            .bind(account.to_string())
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(StoreError::new)?;
+        balances.insert(account, Columns::of(&balance).get("ledger_accounts.balance")?);
+    }
+    let facts = FactsReader::new(connection, scale).await?;
+    let facts = facts.read(connection, org).await?;
+    Ok(OrgMoney::new(org, &balances, 0, facts, receipt))
 }

@@ -1,10 +1,11 @@
 //! Storing captures: a group of them in one durable transaction.
 
 use super::{
+    accounts::{AccountTable, Accounts},
     bulk::{Bound, Bulk},
     capture::{SealedCapture, first_answer, stored},
 };
-use crate::{columns, writer::breaks_a_constraint};
+use crate::{columns, writer::blames_the_data};
 use haithe_billing::capture::{CallOutcome, LineItem, PriceLine};
 use haithe_kernel::StoreError;
 use sqlx::{SqliteConnection, error::BoxDynError};
@@ -20,8 +21,6 @@ impl CaptureStatements {
         let names = [
             "id",
             "key",
-            "payer",
-            "owed",
             "call",
             "org_id",
             "project_id",
@@ -47,6 +46,8 @@ impl CaptureStatements {
             "receipt_hash",
             "receipt_json",
             "lines",
+            "transfers",
+            "balances",
         ];
         Self {
             captures: Bulk::insert("captures", &names),
@@ -56,23 +57,24 @@ impl CaptureStatements {
     /// Stores the group and answers everybody in it; gives the failure, if it failed. `next` is the
     /// number of the next ledger transaction.
     ///
-    /// When the group breaks a constraint, each capture is tried alone, so that one that cannot be
-    /// stored (or was stored before) harms only itself.
+    /// When one of the group cannot be stored, each capture is tried alone, so that it (one that was
+    /// stored before, say) harms only itself.
     pub(crate) async fn store(
         &self,
         connection: &mut SqliteConnection,
         next: &mut i64,
+        accounts: &mut AccountTable,
         group: Vec<SealedCapture>,
     ) -> Option<Arc<sqlx::Error>> {
-        match self.commit(connection, *next, &group).await {
+        match self.commit(connection, *next, accounts, &group).await {
             Ok(()) => finish(next, group),
-            Err(error) if !breaks_a_constraint(&error) => return Some(fail(group, error)),
+            Err(error) if !blames_the_data(&error) => return Some(fail(group, error)),
             Err(error) => match <[SealedCapture; 1]>::try_from(group) {
                 Ok([alone]) => return answer_again(connection, alone, error).await,
                 Err(group) => {
                     let mut last = None;
                     for capture in group {
-                        last = self.store_alone(connection, next, capture).await;
+                        last = self.store_alone(connection, next, accounts, capture).await;
                     }
                     return last;
                 }
@@ -85,10 +87,11 @@ impl CaptureStatements {
         &self,
         connection: &mut SqliteConnection,
         next: &mut i64,
+        accounts: &mut AccountTable,
         capture: SealedCapture,
     ) -> Option<Arc<sqlx::Error>> {
         match self
-            .commit(connection, *next, std::slice::from_ref(&capture))
+            .commit(connection, *next, accounts, std::slice::from_ref(&capture))
             .await
         {
             Ok(()) => finish(next, vec![capture]),
@@ -97,27 +100,63 @@ impl CaptureStatements {
         None
     }
 
-    /// One statement, which is a transaction by itself. The view's trigger books what belongs to a row.
+    /// One statement, which is a transaction by itself. The view's trigger spreads each row over the
+    /// tables that it belongs to. The last row brings the balances that follow from all of them.
     async fn commit(
         &self,
         connection: &mut SqliteConnection,
         first: i64,
+        table: &mut AccountTable,
         group: &[SealedCapture],
     ) -> sqlx::Result<()> {
-        let numbered: Vec<(i64, &SealedCapture)> = (first..).zip(group).collect();
-        self.captures.one(connection, &numbered, bind_capture).await
+        let (rows, accounts) = rows(first, table, group).map_err(sqlx::Error::Encode)?;
+        self.captures.one(connection, &rows, bind_capture).await?;
+        let changes = accounts.into_changes();
+        table.apply(changes);
+        Ok(())
     }
 }
 
-fn bind_capture(bound: &mut Bound, (id, sealed): &(i64, &SealedCapture)) -> Result<(), BoxDynError> {
-    let (capture, captured) = (&sealed.capture, sealed.pending.captured);
+/// A capture as a row of the view.
+struct CaptureRow<'s> {
+    /// The number of its ledger transaction and of its usage record.
+    id: i64,
+    sealed: &'s SealedCapture,
+    transfers: String,
+    balances: Option<String>,
+}
+
+/// The rows of a group, posted in their order.
+fn rows<'s, 't>(
+    first: i64,
+    table: &'t AccountTable,
+    group: &'s [SealedCapture],
+) -> Result<(Vec<CaptureRow<'s>>, Accounts<'t>), BoxDynError> {
+    let mut accounts = Accounts::on(table);
+    let mut rows = Vec::with_capacity(group.len());
+    for (id, sealed) in (first..).zip(group) {
+        accounts.post(&sealed.entry)?;
+        rows.push(CaptureRow {
+            id,
+            sealed,
+            transfers: accounts.transfers_json(&sealed.entry)?,
+            balances: None,
+        });
+    }
+    if let Some(last) = rows.last_mut() {
+        last.balances = Some(accounts.changed_json()?);
+    }
+    Ok((rows, accounts))
+}
+
+fn bind_capture(bound: &mut Bound, row: &CaptureRow<'_>) -> Result<(), BoxDynError> {
+    let sealed = row.sealed;
+    let (capture, captured) = (&sealed.capture, sealed.pending.captured());
     let usage = &capture.usage;
     // A provider may claim any number; one beyond 63 bits must not harm the group.
     let tokens = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-    bound.add(id)?;
-    bound.add(format!("call/{}", capture.call))?;
-    bound.add(sealed.pending.accounts.available)?;
-    bound.add(sealed.pending.accounts.unsettled)?;
+    bound.add(row.id)?;
+    bound.add(sealed.entry.key.as_str())?;
     bound.add(columns::uuid(capture.call.0))?;
     bound.add(capture.org.0)?;
     bound.add(usage.project.0)?;
@@ -146,7 +185,9 @@ fn bind_capture(bound: &mut Bound, (id, sealed): &(i64, &SealedCapture)) -> Resu
     bound.add(captured.spent_before.nano())?;
     bound.add(&sealed.receipt_hash[..])?;
     bound.add(Arc::clone(&sealed.receipt_json))?;
-    bound.add(lines(&sealed.lines)?)
+    bound.add(lines(&sealed.lines)?)?;
+    bound.add(row.transfers.as_str())?;
+    bound.add(row.balances.as_deref())
 }
 
 /// The lines of a charge as the view takes them.
@@ -190,7 +231,7 @@ async fn answer_again(
 
 fn fail(group: Vec<SealedCapture>, error: sqlx::Error) -> Arc<sqlx::Error> {
     tracing::error!(%error, captures = group.len(), "captures could not be stored and were taken back");
-    if !breaks_a_constraint(&error) {
+    if !blames_the_data(&error) {
         // Before anybody is told, so that whoever was told is not admitted again.
         group
             .iter()
