@@ -15,12 +15,11 @@ use uuid::Uuid;
 /// The columns of a row, read by name.
 pub(crate) struct Columns<'r> {
     row: &'r SqliteRow,
-    next: usize,
 }
 
 impl<'r> Columns<'r> {
     pub(crate) fn of(row: &'r SqliteRow) -> Self {
-        Self { row, next: 0 }
+        Self { row }
     }
 
     /// Reads the result column `column`. `place` is `table.column`, which the error names.
@@ -47,16 +46,6 @@ impl<'r> Columns<'r> {
             .map_err(|_| StoreError::inconsistent(place))?;
         T::from_raw(raw).ok_or_else(|| StoreError::inconsistent(place))
     }
-
-    /// Reads the next column by its position. To be replaced by [`get`](Self::get).
-    pub(crate) fn read<T: Field>(&mut self, place: &'static str) -> Result<T, StoreError> {
-        let raw: T::Raw = self
-            .row
-            .try_get(self.next)
-            .map_err(|_| StoreError::inconsistent(place))?;
-        self.next += 1;
-        T::from_raw(raw).ok_or_else(|| StoreError::inconsistent(place))
-    }
 }
 
 /// Reads each row as it comes, so that a batch's rows, of which each takes many times what is read of
@@ -64,12 +53,12 @@ impl<'r> Columns<'r> {
 pub(crate) async fn read_each<T>(
     connection: &mut SqliteConnection,
     statement: Statement,
-    mut read: impl FnMut(&mut Columns<'_>) -> Result<T, StoreError>,
+    mut read: impl FnMut(&Columns<'_>) -> Result<T, StoreError>,
 ) -> Result<Vec<T>, StoreError> {
     let mut rows = statement.fetch(connection);
     let mut all = Vec::new();
     while let Some(row) = rows.try_next().await.map_err(StoreError::new)? {
-        all.push(read(&mut Columns::of(&row))?);
+        all.push(read(&Columns::of(&row))?);
     }
     Ok(all)
 }

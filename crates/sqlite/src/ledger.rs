@@ -16,9 +16,9 @@ pub(crate) mod load;
 pub(crate) mod memory;
 pub(crate) mod store;
 
-/// The domain's scale, under the names that this crate's modules use.
+/// The domain's scale, under the name that this crate's modules use.
 pub(crate) mod scale {
-    pub(crate) use haithe_billing::ledger::{TokenScale as Scale, capped};
+    pub(crate) use haithe_billing::ledger::TokenScale as Scale;
 }
 
 use crate::{columns::Columns, db::Db};

@@ -95,8 +95,13 @@ impl Entry {
         }
     }
 
-    /// The transfers that are booked, which are those above zero, each with its position in the entry.
-    pub fn booked(&self) -> impl Iterator<Item = (u32, Transfer)> + '_ {
+    /// The transfers that are booked, which are those above zero.
+    pub fn booked(&self) -> impl Iterator<Item = Transfer> + '_ {
+        self.booked_positions().map(|(_, transfer)| transfer)
+    }
+
+    /// The transfers that are booked, each with its position in the entry.
+    pub fn booked_positions(&self) -> impl Iterator<Item = (u32, Transfer)> + '_ {
         (0..)
             .zip(self.transfers.iter().copied())
             .filter(|(_, transfer)| transfer.amount.is_positive())
@@ -151,7 +156,7 @@ pub enum PostError {
 /// [`PostError`] when a balance leaves 64 bits of nano-USDT, or a transfer has one account on both sides.
 pub fn post(balances: &impl Balances, entry: &Entry) -> Result<Vec<(Account, Usdt)>, PostError> {
     let mut touched = BTreeMap::new();
-    for (_, transfer) in entry.booked() {
+    for transfer in entry.booked() {
         let Transfer {
             source,
             target,
@@ -335,7 +340,7 @@ mod tests {
             prop_assert_eq!(sum, 0);
             balances.extend(after);
 
-            let booked: Vec<_> = entry.booked().map(|(_, transfer)| transfer).collect();
+            let booked: Vec<_> = entry.booked().collect();
             prop_assert!(booked.iter().all(|transfer| transfer.amount.is_positive()));
             let reversal = Entry::reversal(&entry.key, &booked, 0, AT);
             balances.extend(post(&balances, &reversal).unwrap());

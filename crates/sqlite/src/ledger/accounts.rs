@@ -88,7 +88,7 @@ impl<'t> Accounts<'t> {
     /// the accounts.
     pub(crate) fn transfers_json(&self, entry: &Entry) -> Result<String, StoreError> {
         let mut rows = Vec::with_capacity(entry.transfers.len());
-        for (position, transfer) in entry.booked() {
+        for (position, transfer) in entry.booked_positions() {
             let Transfer {
                 source,
                 target,

@@ -61,9 +61,7 @@ impl WriteTx<'_> {
             .transpose()?;
         let transfers = self.accounts.transfers_json(&entry)?;
         let balances = self.accounts.balances_json(balances)?;
-        self.effects
-            .transfers
-            .extend(entry.booked().map(|(_, transfer)| transfer));
+        self.effects.transfers.extend(entry.booked());
 
         let insert = "INSERT INTO ledger_transactions (id, key, at, block, reverses) VALUES (?, ?, ?, ?, ?)";
         let statement = sqlx::query(insert)

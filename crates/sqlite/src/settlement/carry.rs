@@ -13,7 +13,7 @@ use haithe_billing::{
 use haithe_kernel::{OrgId, StoreError, Usdt};
 use sqlx::SqliteConnection;
 
-fn read(columns: &mut Columns<'_>) -> Result<Carry, StoreError> {
+fn read(columns: &Columns<'_>) -> Result<Carry, StoreError> {
     Ok(Carry {
         key: key(columns)?,
         amount: columns.get("settlement_carry.amount")?,
