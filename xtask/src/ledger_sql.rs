@@ -96,7 +96,10 @@ fn folders(folder: &Path) -> anyhow::Result<Vec<std::path::PathBuf>> {
 
 fn computes_a_balance(source: &str) -> bool {
     let words: Vec<&str> = source.split_whitespace().collect();
-    words.join(" ").to_lowercase().contains("balance = balance")
+    let source = words.join(" ").to_lowercase();
+    ["set balance = balance", ", balance = balance"]
+        .iter()
+        .any(|update| source.contains(update))
 }
 
 /// Adds the triggers that a script creates, and removes those that it drops.
@@ -264,5 +267,6 @@ mod tests {
             "\"UPDATE ledger_accounts SET balance =\n   balance - ?\""
         ));
         assert!(!computes_a_balance("SET balance = changed.value ->> 1"));
+        assert!(!computes_a_balance("row.balance = balance;"));
     }
 }

@@ -18,7 +18,7 @@ pub(super) async fn history(connection: &mut SqliteConnection) -> Result<Payment
         "SELECT line.org_id AS org_id, line.seq AS seq, line.skipped AS skipped, line.blamed AS blamed
                  FROM batch_lines AS line JOIN batches ON batches.seq = line.seq
                  WHERE line.skipped IS NOT NULL AND line.blamed IS NOT 'payer' AND batches.final = 1";
-    let skipped = read_each(connection, sqlx::query(lines), |columns| skipped_line(columns)).await?;
+    let skipped = read_each(connection, sqlx::query(lines), skipped_line).await?;
     let (orgs, keys) = PaymentHistory::subjects(&skipped);
     let payees: BTreeSet<Payee> = keys.iter().map(|key| key.payee).collect();
     let mut history = PaymentHistory {
