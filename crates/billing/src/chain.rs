@@ -49,8 +49,8 @@ pub use transaction::{
     PendingDeposit, RoleState, SkipState, StoredBatch, StoredLine, StoredRequest,
 };
 pub use values::{
-    AddedProduct, Blame, BookedEnd, CreatedOrganization, FrozenRequest, IndexAlarm, PayoutAddresses,
-    RegisteredCreator, SeenDeposit, SeenEnd,
+    AddedProduct, AlarmKind, Blame, BookedEnd, CreatedOrganization, FrozenRequest, IndexAlarm,
+    PayoutAddresses, RegisteredCreator, SeenDeposit, SeenEnd,
 };
 
 #[cfg(test)]

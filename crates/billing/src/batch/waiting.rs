@@ -5,7 +5,11 @@
 //! of settlement.
 
 use super::{BatchError, BatchItem, Payers, SealPolicy, Unsealed, WaitingCharges};
-use crate::{batch::EscrowAccount, capture::Payee, chain::Hash32};
+use crate::{
+    batch::EscrowAccount,
+    capture::Payee,
+    chain::{AlarmKind, Hash32},
+};
 use haithe_kernel::{CallId, OrgId, Timestamp, Usdt, WalletAddress};
 use std::collections::{BTreeMap, HashSet};
 
@@ -136,7 +140,7 @@ pub struct UnsealableCharge {
 impl UnsealableCharge {
     /// The kind of the alarm that is raised for it. The alarm belongs to block 0, so that no reorganization
     /// takes it back.
-    pub const ALARM: &'static str = "unsealable_charge";
+    pub const ALARM: AlarmKind = AlarmKind::UnsealableCharge;
 
     /// The alarm's text.
     pub fn detail(&self, reason: &str) -> String {

@@ -6,7 +6,8 @@
 //! is known: [`suspension`](super::suspension) and escrow follow from it.
 
 use super::{
-    Blame, BlockRef, ChainEvent, Effect, EventBody, IndexAlarm, LineSite, SkipReason, StoredBatch, StoredLine,
+    AlarmKind, Blame, BlockRef, ChainEvent, Effect, EventBody, IndexAlarm, LineSite, SkipReason, StoredBatch,
+    StoredLine,
 };
 use crate::{
     batch::BatchCredit,
@@ -86,7 +87,11 @@ pub fn skip(event: &ChainEvent, site: &LineSite, orchestrator: WalletAddress) ->
         return Some(Effect::SkipPayouts { seq });
     }
     let detail = format!("line {number} of batch {seq}, for {org}, was skipped and is not ours");
-    Some(Effect::RaiseAlarm(IndexAlarm::of("unknown_line", event, &detail)))
+    Some(Effect::RaiseAlarm(IndexAlarm::of(
+        AlarmKind::UnknownLine,
+        event,
+        &detail,
+    )))
 }
 
 /// Notes a batch that was settled on chain. An alarm is raised when it is not what was sealed here.
@@ -106,13 +111,13 @@ pub fn settle(event: &ChainEvent, batch: Option<&StoredBatch>) -> Option<Effect>
         let detail = format!(
             "batch {seq} was settled on chain and was never sealed here: is the server's key used elsewhere?"
         );
-        return alarm("unknown_batch", &detail);
+        return alarm(AlarmKind::UnknownBatch, &detail);
     };
     let is_as_sealed = batch.root == root && total.is_some() && batch.moved() == total;
     if !is_as_sealed || batch.settled.is_some() {
         let detail =
             format!("batch {seq} was settled on chain with other contents than it was sealed with here");
-        return alarm("wrong_batch", &detail);
+        return alarm(AlarmKind::WrongBatch, &detail);
     }
     Some(Effect::SettleBatch {
         seq,
@@ -213,7 +218,7 @@ pub fn undo(batch: &StoredBatch, moved_on: bool, to: BlockRef) -> Vec<Effect> {
     let mut effects = Vec::new();
     if batch.is_final && moved_on {
         effects.push(Effect::RaiseAlarm(IndexAlarm {
-            kind: "final_batch_rewound",
+            kind: AlarmKind::FinalBatchRewound,
             detail: format!(
                 "batch {seq} was final, its skipped calls are in a later batch, and now its block is gone"
             ),

@@ -6,8 +6,8 @@
 //! is a deposit here all the same: it arrived.
 
 use super::{
-    ChainEvent, DroppedDeposit, Effect, EventBody, IndexAlarm, OrgBalances, PendingDeposit, SeenDeposit,
-    SkipReason, SkipState, suspension,
+    AlarmKind, ChainEvent, DroppedDeposit, Effect, EventBody, IndexAlarm, OrgBalances, PendingDeposit,
+    SeenDeposit, SkipReason, SkipState, suspension,
 };
 use crate::ledger::{Account, Entry, TokenScale, Transfer};
 use haithe_kernel::{OrgId, Usdt};
@@ -62,7 +62,7 @@ pub fn confirm(deposit: &PendingDeposit, balances: &OrgBalances, skips: &SkipSta
     let (Some(chain), Some(_)) = after else {
         let detail = format!("a deposit would take organization {org} beyond the range of money");
         let (block, at) = (deposit.seen_block, deposit.seen_at);
-        let alarm = IndexAlarm::about("deposit_out_of_range", event, block, at, &detail);
+        let alarm = IndexAlarm::about(AlarmKind::DepositOutOfRange, event, block, at, &detail);
         return vec![Effect::RefuseDeposit { event, org }, Effect::RaiseAlarm(alarm)];
     };
     let mut effects = Vec::new();
@@ -248,7 +248,7 @@ mod tests {
         let [Effect::RefuseDeposit { .. }, Effect::RaiseAlarm(alarm)] = &effects[..] else {
             panic!("{effects:?}")
         };
-        assert_eq!((alarm.kind, alarm.block), ("deposit_out_of_range", 10));
+        assert_eq!((alarm.kind, alarm.block), (AlarmKind::DepositOutOfRange, 10));
     }
 
     #[test]

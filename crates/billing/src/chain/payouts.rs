@@ -1,6 +1,6 @@
 //! What creators and the platform took out of the orchestrator, booked once final.
 
-use super::{ChainEvent, Effect, EventBody, IndexAlarm};
+use super::{AlarmKind, ChainEvent, Effect, EventBody, IndexAlarm};
 use crate::ledger::{Account, Entry, TokenScale, Transfer};
 
 /// Books a final payout. An alarm is raised when it is not a whole amount of nano-USDT in range, because only
@@ -13,7 +13,7 @@ pub fn pay(event: &ChainEvent, scale: TokenScale) -> Option<Effect> {
     };
     let Some((amount, 0)) = scale.money(amount) else {
         let detail = format!("a payout from {account} is no amount that was ever credited");
-        let alarm = IndexAlarm::of("payout_out_of_range", event, &detail);
+        let alarm = IndexAlarm::of(AlarmKind::PayoutOutOfRange, event, &detail);
         return Some(Effect::RaiseAlarm(alarm));
     };
     Some(Effect::Book(Entry {
@@ -53,7 +53,9 @@ mod tests {
                     let paid = Transfer::new(account, Account::ChainOrchestrator, Usdt::from_nano(3));
                     assert_eq!((entry.block, entry.transfers), (Some(10), vec![paid]));
                 }
-                (Some(Effect::RaiseAlarm(alarm)), None) => assert_eq!(alarm.kind, "payout_out_of_range"),
+                (Some(Effect::RaiseAlarm(alarm)), None) => {
+                    assert_eq!(alarm.kind, AlarmKind::PayoutOutOfRange)
+                }
                 other => panic!("{other:?}"),
             }
         }

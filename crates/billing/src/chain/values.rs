@@ -4,11 +4,64 @@ use super::{ChainAmount, ChainEvent, Hash32, LogId, ProductPrices};
 use crate::capture::Payee;
 use haithe_kernel::{OrgId, OrgUid, Timestamp, Usdt, WalletAddress};
 
+/// What an alarm of the index is about. `docs/OPERATIONS.md` explains each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AlarmKind {
+    /// A deposit is beyond the range of money and is not credited.
+    DepositOutOfRange,
+    /// A final batch whose skipped calls moved on lost its block.
+    FinalBatchRewound,
+    /// A withdrawal of a creator or of the platform is beyond the range of money.
+    PayoutOutOfRange,
+    /// A batch was settled that was never sealed here.
+    UnknownBatch,
+    /// A line was skipped that is not ours.
+    UnknownLine,
+    /// A withdrawal ended that was never requested.
+    UnknownWithdrawal,
+    /// No batch can contain a charge.
+    UnsealableCharge,
+    /// A withdrawal paid more than can be counted.
+    WithdrawalOutOfRange,
+    /// A batch was settled with other contents than it was sealed with.
+    WrongBatch,
+}
+
+impl AlarmKind {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::DepositOutOfRange,
+        Self::FinalBatchRewound,
+        Self::PayoutOutOfRange,
+        Self::UnknownBatch,
+        Self::UnknownLine,
+        Self::UnknownWithdrawal,
+        Self::UnsealableCharge,
+        Self::WithdrawalOutOfRange,
+        Self::WrongBatch,
+    ];
+
+    /// Its stable word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DepositOutOfRange => "deposit_out_of_range",
+            Self::FinalBatchRewound => "final_batch_rewound",
+            Self::PayoutOutOfRange => "payout_out_of_range",
+            Self::UnknownBatch => "unknown_batch",
+            Self::UnknownLine => "unknown_line",
+            Self::UnknownWithdrawal => "unknown_withdrawal",
+            Self::UnsealableCharge => "unsealable_charge",
+            Self::WithdrawalOutOfRange => "withdrawal_out_of_range",
+            Self::WrongBatch => "wrong_batch",
+        }
+    }
+}
+
 /// Something that must not be and is not repaired here. It stays until its block is dropped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexAlarm {
-    /// A stable word, such as `unknown_batch`.
-    pub kind: &'static str,
+    /// What it is about.
+    pub kind: AlarmKind,
     /// What was seen, for the operator.
     pub detail: String,
     /// The block in which it was seen.
@@ -19,7 +72,7 @@ pub struct IndexAlarm {
 
 impl IndexAlarm {
     /// An alarm about the event in the log `id` of this block.
-    pub fn about(kind: &'static str, id: LogId, block: u64, at: Timestamp, detail: &str) -> Self {
+    pub fn about(kind: AlarmKind, id: LogId, block: u64, at: Timestamp, detail: &str) -> Self {
         Self {
             kind,
             detail: format!("{detail} (event {id})"),
@@ -29,7 +82,7 @@ impl IndexAlarm {
     }
 
     /// An alarm about this event.
-    pub(super) fn of(kind: &'static str, event: &ChainEvent, detail: &str) -> Self {
+    pub(super) fn of(kind: AlarmKind, event: &ChainEvent, detail: &str) -> Self {
         Self::about(kind, event.id(), event.block, event.block_time, detail)
     }
 }

@@ -6,8 +6,8 @@
 //! all spending until it has ended.
 
 use super::{
-    BookedEnd, ChainAmount, ChainEvent, Effect, EventBody, FrozenRequest, IndexAlarm, OrgBalances, SeenEnd,
-    StoredRequest,
+    AlarmKind, BookedEnd, ChainAmount, ChainEvent, Effect, EventBody, FrozenRequest, IndexAlarm, OrgBalances,
+    SeenEnd, StoredRequest,
 };
 use crate::{
     ledger::{Account, Entry, TokenScale, Transfer},
@@ -86,7 +86,7 @@ pub fn end(event: &ChainEvent, org: OrgId, newest: Option<&StoredRequest>) -> Op
         _ => {
             let how = end.as_str();
             let detail = format!("a withdrawal of organization {org} was {how} and no open request is known");
-            let alarm = IndexAlarm::of("unknown_withdrawal", event, &detail);
+            let alarm = IndexAlarm::of(AlarmKind::UnknownWithdrawal, event, &detail);
             Some(Effect::RaiseAlarm(alarm))
         }
     }
@@ -170,7 +170,7 @@ fn out_of_range(request: &StoredRequest) -> Effect {
     );
     let (block, at) = (request.block, request.requested_at);
     Effect::RaiseAlarm(IndexAlarm::about(
-        "withdrawal_out_of_range",
+        AlarmKind::WithdrawalOutOfRange,
         request.event,
         block,
         at,

@@ -47,9 +47,11 @@ impl WithdrawalRequest {
             return Err(TreasuryError::Open);
         }
         let available = available.max(Usdt::ZERO);
-        // What lies in the contract below a nano is nobody's to spend and may leave with the rest.
-        let requested = Usdt::from_units(self.amount, decimals).map_or(Usdt::MAX, |(requested, _)| requested);
-        if requested > available {
+        // What the contract holds below a nano-USDT cannot be spent and may leave with the rest.
+        // An amount beyond the range of money is more than anybody has.
+        let is_covered =
+            Usdt::from_units(self.amount, decimals).is_some_and(|(requested, _)| requested <= available);
+        if !is_covered {
             return Err(TreasuryError::NotThere { available });
         }
         Ok(OwnerCall::RequestWithdrawal {

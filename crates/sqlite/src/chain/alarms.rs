@@ -4,7 +4,7 @@ use crate::{
     columns::{self, Columns},
     db::{Db, WriteTx},
 };
-use haithe_billing::chain::IndexAlarm;
+use haithe_billing::chain::{AlarmKind, IndexAlarm};
 use haithe_kernel::{StoreError, Timestamp};
 
 /// Something that must not be. It stays until its block is rewound.
@@ -41,29 +41,20 @@ impl WriteTx<'_> {
     /// Raises an alarm; the same alarm again changes nothing.
     pub(super) async fn raise(&mut self, alarm: IndexAlarm) -> Result<(), StoreError> {
         let block = columns::number(alarm.block, "alarms.block")?;
-        self.store_alarm(alarm.kind, block, alarm.raised_at, alarm.detail)
+        self.alarm_at(alarm.kind, block, alarm.raised_at, alarm.detail)
             .await
     }
 
     /// Raises an alarm about a block.
     pub(crate) async fn alarm_at(
         &mut self,
-        kind: &'static str,
+        kind: AlarmKind,
         block: i64,
         at: Timestamp,
         detail: String,
     ) -> Result<(), StoreError> {
+        let kind = kind.as_str();
         tracing::error!(kind, block, "{detail}");
-        self.store_alarm(kind, block, at, detail).await
-    }
-
-    async fn store_alarm(
-        &mut self,
-        kind: &'static str,
-        block: i64,
-        at: Timestamp,
-        detail: String,
-    ) -> Result<(), StoreError> {
         let insert =
             "INSERT INTO alarms (kind, detail, block, raised_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING";
         let statement = sqlx::query(insert)

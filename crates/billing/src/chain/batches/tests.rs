@@ -140,7 +140,7 @@ fn only_lines_of_our_batches_are_skipped() {
     ] {
         let effect = skip(&event, site, ORCHESTRATOR);
         assert!(
-            matches!(&effect, Some(Effect::RaiseAlarm(alarm)) if alarm.kind == "unknown_line"),
+            matches!(&effect, Some(Effect::RaiseAlarm(alarm)) if alarm.kind == AlarmKind::UnknownLine),
             "{effect:?}"
         );
     }
@@ -170,26 +170,32 @@ fn a_batch_is_settled_only_with_the_contents_it_was_sealed_with() {
     let kind = |event: &ChainEvent, batch: Option<&StoredBatch>| match settle(event, batch) {
         Some(Effect::SettleBatch { orgs, .. }) => {
             assert_eq!(orgs, [PAYER, OrgId(2), OrgId(3)]);
-            "settled"
+            None
         }
-        Some(Effect::RaiseAlarm(alarm)) => alarm.kind,
+        Some(Effect::RaiseAlarm(alarm)) => Some(alarm.kind),
         other => panic!("{other:?}"),
     };
-    assert_eq!(kind(&settled(5, Some(27)), Some(&sealed)), "settled");
-    assert_eq!(kind(&settled(5, Some(27)), None), "unknown_batch");
+    assert_eq!(kind(&settled(5, Some(27)), Some(&sealed)), None);
+    assert_eq!(kind(&settled(5, Some(27)), None), Some(AlarmKind::UnknownBatch));
     for (root, total) in [(4, Some(27)), (5, Some(127)), (5, None)] {
-        assert_eq!(kind(&settled(root, total), Some(&sealed)), "wrong_batch");
+        assert_eq!(
+            kind(&settled(root, total), Some(&sealed)),
+            Some(AlarmKind::WrongBatch)
+        );
     }
     let without = StoredBatch {
         payouts_skipped: true,
         ..sealed.clone()
     };
-    assert_eq!(kind(&settled(5, Some(23)), Some(&without)), "settled");
+    assert_eq!(kind(&settled(5, Some(23)), Some(&without)), None);
     let twice = StoredBatch {
         settled: Some((9, Timestamp::from_seconds(1))),
         ..sealed
     };
-    assert_eq!(kind(&settled(5, Some(27)), Some(&twice)), "wrong_batch");
+    assert_eq!(
+        kind(&settled(5, Some(27)), Some(&twice)),
+        Some(AlarmKind::WrongBatch)
+    );
 }
 
 fn final_batch(lines: Vec<StoredLine>, payouts: Vec<BatchCredit>) -> StoredBatch {
@@ -297,6 +303,6 @@ fn a_dropped_settlement_opens_the_batch_again() {
     let [Effect::RaiseAlarm(alarm), second] = &effects[..] else {
         panic!("{effects:?}")
     };
-    assert_eq!((alarm.kind, alarm.block), ("final_batch_rewound", 9));
+    assert_eq!((alarm.kind, alarm.block), (AlarmKind::FinalBatchRewound, 9));
     assert_eq!(second, &unsettled);
 }
