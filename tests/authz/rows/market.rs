@@ -160,9 +160,14 @@ async fn announce_payout(stage: &Stage, user: &User) {
         .chain
         .sign(&user.wallet, &asked["transaction"])
         .await;
-    eventually("the announced address is indexed", async || {
-        let shown = user.client.get(&path).data().await;
-        shown["next_payout_address"].is_string().then_some(())
+    // Each question owns what it asks with, so that the future can be sent to another thread.
+    let client = user.client.clone();
+    eventually("the announced address is indexed", || {
+        let (client, path) = (client.clone(), path.clone());
+        async move {
+            let shown = client.get(&path).data().await;
+            shown["next_payout_address"].is_string().then_some(())
+        }
     })
     .await;
 }

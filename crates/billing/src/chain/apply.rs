@@ -83,7 +83,12 @@ impl Indexing<'_> {
                 "deposit out of range is not credited"
             ),
             Effect::RaiseAlarm(alarm) => {
-                tracing::error!(kind = alarm.kind, block = alarm.block, "{}", alarm.detail);
+                tracing::error!(
+                    kind = alarm.kind.as_str(),
+                    block = alarm.block,
+                    "{}",
+                    alarm.detail
+                );
             }
             Effect::ConfirmDeposit { dust, .. } => {
                 self.counted.deposits_confirmed += 1;

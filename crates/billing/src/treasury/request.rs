@@ -50,7 +50,7 @@ impl WithdrawalRequest {
         // What the contract holds below a nano-USDT cannot be spent and may leave with the rest.
         // An amount beyond the range of money is more than anybody has.
         let is_covered =
-            Usdt::from_units(self.amount, decimals).is_some_and(|(requested, _)| requested <= available);
+            Usdt::from_units(self.amount, decimals).is_ok_and(|(requested, _)| requested <= available);
         if !is_covered {
             return Err(TreasuryError::NotThere { available });
         }

@@ -38,7 +38,7 @@ pub(super) async fn all(db: &Db) -> Result<Vec<Alarm>, StoreError> {
 }
 
 impl WriteTx<'_> {
-    /// Raises an alarm; the same alarm again changes nothing.
+    /// Stores an alarm that the rules raised; the same alarm again changes nothing.
     pub(super) async fn raise(&mut self, alarm: IndexAlarm) -> Result<(), StoreError> {
         let block = columns::number(alarm.block, "alarms.block")?;
         self.alarm_at(alarm.kind, block, alarm.raised_at, alarm.detail)
@@ -55,6 +55,16 @@ impl WriteTx<'_> {
     ) -> Result<(), StoreError> {
         let kind = kind.as_str();
         tracing::error!(kind, block, "{detail}");
+        self.store_alarm(kind, block, at, detail).await
+    }
+
+    async fn store_alarm(
+        &mut self,
+        kind: &'static str,
+        block: i64,
+        at: Timestamp,
+        detail: String,
+    ) -> Result<(), StoreError> {
         let insert =
             "INSERT INTO alarms (kind, detail, block, raised_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING";
         let statement = sqlx::query(insert)

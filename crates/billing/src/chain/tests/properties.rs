@@ -167,7 +167,9 @@ impl State {
         lines.push(format!("{:?} {:?}", memory.requeued, memory.shared_accounts()));
         // A request that is cancelled twice, which no contract allows, may be void or cancelled the first time.
         let kinds = memory.alarms.iter().map(|alarm| alarm.kind);
-        let mut alarms: Vec<&str> = kinds.filter(|kind| *kind != "unknown_withdrawal").collect();
+        let mut alarms: Vec<_> = kinds
+            .filter(|kind| *kind != crate::chain::AlarmKind::UnknownWithdrawal)
+            .collect();
         alarms.sort_unstable();
         lines.push(format!("{alarms:?}"));
         lines.extend(memory.events.values().map(|event| format!("{event:?}")));

@@ -111,7 +111,7 @@ fn only_an_open_request_ends_and_a_void_one_may_be_cancelled() {
     };
     let outcome = |event: &ChainEvent, newest: Option<&StoredRequest>| match end(event, ORG, newest) {
         Some(Effect::EndRequest { end, block: 20, .. }) => end.as_str(),
-        Some(Effect::RaiseAlarm(alarm)) => alarm.kind,
+        Some(Effect::RaiseAlarm(alarm)) => alarm.kind.as_str(),
         None => "nothing",
         other => panic!("{other:?}"),
     };
@@ -241,7 +241,7 @@ fn a_payment_beyond_the_range_of_money_raises_an_alarm_and_stays_open() {
     let [Effect::RaiseAlarm(alarm)] = &effects[..] else {
         panic!("{effects:?}")
     };
-    assert_eq!((alarm.kind, alarm.block), ("withdrawal_out_of_range", 10));
+    assert_eq!((alarm.kind, alarm.block), (AlarmKind::WithdrawalOutOfRange, 10));
 }
 
 #[test]
