@@ -35,7 +35,7 @@ pub fn rows() -> Vec<Row> {
             if stage.object == Object::Own
                 && let Some(user) = &stage.world.caller(stage.who).user
             {
-                announce_payout(&stage, user).await;
+                announce_payout(&stage, user);
             }
             Given::id(mine(&stage))
         }),
@@ -149,27 +149,26 @@ async fn register(wallet: &Client) {
 }
 
 /// Makes the wallet a creator that has announced a second payout address on chain.
-async fn announce_payout(stage: &Stage, user: &User) {
-    register(&user.client).await;
-    let path = format!("/v1/creator/{}/payout-address", user.address());
-    let body = json!({"payout_address": stage.world.somebody()});
-    let asked = user.client.post(&path).json(&body).data().await;
-    stage
-        .world
-        .app
-        .chain
-        .sign(&user.wallet, &asked["transaction"])
-        .await;
-    // Each question owns what it asks with, so that the future can be sent to another thread.
-    let client = user.client.clone();
-    eventually("the announced address is indexed", || {
-        let (client, path) = (client.clone(), path.clone());
-        async move {
-            let shown = client.get(&path).data().await;
+/// The future is driven here, because it keeps references across waits that make it unfit for another thread.
+fn announce_payout(stage: &Stage, user: &User) {
+    let announced = async {
+        register(&user.client).await;
+        let path = format!("/v1/creator/{}/payout-address", user.address());
+        let body = json!({"payout_address": stage.world.somebody()});
+        let asked = user.client.post(&path).json(&body).data().await;
+        stage
+            .world
+            .app
+            .chain
+            .sign(&user.wallet, &asked["transaction"])
+            .await;
+        eventually("the announced address is indexed", async || {
+            let shown = user.client.get(&path).data().await;
             shown["next_payout_address"].is_string().then_some(())
-        }
-    })
-    .await;
+        })
+        .await;
+    };
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(announced));
 }
 
 /// Content that the holder keeps, or a digest of nothing.
