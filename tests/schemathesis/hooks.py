@@ -58,11 +58,6 @@ def before_call(context, case, kwargs):
     if DICE.random() < 0.8:
         for name, choices in path_values(label).items():
             case.path_parameters = {**(case.path_parameters or {}), name: pick(choices)}
-    # Some operations succeed for another wallet only.
-    if "bearer" in hint and DICE.random() < 0.4:
-        credential = {"Authorization": f"Bearer {hint['bearer']}"}
-        case.headers = {**(case.headers or {}), **credential}
-        kwargs["headers"] = {**(kwargs.get("headers") or {}), **credential}
     if "signed" in hint and DICE.random() < 0.4:
         sign(case, hint["signed"])
     # The same parameter in both places with two values is refused: mostly one place is used.

@@ -33,6 +33,13 @@ const EXCLUDED: [&str; 4] = [
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
     response_headers_conformance,response_schema_conformance";
 
+/// Operations that this owner cannot succeed with, because it is a creator already and its project's
+/// product has no hosted content. `isolation::gas_budgets` and `isolation::product_content` cover them.
+const ELSEWHERE: [&str; 2] = [
+    "POST /api/v1/creator/transaction",
+    "POST /api/v1/products/{id}/accept-content",
+];
+
 /// As whom it is run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Persona {
@@ -48,10 +55,11 @@ async fn the_document_holds_for_an_owner() {
     };
     let never: Vec<_> = answers
         .iter()
-        .filter(|(_, statuses)| {
-            !statuses
-                .keys()
-                .any(|status| matches!(status.as_bytes(), [b'2' | b'3', ..]))
+        .filter(|(operation, statuses)| {
+            !ELSEWHERE.contains(&operation.as_str())
+                && !statuses
+                    .keys()
+                    .any(|status| matches!(status.as_bytes(), [b'2' | b'3', ..]))
         })
         .collect();
     assert!(never.is_empty(), "an owner never succeeded with {never:#?}");
