@@ -3,7 +3,7 @@
 
 use crate::{
     error::OrgError,
-    model::{NOBODY, OrgRole, ProjectRole, Standing},
+    model::{OrgRole, ProjectRole, Standing, ZERO_ADDRESS},
     policy::{Action, allows},
 };
 use haithe_kernel::WalletAddress;
@@ -49,7 +49,7 @@ impl<R: Copy> Edit<R> {
     /// Whether the edit fits what is there.
     fn fits(self, member: WalletAddress, present: Option<R>) -> Result<(), OrgError> {
         match (self, present) {
-            (Self::Add(_), _) if member == NOBODY => Err(OrgError::Nobody),
+            (Self::Add(_), _) if member == ZERO_ADDRESS => Err(OrgError::Nobody),
             (Self::Add(_), Some(_)) => Err(OrgError::AlreadyAMember),
             (Self::Change(_) | Self::Remove, None) => Err(OrgError::NotAMember),
             _ => Ok(()),

@@ -6,8 +6,8 @@ use haithe_kernel::{
 };
 use std::{fmt, str::FromStr, time::Duration};
 
-/// The zero address, which nobody has.
-pub const NOBODY: WalletAddress = WalletAddress::new([0; 20]);
+/// The zero address, which no wallet owns.
+pub const ZERO_ADDRESS: WalletAddress = WalletAddress::new([0; 20]);
 
 /// An organization: a contract that holds USDT, mirrored from the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]

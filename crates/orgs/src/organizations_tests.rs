@@ -304,7 +304,7 @@ async fn the_owner_signs_what_the_server_may_not_say_on_chain() {
     let left = orgs.remove_member(ADMIN, ORG, ADMIN).await.unwrap();
     assert_eq!(signed(left), None, "it cannot sign for the owner");
     let nobody = orgs
-        .add_member(OWNER, ORG, crate::model::NOBODY, OrgRole::Member)
+        .add_member(OWNER, ORG, crate::model::ZERO_ADDRESS, OrgRole::Member)
         .await;
     assert_eq!(code(nobody), "zero_address");
 }

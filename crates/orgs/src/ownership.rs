@@ -2,7 +2,7 @@
 
 use crate::{
     error::OrgError,
-    model::{NOBODY, Organization},
+    model::{Organization, ZERO_ADDRESS},
     organizations::Organizations,
     policy::Action,
     ports::{OrgStore, OwnerTransactions},
@@ -112,7 +112,7 @@ impl Ownership {
             .authorize(caller, id, Action::MoveOrgMoney)
             .await?;
         let org = access.org;
-        if new_owner == NOBODY || new_owner == org.owner || new_owner == org.address {
+        if new_owner == ZERO_ADDRESS || new_owner == org.owner || new_owner == org.address {
             return Err(OrgError::NotAnOwner);
         }
         self.signed_by(org.owner, &org, OwnerCall::OfferOwnership { to: new_owner })
@@ -132,7 +132,7 @@ impl Ownership {
             .organizations
             .authorize(caller, id, Action::MoveOrgMoney)
             .await?;
-        let call = OwnerCall::OfferOwnership { to: NOBODY };
+        let call = OwnerCall::OfferOwnership { to: ZERO_ADDRESS };
         self.signed_by(access.org.owner, &access.org, call).await
     }
 

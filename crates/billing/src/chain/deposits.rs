@@ -26,8 +26,8 @@ pub struct InwardView {
     pub is_settlement: bool,
 }
 
-/// The deposit that follows from an event, if it is one. Transfers of zero, which any wallet can make in any
-/// number, are none.
+/// The deposit that follows from an event, if it is one. Transfers of zero, which any wallet can make
+/// without limit, are ignored.
 pub fn note(event: &ChainEvent, view: &InwardView, scale: TokenScale) -> Option<Effect> {
     let units = match event.body {
         EventBody::Transfer { .. } if view.precedes_creation => return None,
@@ -49,8 +49,8 @@ pub fn note(event: &ChainEvent, view: &InwardView, scale: TokenScale) -> Option<
     }))
 }
 
-/// Books a deposit whose block is confirmed. One that covers everything unsettled ends the count of lines that
-/// were skipped for want of money.
+/// Books a deposit whose block is confirmed. One that covers everything unsettled resets the count of lines that
+/// were skipped because of insufficient funds.
 pub fn confirm(deposit: &PendingDeposit, balances: &OrgBalances, skips: &SkipState) -> Vec<Effect> {
     let PendingDeposit {
         event, org, amount, ..

@@ -197,7 +197,7 @@ pub enum Effect {
     /// Stores an organization, or shows a stored one of the same address and transaction on chain again; one
     /// that is new gets its accounts.
     CreateOrganization(CreatedOrganization),
-    /// The organization is not on chain: nobody owns it next, it has no cap and enables no product.
+    /// The organization is not on chain. Its pending owner, its daily cap and its enabled products are cleared.
     HideOrganization {
         /// The organization.
         org: OrgId,
@@ -229,7 +229,7 @@ pub enum Effect {
         cap: ChainAmount,
     },
 
-    /// The role that the organization's contract gives a wallet; 0 is none.
+    /// The role that the organization's contract gives a wallet; 0 means no role.
     NoteChainRole {
         /// The organization.
         org: OrgId,

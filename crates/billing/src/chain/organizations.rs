@@ -86,7 +86,7 @@ mod tests {
     use super::*;
     use crate::chain::tests::event;
     use haithe_kernel::{Decimals, Timestamp, Usdt};
-    use haithe_orgs::model::NOBODY;
+    use haithe_orgs::model::ZERO_ADDRESS;
 
     const ORG: OrgId = OrgId(1);
     const CONTRACT: WalletAddress = WalletAddress::new([1; 20]);
@@ -127,7 +127,7 @@ mod tests {
         for other in [
             uid(&chain, CONTRACT, [1; 32]),
             uid(&orchestrator, CONTRACT, [1; 32]),
-            uid(&BINDING, NOBODY, [1; 32]),
+            uid(&BINDING, ZERO_ADDRESS, [1; 32]),
             uid(&BINDING, CONTRACT, [2; 32]),
         ] {
             assert_ne!(other, one);
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn an_offer_to_the_zero_address_takes_the_offer_back() {
-        for (to, expected) in [(CONTRACT, Some(CONTRACT)), (NOBODY, None)] {
+        for (to, expected) in [(CONTRACT, Some(CONTRACT)), (ZERO_ADDRESS, None)] {
             let offered = EventBody::OwnershipOffered { org: CONTRACT, to };
             let effect = owner(&event(1, 0, offered), ORG);
             assert_eq!(

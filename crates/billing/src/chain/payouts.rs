@@ -12,7 +12,9 @@ pub fn pay(event: &ChainEvent, scale: TokenScale) -> Option<Effect> {
         _ => return None,
     };
     let Some((amount, 0)) = scale.money(amount) else {
-        let detail = format!("a payout from {account} is no amount that was ever credited");
+        let detail = format!(
+            "a payout from {account} is out of range or not a whole number of nano-USDT; credits always are"
+        );
         let alarm = IndexAlarm::of(AlarmKind::PayoutOutOfRange, event, &detail);
         return Some(Effect::RaiseAlarm(alarm));
     };

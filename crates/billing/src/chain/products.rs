@@ -8,7 +8,7 @@ use super::{
 };
 use crate::ledger::TokenScale;
 use haithe_kernel::{OrgId, ProductId, Timestamp, Usdt, WalletAddress};
-use haithe_orgs::model::NOBODY;
+use haithe_orgs::model::ZERO_ADDRESS;
 
 /// A price on chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -191,7 +191,7 @@ pub fn payout(event: &ChainEvent, before: PayoutAddresses) -> Option<Effect> {
 
 /// The zero address is no address.
 pub(super) fn address(address: WalletAddress) -> Option<WalletAddress> {
-    (address != NOBODY).then_some(address)
+    (address != ZERO_ADDRESS).then_some(address)
 }
 
 #[cfg(test)]
@@ -320,7 +320,12 @@ mod tests {
         };
         for (time, body, current, next) in [
             (49, proposal(two, at(90)), Some(one), Some((Some(two), at(90)))),
-            (50, proposal(NOBODY, at(90)), Some(two), Some((None, at(90)))),
+            (
+                50,
+                proposal(ZERO_ADDRESS, at(90)),
+                Some(two),
+                Some((None, at(90))),
+            ),
             (49, cancelled.clone(), Some(one), None),
             (50, cancelled, Some(two), None),
         ] {

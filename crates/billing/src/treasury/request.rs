@@ -2,7 +2,7 @@
 
 use super::{TreasuryError, WithdrawalStatus};
 use haithe_kernel::{Decimals, TokenUnits, Usdt, WalletAddress};
-use haithe_orgs::{Organization, model::NOBODY, ownership::OwnerCall};
+use haithe_orgs::{Organization, model::ZERO_ADDRESS, ownership::OwnerCall};
 
 /// A withdrawal of at most `amount` that an owner requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl WithdrawalRequest {
         amount: TokenUnits,
     ) -> Result<Self, TreasuryError> {
         let to = to.unwrap_or(org.owner);
-        if to == NOBODY || to == org.address {
+        if to == ZERO_ADDRESS || to == org.address {
             return Err(TreasuryError::Payee);
         }
         if amount == TokenUnits::ZERO {
@@ -101,7 +101,7 @@ mod tests {
     fn a_request_names_a_payee_and_an_amount() {
         let new = |to, units| WithdrawalRequest::new(&org(), to, TokenUnits::new(units));
         for (to, units, code) in [
-            (Some(NOBODY), 1, "invalid_payee"),
+            (Some(ZERO_ADDRESS), 1, "invalid_payee"),
             (Some(CONTRACT), 1, "invalid_payee"),
             (None, 0, "invalid_amount"),
         ] {

@@ -6,7 +6,7 @@ use crate::{
 use haithe_kernel::{Failure, FixedClock, Kind, ModelId, OrgUid, Usdt};
 use haithe_orgs::{
     OrgRole, OrganizationPorts, Standing,
-    model::NOBODY,
+    model::ZERO_ADDRESS,
     ports::{
         MockChainSync, MockOpenCalls, MockOrgDeployer, MockOrgMemberStore, MockOrgModelStore, MockOrgStore,
         MockOwnerTransactions, MockStandingStore,
@@ -155,7 +155,7 @@ async fn a_request_that_the_contract_or_the_ledger_would_regret_is_refused() {
     let none = treasury(None, CLOCK);
     let all = units(100 * 10u128.pow(18));
     let request = async |to, amount| none.request(OWNER, ORG, to, amount).await;
-    assert_eq!(code(request(Some(NOBODY), all).await), "invalid_payee");
+    assert_eq!(code(request(Some(ZERO_ADDRESS), all).await), "invalid_payee");
     assert_eq!(code(request(Some(CONTRACT), all).await), "invalid_payee");
     assert_eq!(code(request(None, units(0)).await), "invalid_amount");
     let more = units(all.get() + 10u128.pow(9));

@@ -11,10 +11,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use haithe_billing::{
-    capture::TokenUsage,
-    usage::{Day, Dimensions, Named, Usage, UsageQuery, UsageRow},
-};
+use haithe_billing::usage::{Day, Dimensions, Named, Usage, UsageQuery, UsageRow};
 use haithe_identity::api_key::ApiKeyId;
 use haithe_kernel::{Decimals, ModelId, OrgId, Page, ProductId, ProjectId};
 use http::{HeaderMap, header::ACCEPT};
@@ -52,32 +49,22 @@ pub struct UsageView {
     #[serde(skip_serializing_if = "Option::is_none")]
     product_name: Option<Option<String>>,
     calls: u64,
-    /// Absent where figures are about products.
-    #[serde(flatten)]
-    tokens: Option<TokensView>,
+    /// Input includes cached. Absent where figures are about products, as the other counts of tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    input_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    cached_tokens: Option<u64>,
+    /// Output includes reasoning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    output_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reasoning_tokens: Option<u64>,
     charged: BaseUnits,
     charged_usdt: String,
-}
-
-/// Input includes cached, output includes reasoning.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = UsageTokens)]
-pub struct TokensView {
-    input_tokens: u64,
-    cached_tokens: u64,
-    output_tokens: u64,
-    reasoning_tokens: u64,
-}
-
-impl From<TokenUsage> for TokensView {
-    fn from(tokens: TokenUsage) -> Self {
-        Self {
-            input_tokens: tokens.input,
-            cached_tokens: tokens.cached,
-            output_tokens: tokens.output,
-            reasoning_tokens: tokens.reasoning,
-        }
-    }
 }
 
 /// The name of a thing that was asked for; the inner `None` has none any more.
@@ -101,7 +88,10 @@ impl UsageView {
             product_name: name(&row.product),
             product_id: row.product.map(|product| product.id.0),
             calls: row.calls,
-            tokens: row.tokens.map(TokensView::from),
+            input_tokens: row.tokens.map(|tokens| tokens.input),
+            cached_tokens: row.tokens.map(|tokens| tokens.cached),
+            output_tokens: row.tokens.map(|tokens| tokens.output),
+            reasoning_tokens: row.tokens.map(|tokens| tokens.reasoning),
             charged: BaseUnits::of(row.charged, decimals),
             charged_usdt: row.charged.to_string(),
         }

@@ -53,7 +53,7 @@ impl Tenants {
         let org = 1 + i64::try_from(random.below(self.orgs.unsigned_abs())).unwrap();
         let mut credits = vec![(Payee::Platform, 1_000)];
         let (creators, price) = if org <= self.hostile {
-            // A project of 32 products of creators that nobody else pays, at any price.
+            // A project with up to 32 products at random prices, whose creators earn from no other payer.
             (
                 1 + random.below(32),
                 1 + i64::try_from(random.below(2_000_000)).unwrap(),
