@@ -122,6 +122,21 @@ struct Taken {
     clients: HashMap<ClientNetwork, usize>,
 }
 
+impl Taken {
+    fn give_back(&mut self, client: Option<ClientNetwork>, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        self.all = self.all.saturating_sub(bytes);
+        let Some(client) = client else { return };
+        let left = self.clients.get(&client).copied().unwrap_or(0);
+        match left.checked_sub(bytes).filter(|left| *left > 0) {
+            Some(left) => self.clients.insert(client, left),
+            None => self.clients.remove(&client),
+        };
+    }
+}
+
 impl BodyMemory {
     /// For endpoints whose bodies have [`FREE_BYTES`] at most, which need no share.
     pub const UNUSED: Self = Self(None);
@@ -197,23 +212,29 @@ struct Share {
 }
 
 impl Share {
+    /// What is refused has given its memory back before another body asks, so of bodies that are too large together
+    /// the last one is always read.
     fn grow_to(&mut self, bytes: usize) -> Result<(), ApiError> {
         let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) else {
             return Ok(());
         };
-        let Some(memory) = &self.memory else {
+        let Some(memory) = self.memory.clone() else {
             return Ok(());
         };
         let mut taken = memory.lock();
         let own = self.client.and_then(|client| taken.clients.get(&client)).copied();
         let own = own.unwrap_or(0);
-        if self.client.is_some() && own.saturating_add(more) > memory.per_client {
+        let refused = if self.client.is_some() && own.saturating_add(more) > memory.per_client {
+            Some(StatusCode::TOO_MANY_REQUESTS)
+        } else if taken.all.saturating_add(more) > memory.most {
+            Some(StatusCode::SERVICE_UNAVAILABLE)
+        } else {
+            None
+        };
+        if let Some(status) = refused {
+            taken.give_back(self.client, std::mem::take(&mut self.bytes));
             drop(taken);
-            return Err(memory.refused(StatusCode::TOO_MANY_REQUESTS));
-        }
-        if taken.all.saturating_add(more) > memory.most {
-            drop(taken);
-            return Err(memory.refused(StatusCode::SERVICE_UNAVAILABLE));
+            return Err(memory.refused(status));
         }
         taken.all += more;
         if let Some(client) = self.client {
@@ -234,17 +255,9 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        let Some(memory) = self.memory.as_ref().filter(|_| self.bytes > 0) else {
-            return;
-        };
-        let mut taken = memory.lock();
-        taken.all = taken.all.saturating_sub(self.bytes);
-        let Some(client) = self.client else { return };
-        let left = taken.clients.get(&client).copied().unwrap_or(0);
-        match left.checked_sub(self.bytes).filter(|left| *left > 0) {
-            Some(left) => taken.clients.insert(client, left),
-            None => taken.clients.remove(&client),
-        };
+        if let Some(memory) = &self.memory {
+            memory.lock().give_back(self.client, self.bytes);
+        }
     }
 }
 
@@ -345,6 +358,24 @@ mod tests {
             "small ones pass"
         );
         assert!(read(&limits, "192.0.2.2", LARGEST).await.is_ok());
+    }
+
+    #[test]
+    fn a_refused_body_has_given_its_memory_back_when_the_next_one_asks() {
+        let memory = limits(16 << 20).memory;
+        let mut shares: Vec<Share> = (0..3).map(|_| memory.share_of(&from("192.0.2.1"))).collect();
+        let [first, second, third] = shares.as_mut_slice() else {
+            unreachable!("three were made")
+        };
+        first.grow_to(2 << 20).unwrap();
+        second.grow_to(2 << 20).unwrap();
+        first.grow_to(3 << 20).unwrap_err();
+        assert_eq!(memory.taken(), 2 << 20, "though the first is not dropped yet");
+        third.grow_to(2 << 20).unwrap();
+        third.grow_to(3 << 20).unwrap_err();
+        second.grow_to(LARGEST).unwrap();
+        drop(shares);
+        assert_eq!(memory.taken(), 0);
     }
 
     #[tokio::test]

@@ -206,6 +206,8 @@ impl Story {
         // after its window.
         let is_possible = |body: &&EventBody| match body {
             EventBody::Transfer { .. } => true,
+            // A contract knows the product that it enables.
+            EventBody::ProductEnabled { .. } | EventBody::ProductDisabled { .. } if number == FIRST => false,
             EventBody::WithdrawalExecuted { .. } if time_of(number) > later(150_000 + 86_400) => false,
             body => body
                 .subject()
