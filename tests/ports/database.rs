@@ -97,6 +97,18 @@ macro_rules! on_every_database {
                 }
             )+
         }
+        mod on_postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $test() {
+                    use $crate::{database::Setup, postgres::PostgresDatabase};
+                    let test = concat!(module_path!(), "::", stringify!($test));
+                    if let Some(db) = PostgresDatabase::available(test, Setup::default()).await {
+                        super::$test(db).await;
+                    }
+                }
+            )+
+        }
     };
 }
 pub(crate) use on_every_database;

@@ -29,6 +29,7 @@ mod ledger_bounds;
 mod ledger_under_random_use;
 mod orgs;
 mod outbox;
+mod postgres;
 mod products;
 mod projects;
 mod sessions;

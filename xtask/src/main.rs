@@ -9,6 +9,7 @@ mod dev;
 mod edges;
 mod fuzz;
 mod openapi;
+mod postgres;
 mod release;
 mod run;
 mod test;
