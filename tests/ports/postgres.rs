@@ -5,6 +5,7 @@
 
 mod index;
 mod instances;
+mod usage;
 
 use crate::database::{Database, Setup};
 use haithe_billing::ports::{
@@ -111,23 +112,6 @@ impl PostgresDatabase {
     }
 }
 
-impl PostgresDatabase {
-    /// Webhooks under an encryption key of this byte.
-    pub fn webhooks_under(&self, byte: u8) -> Arc<dyn WebhookStore> {
-        Arc::new(PgWebhookStore::new(&self.db, &encryption_key(byte)))
-    }
-
-    /// Messages of webhooks under an encryption key of this byte.
-    pub fn webhook_inbox_under(&self, byte: u8) -> Arc<dyn WebhookInbox> {
-        Arc::new(PgWebhookInbox::new(&self.db, &encryption_key(byte)))
-    }
-
-    /// The slots under an encryption key of this byte.
-    pub fn idempotency_under(&self, byte: u8) -> Arc<dyn IdempotencyStore> {
-        Arc::new(PgIdempotencyStore::new(&self.db, &encryption_key(byte)))
-    }
-}
-
 fn encryption_key(byte: u8) -> EncryptionKey {
     let digits = SecretString::from(hex::encode([byte; 32]));
     EncryptionKey::parse(&digits).unwrap()
@@ -162,6 +146,9 @@ impl Database for PostgresDatabase {
     }
     fn idempotency(&self) -> Arc<dyn IdempotencyStore> {
         self.idempotency_under(7)
+    }
+    fn idempotency_under(&self, byte: u8) -> Arc<dyn IdempotencyStore> {
+        Arc::new(PgIdempotencyStore::new(&self.db, &encryption_key(byte)))
     }
     fn orgs(&self) -> Arc<dyn OrgStore> {
         Arc::new(PgOrgStore::new(&self.db))
@@ -242,8 +229,14 @@ impl Database for PostgresDatabase {
     fn webhooks(&self) -> Arc<dyn WebhookStore> {
         self.webhooks_under(0x7e)
     }
+    fn webhooks_under(&self, byte: u8) -> Arc<dyn WebhookStore> {
+        Arc::new(PgWebhookStore::new(&self.db, &encryption_key(byte)))
+    }
     fn webhook_inbox(&self) -> Arc<dyn WebhookInbox> {
         self.webhook_inbox_under(0x7e)
+    }
+    fn webhook_inbox_under(&self, byte: u8) -> Arc<dyn WebhookInbox> {
+        Arc::new(PgWebhookInbox::new(&self.db, &encryption_key(byte)))
     }
     fn contents(&self) -> Arc<dyn ContentStore> {
         Arc::new(PgContentStore::new(&self.db))
