@@ -55,10 +55,7 @@ async fn figures_are_told_apart_as_asked_and_never_overflow() {
     let store = store(&database).await;
     let [total] = figures(&store, query("total")).await.try_into().unwrap();
     assert_eq!((total.calls, total.charged), (6, Usdt::from_nano(i64::MAX)));
-    assert_eq!(
-        total.tokens.unwrap().input,
-        u64::try_from(i64::MAX).unwrap() * 2 + 10
-    );
+    assert_eq!(total.tokens.unwrap().input, u64::MAX, "the end of the range");
     let by_day = figures(&store, query("day")).await;
     let charged: Vec<_> = by_day.iter().map(|row| (row.day, row.charged)).collect();
     let first = (Some(Day(100)), nano(34));
