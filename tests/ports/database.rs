@@ -56,6 +56,8 @@ pub trait Database: Sized + Send + Sync + 'static {
     fn sessions(&self) -> Arc<dyn SessionStore>;
     fn api_keys(&self) -> Arc<dyn ApiKeyStore>;
     fn idempotency(&self) -> Arc<dyn IdempotencyStore>;
+    /// The slots under an encryption key of this byte.
+    fn idempotency_under(&self, byte: u8) -> Arc<dyn IdempotencyStore>;
     fn orgs(&self) -> Arc<dyn OrgStore>;
     fn standings(&self) -> Arc<dyn StandingStore>;
     fn org_members(&self) -> Arc<dyn OrgMemberStore>;
@@ -81,7 +83,11 @@ pub trait Database: Sized + Send + Sync + 'static {
     fn waitlist(&self) -> Arc<dyn Waitlist>;
     fn chain_stats(&self) -> Arc<dyn ChainStats>;
     fn webhooks(&self) -> Arc<dyn WebhookStore>;
+    /// Webhooks under an encryption key of this byte.
+    fn webhooks_under(&self, byte: u8) -> Arc<dyn WebhookStore>;
     fn webhook_inbox(&self) -> Arc<dyn WebhookInbox>;
+    /// Messages of webhooks under an encryption key of this byte.
+    fn webhook_inbox_under(&self, byte: u8) -> Arc<dyn WebhookInbox>;
     fn contents(&self) -> Arc<dyn ContentStore>;
 }
 
@@ -94,6 +100,18 @@ macro_rules! on_every_database {
                 async fn $test() {
                     use $crate::database::{Database, Setup};
                     super::$test($crate::sqlite::SqliteDatabase::open(Setup::default()).await).await;
+                }
+            )+
+        }
+        mod on_postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $test() {
+                    use $crate::{database::Setup, postgres::PostgresDatabase};
+                    let test = concat!(module_path!(), "::", stringify!($test));
+                    if let Some(db) = PostgresDatabase::available(test, Setup::default()).await {
+                        super::$test(db).await;
+                    }
                 }
             )+
         }

@@ -259,6 +259,13 @@ async fn a_wallet_takes_no_more_slots_than_it_may(db: impl Database) {
     }
 }
 
+async fn another_encryption_key_opens_no_answer_and_carries_nothing_out_again(db: impl Database) {
+    let first = taken(&db, 1).await;
+    settled(&db, &first, answer(b"yes")).await;
+    let found = db.idempotency_under(9).claim(at(&first, NOON)).await.unwrap();
+    assert_eq!(found, Claimed::Lost { work: first.work });
+}
+
 on_every_database!(
     a_wallet_takes_no_more_slots_than_it_may,
     a_slot_is_taken_once_and_then_gives_its_answer,
@@ -272,14 +279,5 @@ on_every_database!(
     an_expired_slot_is_empty_before_it_is_swept,
     a_sweep_deletes_what_has_expired_bit_by_bit,
     a_wallet_loses_its_oldest_answers_beyond_what_it_may_keep,
+    another_encryption_key_opens_no_answer_and_carries_nothing_out_again,
 );
-
-#[tokio::test(flavor = "multi_thread")]
-async fn another_encryption_key_opens_no_answer_and_carries_nothing_out_again() {
-    use crate::{database::Setup, sqlite::SqliteDatabase};
-    let db = SqliteDatabase::open(Setup::default()).await;
-    let first = taken(&db, 1).await;
-    settled(&db, &first, answer(b"yes")).await;
-    let found = db.idempotency_under(9).claim(at(&first, NOON)).await.unwrap();
-    assert_eq!(found, Claimed::Lost { work: first.work });
-}

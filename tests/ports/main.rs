@@ -30,6 +30,7 @@ mod ledger_under_random_use;
 mod orgs;
 mod outbox;
 mod product_uses;
+mod postgres;
 mod products;
 mod projects;
 mod sessions;

@@ -56,21 +56,6 @@ impl SqliteDatabase {
         let db = Db::open(config).await.unwrap();
         Self { db, setup, dir }
     }
-
-    /// Webhooks under an encryption key of this byte.
-    pub fn webhooks_under(&self, byte: u8) -> Arc<dyn WebhookStore> {
-        Arc::new(SqliteWebhookStore::new(&self.db, &key_of(byte)))
-    }
-
-    /// Messages of webhooks under an encryption key of this byte.
-    pub fn webhook_inbox_under(&self, byte: u8) -> Arc<dyn WebhookInbox> {
-        Arc::new(SqliteWebhookInbox::new(&self.db, &key_of(byte)))
-    }
-
-    /// The slots under an encryption key of this byte.
-    pub fn idempotency_under(&self, byte: u8) -> Arc<dyn IdempotencyStore> {
-        Arc::new(SqliteIdempotencyStore::new(&self.db, &key_of(byte)))
-    }
 }
 
 impl Database for SqliteDatabase {
@@ -97,6 +82,9 @@ impl Database for SqliteDatabase {
     }
     fn idempotency(&self) -> Arc<dyn IdempotencyStore> {
         self.idempotency_under(7)
+    }
+    fn idempotency_under(&self, byte: u8) -> Arc<dyn IdempotencyStore> {
+        Arc::new(SqliteIdempotencyStore::new(&self.db, &key_of(byte)))
     }
     fn orgs(&self) -> Arc<dyn OrgStore> {
         Arc::new(SqliteOrgStore::new(&self.db))
@@ -173,8 +161,14 @@ impl Database for SqliteDatabase {
     fn webhooks(&self) -> Arc<dyn WebhookStore> {
         Arc::new(SqliteWebhookStore::new(&self.db, &encryption_key()))
     }
+    fn webhooks_under(&self, byte: u8) -> Arc<dyn WebhookStore> {
+        Arc::new(SqliteWebhookStore::new(&self.db, &key_of(byte)))
+    }
     fn webhook_inbox(&self) -> Arc<dyn WebhookInbox> {
         Arc::new(SqliteWebhookInbox::new(&self.db, &encryption_key()))
+    }
+    fn webhook_inbox_under(&self, byte: u8) -> Arc<dyn WebhookInbox> {
+        Arc::new(SqliteWebhookInbox::new(&self.db, &key_of(byte)))
     }
     fn contents(&self) -> Arc<dyn ContentStore> {
         Arc::new(SqliteContentStore::new(&self.db))

@@ -285,22 +285,9 @@ async fn old_messages_are_forgotten_and_those_under_way_are_not(db: impl Databas
     assert!(due(&world.db, later(100_000)).await.is_empty());
 }
 
-on_every_database!(
-    a_message_is_new_to_one_of_many,
-    each_outcome_is_what_the_next_try_is_told,
-    an_answer_is_due_until_it_is_delivered,
-    what_is_given_up_is_never_due,
-    one_webhook_s_many_answers_leave_room_for_others,
-    what_a_restart_cuts_off_is_lost_or_delivered_otherwise,
-    messages_are_listed_newest_first_with_what_has_become_of_them,
-    old_messages_are_forgotten_and_those_under_way_are_not,
-);
-
 /// Finding 19: an answer that does not open holds up no other, and its webhook can be listed and deleted.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_does_not_open_holds_up_no_other() {
-    use crate::{database::Setup, sqlite::SqliteDatabase};
-    let (world, _, project, made) = prepared(SqliteDatabase::open(Setup::default()).await).await;
+async fn an_answer_that_does_not_open_holds_up_no_other(db: impl Database) {
+    let (world, _, project, made) = prepared(db).await;
     let (broken, whole) = (
         fresh(&world.db, &made, "broken").await,
         fresh(&world.db, &made, "whole").await,
@@ -351,3 +338,15 @@ async fn an_answer_that_does_not_open_holds_up_no_other() {
         .unwrap();
     assert_eq!(deleted.map(|webhook| webhook.id), Some(made.id));
 }
+
+on_every_database!(
+    a_message_is_new_to_one_of_many,
+    each_outcome_is_what_the_next_try_is_told,
+    an_answer_is_due_until_it_is_delivered,
+    what_is_given_up_is_never_due,
+    one_webhook_s_many_answers_leave_room_for_others,
+    what_a_restart_cuts_off_is_lost_or_delivered_otherwise,
+    messages_are_listed_newest_first_with_what_has_become_of_them,
+    old_messages_are_forgotten_and_those_under_way_are_not,
+    an_answer_that_does_not_open_holds_up_no_other,
+);

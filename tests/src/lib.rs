@@ -2,7 +2,7 @@
 //!
 //! [`upstream`] is a model provider that obeys the test, [`agent`] an attestation agent, [`chain`] a node with the contracts
 //! on it, [`wallets`] are people with keys. [`app`] puts the service in the middle, [`program`] does so in a process that
-//! can be killed, and [`client`] speaks to it. [`sealed`] and [`made`] are what creators make, [`site`] and
+//! can be killed, and [`client`] speaks to it. [`postgres`] makes databases on a PostgreSQL server. [`sealed`] and [`made`] are what creators make, [`site`] and
 //! [`tool_server`] what they run, [`recorder`] what their tools call, or nobody should. The suites are the test targets of this package, one binary per area, so that a suite
 //! links once.
 
@@ -13,6 +13,7 @@ pub mod client;
 pub mod logs;
 pub mod made;
 pub mod packages;
+pub mod postgres;
 pub mod program;
 pub mod receiver;
 pub mod recorder;

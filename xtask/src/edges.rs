@@ -28,6 +28,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("haithe-encryption", &[][..]),
         ("haithe-retrieval", &["haithe-kernel", "haithe-marketplace"][..]),
         ("haithe-sqlite", DATABASE),
+        ("haithe-postgres", DATABASE),
         ("haithe-evm", DOMAINS),
         ("haithe-llm-providers", DOMAINS),
         ("haithe-egress", DOMAINS),
@@ -83,7 +84,10 @@ const OUTERMOST: &[&str] = &["haithe-server", "haithe-tests"];
 /// Outside libraries with one owner each; a domain may name none of them.
 fn owners() -> BTreeMap<&'static str, &'static [&'static str]> {
     BTreeMap::from([
-        ("sqlx", &["haithe-sqlite", "haithe-retrieval"][..]),
+        (
+            "sqlx",
+            &["haithe-sqlite", "haithe-postgres", "haithe-retrieval"][..],
+        ),
         ("alloy", &["haithe-evm", "haithe-devchain"][..]),
         ("revm", &["haithe-devchain"][..]),
         ("async-openai", &["haithe-llm-providers"][..]),
@@ -108,7 +112,7 @@ const RUNTIME: &[&str] = &["tokio", "tokio-util", "hyper-util", "http", "anyhow"
 const WIRING: &[&str] = &["wiring", "cli"];
 
 /// Databases, and the only file of the server that names them.
-const DATABASES: &[&str] = &["haithe_sqlite"];
+const DATABASES: &[&str] = &["haithe_sqlite", "haithe_postgres"];
 const DATABASE_CHOICE: &str = "wiring/database.rs";
 
 /// The other adapters.

@@ -10,6 +10,7 @@ mod edges;
 mod fuzz;
 mod ledger_sql;
 mod openapi;
+mod postgres;
 mod release;
 mod run;
 mod test;

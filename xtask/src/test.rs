@@ -1,6 +1,10 @@
 //! `cargo xtask test`: the rules on mocked ports, and everything that touches a disk or a socket.
 
-use crate::run::{cargo, has_nextest, step};
+use crate::{
+    postgres,
+    run::{cargo, has_nextest, step},
+};
+use anyhow::bail;
 use std::path::Path;
 
 /// The crates whose tests need neither disk nor network.
@@ -22,7 +26,12 @@ pub enum Scope {
     All,
 }
 
-/// Runs the tests, with nextest where it is installed. `deep`: property tests run many more cases.
+/// The URL of the PostgreSQL server that tests make their databases on, and whether they may do without.
+const POSTGRES: &str = "HAITHE_TEST_POSTGRES";
+const POSTGRES_REQUIRED: &str = "HAITHE_REQUIRE_POSTGRES";
+
+/// Runs the tests, with nextest where it is installed. `deep`: property tests run many more cases. A PostgreSQL server
+/// is started for them and stopped with them, unless `HAITHE_TEST_POSTGRES` names one.
 pub fn test(root: &Path, scope: Scope, deep: bool) -> anyhow::Result<()> {
     let cargo = |root| {
         let mut command = cargo(root);
@@ -45,11 +54,28 @@ pub fn test(root: &Path, scope: Scope, deep: bool) -> anyhow::Result<()> {
         }
         // One selection, so that no dependency is built twice with other features.
         Scope::All => {
+            let server = start_postgres(root)?;
             let mut command = cargo(root);
             command.args(runner).args(["--locked", "--workspace"]);
+            if let Some(server) = &server {
+                command.env(POSTGRES, server.url());
+            }
             step("rules, adapters, contracts and end to end", &mut command)?;
         }
     }
     println!("\ntest: all good");
     Ok(())
+}
+
+/// A PostgreSQL server for this run; `None` when the environment names one, or when there is none and the tests may do
+/// without.
+fn start_postgres(root: &Path) -> anyhow::Result<Option<postgres::Server>> {
+    if std::env::var_os(POSTGRES).is_some() {
+        return Ok(None);
+    }
+    let server = postgres::Server::start(root)?;
+    if server.is_none() && std::env::var_os(POSTGRES_REQUIRED).is_some() {
+        bail!("{POSTGRES_REQUIRED} is set, and no PostgreSQL server was found");
+    }
+    Ok(server)
 }

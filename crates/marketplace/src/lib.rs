@@ -15,6 +15,7 @@ pub mod loading;
 pub mod market;
 pub mod ports;
 pub mod product;
+mod product_use;
 pub mod sealing;
 mod tool_lists;
 pub mod usability;
@@ -25,4 +26,5 @@ pub use catalog::{
 pub use knowledge::{Knowledge, KnowledgeError};
 pub use market::{Market, MarketError};
 pub use product::{Category, CategoryError, NextPrice, Product};
+pub use product_use::ProductUse;
 pub use tool_lists::ToolLists;

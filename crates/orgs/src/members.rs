@@ -19,8 +19,9 @@ pub struct MemberFacts<R> {
     pub present: Option<R>,
 }
 
-/// A rule, asked once. What it refuses is not done.
-pub type Judge<R> = Box<dyn FnOnce(MemberFacts<R>) -> Result<(), OrgError> + Send>;
+/// A rule about a change, which a store calls in the transaction of the change, and again whenever it repeats that
+/// transaction. What the rule refuses is not done.
+pub type Judge<R> = Box<dyn Fn(MemberFacts<R>) -> Result<(), OrgError> + Send + Sync>;
 
 /// Lets everything pass: for what was decided elsewhere.
 pub fn decided<R>() -> Judge<R> {

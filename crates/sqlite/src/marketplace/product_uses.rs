@@ -2,8 +2,11 @@
 
 use super::products::acceptance;
 use crate::{columns::Columns, db::WriteTx, directory::audit::Line, ledger::scale::Scale};
-use haithe_kernel::{OrgId, ProductId, ProjectId, StoreError, Usdt};
-use haithe_marketplace::ports::{ContentAcceptance, EnabledContent, Enabling, ProductAcceptance};
+use haithe_kernel::{OrgId, ProductId, ProjectId, StoreError};
+use haithe_marketplace::{
+    ProductUse,
+    ports::{ContentAcceptance, EnabledContent, Enabling, ProductAcceptance},
+};
 use haithe_orgs::audit::{Act, AuditAction};
 
 /// Makes the product one of the project's, if the contract accepts it.
@@ -65,8 +68,7 @@ pub(super) async fn enable(
     Ok(Enabling::Enabled)
 }
 
-/// How the project uses the product and what the product costs now, for the audit; `None` when it does not
-/// use it.
+/// How the project uses the product; `None` when it does not.
 async fn usage(
     write: &mut WriteTx<'_>,
     project: ProjectId,
@@ -80,13 +82,12 @@ async fn usage(
         return Ok(None);
     };
     let columns = Columns::of(&row);
-    let price: Option<Usdt> = columns.get("products.price_per_call")?;
-    let follows: bool = columns.get("project_products.follow_updates")?;
-    let uri: String = columns.get("project_products.content_uri")?;
-    let price = price.map_or_else(|| "unknown".to_owned(), |price| price.to_string());
-    Ok(Some(format!(
-        "price_per_call_usdt={price} follow_updates={follows} content={uri}"
-    )))
+    let used = ProductUse {
+        price_per_call: columns.get("products.price_per_call")?,
+        follow_updates: columns.get("project_products.follow_updates")?,
+        content: columns.get("project_products.content_uri")?,
+    };
+    Ok(Some(used.to_string()))
 }
 
 /// Makes the project use the content at `uri`, if that is published.

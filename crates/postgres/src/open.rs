@@ -1,0 +1,244 @@
+//! Opening a database: the checks, the migrations, the connections.
+
+use crate::db::{Db, Pools, Shared};
+use haithe_kernel::{Decimals, StoreError};
+use sqlx::{
+    ConnectOptions, Connection, PgConnection, PgPool,
+    migrate::Migrator,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+/// The schema's versions, in order, inside the program.
+static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/postgres");
+
+/// The oldest PostgreSQL that is supported, as `server_version_num`.
+const OLDEST: i32 = 150_000;
+const MIGRATION_LOCK: &str = "
+    CREATE TABLE IF NOT EXISTS haithe_migration_lock (id BIGINT PRIMARY KEY CHECK (id = 1))";
+/// How long a statement waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection that was idle for longer is tested before it is used.
+const TRUSTED_IDLE: Duration = Duration::from_secs(2);
+/// How often the versions of what other instances change are read.
+const REFRESH: Duration = Duration::from_millis(500);
+
+/// Where the database is and what it counts in.
+#[derive(Clone)]
+pub struct PgConfig {
+    /// `postgres://user:password@host:port/database?sslmode=…`.
+    pub url: String,
+    /// Decimals of the payment token. A database belongs to one choice for ever.
+    pub decimals: Decimals,
+    /// Connections for logins and paid calls at most.
+    pub core_connections: u32,
+    /// Connections for requests without a credential at most, and as many for background tasks.
+    pub other_connections: u32,
+}
+
+impl PgConfig {
+    /// The usual numbers of connections: 16, 4 and 4.
+    pub fn new(url: impl Into<String>, decimals: Decimals) -> Self {
+        Self {
+            url: url.into(),
+            decimals,
+            core_connections: 16,
+            other_connections: 4,
+        }
+    }
+}
+
+impl fmt::Debug for PgConfig {
+    /// Without the URL, which may contain a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PgConfig")
+            .field("decimals", &self.decimals)
+            .field("core_connections", &self.core_connections)
+            .field("other_connections", &self.other_connections)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a database cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The URL does not name a PostgreSQL database.
+    #[error("the database URL must have the form postgres://user:password@host:port/database")]
+    Url(#[source] sqlx::Error),
+    /// The server is older than PostgreSQL 15.
+    #[error("PostgreSQL {found} is too old: version 15 or newer is required")]
+    Server {
+        /// Its version.
+        found: String,
+    },
+    /// A newer program wrote it.
+    #[error("the database has schema version {found}, this program knows {known}: use the newer program")]
+    Newer {
+        /// The version in the database.
+        found: i64,
+        /// The newest version known here.
+        known: i64,
+    },
+    /// Not a database of ours.
+    #[error("the database contains tables of another program; create an empty database for haithe")]
+    Foreign,
+    /// A migration failed; the database is as it was before it.
+    #[error("the database could not be migrated to this program's version")]
+    Migration(#[source] sqlx::migrate::MigrateError),
+    /// PostgreSQL failed.
+    #[error("the database cannot be opened")]
+    Sqlx(#[source] sqlx::Error),
+    /// A row breaks an invariant.
+    #[error("the database cannot be read")]
+    Store(#[source] StoreError),
+}
+
+impl From<sqlx::Error> for OpenError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Sqlx(error)
+    }
+}
+
+impl Db {
+    /// Opens the database and migrates it. Several instances may do so at the same moment; one of them migrates.
+    /// Must be called inside a Tokio runtime, on which a task then follows what other instances change.
+    ///
+    /// # Errors
+    /// [`OpenError`], whose text says what to do.
+    pub async fn open(config: &PgConfig) -> Result<Self, OpenError> {
+        let options: PgConnectOptions = config.url.parse().map_err(OpenError::Url)?;
+        let options = options.application_name("haithe").disable_statement_logging();
+        migrate(&options).await?;
+        let pools = Pools {
+            core: pool(&options, config.core_connections),
+            public: pool(&options, config.other_connections),
+            background: pool(&options, config.other_connections),
+        };
+        let shared = Arc::new(Shared::new(pools, config.decimals));
+        shared.refresh().await.map_err(OpenError::Store)?;
+        tokio::spawn(follow(Arc::downgrade(&shared)));
+        Ok(Self::new(shared))
+    }
+}
+
+/// Connections that are opened when they are first needed.
+fn pool(options: &PgConnectOptions, most: u32) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(most.max(1))
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(|connection, state| {
+            Box::pin(async move {
+                if state.idle_for > TRUSTED_IDLE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(options.clone())
+}
+
+/// Follows what other instances change, as long as the database is open.
+async fn follow(shared: Weak<Shared>) {
+    loop {
+        tokio::time::sleep(REFRESH).await;
+        let Some(shared) = shared.upgrade().filter(|shared| !shared.is_closed()) else {
+            return;
+        };
+        if let Err(error) = shared.refresh().await
+            && !shared.is_closed()
+        {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "versions of shared data cannot be read"
+            );
+        }
+    }
+}
+
+/// Brings the schema to this program's version. A row lock, held in a transaction of its own, lets one instance
+/// at a time do so; it needs no session and ends with its connection.
+async fn migrate(options: &PgConnectOptions) -> Result<(), OpenError> {
+    let mut connection = options.connect().await?;
+    check_server(&mut connection).await?;
+    check_owner(&mut connection).await?;
+    make_lock(&mut connection).await?;
+    let mut lock = connection.begin().await?;
+    sqlx::query("SELECT id FROM haithe_migration_lock FOR UPDATE")
+        .fetch_all(&mut *lock)
+        .await?;
+    let mut worker = options.connect().await?;
+    let found = found_version(&mut worker).await?;
+    let known = MIGRATIONS
+        .iter()
+        .map(|migration| migration.version)
+        .max()
+        .unwrap_or(0);
+    if found > known {
+        return Err(OpenError::Newer { found, known });
+    }
+    // The row lock replaces sqlx's advisory lock, which poolers and distributed engines do not have.
+    let mut migrator = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
+    migrator.set_locking(false);
+    migrator.run(&mut worker).await.map_err(OpenError::Migration)?;
+    worker.close().await?;
+    lock.commit().await?;
+    connection.close().await?;
+    Ok(())
+}
+
+async fn check_server(connection: &mut PgConnection) -> Result<(), OpenError> {
+    let number: i32 = sqlx::query_scalar("SELECT current_setting('server_version_num')::INTEGER")
+        .fetch_one(&mut *connection)
+        .await?;
+    if number >= OLDEST {
+        return Ok(());
+    }
+    let found = sqlx::query_scalar("SELECT current_setting('server_version')")
+        .fetch_one(connection)
+        .await?;
+    Err(OpenError::Server { found })
+}
+
+/// Refuses a schema in which another program keeps its tables.
+async fn check_owner(connection: &mut PgConnection) -> Result<(), OpenError> {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT table_name::TEXT FROM information_schema.tables WHERE table_schema = current_schema()",
+    )
+    .fetch_all(connection)
+    .await?;
+    if tables.is_empty() || tables.iter().any(|table| table == "haithe_migration_lock") {
+        return Ok(());
+    }
+    Err(OpenError::Foreign)
+}
+
+async fn make_lock(connection: &mut PgConnection) -> Result<(), OpenError> {
+    // Of several instances that create the table at the same moment, some fail, and find it the next time.
+    let made = sqlx::query(MIGRATION_LOCK).execute(&mut *connection).await;
+    if made.is_err() {
+        sqlx::query(MIGRATION_LOCK).execute(&mut *connection).await?;
+    }
+    sqlx::query("INSERT INTO haithe_migration_lock (id) VALUES (1) ON CONFLICT DO NOTHING")
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// The schema version in the database; 0 for an empty one.
+async fn found_version(connection: &mut PgConnection) -> Result<i64, OpenError> {
+    let migrated: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
+        .fetch_one(&mut *connection)
+        .await?;
+    if !migrated {
+        return Ok(0);
+    }
+    let version: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations WHERE success")
+        .fetch_one(connection)
+        .await?;
+    Ok(version.unwrap_or(0))
+}
