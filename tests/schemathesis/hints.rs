@@ -39,7 +39,13 @@ pub async fn of(app: &App, tenant: &Tenant) -> Value {
     let leaving = app.funded("Leaving", Usdt::whole(1)).await;
     leaving.announce_withdrawal(&app.chain).await;
     let leaving = json!({"path": {"id": [leaving.org_id]}});
-    let product = publish(app, tenant).await;
+    register(tenant).await;
+    let product = publish(app, tenant, "facts").await;
+    // No operation takes this one away from the project.
+    let kept = publish(app, tenant, "kept").await;
+    let enable = owner.post(&format!("/v1/products/{kept}/enable"));
+    enable.json(&json!({"project_id": project})).data().await;
+    announce_payout(app, tenant, &somebody).await;
     let vectors = models::VECTORS.0.to_string();
     let enable = owner.post(&format!("/v1/orgs/{org}/models"));
     enable.query(&[("model_id", &vectors)]).data().await;
@@ -72,6 +78,9 @@ pub async fn of(app: &App, tenant: &Tenant) -> Value {
             "GET /api/v1/creator/{address}": {"path": {"address": [creator]}},
             "GET /api/v1/creator/{address}/products": {"path": {"address": [creator]}},
             "GET /api/v1/creator/{address}/earnings": {"path": {"address": [creator]}},
+            "GET /api/v1/creator/{address}/payout-address": {"path": {"address": [creator]}},
+            "POST /api/v1/creator/{address}/payout-address": {"path": {"address": [creator]}, "whole": [{"payout_address": somebody}]},
+            "DELETE /api/v1/creator/{address}/payout-address": {"path": {"address": [creator]}},
             "GET /api/v1/products/{id}": {"path": {"id": [product]}},
             "PATCH /api/v1/products/{id}": {"path": {"id": [product]}, "whole": [{"description": "Facts."}]},
             "GET /api/v1/products/{id}/content": {"path": {"id": [product]}},
@@ -108,7 +117,7 @@ pub async fn of(app: &App, tenant: &Tenant) -> Value {
             "POST /api/v1/products/check": {"whole": [{"category": "promptset", "uri": format!("haithe:sha256:{}", "0".repeat(64)), "encrypted_key": "00"}]},
             "POST /api/v1/orgs/transaction": {"whole": [{"name": "By itself"}]},
             "POST /api/v1/creator/transaction": {"whole": [{"uri": "https://creator.example", "pub_key": "04ab"}]},
-            "POST /api/v1/products/{id}/accept-content": in_project,
+            "POST /api/v1/products/{id}/accept-content": {"path": {"id": [kept]}, "whole": [{"project_id": project}]},
             "POST /api/v1/projects": {"whole": (0..40).map(|n| json!({"org_id": org, "name": format!("More {n}")})).collect::<Vec<_>>()},
             "PATCH /api/v1/projects/{id}": {"body": {"default_model_id": [1, 4], "name": ["agent"]}},
             "DELETE /api/v1/projects/{id}": {"path": {"id": spare_projects}},
@@ -135,25 +144,60 @@ pub async fn of(app: &App, tenant: &Tenant) -> Value {
     })
 }
 
-/// Makes the owner a creator whose product the organization accepts; gives the product's number.
-async fn publish(app: &App, tenant: &Tenant) -> i64 {
-    let owner = &tenant.owner;
+/// Makes the owner a creator.
+async fn register(tenant: &Tenant) {
     let body = json!({"uri": "https://creator.example", "pub_key": "04ab"});
-    owner.client.post("/v1/creator").json(&body).data().await;
+    tenant.owner.client.post("/v1/creator").json(&body).data().await;
+}
+
+/// A product of the owner with hosted content, which the organization accepts; gives its number.
+async fn publish(app: &App, tenant: &Tenant, name: &str) -> i64 {
+    let owner = &tenant.owner;
     let price = U256::from(10u64).pow(U256::from(18u64));
-    let category = "knowledge:text";
+    let sealed = Sealed::for_fixture(owner.wallet.wallet_address(), b"Facts.");
+    let put = owner.client.put("/v1/content").body(sealed.bytes.clone());
+    put.data().await;
+    let uri = format!("haithe:sha256:{}", sealed.digest);
     let product = app
         .chain
-        .add_product(&owner.wallet, "facts", category, price)
+        .add_product_at(
+            &owner.wallet,
+            (name, "knowledge:text"),
+            (&uri, &sealed.wrapped_key),
+            price,
+        )
         .await;
     app.chain
         .enable_product(&owner.wallet, tenant.contract, product, price)
         .await;
     haithe_tests::eventually("the product is indexed", async || {
         let synced = owner.client.post("/v1/products").data().await;
-        synced["product"]["id"].as_i64()
+        let newest = &synced["product"];
+        newest["id"].as_i64().filter(|_| newest["name"] == name)
     })
     .await
+}
+
+/// Announces a second payout address on chain, so that there is one to take back.
+async fn announce_payout(app: &App, tenant: &Tenant, to: &str) {
+    let owner = &tenant.owner;
+    let path = format!("/v1/creator/{}/payout-address", owner.address());
+    let asked = haithe_tests::eventually("the creator is indexed", async || {
+        let answer = owner
+            .client
+            .post(&path)
+            .json(&json!({"payout_address": to}))
+            .send()
+            .await;
+        answer.status.is_success().then(|| answer.data())
+    })
+    .await;
+    app.chain.sign(&owner.wallet, &asked["transaction"]).await;
+    haithe_tests::eventually("the payout address is indexed", async || {
+        let shown = owner.client.get(&path).data().await;
+        shown["next_payout_address"].is_string().then_some(())
+    })
+    .await;
 }
 
 /// Webhooks of the project. The first is the one that is asked.

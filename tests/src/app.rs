@@ -9,6 +9,7 @@ pub use tenant::{Money, Tenant, User, question, streamed_question, usdt};
 use crate::{
     chain::{Chain, ChainSetup},
     client::Client,
+    postgres::TestDatabase,
     upstream::Upstream,
     wallets::Wallet,
 };
@@ -98,6 +99,23 @@ pub struct Surroundings {
     clock: Option<Arc<FixedClock>>,
     receivers: Vec<SocketAddr>,
     dir: TempDir,
+    /// Where the whole service is tested on PostgreSQL.
+    postgres: Option<TestDatabase>,
+}
+
+/// The database of every whole service, `sqlite` (also without it) or `postgres`.
+const DATABASE: &str = "HAITHE_TEST_DATABASE";
+
+/// An empty PostgreSQL database, if that is what this run tests.
+///
+/// # Panics
+/// When there is no server for it, or another database is named.
+async fn chosen_postgres() -> Option<TestDatabase> {
+    match std::env::var(DATABASE).as_deref() {
+        Err(_) | Ok("sqlite") => None,
+        Ok("postgres") => Some(TestDatabase::empty().await.expect("a PostgreSQL server")),
+        Ok(other) => panic!("{DATABASE} is `sqlite` or `postgres`, not `{other}`"),
+    }
 }
 
 impl Surroundings {
@@ -107,6 +125,11 @@ impl Surroundings {
         let upstream = Upstream::start().await;
         let spare = Upstream::start().await;
         let dir = tempfile::tempdir().expect("a folder for the database");
+        let postgres = chosen_postgres().await;
+        let database = match &postgres {
+            Some(database) => database.url(),
+            None => format!("sqlite://{}/haithe.db", dir.path().display()),
+        };
         let catalogue = dir.path().join("models.toml");
         std::fs::write(
             &catalogue,
@@ -121,10 +144,7 @@ impl Surroundings {
             ("server.worker_threads", number(2)),
             ("server.shutdown_seconds", number(5)),
             ("log.filter", text("warn".into())),
-            (
-                "database.url",
-                text(format!("sqlite://{}/haithe.db", dir.path().display())),
-            ),
+            ("database.url", text(database)),
             (
                 "database.encryption_key",
                 text(Wallet::named("database").key_hex()),
@@ -181,7 +201,13 @@ impl Surroundings {
             clock: setup.clock,
             receivers: setup.receivers,
             dir,
+            postgres,
         }
+    }
+
+    /// Whether the database is SQLite's, for the few tests that open its file.
+    pub fn is_sqlite(&self) -> bool {
+        self.postgres.is_none()
     }
 
     /// The folder of the database.
