@@ -1,4 +1,4 @@
--- Who calls: wallets, challenges, sessions, API keys, and who waits for an invitation.
+-- Who calls: wallets, challenges, sessions, API keys, and the waitlist. First, which programs may use the database.
 --
 -- Conventions of every file here, which are those of SQLite's files, so that both adapters convert alike: times are
 -- microseconds since 1970 (UTC) in BIGINT; addresses, hashes and identifiers are raw bytes; money is nano-USDT
@@ -6,6 +6,15 @@
 -- they may exceed 64 bits. Texts that are compared, ordered or lowered have the collation "C", so that the server's
 -- locale changes no answer. No extension, stored procedure or trigger: counters are kept by the statements that
 -- change what they count.
+
+-- Which programs may use the database: those that know at least `oldest_version` of these migrations. A migration that
+-- removes what older programs use raises it (docs/ARCHITECTURE.md, "A migration").
+CREATE TABLE schema_compatibility (
+    id BIGINT PRIMARY KEY CHECK (id = 1),
+    oldest_version BIGINT NOT NULL CHECK (oldest_version > 0)
+);
+
+INSERT INTO schema_compatibility (id, oldest_version) VALUES (1, 1);
 
 CREATE TABLE accounts (
     wallet_address BYTEA PRIMARY KEY CHECK (octet_length(wallet_address) = 20),

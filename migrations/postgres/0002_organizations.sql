@@ -24,7 +24,7 @@ CREATE TABLE organizations (
     organization_uid BYTEA NOT NULL UNIQUE CHECK (octet_length(organization_uid) = 16),
     address BYTEA NOT NULL CHECK (octet_length(address) = 20),
     created_tx BYTEA NOT NULL CHECK (octet_length(created_tx) = 32),
-    created_block BIGINT, -- NULL: confirmed
+    created_block BIGINT NOT NULL, -- the address counts as confirmed once this block is
     orchestrator_index BIGINT NOT NULL, -- from 1
     chain_name TEXT COLLATE "C" NOT NULL, -- as created; never changes
     name TEXT COLLATE "C" NOT NULL, -- as shown
@@ -38,7 +38,6 @@ CREATE TABLE organizations (
 
 CREATE UNIQUE INDEX organizations_by_address ON organizations (address) WHERE on_chain;
 CREATE INDEX organizations_by_owner ON organizations (owner, id);
-CREATE INDEX organizations_by_chain_name ON organizations (chain_name);
 
 -- No row: nothing was ever set.
 CREATE TABLE org_settings (

@@ -39,7 +39,7 @@ async fn a_wallet_that_has_used_all_its_idempotency_keys_is_refused_alone() {
 
     let around = app.stop().await;
     let mut connection = database(&around).await;
-    let used = sqlx::query("UPDATE idempotency_counts SET slots = ?")
+    let used = sqlx::query("UPDATE idempotency_wallets SET slots = ?")
         .bind(MOST_KEYS_PER_WALLET)
         .execute(&mut connection)
         .await

@@ -1,15 +1,17 @@
 //! `cargo xtask check`: everything that must hold before a change lands, except the tests.
 
 use crate::{
-    abi, edges, ledger_sql,
+    abi, edges, ledger_sql, migrations,
     run::{cargo, step},
 };
 use std::path::Path;
 
-/// Edges, SQL without money rules, artifacts, formatting and lints, cheapest first.
+/// Edges, migrations, SQL without money rules, artifacts, formatting and lints, cheapest first.
 pub fn check(root: &Path) -> anyhow::Result<()> {
     println!("── edges");
     edges::check(root)?;
+    println!("── migrations");
+    migrations::check(root)?;
     println!("── ledger sql");
     ledger_sql::check(root)?;
     println!("── abi");

@@ -9,6 +9,7 @@ mod dev;
 mod edges;
 mod fuzz;
 mod ledger_sql;
+mod migrations;
 mod openapi;
 mod postgres;
 mod release;

@@ -2,8 +2,9 @@
 
 use crate::db::{Db, Pools, Shared};
 use haithe_kernel::{Decimals, StoreError};
+use haithe_stores::{SchemaMigration, SchemaState};
 use sqlx::{
-    ConnectOptions, Connection, PgConnection, PgPool,
+    ConnectOptions, Connection, PgConnection, PgPool, Row,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -75,13 +76,23 @@ pub enum OpenError {
         /// Its version.
         found: String,
     },
-    /// A newer program wrote it.
-    #[error("the database has schema version {found}, this program knows {known}: use the newer program")]
+    /// A newer program has removed what this one uses.
+    #[error("the database requires schema version {oldest}, this program has {known}: use the newer program")]
     Newer {
-        /// The version in the database.
-        found: i64,
+        /// The oldest version that may use the database.
+        oldest: i64,
         /// The newest version known here.
         known: i64,
+    },
+    /// An unreleased version wrote it, whose schema cannot be upgraded.
+    #[error(
+        "the database was created by an unreleased version of this program and cannot be upgraded (its migration \
+         {version} is unknown). To start anew, set `database.url` to an empty database. Keep the old one: only the \
+         version that created it can still serve its receipts"
+    )]
+    Unreleased {
+        /// The first migration in the database that is not one of ours.
+        version: i64,
     },
     /// Not a database of ours.
     #[error("the database contains tables of another program; create an empty database for haithe")]
@@ -172,18 +183,12 @@ async fn migrate(options: &PgConnectOptions) -> Result<(), OpenError> {
         .fetch_all(&mut *lock)
         .await?;
     let mut worker = options.connect().await?;
-    let found = found_version(&mut worker).await?;
-    let known = MIGRATIONS
-        .iter()
-        .map(|migration| migration.version)
-        .max()
-        .unwrap_or(0);
-    if found > known {
-        return Err(OpenError::Newer { found, known });
-    }
+    check_schema(&mut worker).await?;
     // The row lock replaces sqlx's advisory lock, which poolers and distributed engines do not have.
     let mut migrator = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
     migrator.set_locking(false);
+    // Those that a newer version appended stay.
+    migrator.set_ignore_missing(true);
     migrator.run(&mut worker).await.map_err(OpenError::Migration)?;
     worker.close().await?;
     lock.commit().await?;
@@ -229,16 +234,56 @@ async fn make_lock(connection: &mut PgConnection) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// The schema version in the database; 0 for an empty one.
-async fn found_version(connection: &mut PgConnection) -> Result<i64, OpenError> {
-    let migrated: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
+/// Refuses a schema that this program cannot use.
+async fn check_schema(connection: &mut PgConnection) -> Result<(), OpenError> {
+    let known: Vec<SchemaMigration> = MIGRATIONS
+        .iter()
+        .map(|migration| SchemaMigration {
+            version: migration.version,
+            checksum: migration.checksum.to_vec(),
+        })
+        .collect();
+    let version = known.last().map_or(0, |newest| newest.version);
+    let applied = applied(connection).await?;
+    let mut state = SchemaState::of(&known, &applied, None);
+    if let SchemaState::Ahead { .. } = state {
+        // The database has all of our tables.
+        let oldest = sqlx::query_scalar("SELECT oldest_version FROM schema_compatibility")
+            .fetch_optional(connection)
+            .await?;
+        state = SchemaState::of(&known, &applied, oldest);
+    }
+    match state {
+        SchemaState::Unknown { version } => Err(OpenError::Unreleased { version }),
+        SchemaState::TooNew { oldest } => Err(OpenError::Newer {
+            oldest,
+            known: version,
+        }),
+        SchemaState::Ahead { found } => {
+            tracing::info!(found, known = version, "a newer version has migrated the database");
+            Ok(())
+        }
+        SchemaState::Current | SchemaState::Behind { .. } => Ok(()),
+    }
+}
+
+/// The migrations that were applied to the database, in order.
+async fn applied(connection: &mut PgConnection) -> sqlx::Result<Vec<SchemaMigration>> {
+    let recorded: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
         .fetch_one(&mut *connection)
         .await?;
-    if !migrated {
-        return Ok(0);
+    if !recorded {
+        return Ok(Vec::new());
     }
-    let version: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations WHERE success")
-        .fetch_one(connection)
+    let rows = sqlx::query("SELECT version, checksum FROM _sqlx_migrations ORDER BY version")
+        .fetch_all(connection)
         .await?;
-    Ok(version.unwrap_or(0))
+    rows.iter()
+        .map(|row| {
+            Ok(SchemaMigration {
+                version: row.try_get("version")?,
+                checksum: row.try_get("checksum")?,
+            })
+        })
+        .collect()
 }

@@ -7,12 +7,18 @@ use crate::{
     writer::Writer,
 };
 use haithe_kernel::{Clock, Decimals};
+use haithe_stores::{SchemaMigration, SchemaState};
 use sqlx::{
-    ConnectOptions, SqliteConnection, SqlitePool,
+    ConnectOptions, Row, SqliteConnection, SqlitePool,
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use std::{path::PathBuf, sync::Arc, thread::available_parallelism, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::available_parallelism,
+    time::Duration,
+};
 
 /// The schema's versions, in order, inside the program.
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
@@ -64,21 +70,34 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
-    /// A newer program wrote it.
-    #[error("the database has schema version {found}, this program knows {known}: use the newer program")]
+    /// A newer program has removed what this one uses.
+    #[error("the database requires schema version {oldest}, this program has {known}: use the newer program")]
     Newer {
-        /// The version in the file.
-        found: i64,
+        /// The oldest version that may use the database.
+        oldest: i64,
         /// The newest version known here.
         known: i64,
     },
     /// It has not been migrated to this program's version, and reading alone cannot do it.
-    #[error("the database has schema version {found}, this program needs {known}: start the server once")]
+    #[error("the database has schema version {found}, this program needs {known}: run `haithe migrate`")]
     Older {
         /// The version in the file.
         found: i64,
         /// The version needed.
         known: i64,
+    },
+    /// An unreleased version wrote it, whose schema cannot be upgraded.
+    #[error(
+        "the database {} was created by an unreleased version of this program and cannot be upgraded (its migration \
+         {version} is unknown). To start anew, set `database.url` to a new file. Keep the old file: only the version \
+         that created it can still serve its receipts",
+        .path.display()
+    )]
+    Unreleased {
+        /// The file.
+        path: PathBuf,
+        /// The first migration in the file that is not one of ours; 0 when the file does not record any.
+        version: i64,
     },
     /// Not a database of ours.
     #[error("the file {} is a database of another program", .path.display())]
@@ -148,20 +167,9 @@ impl Db {
         lock::make_private(&config.path)?;
         let mut connection = writing(&config.path).connect().await.map_err(failed)?;
         check_sqlite(&mut connection).await.map_err(failed)??;
-        match found_version(&mut connection).await.map_err(failed)? {
-            Found::Foreign => return Err(OpenError::Foreign { path: config.path }),
-            Found::Version(found) if found > known_version() => {
-                return Err(OpenError::Newer {
-                    found,
-                    known: known_version(),
-                });
-            }
-            Found::Version(_) => {}
-        }
-        MIGRATIONS
-            .run(&mut connection)
-            .await
-            .map_err(OpenError::Migration)?;
+        let state = schema_state(&mut connection).await.map_err(failed)?;
+        check_schema(state, &config.path)?;
+        migrate(&mut connection).await?;
         let loaded = load::load(&mut connection, config.decimals)
             .await
             .map_err(|error| match error {
@@ -194,16 +202,14 @@ impl ReadOnlyDb {
         let pool = readers(&path).await.map_err(failed)?;
         let mut connection = pool.acquire().await.map_err(failed)?;
         check_sqlite(&mut connection).await.map_err(failed)??;
-        let known = known_version();
-        match found_version(&mut connection).await.map_err(failed)? {
-            Found::Foreign => Err(OpenError::Foreign { path }),
-            Found::Version(found) if found > known => Err(OpenError::Newer { found, known }),
-            Found::Version(found) if found < known => Err(OpenError::Older { found, known }),
-            Found::Version(_) => {
-                drop(connection);
-                Ok(Self::new(pool, clock))
-            }
+        let state = schema_state(&mut connection).await.map_err(failed)?;
+        check_schema(state, &path)?;
+        if let Some(SchemaState::Behind { found }) = state {
+            let known = known_version();
+            return Err(OpenError::Older { found, known });
         }
+        drop(connection);
+        Ok(Self::new(pool, clock))
     }
 }
 
@@ -269,35 +275,91 @@ async fn check_sqlite(connection: &mut SqliteConnection) -> sqlx::Result<Result<
     })
 }
 
-enum Found {
-    Version(i64),
-    Foreign,
-}
-
-/// The schema version in the file; 0 for an empty one.
-async fn found_version(connection: &mut SqliteConnection) -> sqlx::Result<Found> {
+/// What the file's schema means to this program; `None` when another program wrote the file.
+async fn schema_state(connection: &mut SqliteConnection) -> sqlx::Result<Option<SchemaState>> {
     let application: i64 = sqlx::query_scalar("PRAGMA application_id")
         .fetch_one(&mut *connection)
         .await?;
+    let ours = application == APPLICATION_ID;
     let others = "SELECT count(*) FROM sqlite_schema WHERE tbl_name <> '_sqlx_migrations'";
     let tables: i64 = sqlx::query_scalar(others).fetch_one(&mut *connection).await?;
-    if application != APPLICATION_ID {
-        return Ok(if application == 0 && tables == 0 {
-            Found::Version(0)
-        } else {
-            Found::Foreign
-        });
+    if !ours && (application != 0 || tables > 0) {
+        return Ok(None);
     }
-    let version: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations WHERE success")
-        .fetch_one(connection)
+    let recorded = "SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'";
+    let recorded: i64 = sqlx::query_scalar(recorded).fetch_one(&mut *connection).await?;
+    let applied = match recorded {
+        0 => Vec::new(),
+        _ => applied(connection).await?,
+    };
+    if ours && applied.is_empty() {
+        return Ok(Some(SchemaState::Unknown { version: 0 }));
+    }
+    let known: Vec<SchemaMigration> = MIGRATIONS
+        .iter()
+        .map(|migration| SchemaMigration {
+            version: migration.version,
+            checksum: migration.checksum.to_vec(),
+        })
+        .collect();
+    let state = SchemaState::of(&known, &applied, None);
+    if !matches!(state, SchemaState::Ahead { .. }) {
+        return Ok(Some(state));
+    }
+    // The database has all of our tables.
+    let oldest = sqlx::query_scalar("SELECT oldest_version FROM schema_compatibility")
+        .fetch_optional(connection)
         .await?;
-    Ok(Found::Version(version.unwrap_or(0)))
+    Ok(Some(SchemaState::of(&known, &applied, oldest)))
+}
+
+/// The migrations that were applied to the file, in order.
+async fn applied(connection: &mut SqliteConnection) -> sqlx::Result<Vec<SchemaMigration>> {
+    let rows = sqlx::query("SELECT version, checksum FROM _sqlx_migrations ORDER BY version")
+        .fetch_all(connection)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(SchemaMigration {
+                version: row.try_get("version")?,
+                checksum: row.try_get("checksum")?,
+            })
+        })
+        .collect()
+}
+
+/// Refuses a file that this program cannot use.
+fn check_schema(state: Option<SchemaState>, path: &Path) -> Result<(), OpenError> {
+    let path = || path.to_owned();
+    match state {
+        None => Err(OpenError::Foreign { path: path() }),
+        Some(SchemaState::Unknown { version }) => Err(OpenError::Unreleased {
+            path: path(),
+            version,
+        }),
+        Some(SchemaState::TooNew { oldest }) => Err(OpenError::Newer {
+            oldest,
+            known: known_version(),
+        }),
+        Some(SchemaState::Ahead { found }) => {
+            tracing::info!(
+                found,
+                known = known_version(),
+                "a newer version has migrated the database"
+            );
+            Ok(())
+        }
+        Some(SchemaState::Current | SchemaState::Behind { .. }) => Ok(()),
+    }
+}
+
+/// Applies the migrations that the file does not have. Those that a newer version appended stay.
+async fn migrate(connection: &mut SqliteConnection) -> Result<(), OpenError> {
+    let mut migrator = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
+    migrator.set_ignore_missing(true);
+    migrator.run(connection).await.map_err(OpenError::Migration)
 }
 
 fn known_version() -> i64 {
-    MIGRATIONS
-        .iter()
-        .map(|migration| migration.version)
-        .max()
-        .unwrap_or(0)
+    MIGRATIONS.iter().next_back().map_or(0, |newest| newest.version)
 }

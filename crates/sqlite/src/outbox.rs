@@ -263,8 +263,10 @@ impl TxOutbox for SqliteTxOutbox {
     }
 
     async fn open(&self, signer: WalletAddress) -> Result<Vec<TxIntent>, StoreError> {
+        // SQLite would read all of the signer's transactions by their nonces otherwise.
         let open = select_intents!(
-            "WHERE signer = ? AND state IN ('queued', 'sent', 'mined')
+            "WHERE chain_tx.id IN (SELECT id FROM chain_tx INDEXED BY chain_tx_open
+                                   WHERE signer = ? AND state IN ('queued', 'sent', 'mined'))
              ORDER BY nonce IS NULL, nonce, chain_tx.id, chain_tx_attempt.id"
         );
         intents(

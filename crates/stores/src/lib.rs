@@ -22,11 +22,13 @@
 
 mod control;
 mod groups;
+mod schema;
 
 #[cfg(feature = "mocks")]
 pub use control::MockDatabaseControl;
 pub use control::{DatabaseControl, ReadCounts};
 pub use groups::{BackgroundStores, PublicStores};
+pub use schema::{SchemaMigration, SchemaState};
 
 use haithe_billing::ports::{Books, EarningsStore, Ledger, TreasuryStore, UsageStore};
 use haithe_identity::ports::{ApiKeyStore, ChallengeStore, IdempotencyStore, SessionStore};

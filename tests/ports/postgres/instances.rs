@@ -144,17 +144,59 @@ async fn a_database_of_another_program_is_refused() {
     assert!(matches!(open(&database).await, Err(OpenError::Foreign)));
 }
 
+/// What version N+1 does to the database when it migrates: it appends a migration, which adds a column here.
+async fn migrate_to_the_next_version(database: &TestDatabase) {
+    execute(database, "ALTER TABLE waitlist ADD COLUMN note TEXT").await;
+    execute(
+        database,
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (9999, 'waitlist notes', TRUE, '\\x00', 0)",
+    )
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_of_a_newer_program_is_refused() {
+async fn a_version_works_beside_and_after_the_next_one_has_migrated() {
+    let Some(database) = TestDatabase::create().await else {
+        return;
+    };
+    let running = open(&database).await.unwrap();
+    let org = organization(&database, &running).await;
+    migrate_to_the_next_version(&database).await;
+    let started_later = open(&database).await.unwrap();
+    for (db, name) in [(&running, "one"), (&started_later, "two")] {
+        PgProjectStore::new(db)
+            .create(new_project(org, name), act(wallet(1)))
+            .await
+            .unwrap();
+        assert_eq!(PgOrgStore::new(db).count().await.unwrap(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_requires_a_newer_program_is_refused() {
+    let Some(database) = TestDatabase::create().await else {
+        return;
+    };
+    migrate_to_the_next_version(&database).await;
+    execute(&database, "UPDATE schema_compatibility SET oldest_version = 9999").await;
+    let refused = open(&database).await;
+    assert!(matches!(refused, Err(OpenError::Newer { oldest: 9999, .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_an_unreleased_version_is_refused_with_the_way_out() {
     let Some(database) = TestDatabase::create().await else {
         return;
     };
     execute(
         &database,
-        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
-         VALUES (9999, 'later', TRUE, '\\x00', 0)",
+        "UPDATE _sqlx_migrations SET checksum = '\\x00' WHERE version = 2",
     )
     .await;
-    let refused = open(&database).await;
-    assert!(matches!(refused, Err(OpenError::Newer { found: 9999, .. })));
+    let Err(refused) = open(&database).await else {
+        panic!("a schema that differs from the program's was accepted");
+    };
+    assert!(matches!(refused, OpenError::Unreleased { version: 2 }));
+    assert!(refused.to_string().contains("set `database.url`"), "{refused}");
 }

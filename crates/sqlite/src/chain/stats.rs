@@ -1,5 +1,5 @@
 //! [`ChainStats`] on SQLite, from counters that triggers keep while events and transactions are stored
-//! (`migrations/sqlite/0036_clients_and_counts.sql`).
+//! (`migrations/sqlite/0006_chain.sql`).
 
 use crate::{
     columns::{self, Columns},

@@ -79,10 +79,11 @@ impl WriteTx<'_> {
 
     /// The requests of which anything happened above this block.
     pub(super) async fn requests_above(&mut self, block: u64) -> Result<Vec<StoredRequest>, StoreError> {
+        // UNION would order the numbers, for which SQLite reads the whole table.
         let above = select_requests!(
             "WHERE withdrawals.id IN (SELECT id FROM withdrawals WHERE block > ?1
-                                      UNION SELECT id FROM withdrawals WHERE ended_block > ?1
-                                      UNION SELECT id FROM withdrawals WHERE booked_block > ?1)
+                                      UNION ALL SELECT id FROM withdrawals WHERE ended_block > ?1
+                                      UNION ALL SELECT id FROM withdrawals WHERE booked_block > ?1)
              ORDER BY withdrawals.id"
         );
         let statement = sqlx::query(above).bind(columns::number(block, "withdrawals.block")?);

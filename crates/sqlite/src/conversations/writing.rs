@@ -34,18 +34,19 @@ const DELETE_MESSAGES: &str = "DELETE FROM messages WHERE id IN
 const DELETE_IF_EMPTY: &str = "DELETE FROM conversations WHERE id = ?1
     AND NOT EXISTS (SELECT 1 FROM messages WHERE conversation_id = ?1)";
 
-/// Messages of projects that keep them for some days only.
+/// Messages of projects that keep them for some days only. `CROSS JOIN` keeps the order of the tables, here and in the
+/// next: SQLite would look through all messages otherwise.
 const EXPIRED: &str = "DELETE FROM messages WHERE id IN (
     SELECT messages.id FROM projects
-    JOIN conversation_owners ON conversation_owners.project_id = projects.id
-    JOIN messages ON messages.owner_id = conversation_owners.id
+    CROSS JOIN conversation_owners ON conversation_owners.project_id = projects.id
+    CROSS JOIN messages ON messages.owner_id = conversation_owners.id
     WHERE memory_retention_days IS NOT NULL
     AND messages.created_at < ?1 - memory_retention_days * ?2 LIMIT ?3)";
 /// Conversations of deleted projects are deleted too.
 const HIDE_OF_DELETED_PROJECTS: &str = "UPDATE conversations SET deleted = 1 WHERE id IN (
     SELECT conversations.id FROM projects
-    JOIN conversation_owners ON conversation_owners.project_id = projects.id
-    JOIN conversations ON conversations.owner_id = conversation_owners.id
+    CROSS JOIN conversation_owners ON conversation_owners.project_id = projects.id
+    CROSS JOIN conversations ON conversations.owner_id = conversation_owners.id
     WHERE projects.deleted = 1 AND conversations.deleted = 0 LIMIT ?)";
 /// Messages of deleted conversations.
 const ORPHANED: &str = "DELETE FROM messages WHERE id IN (

@@ -100,28 +100,19 @@ async fn free_key(
     if write.optional(taken).await?.is_some() {
         return Err(OrgError::ProjectNameTaken);
     }
-    // Projects that are older than the keys.
-    let without =
-        "SELECT name FROM projects WHERE org_id = ? AND name_key IS NULL AND deleted = 0 AND id <> ?";
-    for row in write.all(sqlx::query(without).bind(org.0).bind(own)).await? {
-        let other: String = Columns::of(&row).get("projects.name")?;
-        if name_key(&other) == key {
-            return Err(OrgError::ProjectNameTaken);
-        }
-    }
     Ok(key)
 }
 
 /// The key of a project's new name; `None` if that is its own name already.
 async fn new_key(write: &mut WriteTx<'_>, id: ProjectId, name: &str) -> Result<Option<String>, OrgError> {
-    let find = sqlx::query("SELECT org_id, name FROM projects WHERE id = ? AND deleted = 0").bind(id.0);
+    let find = sqlx::query("SELECT org_id, name_key FROM projects WHERE id = ? AND deleted = 0").bind(id.0);
     let Some(row) = write.optional(find).await? else {
         return Ok(None);
     };
     let columns = Columns::of(&row);
     let org = columns.get("projects.org_id")?;
-    let before: String = columns.get("projects.name")?;
-    if name_key(&before) == name_key(name) {
+    let before: String = columns.get("projects.name_key")?;
+    if before == name_key(name) {
         return Ok(None);
     }
     free_key(write, org, Some(id), name).await.map(Some)

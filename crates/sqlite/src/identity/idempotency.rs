@@ -36,7 +36,7 @@ const TAKE: &str = "
     INSERT INTO idempotency_slots
         (slot, fingerprint, work, wallet_address, state, claimed_at, expires_at)
     SELECT ?1, ?2, ?3, ?4, 'in_flight', ?5, ?6
-    WHERE coalesce((SELECT slots FROM idempotency_counts WHERE wallet_address = ?4), 0) < ?7
+    WHERE coalesce((SELECT slots FROM idempotency_wallets WHERE wallet_address = ?4), 0) < ?7
     ON CONFLICT (slot) DO NOTHING";
 const LOOK: &str =
     "SELECT fingerprint, work, state, coalesce(answer, x'') AS answer FROM idempotency_slots WHERE slot = ?";
@@ -46,7 +46,7 @@ const KEEP: &str = "
     WHERE slot = ?2 AND work = ?3 AND state = 'in_flight' RETURNING wallet_address";
 const NOT_KEPT: &str = "
     UPDATE idempotency_slots SET state = 'too_large' WHERE slot = ? AND work = ? AND state = 'in_flight'";
-const KEPT_BY: &str = "SELECT bytes FROM idempotency_owners WHERE wallet_address = ?";
+const KEPT_BY: &str = "SELECT bytes FROM idempotency_wallets WHERE wallet_address = ?";
 const LOSE_OLDEST: &str = "
     UPDATE idempotency_slots SET state = 'lost', answer = NULL, bytes = 0 WHERE id = (
         SELECT id FROM idempotency_slots WHERE wallet_address = ? AND state = 'answered' ORDER BY id LIMIT 1
@@ -134,7 +134,7 @@ async fn keep(
     loop {
         let row = write.optional(sqlx::query(KEPT_BY).bind(wallet.clone())).await?;
         let bytes = match row {
-            Some(row) => Columns::of(&row).get::<u64>("idempotency_owners.bytes")?,
+            Some(row) => Columns::of(&row).get::<u64>("idempotency_wallets.bytes")?,
             None => 0,
         };
         if bytes <= MOST_PER_WALLET

@@ -210,12 +210,13 @@ const DUE: &str = with_columns!(
 /// What no query of [`DUE`] finds, because its webhook or its project delivers nothing any more.
 const GIVE_UP: &str = "
     UPDATE webhook_events SET state = 'undelivered', content = NULL, due_at = NULL
-    WHERE state = 'waiting' AND due_at <= ? AND webhook_id NOT IN (
-        SELECT webhooks.id FROM webhooks
+    WHERE state = 'waiting' AND due_at <= ? AND NOT EXISTS (
+        SELECT 1 FROM webhooks
         JOIN projects ON projects.id = webhooks.project_id AND projects.deleted = 0
         JOIN organizations ON organizations.id = projects.org_id
              AND organizations.on_chain = 1 AND organizations.deleted_at IS NULL
-        WHERE webhooks.enabled = 1 AND webhooks.delivery_url IS NOT NULL)";
+        WHERE webhooks.id = webhook_events.webhook_id
+          AND webhooks.enabled = 1 AND webhooks.delivery_url IS NOT NULL)";
 
 #[async_trait]
 impl WebhookInbox for SqliteWebhookInbox {

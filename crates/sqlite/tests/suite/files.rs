@@ -43,23 +43,129 @@ async fn the_books_can_be_read_beside_a_running_server() {
     assert_eq!(books.snapshot().await.unwrap().at, NOON);
 }
 
+/// What version N+1 does to a file when it migrates: it appends a migration, which adds a column here.
+async fn migrate_to_the_next_version(fixture: &Fixture) {
+    let mut later = fixture.stranger().await;
+    for statement in [
+        "ALTER TABLE waitlist ADD COLUMN note TEXT",
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (99, 'waitlist notes', 1, x'00', 0)",
+    ] {
+        later.execute(statement).await.unwrap();
+    }
+    later.close().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_newer_database_is_refused_and_left_alone() {
-    let fixture = Fixture::new().await;
+async fn a_version_works_on_a_file_that_the_next_one_has_migrated() {
+    let (mut fixture, org) = Fixture::funded(nano(100)).await;
     fixture.db.close().await.unwrap();
-    let mut stranger = fixture.stranger().await;
-    stranger
-        .execute("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (99, 'later', 1, x'00', 0)")
+    migrate_to_the_next_version(&fixture).await;
+    fixture.db = fixture.open_again().await.unwrap();
+    let call = fixture.spend(org, nano(7)).await;
+    let beside = ReadOnlyDb::open(fixture.path(), fixture.clock.clone())
         .await
         .unwrap();
-    stranger.close().await.unwrap();
+    let receipt = SqliteBooks::new(&beside).receipt(call).await.unwrap().unwrap();
+    assert_eq!(receipt.charged, nano(7));
+    // It has applied nothing of its own again, and removed nothing of the later version's.
+    let mut stranger = fixture.stranger().await;
+    let newest: i64 = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
+        .fetch_one(&mut stranger)
+        .await
+        .unwrap();
+    assert_eq!(newest, 99);
+    fixture.assert_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_requires_a_newer_program_is_refused() {
+    let fixture = Fixture::new().await;
+    fixture.db.close().await.unwrap();
+    migrate_to_the_next_version(&fixture).await;
+    let mut later = fixture.stranger().await;
+    later
+        .execute("UPDATE schema_compatibility SET oldest_version = 99")
+        .await
+        .unwrap();
+    later.close().await.unwrap();
     assert!(matches!(
         fixture.open_again().await,
-        Err(OpenError::Newer { found: 99, .. })
+        Err(OpenError::Newer { oldest: 99, .. })
     ));
     let beside = ReadOnlyDb::open(fixture.path(), fixture.clock.clone()).await;
-    assert!(matches!(beside, Err(OpenError::Newer { found: 99, .. })));
+    assert!(matches!(beside, Err(OpenError::Newer { oldest: 99, .. })));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_not_migrated_to_the_end_is_completed_at_the_next_start() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("haithe.db");
+    let options = SqliteConnectOptions::new()
+        .filename(&path)
+        .create_if_missing(true);
+    let mut first = SqliteConnection::connect_with(&options).await.unwrap();
+    let migrations = sqlx::migrate!("../../migrations/sqlite");
+    migrations.run_to(3, &mut first).await.unwrap();
+    first.close().await.unwrap();
+    let clock = Arc::new(FixedClock::at(NOON));
+    let beside = ReadOnlyDb::open(path.clone(), clock.clone()).await;
+    assert!(matches!(beside, Err(OpenError::Older { found: 3, .. })));
+    let db = Db::open(config(path.clone(), &clock)).await.unwrap();
+    assert!(ReadOnlyDb::open(path, clock).await.is_ok());
+    db.close().await.unwrap();
+}
+
+/// The schema before the first release had other migrations under the same numbers, and the same `application_id`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_an_unreleased_version_is_refused_with_the_way_out() {
+    let dir = TempDir::new().unwrap();
+    for (name, migrations) in [("without-record.db", ""), ("41.db", MIGRATIONS_BEFORE)] {
+        let path = dir.path().join(name);
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(true);
+        let mut old = SqliteConnection::connect_with(&options).await.unwrap();
+        for statement in [
+            "PRAGMA application_id = 1212238164",
+            "CREATE TABLE usage_records (id INTEGER PRIMARY KEY)",
+            migrations,
+        ] {
+            old.execute(statement).await.unwrap();
+        }
+        let clock = Arc::new(FixedClock::at(NOON));
+        let Err(refused) = Db::open(config(path.clone(), &clock)).await else {
+            panic!("a file of an unreleased version was accepted")
+        };
+        assert!(matches!(refused, OpenError::Unreleased { .. }), "{refused}");
+        assert!(
+            refused
+                .to_string()
+                .contains("set `database.url` to a new file"),
+            "{refused}"
+        );
+        let beside = ReadOnlyDb::open(path, clock).await;
+        assert!(matches!(beside, Err(OpenError::Unreleased { .. })));
+        // Nothing was added to it.
+        let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name LIKE 'ledger%'")
+            .fetch_one(&mut old)
+            .await
+            .unwrap();
+        assert_eq!(tables, 0);
+    }
+}
+
+const MIGRATIONS_BEFORE: &str = "
+    CREATE TABLE _sqlx_migrations (
+        version BIGINT PRIMARY KEY,
+        description TEXT NOT NULL,
+        installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
+        success BOOLEAN NOT NULL,
+        checksum BLOB NOT NULL,
+        execution_time BIGINT NOT NULL
+    );
+    INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+    VALUES (1, 'identity', 1, x'01', 0), (2, 'directory', 1, x'02', 0), (41, 'ledger values', 1, x'29', 0)";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_of_another_program_is_refused_and_left_alone() {

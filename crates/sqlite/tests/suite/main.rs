@@ -17,7 +17,6 @@ mod crashes;
 mod failures;
 mod files;
 mod fixture;
-mod project_names;
 mod random;
 mod rewinds;
 mod settlement;

@@ -5,7 +5,7 @@ CREATE TABLE webhooks (
     project_id INTEGER NOT NULL REFERENCES projects (id),
     name TEXT NOT NULL,
     wallet_address BLOB NOT NULL CHECK (length(wallet_address) = 20), -- for whom it acts
-    secret BLOB NOT NULL, -- sealed (crates/sqlite/src/sealed.rs)
+    secret BLOB NOT NULL, -- sealed (crates/encryption)
     delivery_url BLOB, -- sealed: its query may hold a credential
     enabled INTEGER NOT NULL DEFAULT 1 CHECK (enabled IN (0, 1)),
     created_at INTEGER NOT NULL,
@@ -19,10 +19,10 @@ CREATE TABLE webhook_events (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     webhook_id BLOB NOT NULL REFERENCES webhooks (id) ON DELETE CASCADE,
     event_key BLOB NOT NULL CHECK (length(event_key) = 32), -- SHA-256 of the webhook-id
-    -- running: somebody answers it. kept: answered inline. waiting: to be delivered at `due_at`.
-    -- delivered, undelivered: that is over. lost: cut off before its answer was kept.
+    -- running: being answered. kept: answered inline. waiting: to be delivered at `due_at`.
+    -- delivered, undelivered: delivery has ended. lost: interrupted before its answer was kept.
     state TEXT NOT NULL CHECK (state IN ('running', 'kept', 'waiting', 'delivered', 'undelivered', 'lost')),
-    -- Sealed: the answer; while running, what to deliver if that is cut off.
+    -- Sealed: the answer; while running, what to deliver if that is interrupted.
     content BLOB,
     attempts INTEGER NOT NULL DEFAULT 0,
     due_at INTEGER CHECK ((due_at IS NOT NULL) = (state = 'waiting')),

@@ -1,7 +1,7 @@
--- What wallets say to projects, and what is said back.
+-- Conversations of wallets with projects.
 
--- Whose conversations: one wallet, in one project, on one organization's account. The counts are
--- kept by triggers, so that a quota is read and not summed up.
+-- Whose conversations: one wallet, in one project, on one organization's account. Triggers keep the counts, so that a
+-- quota is read and not summed up.
 CREATE TABLE conversation_owners (
     id INTEGER PRIMARY KEY,
     wallet_address BLOB NOT NULL CHECK (length(wallet_address) = 20),
@@ -20,7 +20,7 @@ CREATE TABLE conversations (
     title TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
-    -- Gone for everybody; the row stays until the last of its many messages is deleted.
+    -- Invisible for every caller; the row stays until the last of its many messages is deleted.
     deleted INTEGER NOT NULL DEFAULT 0 CHECK (deleted IN (0, 1))
 ) STRICT;
 
@@ -52,11 +52,11 @@ BEGIN
     UPDATE conversation_owners SET bytes = bytes - octet_length(OLD.message) - 64 WHERE id = OLD.owner_id;
 END;
 CREATE TRIGGER messages_stay BEFORE UPDATE ON messages
-BEGIN SELECT RAISE(ABORT, 'what was said was said'); END;
+BEGIN SELECT RAISE(ABORT, 'messages cannot be changed'); END;
 
--- Full text. `scope` holds words that no text can contain in its own column: of the owner (`o12`) and
--- of the conversation (`c34`). A search names one of them, so that it walks only what its owner said,
--- however much others have said. Short beginnings of words have an index of their own.
+-- Full text. `scope` holds words that no text can contain in its own column: of the owner (`o12`) and of the
+-- conversation (`c34`). A search names one of them, so that it walks only the owner's entries of the index, however
+-- many other owners have. Short prefixes of words have an index of their own.
 CREATE VIEW conversation_titles AS
 SELECT id, 'o' || owner_id AS scope, title FROM conversations;
 CREATE VIRTUAL TABLE conversations_fts USING fts5 (
