@@ -93,17 +93,24 @@ impl Outcome {
         }
     }
 
-    /// The answer for one of those who waited, if there is one.
-    fn response(&self) -> Option<Response> {
-        match self {
-            Self::Shared(status, headers, bytes) => {
-                let mut response = Response::new(Body::from(bytes.clone()));
-                *response.status_mut() = *status;
-                *response.headers_mut() = headers.clone();
-                Some(response)
-            }
+    /// The answer for a request that waited for the equal one; `None` when it has to run itself.
+    fn shared(&self) -> Option<Response> {
+        let Self::Shared(status, headers, bytes) = self else {
+            return None;
+        };
+        let mut response = Response::new(Body::from(bytes.clone()));
+        *response.status_mut() = *status;
+        *response.headers_mut() = headers.clone();
+        Some(response)
+    }
+
+    /// The answer for the request that ran. It asks once.
+    fn own(&self) -> Response {
+        let taken = match self {
+            Self::Shared(..) => self.shared(),
             Self::Alone(response) => response.lock().unwrap_or_else(PoisonError::into_inner).take(),
-        }
+        };
+        taken.unwrap_or_else(|| ApiError::internal("a read gave no answer").into_response())
     }
 }
 
@@ -178,13 +185,14 @@ pub async fn bound(State(state): State<AppState>, request: Request, next: Next) 
         Ok(read) => read,
         Err(refused) => return refused.into_response(),
     };
-    if let Some(response) = read.await.response() {
+    let outcome = read.await;
+    let Some((request, next)) = own else {
+        return outcome.own();
+    };
+    if let Some(response) = outcome.shared() {
         return response;
     }
-    // The equal one failed, and its answer was its own.
-    let Some((request, next)) = own else {
-        return ApiError::internal("a read gave no answer").into_response();
-    };
+    // The equal one failed, and its answer is its own.
     let _place = reads.places.acquire().await;
     next.run(request).await
 }
@@ -226,7 +234,7 @@ mod tests {
     }
 
     async fn text(read: Running) -> String {
-        let response = read.await.response().unwrap();
+        let response = read.await.shared().unwrap();
         String::from_utf8(to_bytes(response.into_body(), 10).await.unwrap().to_vec()).unwrap()
     }
 
@@ -284,12 +292,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_is_for_the_one_that_ran() {
+    async fn a_failure_is_for_the_one_that_ran_also_when_another_sees_it_first() {
         let public = PublicReads::default();
         let run = || async { StatusCode::NOT_FOUND.into_response() };
         let first = public.join(&key("/a"), run).unwrap();
         let second = public.join(&key("/a"), run).unwrap();
-        assert_eq!(first.await.response().unwrap().status(), 404);
-        assert!(second.await.response().is_none());
+        assert!(second.await.shared().is_none());
+        assert_eq!(first.await.own().status(), 404);
     }
 }
