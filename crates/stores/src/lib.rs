@@ -25,7 +25,7 @@ mod groups;
 
 #[cfg(feature = "mocks")]
 pub use control::MockDatabaseControl;
-pub use control::{DatabaseControl, ReadCounts};
+pub use control::{AlarmCount, DatabaseControl, ReadCounts, SealedSample};
 pub use groups::{BackgroundStores, PublicStores};
 
 use haithe_billing::ports::{Books, EarningsStore, Ledger, TreasuryStore, UsageStore};
