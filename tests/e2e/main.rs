@@ -3,6 +3,7 @@
 mod api_keys;
 mod bad_input;
 mod bots;
+mod conditions;
 mod connections;
 mod content;
 mod context_headers;

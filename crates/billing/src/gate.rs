@@ -100,6 +100,12 @@ impl SettlementGate {
         self.lag_since(oldest)
     }
 
+    /// The lag that every organization shares: of the index, and since settlement last reported. While it is not
+    /// tolerable, no organization may be charged.
+    pub fn shared_lag(&self) -> SettlementLag {
+        self.lag_since(None)
+    }
+
     /// The lag of one organization.
     pub fn lag_of(&self, org: OrgId) -> SettlementLag {
         let oldest = self.oldest.read().unwrap_or_else(PoisonError::into_inner);
@@ -183,6 +189,22 @@ mod tests {
         assert!(gate.admit(ORG).is_ok());
         clock.advance(Duration::from_micros(1));
         assert!(matches!(gate.admit(ORG), Err(HoldError::SettlementDelayed)));
+    }
+
+    #[test]
+    fn one_organizations_old_charge_is_no_lag_that_all_share() {
+        let (clock, gate) = gate();
+        gate.unsettled(clock.now(), OldestCharges::from([(ORG, clock.now())]));
+        clock.advance(7 * HOUR);
+        gate.indexed_through(clock.now());
+        gate.unsettled(
+            clock.now(),
+            OldestCharges::from([(ORG, clock.now().minus(7 * HOUR))]),
+        );
+        assert!(!gate.lag_of(ORG).is_tolerable());
+        assert!(gate.shared_lag().is_tolerable());
+        clock.advance(7 * HOUR);
+        assert!(!gate.shared_lag().is_tolerable());
     }
 
     #[test]

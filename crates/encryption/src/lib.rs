@@ -39,6 +39,21 @@ const KEY_ID_SALT: &[u8] = b"haithe: id of a database's encryption key";
 #[derive(Debug)]
 pub struct EncryptionKey(SecretBox<[u8; 32]>);
 
+/// The public identifier of an [`EncryptionKey`]: 4 bytes, from which the key cannot be computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyId([u8; KEY_ID_BYTES]);
+
+impl KeyId {
+    /// The identifier of the key that sealed these bytes, of which the first 5 are enough; `None` for bytes of an
+    /// unknown version. Nothing is authenticated: this recognizes a key, it proves nothing.
+    pub fn of_sealed(sealed: &[u8]) -> Option<Self> {
+        match *sealed.first_chunk::<HEADER_BYTES>()? {
+            [VERSION, a, b, c, d] => Some(Self([a, b, c, d])),
+            _ => None,
+        }
+    }
+}
+
 /// The text is not 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 64 hexadecimal digits; `haithe keygen` prints fresh ones")]
@@ -55,6 +70,11 @@ impl EncryptionKey {
         let key = Self(SecretBox::new(Box::new(bytes)));
         bytes.zeroize();
         Ok(key)
+    }
+
+    /// The public identifier of this key, which all bytes sealed under it carry.
+    pub fn id(&self) -> KeyId {
+        KeyId(self.derive(Some(KEY_ID_SALT), b""))
     }
 
     fn derive<const N: usize>(&self, salt: Option<&[u8]>, info: &[u8]) -> [u8; N] {
@@ -105,7 +125,7 @@ impl SealedBox {
         let mut own: [u8; 32] = key.derive(None, purpose.as_bytes());
         let cipher = Aes256Gcm::new(&own.into());
         own.zeroize();
-        let [a, b, c, d] = key.derive(Some(KEY_ID_SALT), b"");
+        let KeyId([a, b, c, d]) = key.id();
         Self {
             cipher,
             header: [VERSION, a, b, c, d],
@@ -231,6 +251,16 @@ mod tests {
         let mut changed = sealed;
         *changed.last_mut().unwrap() ^= 1;
         assert_eq!(sealed_box().open(b"", &changed), Err(SealError::Refused));
+    }
+
+    #[test]
+    fn sealed_bytes_carry_the_id_of_their_key() {
+        let sealed = sealed_box().seal(b"", b"secret").unwrap();
+        assert_eq!(KeyId::of_sealed(&sealed), Some(key(7).id()));
+        assert_eq!(KeyId::of_sealed(&sealed[..HEADER_BYTES]), Some(key(7).id()));
+        assert_ne!(key(8).id(), key(7).id());
+        assert_eq!(KeyId::of_sealed(&sealed[..HEADER_BYTES - 1]), None);
+        assert_eq!(KeyId::of_sealed(&[&[VERSION + 1], &sealed[1..]].concat()), None);
     }
 
     #[test]

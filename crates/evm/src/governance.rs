@@ -14,6 +14,17 @@ use haithe_billing::deployment::Governance;
 use haithe_kernel::{TokenUnits, WalletAddress};
 
 impl ChainClient {
+    /// The address that may settle: the orchestrator's `server()`.
+    ///
+    /// # Errors
+    /// As [`ChainClient::check`].
+    pub async fn server(&self) -> Result<WalletAddress, ConnectError> {
+        let contract = self.contract().await?;
+        let server = contract.server();
+        let server = self.node().ask("server()", server.call()).await;
+        server.map(convert::wallet).map_err(ConnectError::Unreachable)
+    }
+
     /// Who governs the contracts now. The deployer is the sender of the transaction in `start_block`
     /// that created the orchestrator; it is unknown when the node does not have that block.
     ///

@@ -10,9 +10,9 @@ mod values;
 
 pub use layers::{ConfigError, Environment, Sources};
 pub use sections::{
-    Agent, Auth, Chain, Content, Conversations, Database, DatabaseUrl, Embeddings, Enclave, Inference,
-    Limits, Log, LogFormat, Metrics, Projects, Search, SearchEngineName, Server, Settlement, SiteEntry,
-    Sponsoring, Webhooks,
+    Agent, Auth, Backup, Chain, Content, Conversations, Database, DatabaseUrl, Embeddings, Enclave,
+    Inference, Limits, Log, LogFormat, Metrics, Projects, Search, SearchEngineName, Server, Settlement,
+    SiteEntry, Sponsoring, Webhooks,
 };
 
 use haithe_billing::batch::{CreditCounts, SealPolicy};
@@ -32,6 +32,8 @@ pub struct Config {
     pub limits: Limits,
     /// The database.
     pub database: Database,
+    /// How old the last backup may be.
+    pub backup: Backup,
     /// Logins and keys.
     pub auth: Auth,
     /// The key that content is sealed to.

@@ -2,6 +2,7 @@
 
 pub mod age;
 pub mod brief;
+pub mod conditions;
 mod embedder;
 pub mod health;
 pub mod ledger_watch;

@@ -5,6 +5,7 @@ mod assembly;
 mod catalogue;
 mod chain;
 mod completions;
+mod conditions;
 mod content;
 mod conversations;
 mod database;
@@ -38,6 +39,7 @@ use crate::{
     app::Overrides,
     service::{
         Supervisor,
+        conditions::Conditions,
         metrics::Figures,
         system::{OsRandom, SystemClock, TokioTasks},
     },
@@ -63,6 +65,7 @@ struct Base<'a> {
     tasks: &'a TokioTasks,
     supervisor: &'a Supervisor,
     figures: &'a Arc<Figures>,
+    conditions: &'a Arc<Conditions>,
 }
 
 /// Builds every part and starts the background tasks.
@@ -74,6 +77,8 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
     let figures = Arc::new(Figures::new());
     let embedder = knowledge::watched_embedder(&config.embeddings, &offer, &figures)?;
     let enclave = enclave::enclave(&config.enclave)?;
+    let encryption_key = secrets.encryption.id();
+    let conditions = Arc::new(Conditions::new(clock.clone()));
     let stores = database::open_database(config, &secrets.encryption, clock.clone()).await?;
     let fetcher: Arc<dyn Fetcher> = match overrides.fetcher {
         Some(fetcher) => fetcher,
@@ -93,8 +98,10 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
         tasks: &tasks,
         supervisor: &supervisor,
         figures: &figures,
+        conditions: &conditions,
     };
     let chain = Chain::start(&base, overrides.node).await?;
+    let levels = conditions::watch(&base, &chain, encryption_key);
     let identity = identity::identity(&base, secrets, chain.wallets.clone()).await?;
     let directory = directory::directory(&base, &chain, offer.default_model);
     let (conversations, memory) = conversations::conversations(&base);
@@ -109,11 +116,11 @@ pub(crate) async fn assemble(config: &Config, overrides: Overrides) -> Result<As
     let market = market::market(&base, &chain, opener);
     let completions = completions::completions(&base, &chain, &offer, &limits.token_rates, gears);
     let webhooks = webhooks::webhooks(&base, &directory, completions.clone(), fetcher).await?;
-    operations::metrics(&base, &chain, &limits, &completions).await?;
+    operations::metrics(&base, &chain, &levels, &limits, &completions).await?;
     let state = AppState::new(services(
         &base,
         Parts {
-            readiness: operations::readiness(&base, &chain, &completions),
+            readiness: operations::readiness(&base, &chain, levels, &completions),
             money: money::money(&base, &chain, &directory),
             catalogue: offer.catalogue,
             chain,

@@ -7,7 +7,7 @@ use crate::{
         memory::{Money, stopped},
         scale::Scale,
     },
-    writer::{Effects, Job, Work, Writer},
+    writer::{Effects, Job, Work, Writer, blames_the_disk},
 };
 use futures::{FutureExt, future::BoxFuture};
 use haithe_kernel::{CallId, Clock, Decimals, Listed, StoreError, Timestamp};
@@ -132,32 +132,32 @@ pub(crate) struct WriteTx<'c> {
     /// The ledger's accounts as this transaction leaves them.
     pub(crate) accounts: Accounts<'c>,
     pub(crate) next_transaction: i64,
+    /// A statement failed because of the disk.
+    disk_failed: bool,
 }
 
 impl WriteTx<'_> {
+    fn failed(&mut self, error: sqlx::Error) -> StoreError {
+        self.disk_failed |= blames_the_disk(&error);
+        StoreError::new(error)
+    }
+
     /// Runs a statement; gives how many rows it changed.
     pub(crate) async fn execute(&mut self, statement: Statement) -> Result<u64, StoreError> {
-        let done = statement
-            .execute(&mut *self.connection)
-            .await
-            .map_err(StoreError::new)?;
-        Ok(done.rows_affected())
+        let done = statement.execute(&mut *self.connection).await;
+        Ok(done.map_err(|error| self.failed(error))?.rows_affected())
     }
 
     /// Runs a statement; gives its rows.
     pub(crate) async fn all(&mut self, statement: Statement) -> Result<Vec<SqliteRow>, StoreError> {
-        statement
-            .fetch_all(&mut *self.connection)
-            .await
-            .map_err(StoreError::new)
+        let rows = statement.fetch_all(&mut *self.connection).await;
+        rows.map_err(|error| self.failed(error))
     }
 
     /// Runs a statement; gives its first row.
     pub(crate) async fn optional(&mut self, statement: Statement) -> Result<Option<SqliteRow>, StoreError> {
-        statement
-            .fetch_optional(&mut *self.connection)
-            .await
-            .map_err(StoreError::new)
+        let row = statement.fetch_optional(&mut *self.connection).await;
+        row.map_err(|error| self.failed(error))
     }
 }
 
@@ -379,8 +379,13 @@ where
             writer.committed(committed.effects, committed.accounts, committed.next_transaction);
             Ok(value)
         }
-        // A database that broke in between shows when the next transaction begins.
-        Err(Failure::Work(error)) => Err(error),
+        // Of a work's failures only those that a statement had with the disk are about the database.
+        Err(Failure::Work { error, disk_failed }) => {
+            if disk_failed {
+                writer.cannot_write();
+            }
+            Err(error)
+        }
         Err(Failure::Database(error)) => {
             writer.outcome(Some(&error));
             Err(StoreError::new(error).into())
@@ -393,7 +398,11 @@ enum Failure<E> {
     /// It could not be begun or committed.
     Database(sqlx::Error),
     /// The work itself gave up.
-    Work(E),
+    Work {
+        error: E,
+        /// A statement of it failed because of the disk.
+        disk_failed: bool,
+    },
 }
 
 /// What a committed transaction leaves to be noted in memory.
@@ -421,8 +430,15 @@ where
         effects: Effects::default(),
         accounts: Accounts::on(accounts),
         next_transaction,
+        disk_failed: false,
     };
-    let value = work(&mut write).await.map_err(Failure::Work)?;
+    let value = match work(&mut write).await {
+        Ok(value) => value,
+        Err(error) => {
+            let disk_failed = write.disk_failed;
+            return Err(Failure::Work { error, disk_failed });
+        }
+    };
     let committed = Committed {
         effects: write.effects,
         accounts: write.accounts.into_changes(),

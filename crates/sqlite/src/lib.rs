@@ -39,6 +39,7 @@
 mod books;
 mod chain;
 mod columns;
+mod control;
 mod conversations;
 mod db;
 mod directory;

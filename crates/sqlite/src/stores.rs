@@ -8,10 +8,9 @@ use crate::{
     SqliteRoleStore, SqliteSessionStore, SqliteSettlementStore, SqliteTreasuryStore, SqliteTxOutbox,
     SqliteUsageStore, SqliteWaitlist, SqliteWebhookInbox, SqliteWebhookStore,
 };
-use async_trait::async_trait;
 use haithe_encryption::EncryptionKey;
-use haithe_kernel::{Clock, StoreError};
-use haithe_stores::{BackgroundStores, DatabaseControl, PublicStores, ReadCounts, ReadOnlyStores, Stores};
+use haithe_kernel::Clock;
+use haithe_stores::{BackgroundStores, PublicStores, ReadOnlyStores, Stores};
 use std::{path::PathBuf, sync::Arc};
 
 /// Opens the database for the one process that writes to it ([`Db::open`]). What is stored and must be read
@@ -95,24 +94,5 @@ fn background(db: &Db, key: &EncryptionKey) -> BackgroundStores {
         contents: Arc::new(SqliteContentStore::new(db)),
         conversations: Arc::new(SqliteConversationStore::new(db)),
         webhook_inbox: Arc::new(SqliteWebhookInbox::new(db, key)),
-    }
-}
-
-#[async_trait]
-impl DatabaseControl for Db {
-    fn is_healthy(&self) -> bool {
-        Self::is_healthy(self)
-    }
-
-    fn waiting_writes(&self) -> usize {
-        Self::waiting_writes(self)
-    }
-
-    fn reads(&self) -> ReadCounts {
-        Self::reads(self)
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        Self::close(self).await
     }
 }

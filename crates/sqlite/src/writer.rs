@@ -122,8 +122,7 @@ impl Writer {
                     Ok(0) => return,
                     Ok(_) => {}
                     Err(_) => {
-                        let probed = self.probe().await;
-                        self.outcome(probed.as_ref().err());
+                        let _ = self.probe_and_note().await;
                         continue;
                     }
                 }
@@ -170,16 +169,32 @@ impl Writer {
         self.outcome(failure.as_deref());
     }
 
+    /// [`PROBE`] in a transaction of its own, whose outcome is noted.
+    pub(crate) async fn probe_and_note(&mut self) -> sqlx::Result<()> {
+        let probed = self.probe().await;
+        self.outcome(probed.as_ref().err());
+        probed
+    }
+
     async fn probe(&mut self) -> sqlx::Result<()> {
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::query(PROBE).execute(&mut *transaction).await?;
         transaction.commit().await
     }
 
+    /// Notes that the database cannot be written.
+    pub(crate) fn cannot_write(&mut self) {
+        self.note(true);
+    }
+
     /// Notes whether the database can be written, from how a transaction ended.
     pub(crate) fn outcome(&mut self, failure: Option<&sqlx::Error>) {
         let is_failing = failure.is_some_and(|error| !blames_the_data(error));
         self.is_gone |= matches!(failure, Some(sqlx::Error::WorkerCrashed));
+        self.note(is_failing);
+    }
+
+    fn note(&mut self, is_failing: bool) {
         if is_failing != self.is_failing {
             self.is_failing = is_failing;
             self.money.lock_anyway().failing = is_failing;
@@ -246,6 +261,16 @@ pub(crate) fn blames_the_data(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| code & 0xff == CONSTRAINT)
 }
 
+/// Whether the disk or the file, and neither the statement nor its data, is at fault.
+pub(crate) fn blames_the_disk(error: &sqlx::Error) -> bool {
+    // READONLY, IOERR, CORRUPT, FULL, CANTOPEN and NOTADB of sqlite.org/rescode.html.
+    const OF_THE_DISK: [u32; 6] = [8, 10, 11, 13, 14, 26];
+    let code = error
+        .as_database_error()
+        .and_then(|error| error.code()?.parse::<u32>().ok());
+    code.is_some_and(|code| OF_THE_DISK.contains(&(code & 0xff)))
+}
+
 /// Marks the memory as dead when the writer ends, by closing, by a panic or with its runtime.
 struct EndOfWriting(Arc<Money>);
 
@@ -253,5 +278,44 @@ impl Drop for EndOfWriting {
     fn drop(&mut self) {
         self.0.lock_anyway().stopped = true;
         tracing::info!("the database writer has ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::{Executor, sqlite::SqliteConnectOptions};
+
+    #[tokio::test]
+    async fn a_full_or_read_only_file_is_the_disks_fault_and_a_constraint_is_not() {
+        let options = SqliteConnectOptions::new().in_memory(true);
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        connection
+            .execute("CREATE TABLE rows (number INTEGER NOT NULL)")
+            .await
+            .unwrap();
+        let constraint = connection
+            .execute("INSERT INTO rows VALUES (NULL)")
+            .await
+            .unwrap_err();
+        assert!(blames_the_data(&constraint) && !blames_the_disk(&constraint));
+        let unknown = connection
+            .execute("INSERT INTO nowhere VALUES (1)")
+            .await
+            .unwrap_err();
+        assert!(!blames_the_disk(&unknown));
+
+        connection.execute("PRAGMA max_page_count = 2").await.unwrap();
+        let full = connection
+            .execute("CREATE TABLE more (number INTEGER)")
+            .await
+            .unwrap_err();
+        assert!(blames_the_disk(&full), "{full}");
+        connection.execute("PRAGMA query_only = 1").await.unwrap();
+        let read_only = connection
+            .execute("INSERT INTO rows VALUES (1)")
+            .await
+            .unwrap_err();
+        assert!(blames_the_disk(&read_only), "{read_only}");
     }
 }

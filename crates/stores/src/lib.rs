@@ -26,7 +26,7 @@ mod schema;
 
 #[cfg(feature = "mocks")]
 pub use control::MockDatabaseControl;
-pub use control::{DatabaseControl, ReadCounts};
+pub use control::{AlarmCount, DatabaseControl, ReadCounts, SealedSample};
 pub use groups::{BackgroundStores, PublicStores};
 pub use schema::{SchemaMigration, SchemaState};
 

@@ -41,6 +41,11 @@ impl AlarmKind {
         Self::WrongBatch,
     ];
 
+    /// The kind that this stable word names.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
     /// Its stable word.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -17,6 +17,7 @@ use crate::{
         Readiness, Supervisor,
         age::Age,
         brief::Brief,
+        conditions::{Conditions, LevelSources, Levels},
         ledger_watch::LedgerWatch,
         metrics::SenderFigures,
         rates::{Places, Rates, TokenQuotas, TokenRates},
@@ -73,7 +74,7 @@ use haithe_orgs::{
         MockProjectStore, MockStandingStore,
     },
 };
-use haithe_stores::MockDatabaseControl;
+use haithe_stores::{DatabaseControl, MockDatabaseControl};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use secrecy::SecretString;
@@ -94,6 +95,9 @@ pub(crate) struct Mocks {
     pub idempotency: MockIdempotencyStore,
     pub conversations: MockConversationStore,
     pub models: HashMap<String, Arc<dyn ChatModel>>,
+    pub database: MockDatabaseControl,
+    pub index: MockChainIndex,
+    pub board: Arc<Conditions>,
     pub deadline: Duration,
     pub body_bytes: usize,
     pub quotas: RequestQuotas,
@@ -106,6 +110,8 @@ impl Default for Mocks {
         directory
             .expect_context()
             .returning(|_, _, _| Ok(Some(context())));
+        let mut database = MockDatabaseControl::new();
+        database.expect_is_healthy().return_const(true);
         Self {
             challenges: MockChallengeStore::new(),
             api_keys: MockApiKeyStore::new(),
@@ -118,6 +124,9 @@ impl Default for Mocks {
             idempotency: MockIdempotencyStore::new(),
             conversations: MockConversationStore::new(),
             models: HashMap::new(),
+            database,
+            index: MockChainIndex::new(),
+            board: Arc::new(Conditions::new(Arc::new(FixedClock::at(now())))),
             deadline: Duration::from_secs(5),
             body_bytes: 4096,
             quotas: RequestQuotas::default(),
@@ -340,8 +349,18 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         }),
         clock.clone(),
     ));
-    let mut database = MockDatabaseControl::new();
-    database.expect_is_healthy().return_const(true);
+    let database: Arc<dyn DatabaseControl> = Arc::new(mocks.database);
+    let ledger_watch = Arc::new(LedgerWatch::new(Duration::from_secs(3_600)));
+    let levels = Levels::new(
+        mocks.board,
+        LevelSources {
+            database: database.clone(),
+            ledger: ledger_watch.clone(),
+            gate: Arc::new(SettlementGate::new(clock.clone(), Duration::from_secs(86_400))),
+            sender: Arc::new(SenderFigures::default),
+            settlement_limit: Duration::from_secs(3_600),
+        },
+    );
     AppState::new(Services {
         challenges: Arc::new(Challenges::new(
             challenge_store.clone(),
@@ -418,14 +437,15 @@ pub(crate) fn state(mocks: Mocks) -> AppState {
         )),
         document: Document::new(router::document),
         readiness: Arc::new(Readiness {
-            database: Arc::new(database),
-            index: Arc::new(MockChainIndex::new()),
+            database,
+            index: Arc::new(mocks.index),
             index_age: Age::new(clock.clone()),
             supervisor: Supervisor::default(),
             completions,
             sender: Arc::new(SenderFigures::default),
+            levels: Arc::new(levels),
             safeguards: Arc::default(),
-            ledger: Arc::new(LedgerWatch::new(Duration::from_secs(3_600))),
+            ledger: ledger_watch,
         }),
         limiter: Limiter::new(
             Arc::new(Rates::new(clock.clone())),

@@ -157,6 +157,17 @@ impl Database {
     }
 }
 
+/// `[backup]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every setting")]
+pub struct Backup {
+    #[serde(rename = "max_age_hours", deserialize_with = "values::optional_hours")]
+    pub max_age: Option<Duration>,
+    #[serde(deserialize_with = "values::optional_path")]
+    pub marker: Option<PathBuf>,
+}
+
 /// `[auth]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -272,6 +283,8 @@ pub struct Chain {
     pub orchestrator: WalletAddress,
     #[serde(deserialize_with = "values::within::<0, 9_007_199_254_740_991, _, _>")]
     pub start_block: u64,
+    #[serde(deserialize_with = "values::within::<0, 9_007_199_254_740_991, _, _>")]
+    pub alarms_from_block: u64,
     #[serde(rename = "token_decimals", deserialize_with = "values::decimals")]
     pub decimals: Decimals,
     #[serde(deserialize_with = "values::private_key")]

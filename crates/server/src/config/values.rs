@@ -46,6 +46,18 @@ pub(super) fn days<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Er
     number(from, 1, 3_650).map(|days| Duration::from_secs(days * 24 * 60 * 60))
 }
 
+/// Hours up to a year; 0 is none.
+pub(super) fn optional_hours<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    let hours = number(from, 0, 8_760)?;
+    Ok((hours > 0).then(|| Duration::from_secs(hours * 60 * 60)))
+}
+
+/// A file, or none where the text is empty.
+pub(super) fn optional_path<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
+    let path = text(from)?;
+    Ok((!path.is_empty()).then(|| PathBuf::from(path)))
+}
+
 /// Seconds up to `MOST`; 0 is none.
 pub(super) fn optional_seconds<'de, const MOST: u64, D: Deserializer<'de>>(
     from: D,

@@ -1,6 +1,9 @@
 //! `docs/OPERATIONS.md` against the program: what operators watch for is in it, and nothing else.
 
-use super::metrics::CATALOGUE;
+use super::{
+    conditions::{Condition, Severity},
+    metrics::CATALOGUE,
+};
 use haithe_billing::chain::AlarmKind;
 use haithe_orgs::AuditAction;
 use std::{
@@ -83,6 +86,32 @@ fn every_metric_is_explained_as_the_program_does() {
         missing.is_empty() && stale.is_empty(),
         "docs/OPERATIONS.md lacks {missing:?} and has too much: {stale:?}"
     );
+}
+
+#[test]
+fn every_condition_is_explained_with_its_status() {
+    let known: Vec<_> = Condition::ALL
+        .iter()
+        .map(|condition| {
+            let status = match condition.severity() {
+                Severity::Unready => "503",
+                Severity::Degraded => "200",
+            };
+            (condition.name().to_owned(), status.to_owned())
+        })
+        .collect();
+    let documented: Vec<_> = rows("### Conditions")
+        .into_iter()
+        .map(|row| (row[0].clone(), row[1].clone()))
+        .collect();
+    assert_eq!(documented, known);
+    // Each has an alert, or shares one with others of its status.
+    for name in known.iter().map(|(name, _)| name) {
+        assert!(
+            DOCUMENT.matches(name.as_str()).count() >= 2,
+            "{name} has no alert rule"
+        );
+    }
 }
 
 #[test]

@@ -3,14 +3,15 @@
 use super::{
     Supervisor,
     age::Age,
+    conditions::{ActiveCondition, Levels, Severity},
     ledger_watch::{LedgerView, LedgerWatch},
     metrics::SenderFigures,
-    safeguards::{SafeguardView, Safeguards},
+    safeguards::Safeguards,
     supervisor::TaskState,
 };
 use crate::http::envelope::json;
 use axum::{extract::State, response::Response};
-use haithe_billing::ports::ChainIndex;
+use haithe_billing::{deployment::Weakness, ports::ChainIndex};
 use haithe_inference::Completions;
 use haithe_stores::DatabaseControl;
 use http::StatusCode;
@@ -35,6 +36,8 @@ pub struct Readiness {
     pub completions: Arc<Completions>,
     /// How the sender of transactions does.
     pub sender: Arc<dyn Fn() -> SenderFigures + Send + Sync>,
+    /// Conditions that operators must act on.
+    pub levels: Arc<Levels>,
     /// Safeguards that the deployment lacks.
     pub safeguards: Arc<Safeguards>,
     /// The comparison of the ledger with the chain.
@@ -53,8 +56,9 @@ pub struct AliveView {
 #[schema(as = Readiness)]
 pub struct ReadyView {
     /// `ready`; `degraded`: calls are answered, but not by every model, or deposits or settlement
-    /// wait; `unready`.
+    /// wait, or an operator must act; `unready`: no paid call can be served.
     status: &'static str,
+    /// The database can be read and written.
     database: bool,
     chain: ChainView,
     sender: SenderView,
@@ -62,9 +66,60 @@ pub struct ReadyView {
     /// By the provider's key in the catalogue; those without a key for it are left out.
     providers: BTreeMap<String, ProviderView>,
     tasks: BTreeMap<&'static str, TaskView>,
-    /// Safeguards that the deployment or the configuration lacks. They do not change `status`. Always
-    /// empty on a development chain.
-    warnings: Vec<SafeguardView>,
+    /// Conditions that an operator must act on, those first that make the service unready, then safeguards that
+    /// the deployment or the configuration lacks.
+    warnings: Vec<WarningView>,
+}
+
+/// What an operator must act on.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ReadinessWarning)]
+struct WarningView {
+    /// A condition: `database_unwritable`, `settlement_gate_closed`, `backup_stale`, `encryption_key_mismatch`,
+    /// `index_alarms`, `ledger_difference`, `provider_credentials_rejected`, `settlement_stopped` or
+    /// `settling_key_mismatch`. Or a missing safeguard: `test_token`, `no_daily_cap`, `no_guardian`,
+    /// `guardian_is_server`, `owner_is_server`, `owner_is_deployer` or `local_sites`; on a development chain none
+    /// is missing.
+    code: &'static str,
+    /// `unready`: no paid call can be served while it lasts. `degraded`: calls are served. `advice`: a missing
+    /// safeguard, which does not change `status`.
+    severity: &'static str,
+    /// What it is about, such as a provider's key in the catalogue; `null` when there is only one such thing.
+    #[schema(required = true)]
+    subject: Option<String>,
+    /// When it was detected, an RFC 3339 time; `null` for a missing safeguard.
+    #[schema(required = true)]
+    since: Option<String>,
+    /// What is wrong.
+    message: String,
+    /// What corrects it.
+    remedy: &'static str,
+}
+
+impl From<ActiveCondition> for WarningView {
+    fn from(active: ActiveCondition) -> Self {
+        Self {
+            code: active.condition.name(),
+            severity: active.condition.severity().as_str(),
+            subject: Some(active.subject).filter(|subject| !subject.is_empty()),
+            since: Some(active.since.rfc3339()),
+            message: active.message,
+            remedy: active.condition.remedy(),
+        }
+    }
+}
+
+impl From<Weakness> for WarningView {
+    fn from(weakness: Weakness) -> Self {
+        Self {
+            code: weakness.code(),
+            severity: "advice",
+            subject: None,
+            since: None,
+            message: weakness.to_string(),
+            remedy: weakness.remedy(),
+        }
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -116,7 +171,7 @@ pub async fn alive() -> Response {
 
 /// Can the service do its work?
 ///
-/// 503 only when calls cannot be answered.
+/// 503 only when no paid call can be served; 200 with `warnings` when an operator must act.
 #[utoipa::path(get, path = "/health/ready", security(()),
     responses((status = 200, body = ReadyView), (status = 503, body = ReadyView)))]
 pub async fn ready(State(readiness): State<Arc<Readiness>>) -> Response {
@@ -132,7 +187,9 @@ pub async fn ready(State(readiness): State<Arc<Readiness>>) -> Response {
 impl Readiness {
     async fn look(&self) -> ReadyView {
         let checkpoint = self.index.checkpoint().await;
-        let database = self.database.is_healthy() && checkpoint.is_ok();
+        let database = self.database.is_healthy() && self.database.is_writable() && checkpoint.is_ok();
+        let conditions = self.levels.refreshed();
+        let severity = conditions.severity();
         let block = checkpoint.ok().flatten();
         let lag = block.map(|block| self.index_age.of(block.time));
         let chain = ChainView {
@@ -179,8 +236,10 @@ impl Readiness {
             ledger.is_ok(),
             providers.values().all(|provider| provider.ok),
             tasks.values().all(|task| task.ok),
+            severity.is_none(),
         ];
-        let status = match (database, parts.iter().all(|ok| *ok)) {
+        let serves = database && severity != Some(Severity::Unready);
+        let status = match (serves, parts.iter().all(|ok| *ok)) {
             (false, _) => "unready",
             (true, false) => "degraded",
             (true, true) => "ready",
@@ -193,7 +252,86 @@ impl Readiness {
             ledger,
             providers,
             tasks,
-            warnings: self.safeguards.views(),
+            warnings: warnings(conditions.active(), self.safeguards.missing()),
         }
+    }
+}
+
+fn warnings(active: Vec<ActiveCondition>, missing: Vec<Weakness>) -> Vec<WarningView> {
+    let conditions = active.into_iter().map(WarningView::from);
+    conditions
+        .chain(missing.into_iter().map(WarningView::from))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        api::testing::{Answer, Mocks, now, send},
+        service::conditions::Condition,
+    };
+    use axum::body::Body;
+    use haithe_billing::chain::BlockRef;
+    use http::Request;
+    use serde_json::json;
+
+    /// `GET /health/ready` over a chain whose last block is now.
+    async fn ready(mut mocks: Mocks, writable: bool) -> Answer {
+        mocks.database.expect_is_writable().return_const(writable);
+        mocks.index.expect_checkpoint().returning(|| {
+            Ok(Some(BlockRef {
+                number: 7,
+                hash: [7; 32],
+                parent: [6; 32],
+                time: now(),
+            }))
+        });
+        let request = Request::builder().uri("/health/ready").body(Body::empty());
+        send(mocks, request.unwrap()).await
+    }
+
+    #[tokio::test]
+    async fn without_conditions_the_service_is_ready_and_warns_of_nothing() {
+        let answer = ready(Mocks::default(), true).await;
+        let view = answer.json();
+        assert_eq!(answer.status, 200, "{view}");
+        assert_eq!(view["warnings"], json!([]));
+        assert_eq!(view["database"], true);
+    }
+
+    #[tokio::test]
+    async fn a_database_that_cannot_be_written_answers_503_and_says_what_to_do() {
+        let answer = ready(Mocks::default(), false).await;
+        let view = answer.json();
+        assert_eq!(answer.status, 503, "{view}");
+        assert_eq!(
+            (&view["status"], &view["database"]),
+            (&json!("unready"), &json!(false))
+        );
+        let warning = &view["warnings"][0];
+        assert_eq!(warning["code"], "database_unwritable");
+        assert_eq!(warning["severity"], "unready");
+        assert_eq!(warning["subject"], json!(null));
+        assert_eq!(warning["since"], now().rfc3339());
+        assert!(warning["remedy"].as_str().unwrap().contains("free disk space"));
+    }
+
+    #[tokio::test]
+    async fn a_condition_that_leaves_calls_served_answers_200_with_a_warning() {
+        let mocks = Mocks::default();
+        mocks.board.raise(
+            Condition::ProviderCredentialsRejected,
+            "openai",
+            "the key is rejected",
+        );
+        let answer = ready(mocks, true).await;
+        let view = answer.json();
+        assert_eq!(answer.status, 200, "{view}");
+        assert_eq!(view["status"], "degraded");
+        let warning = &view["warnings"][0];
+        assert_eq!(warning["code"], "provider_credentials_rejected");
+        assert_eq!(warning["severity"], "degraded");
+        assert_eq!(warning["subject"], "openai");
+        assert_eq!(warning["message"], "the key is rejected");
     }
 }

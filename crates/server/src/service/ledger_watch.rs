@@ -67,6 +67,11 @@ impl LedgerWatch {
         };
     }
 
+    /// Whether the last completed check found no difference; `true` before the first.
+    pub fn found_no_difference(&self) -> bool {
+        self.lock().clean
+    }
+
     /// How long no check was completed, where that is longer than the limit and an alarm is due: one
     /// when the limit is passed, then one per limit.
     pub fn overdue(&self) -> Option<Duration> {

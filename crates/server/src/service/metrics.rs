@@ -135,6 +135,11 @@ pub const CATALOGUE: &[(&str, &str, &str)] = &[
         "Safeguards that the deployment or the configuration lacks; 0 on a development chain",
     ),
     (
+        "haithe_condition",
+        "gauge",
+        "1 while a condition is active that an operator must act on, by its name",
+    ),
+    (
         "haithe_sender_transactions",
         "gauge",
         "The outbox: our transactions, by state (queued, in_flight, mined)",

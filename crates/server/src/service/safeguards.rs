@@ -1,27 +1,12 @@
 //! What the running service knows of safeguards that its deployment lacks.
 
 use haithe_billing::deployment::Weakness;
-use serde::Serialize;
 use std::sync::{PoisonError, RwLock};
-use utoipa::ToSchema;
 
 /// Safeguards that are missing, as last found. Shared by the task that looks and the health route.
 #[derive(Debug, Default)]
 pub struct Safeguards {
     missing: RwLock<Vec<Weakness>>,
-}
-
-/// A safeguard that the deployment or the configuration lacks.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = MissingSafeguard)]
-pub struct SafeguardView {
-    /// `test_token`, `no_daily_cap`, `no_guardian`, `guardian_is_server`, `owner_is_server`,
-    /// `owner_is_deployer` or `local_sites`.
-    code: &'static str,
-    /// What is wrong.
-    message: String,
-    /// What corrects it.
-    remedy: &'static str,
 }
 
 impl Safeguards {
@@ -45,15 +30,10 @@ impl Safeguards {
     }
 
     /// Those that are missing, for the health route.
-    pub fn views(&self) -> Vec<SafeguardView> {
-        let missing = self.missing.read().unwrap_or_else(PoisonError::into_inner);
-        missing
-            .iter()
-            .map(|weakness| SafeguardView {
-                code: weakness.code(),
-                message: weakness.to_string(),
-                remedy: weakness.remedy(),
-            })
-            .collect()
+    pub fn missing(&self) -> Vec<Weakness> {
+        self.missing
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }

@@ -1,6 +1,7 @@
 //! Watches calls: counts them, and says which were slow and where their time went.
 
 use super::{
+    conditions::ProviderKeys,
     metrics::{CallFigures, Figures},
     prompts,
 };
@@ -13,14 +14,15 @@ use std::{sync::Arc, time::Duration};
 #[derive(Debug)]
 pub struct Watch {
     figures: Arc<Figures>,
+    keys: ProviderKeys,
     /// A call whose own part (all but the provider's) takes this long is slow.
     slow: Duration,
 }
 
 impl Watch {
-    /// Counts in `figures`.
-    pub const fn new(figures: Arc<Figures>, slow: Duration) -> Self {
-        Self { figures, slow }
+    /// Counts in `figures` and reports rejected credentials to `keys`.
+    pub const fn new(figures: Arc<Figures>, keys: ProviderKeys, slow: Duration) -> Self {
+        Self { figures, keys, slow }
     }
 }
 
@@ -48,6 +50,7 @@ impl CallObserver for Watch {
 
     fn asked(&self, provider: &str, outcome: AskOutcome, took: Duration) {
         self.figures.asked(provider, outcome.as_str(), took);
+        self.keys.attempted(provider, outcome);
     }
 
     fn charged(&self, end: &CallEnd<'_>) {

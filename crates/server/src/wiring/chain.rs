@@ -34,7 +34,7 @@ use haithe_orgs::{
     ports::{ChainSync, OrgDeployer},
 };
 use index::{CatchUp, IndexLoop};
-use safeguards::SafeguardWatch;
+use safeguards::{SafeguardWatch, SettlingKey};
 use std::{
     sync::{Arc, Mutex, OnceLock},
     time::Duration,
@@ -130,6 +130,10 @@ impl Chain {
             index.clone(),
             config,
             safeguards.clone(),
+            SettlingKey {
+                signer,
+                conditions: base.conditions.clone(),
+            },
         );
         supervisor.run("safeguards", move |stop| watch.clone().run(stop));
 
@@ -169,8 +173,10 @@ impl Chain {
             policy,
         ));
         settlement.resume().await?;
-        let poll = config.settlement.poll;
-        supervisor.run("settlement", move |stop| settle(settlement.clone(), poll, stop));
+        let (poll, conditions) = (config.settlement.poll, base.conditions.clone());
+        supervisor.run("settlement", move |stop| {
+            settle(settlement.clone(), poll, conditions.clone(), stop)
+        });
         let ledger = Arc::new(LedgerCheck::new(
             stores.books.clone(),
             reader,

@@ -1,7 +1,7 @@
 //! Paid calls.
 
 use super::{Base, catalogue::Offer, chain::Chain};
-use crate::service::{rates::TokenRates, system::TokioTimer, watch::Watch};
+use crate::service::{conditions::ProviderKeys, rates::TokenRates, system::TokioTimer, watch::Watch};
 use haithe_billing::holds::Holds;
 use haithe_inference::{
     CompletionPorts, CompletionSettings, Completions,
@@ -25,7 +25,11 @@ pub(super) fn completions(
         providers: offer.providers.clone(),
         counter: Arc::new(Tiktoken::default()),
         allowance: token_rates.clone(),
-        observer: Arc::new(Watch::new(base.figures.clone(), config.log.slow)),
+        observer: Arc::new(Watch::new(
+            base.figures.clone(),
+            ProviderKeys::new(base.conditions.clone(), &offer.catalogue),
+            config.log.slow,
+        )),
         clock: base.clock.clone(),
         random: base.random.clone(),
         tasks: Arc::new(base.tasks.clone()),

@@ -5,7 +5,7 @@ use haithe_encryption::EncryptionKey;
 use haithe_kernel::Clock;
 use haithe_sqlite::DbConfig;
 use haithe_stores::{ReadOnlyStores, Stores};
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 /// Why the database cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +29,18 @@ pub(super) async fn open_database(
                 clock,
             };
             Ok(haithe_sqlite::open(config, key).await?)
+        }
+    }
+}
+
+/// Where the time of the last backup is written unless `backup.marker` says otherwise: `<database>.last-backup` beside
+/// a database that is a file.
+pub(super) fn backup_marker(config: &Config) -> Option<PathBuf> {
+    match &config.database.url {
+        DatabaseUrl::Sqlite(path) => {
+            let mut marker = path.clone().into_os_string();
+            marker.push(".last-backup");
+            Some(marker.into())
         }
     }
 }

@@ -4,6 +4,7 @@ use super::{Base, WiringError, chain::Chain};
 use crate::service::{
     Readiness,
     age::Age,
+    conditions::Levels,
     metrics::{Scrape, Sources, serve_metrics},
     rates::{Places, Rates, TokenQuotas, TokenRates},
 };
@@ -43,7 +44,12 @@ pub(super) fn limits(base: &Base<'_>) -> LimitParts {
 }
 
 /// What `/health/ready` reports.
-pub(super) fn readiness(base: &Base<'_>, chain: &Chain, completions: &Arc<Completions>) -> Readiness {
+pub(super) fn readiness(
+    base: &Base<'_>,
+    chain: &Chain,
+    levels: Arc<Levels>,
+    completions: &Arc<Completions>,
+) -> Readiness {
     Readiness {
         database: base.stores.database.clone(),
         index: base.stores.public.index.clone(),
@@ -51,6 +57,7 @@ pub(super) fn readiness(base: &Base<'_>, chain: &Chain, completions: &Arc<Comple
         supervisor: base.supervisor.clone(),
         completions: completions.clone(),
         sender: chain.sender.clone(),
+        levels,
         safeguards: chain.safeguards.clone(),
         ledger: chain.ledger_watch.clone(),
     }
@@ -60,6 +67,7 @@ pub(super) fn readiness(base: &Base<'_>, chain: &Chain, completions: &Arc<Comple
 pub(super) async fn metrics(
     base: &Base<'_>,
     chain: &Chain,
+    levels: &Arc<Levels>,
     limits: &LimitParts,
     completions: &Arc<Completions>,
 ) -> Result<(), WiringError> {
@@ -69,6 +77,7 @@ pub(super) async fn metrics(
         gate: chain.gate.clone(),
         ledger_watch: chain.ledger_watch.clone(),
         safeguards: chain.safeguards.clone(),
+        levels: levels.clone(),
         sender: chain.sender.clone(),
         database: base.stores.database.clone(),
         completions: completions.clone(),

@@ -6,7 +6,7 @@ use crate::fixture::{
 };
 use haithe_billing::{
     batch::BatchState,
-    chain::{BlockRef, ChainEvent, EventBody, IndexStep},
+    chain::{AlarmKind, BlockRef, ChainEvent, EventBody, IndexStep},
     ledger::Balance,
     ports::{ChainIndex, SettlementStore},
 };
@@ -17,6 +17,7 @@ use haithe_orgs::{
     ports::{OrgMemberStore, OrgStore},
 };
 use haithe_sqlite::{SqliteOrgStore, SqliteProductStore};
+use haithe_stores::{AlarmCount, DatabaseControl};
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,8 +185,19 @@ async fn an_alarm_goes_with_its_block() {
         fixture.index().alarms().await.unwrap()[0].kind,
         "unknown_withdrawal"
     );
+    let block = fixture.head.unwrap().number;
+    let counted = DatabaseControl::alarms(&fixture.db, block).await.unwrap();
+    let expected = AlarmCount {
+        kind: AlarmKind::UnknownWithdrawal,
+        count: 1,
+        last_block: block,
+    };
+    assert_eq!(counted, [expected]);
+    let acknowledged = DatabaseControl::alarms(&fixture.db, block + 1).await.unwrap();
+    assert!(acknowledged.is_empty());
     fixture.rewind(before).await;
     assert!(fixture.index().alarms().await.unwrap().is_empty());
+    assert!(DatabaseControl::alarms(&fixture.db, 0).await.unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

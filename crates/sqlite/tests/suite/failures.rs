@@ -141,7 +141,9 @@ async fn while_nothing_can_be_written_no_new_call_is_admitted() {
     let mut stranger = fixture.stranger().await;
     stranger.execute("BEGIN IMMEDIATE").await.unwrap();
     // SQLite gives up after its busy timeout.
+    assert!(fixture.db.is_writable());
     assert!(fixture.capture(call, org, nano(10)).await.is_err());
+    assert!(!fixture.db.is_writable(), "a failed write is noted at once");
     assert!(matches!(
         fixture.hold(org, nano(1)).await,
         Err(HoldError::Store(_))
@@ -159,6 +161,27 @@ async fn while_nothing_can_be_written_no_new_call_is_admitted() {
         fixture.capture(call, org, nano(10)).await.unwrap().charged,
         nano(10)
     );
+    fixture.assert_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_probe_fails_while_the_file_is_locked_and_finds_its_recovery() {
+    let (fixture, org) = Fixture::funded(nano(100)).await;
+    fixture.db.probe_write().await.unwrap();
+    assert!(fixture.db.is_writable());
+    let mut stranger = fixture.stranger().await;
+    stranger.execute("BEGIN IMMEDIATE").await.unwrap();
+    assert!(fixture.db.probe_write().await.is_err());
+    assert!(!fixture.db.is_writable());
+    assert!(fixture.db.is_healthy(), "the writer lives");
+    assert!(matches!(
+        fixture.hold(org, nano(1)).await,
+        Err(HoldError::Store(_))
+    ));
+    stranger.execute("ROLLBACK").await.unwrap();
+    fixture.db.probe_write().await.unwrap();
+    assert!(fixture.db.is_writable());
+    fixture.hold(org, nano(1)).await.unwrap();
     fixture.assert_sound().await;
 }
 

@@ -71,6 +71,7 @@ fn settings() -> Vec<String> {
         ("metrics", fields::<config::Metrics>()),
         ("limits", fields::<config::Limits>()),
         ("database", fields::<config::Database>()),
+        ("backup", fields::<config::Backup>()),
         ("auth", fields::<config::Auth>()),
         ("enclave", fields::<config::Enclave>()),
         ("chain", fields::<config::Chain>()),

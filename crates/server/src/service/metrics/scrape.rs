@@ -4,6 +4,7 @@ use super::{Figures, process::Process};
 use crate::service::{
     Supervisor,
     age::Age,
+    conditions::{Condition, Levels},
     ledger_watch::LedgerWatch,
     rates::{Places, Rates, TokenRates},
     safeguards::Safeguards,
@@ -52,6 +53,8 @@ pub struct Sources {
     pub ledger_watch: Arc<LedgerWatch>,
     /// Safeguards that the deployment lacks.
     pub safeguards: Arc<Safeguards>,
+    /// Conditions that operators must act on.
+    pub levels: Arc<Levels>,
     /// The sender of transactions.
     pub sender: Arc<dyn Fn() -> SenderFigures + Send + Sync>,
     /// Writes that wait, and reads.
@@ -141,6 +144,14 @@ impl Scrape {
             "haithe_missing_safeguards",
             count(self.sources.safeguards.count()),
         );
+        let conditions = self.sources.levels.refreshed();
+        for condition in Condition::ALL {
+            let labels = vec![Label::from_static_parts("name", condition.name())];
+            let active = u8::from(conditions.is_active(condition));
+            self.figures
+                .gauge("haithe_condition", labels)
+                .set(f64::from(active));
+        }
         let sender = (self.sources.sender)();
         for (state, number) in [
             ("queued", sender.queued),

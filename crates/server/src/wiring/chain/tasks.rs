@@ -1,12 +1,17 @@
 //! The tasks that write to the chain, and the one that checks the books against it.
 
 use super::backed_off;
-use crate::service::{ledger_watch::LedgerWatch, supervisor::describe};
+use crate::service::{
+    conditions::{Condition, Conditions},
+    ledger_watch::LedgerWatch,
+    supervisor::describe,
+};
 use haithe_billing::{
     check::LedgerCheck,
-    settlement::{Settlement, SettlementProgress},
+    settlement::{Settlement, SettlementError, SettlementProgress},
 };
 use haithe_evm::Sender;
+use haithe_kernel::Failure;
 use haithe_orgs::RoleMirroring;
 use std::{
     convert::Infallible,
@@ -15,6 +20,10 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
+/// After so many failures in a row, which take two minutes or more, settlement counts as stopped.
+const FAILURES_TO_STOP: u32 = 20;
+/// The subject of the condition that settlement itself reports.
+const BATCHES: &str = "batches";
 /// The first comparison of the ledger with the chain comes this soon after the start.
 const FIRST_CHECK: Duration = Duration::from_secs(15);
 
@@ -33,6 +42,7 @@ pub(super) async fn send(
 pub(super) async fn settle(
     settlement: Arc<Settlement>,
     poll: Duration,
+    conditions: Arc<Conditions>,
     stop: CancellationToken,
 ) -> Result<(), Infallible> {
     let mut failures = 0u32;
@@ -40,6 +50,7 @@ pub(super) async fn settle(
         let pause = match settlement.step().await {
             Ok(progress) => {
                 failures = 0;
+                conditions.clear(Condition::SettlementStopped, BATCHES);
                 if let SettlementProgress::Submitted { seq, calls, lines } = progress {
                     tracing::debug!(seq, calls, lines, "a batch is on its way to the chain");
                 }
@@ -52,6 +63,9 @@ pub(super) async fn settle(
                     failures,
                     "settlement could not make its step"
                 );
+                if let Some(message) = stopped(&error, failures) {
+                    conditions.raise(Condition::SettlementStopped, BATCHES, message);
+                }
                 backed_off(poll, failures)
             }
         };
@@ -62,6 +76,21 @@ pub(super) async fn settle(
         {
             return Ok(());
         }
+    }
+}
+
+/// Why settlement counts as stopped after so many failures in a row. A contract and a ledger that disagree about
+/// batches do not agree again by waiting; everything else may pass. The causes of a failure may contain the node's
+/// address and stay in the log.
+fn stopped(error: &SettlementError, failures: u32) -> Option<String> {
+    match error {
+        SettlementError::Behind { .. } | SettlementError::Foreign { .. } => Some(error.to_string()),
+        SettlementError::Chain(_) | SettlementError::Store(_) => (failures >= FAILURES_TO_STOP).then(|| {
+            format!(
+                "settlement has failed {FAILURES_TO_STOP} times in a row or more ({}): see the log",
+                error.code()
+            )
+        }),
     }
 }
 
@@ -124,4 +153,20 @@ pub(super) async fn check(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use haithe_kernel::StoreError;
+
+    #[test]
+    fn a_foreign_batch_stops_settlement_at_once_and_an_outage_after_many_failures() {
+        let foreign = SettlementError::Foreign { seq: 7 };
+        assert!(stopped(&foreign, 1).is_some_and(|message| message.contains("number 7")));
+        let outage = SettlementError::Store(StoreError::new("https://node.example/secret"));
+        assert_eq!(stopped(&outage, FAILURES_TO_STOP - 1), None);
+        let message = stopped(&outage, FAILURES_TO_STOP).unwrap();
+        assert!(!message.contains("secret"), "{message}");
+    }
 }
