@@ -33,7 +33,7 @@ CREATE TABLE batch_lines (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX batch_lines_by_org ON batch_lines (org_id, seq);
-CREATE INDEX batch_lines_skipped ON batch_lines (org_id, seq) WHERE skipped IS NOT NULL;
+CREATE INDEX batch_lines_skipped ON batch_lines (org_id, seq, skipped, blamed) WHERE skipped IS NOT NULL;
 
 -- What a line pays to each payee.
 CREATE TABLE batch_credits (

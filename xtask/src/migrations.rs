@@ -176,7 +176,10 @@ mod tests {
             assert_eq!(numbers(&databases(&[("sqlite", files)])).len(), 1, "{files:?}");
         }
         // A gap that is filled later moves no file, but adds one in front of listed ones.
-        let filled = databases(&[("sqlite", &["0001_identity.sql", "0002_late.sql", "0002_ledger.sql"])]);
+        let filled = databases(&[(
+            "sqlite",
+            &["0001_identity.sql", "0002_late.sql", "0002_ledger.sql"],
+        )]);
         assert_eq!(numbers(&filled).len(), 1);
     }
 
@@ -208,7 +211,11 @@ mod tests {
         let count = |list: &str| checksums(&two, list).len();
         assert_eq!(count(&format!("{first}\n{second}\n")), 0);
         assert_eq!(count(&format!("{first}\n")), 1, "unlisted");
-        assert_eq!(count(&format!("{first}\nother  sqlite/0002_ledger.sql\n")), 1, "changed");
+        assert_eq!(
+            count(&format!("{first}\nother  sqlite/0002_ledger.sql\n")),
+            1,
+            "changed"
+        );
         assert_eq!(
             count(&format!("{first}\n{second}\nother  sqlite/0003_usage.sql\n")),
             1,

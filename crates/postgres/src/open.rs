@@ -260,7 +260,11 @@ async fn check_schema(connection: &mut PgConnection) -> Result<(), OpenError> {
             known: version,
         }),
         SchemaState::Ahead { found } => {
-            tracing::info!(found, known = version, "a newer version has migrated the database");
+            tracing::info!(
+                found,
+                known = version,
+                "a newer version has migrated the database"
+            );
             Ok(())
         }
         SchemaState::Current | SchemaState::Behind { .. } => Ok(()),

@@ -167,6 +167,12 @@ fn read_payee(text: &str) -> Option<Payee> {
     }
 }
 
+/// Numbers as the text of a JSON list, for `json_each`.
+pub(crate) fn json_list(numbers: impl IntoIterator<Item = i64>) -> String {
+    let numbers: Vec<String> = numbers.into_iter().map(|number| number.to_string()).collect();
+    format!("[{}]", numbers.join(","))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

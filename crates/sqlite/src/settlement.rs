@@ -53,16 +53,7 @@ impl SqliteSettlementStore {
 
     fn payers(&self) -> Result<Payers, StoreError> {
         let memory = self.db.money().lock()?;
-        let mut payers = Payers::default();
-        for (org, money) in memory.ledger.organizations() {
-            if money.facts().is_suspended() {
-                payers.suspended.insert(org);
-            }
-            if money.is_withdrawing() {
-                payers.withdrawing.insert(org);
-            }
-        }
-        Ok(payers)
+        Ok(Payers::of(memory.ledger.organizations()))
     }
 
     /// Excludes charges from all batches, and raises an alarm for each that is new.

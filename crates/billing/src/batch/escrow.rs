@@ -63,7 +63,9 @@ pub struct SkippedLine {
 /// when their payers and payees were last paid for. All batches are final ones.
 #[derive(Debug, Clone, Default)]
 pub struct PaymentHistory {
-    /// The skipped lines. Those that are the payer's fault may be left out; they decide nothing here.
+    /// The skipped lines. Those that are the payer's fault may be left out; they decide nothing here. Of each payer's
+    /// lines that were skipped for one reason and are blamed alike, those before the newest [`UNPAYABLE_AFTER`] may
+    /// be left out, too: what is decided does not change, and the history stays bounded.
     pub skipped: Vec<SkippedLine>,
     /// Each payer's last settled line.
     pub settled: BTreeMap<OrgId, BatchSeq>,
@@ -212,6 +214,26 @@ mod tests {
             ..history(&[0, 1, 2, 6, 7, 8])
         };
         assert_eq!(again.unpayable(), HashSet::from([KEY]));
+    }
+
+    #[test]
+    fn lines_before_the_newest_ones_decide_nothing() {
+        for fault in [LineFault::Payee(CREATOR), LineFault::Unknown] {
+            for length in 0..8_u64 {
+                for last in [None, Some(0), Some(3), Some(5), Some(9)] {
+                    let all: Vec<SkippedLine> = (0..length).map(|seq| skipped(seq, fault)).collect();
+                    let newest = all.iter().rev().take(UNPAYABLE_AFTER).copied().collect();
+                    let [all, newest] = [all, newest].map(|skipped| PaymentHistory {
+                        skipped,
+                        settled: last.map(|seq| (PAYER, seq)).into_iter().collect(),
+                        paid: last.map(|seq| (KEY, seq)).into_iter().collect(),
+                        paid_out: BTreeMap::new(),
+                    });
+                    assert_eq!(all.unpayable(), newest.unpayable(), "{fault:?} {length} {last:?}");
+                    assert_eq!(all.probed(), newest.probed(), "{fault:?} {length} {last:?}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -4,11 +4,12 @@
 //! again, and counts apart: it goes along with any batch, and neither hastens batches nor counts as a delay
 //! of settlement.
 
-use super::{BatchError, BatchItem, Payers, SealPolicy, Unsealed, WaitingCharges};
+use super::{BatchError, BatchItem, BatchSeq, Payers, SealPolicy, Unsealed, WaitingCharges};
 use crate::{
     batch::EscrowAccount,
     capture::Payee,
     chain::{AlarmKind, Hash32},
+    ledger::OrgMoney,
 };
 use haithe_kernel::{CallId, OrgId, Timestamp, Usdt, WalletAddress};
 use std::collections::{BTreeMap, HashSet};
@@ -120,7 +121,28 @@ impl Unsealed {
     }
 }
 
+/// Whether a call that belongs to the batch `seq` counts as one whose line was skipped before: an earlier batch
+/// contains it, too. `first` is the first batch that contains it.
+pub const fn was_skipped_before(first: BatchSeq, seq: BatchSeq) -> bool {
+    first < seq
+}
+
 impl Payers {
+    /// The suspended and the withdrawing ones of these organizations. The other groups are empty: other data decides
+    /// them.
+    pub fn of<'m>(organizations: impl IntoIterator<Item = (OrgId, &'m OrgMoney)>) -> Self {
+        let mut payers = Self::default();
+        for (org, money) in organizations {
+            if money.facts().is_suspended() {
+                payers.suspended.insert(org);
+            }
+            if money.is_withdrawing() {
+                payers.withdrawing.insert(org);
+            }
+        }
+        payers
+    }
+
     /// Defers the organizations whose charges together are too small for a line of their own.
     pub fn defer(&mut self, waiting: &[WaitingCharges], policy: &SealPolicy, now: Timestamp) {
         let deferred = waiting.iter().filter(|waiting| policy.defers(waiting, now));

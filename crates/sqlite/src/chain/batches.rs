@@ -5,7 +5,7 @@ use crate::{
     db::{Statement, WriteTx},
 };
 use haithe_billing::{
-    batch::BatchCredit,
+    batch::{BatchCredit, was_skipped_before},
     chain::{Blame, Hash32, LineSite, SkipReason, SkipState, StoredBatch, StoredLine},
 };
 use haithe_kernel::{OrgId, StoreError, Timestamp};
@@ -247,13 +247,28 @@ impl WriteTx<'_> {
 
     /// The calls of a skipped line belong to their batch again, with what it changed of the carry.
     pub(super) async fn reclaim_line(&mut self, batch: u64, line: u32) -> Result<(), StoreError> {
-        let items = "UPDATE usage_records SET
-                         batch_seq = ?1,
-                         skipped = EXISTS (SELECT 1 FROM batch_items AS earlier
-                                           WHERE earlier.usage_id = usage_records.id AND earlier.seq < ?1)
-                     WHERE id IN (SELECT usage_id FROM batch_items WHERE seq = ?1 AND line = ?2)";
-        let batch = seq(batch)?;
-        self.execute(sqlx::query(items).bind(batch).bind(line)).await?;
-        self.redo_carry(batch, line.into()).await
+        let items = "SELECT usage_id, (SELECT min(any_batch.seq) FROM batch_items AS any_batch
+                                       WHERE any_batch.usage_id = item.usage_id) AS first_batch
+                     FROM batch_items AS item WHERE seq = ? AND line = ?";
+        let number = seq(batch)?;
+        let rows = self.all(sqlx::query(items).bind(number).bind(line)).await?;
+        let (mut skipped, mut new) = (Vec::new(), Vec::new());
+        for row in &rows {
+            let columns = Columns::of(row);
+            let first = columns.get_as("first_batch", "batch_items.seq")?;
+            let usage: i64 = columns.get("batch_items.usage_id")?;
+            if was_skipped_before(first, batch) {
+                skipped.push(usage);
+            } else {
+                new.push(usage);
+            }
+        }
+        for (calls, was_skipped) in [(skipped, true), (new, false)] {
+            let reclaim = "UPDATE usage_records SET batch_seq = ?, skipped = ?
+                           WHERE id IN (SELECT value FROM json_each(?))";
+            let statement = sqlx::query(reclaim).bind(number).bind(was_skipped);
+            self.execute(statement.bind(columns::json_list(calls))).await?;
+        }
+        self.redo_carry(number, line.into()).await
     }
 }

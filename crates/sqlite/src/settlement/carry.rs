@@ -1,9 +1,8 @@
 //! What earlier batches did not pay out: rows of `settlement_carry`, and of `batch_carry`, which keeps how each
 //! batch changed them. The rules are [`haithe_billing::batch::CarryBook`]'s.
 
-use super::waiting::list;
 use crate::{
-    columns::{self, Columns, read_each},
+    columns::{self, Columns, json_list, read_each},
     db::{Statement, WriteTx},
 };
 use haithe_billing::{
@@ -44,7 +43,7 @@ macro_rules! overdue {
 fn bound(sql: &'static str, overdue: &OverdueCarry) -> Statement {
     sqlx::query(sql)
         .bind(overdue.since_at_most.micros())
-        .bind(list(overdue.withdrawing.iter().map(|org| org.0)))
+        .bind(json_list(overdue.withdrawing.iter().map(|org| org.0)))
         .bind(overdue.at_least.nano())
 }
 
@@ -85,7 +84,7 @@ pub(super) async fn of_calls(
                  CROSS JOIN charge_lines ON charge_lines.usage_id = chosen.value
                  CROSS JOIN settlement_carry AS carry
                      ON carry.org_id = usage_records.org_id AND carry.payee = charge_lines.payee";
-    let statement = sqlx::query(carry).bind(list(usage.iter().copied()));
+    let statement = sqlx::query(carry).bind(json_list(usage.iter().copied()));
     read_each(connection, statement, read).await
 }
 

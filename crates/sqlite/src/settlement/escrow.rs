@@ -3,7 +3,7 @@
 
 use crate::columns::{self, Columns, read_each};
 use haithe_billing::{
-    batch::{BatchSeq, CarryKey, EscrowAccount, LineFault, PaymentHistory, SkippedLine},
+    batch::{BatchSeq, CarryKey, EscrowAccount, LineFault, PaymentHistory, SkippedLine, UNPAYABLE_AFTER},
     capture::Payee,
     chain::{Blame, SkipReason},
     ledger::Account,
@@ -14,11 +14,15 @@ use std::collections::BTreeSet;
 
 /// What final batches show about payers and payees.
 pub(super) async fn history(connection: &mut SqliteConnection) -> Result<PaymentHistory, StoreError> {
-    let lines =
-        "SELECT line.org_id AS org_id, line.seq AS seq, line.skipped AS skipped, line.blamed AS blamed
-                 FROM batch_lines AS line JOIN batches ON batches.seq = line.seq
-                 WHERE line.skipped IS NOT NULL AND line.blamed IS NOT 'payer' AND batches.final = 1";
-    let skipped = read_each(connection, sqlx::query(lines), skipped_line).await?;
+    let lines = "SELECT org_id, seq, skipped, blamed
+                 FROM (SELECT org_id, seq, skipped, blamed,
+                              row_number() OVER (PARTITION BY org_id, skipped, blamed ORDER BY seq DESC) AS place
+                       FROM batch_lines
+                       WHERE skipped IS NOT NULL AND blamed IS NOT 'payer'
+                         AND seq NOT IN (SELECT seq FROM batches WHERE final = 0))
+                 WHERE place <= ?";
+    let newest = columns::number(UNPAYABLE_AFTER, "batch_lines.seq")?;
+    let skipped = read_each(connection, sqlx::query(lines).bind(newest), skipped_line).await?;
     let (orgs, keys) = PaymentHistory::subjects(&skipped);
     let payees: BTreeSet<Payee> = keys.iter().map(|key| key.payee).collect();
     let mut history = PaymentHistory {

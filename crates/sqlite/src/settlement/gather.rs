@@ -1,8 +1,8 @@
 //! Reading what waits for a batch, as [`Gathering`] asks for it.
 
-use super::{carry, escrow, waiting::list};
+use super::{carry, escrow};
 use crate::{
-    columns::{Columns, read_each},
+    columns::{Columns, json_list, read_each},
     db::Statement,
 };
 use haithe_billing::{
@@ -107,7 +107,7 @@ async fn lines(
 }
 
 fn chosen_by(select: &'static str, numbers: &[i64]) -> Statement {
-    sqlx::query(select).bind(list(numbers.iter().copied()))
+    sqlx::query(select).bind(json_list(numbers.iter().copied()))
 }
 
 async fn contracts(
@@ -115,7 +115,7 @@ async fn contracts(
     orgs: BTreeSet<OrgId>,
 ) -> Result<BTreeMap<OrgId, WalletAddress>, StoreError> {
     let addresses = "SELECT id, address FROM organizations WHERE id IN (SELECT value FROM json_each(?))";
-    let orgs = list(orgs.into_iter().map(|org| org.0));
+    let orgs = json_list(orgs.into_iter().map(|org| org.0));
     let rows = sqlx::query(addresses)
         .bind(orgs)
         .fetch_all(connection)

@@ -2,19 +2,13 @@
 //! [`UnsealableCharge`]'s.
 
 use crate::{
-    columns::{Columns, read_each},
+    columns::{Columns, json_list, read_each},
     db::WriteTx,
 };
 use haithe_billing::batch::{UnsealableCharge, WaitingGroup};
 use haithe_kernel::{CallId, StoreError, Timestamp};
 use sqlx::SqliteConnection;
 use std::collections::BTreeSet;
-
-/// Numbers as the text of a JSON list, for `json_each`.
-pub(super) fn list(numbers: impl IntoIterator<Item = i64>) -> String {
-    let numbers: Vec<String> = numbers.into_iter().map(|number| number.to_string()).collect();
-    format!("[{}]", numbers.join(","))
-}
 
 /// The usage records of calls that are set aside.
 pub(super) async fn aside(
@@ -47,7 +41,7 @@ pub(super) async fn groups(
                    WHERE batch_seq IS NULL AND charged > 0
                      AND id NOT IN (SELECT value FROM json_each(?))
                    GROUP BY org_id, skipped";
-    let statement = sqlx::query(waiting).bind(list(aside.iter().copied()));
+    let statement = sqlx::query(waiting).bind(json_list(aside.iter().copied()));
     read_each(connection, statement, |columns| {
         Ok(WaitingGroup {
             org: columns.get("usage_records.org_id")?,

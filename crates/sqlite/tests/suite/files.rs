@@ -139,9 +139,7 @@ async fn a_file_of_an_unreleased_version_is_refused_with_the_way_out() {
         };
         assert!(matches!(refused, OpenError::Unreleased { .. }), "{refused}");
         assert!(
-            refused
-                .to_string()
-                .contains("set `database.url` to a new file"),
+            refused.to_string().contains("set `database.url` to a new file"),
             "{refused}"
         );
         let beside = ReadOnlyDb::open(path, clock).await;
