@@ -46,7 +46,7 @@ impl Stage {
         around.set("log.filter", "warn");
         // As in production; the fixture's are for impatient tests.
         around.set("chain.poll_milliseconds", 1000);
-        around.set("settlement.poll_milliseconds", 500);
+        around.set("settlement.poll_milliseconds", 60_000);
         around.set("settlement.max_age_seconds", 60);
         let mut command = match core {
             Some(core) => {

@@ -32,6 +32,7 @@ pub struct SqliteSettlementStore {
     /// The batches that were open when they were last read. They are read twice a second until they
     /// are final, may hold tens of thousands of calls, and never change.
     open: Arc<Mutex<Vec<Batch>>>,
+    waiting: Arc<tokio::sync::Mutex<waiting::KnownWaiting>>,
 }
 
 impl SqliteSettlementStore {
@@ -40,6 +41,7 @@ impl SqliteSettlementStore {
         Self {
             db: db.clone(),
             open: Arc::default(),
+            waiting: Arc::default(),
         }
     }
 
@@ -130,9 +132,12 @@ impl SettlementStore for SqliteSettlementStore {
     async fn unsealed(&self, policy: SealPolicy, now: Timestamp) -> Result<Unsealed, StoreError> {
         let (aside, payers) = (self.db.set_aside().clone(), self.payers()?);
         let overdue = policy.overdue_carry(now, &payers.withdrawing);
+        let placements = self.db.money().placements();
         let mut snapshot = self.db.snapshot().await?;
         let aside = waiting::aside(&mut snapshot, &aside).await?;
-        let groups = waiting::groups(&mut snapshot, &aside).await?;
+        let mut known = self.waiting.lock().await;
+        let groups = known.update(&mut snapshot, placements, aside).await?;
+        drop(known);
         let overdue = carry::count_overdue(&mut snapshot, &overdue).await?;
         let escrow = escrow::accounts(&mut snapshot).await?;
         let orgs = waiting_charges(groups, &payers.withdrawing);

@@ -61,6 +61,8 @@ pub(crate) type Job = Box<dyn for<'w> FnOnce(&'w mut Writer) -> BoxFuture<'w, ()
 pub(crate) struct Effects {
     /// Something that [`haithe_orgs::ports::Directory`] could tell has changed.
     pub(crate) directory: bool,
+    /// Calls that existed before have got a batch, or lost it.
+    pub(crate) placements: bool,
     /// Transfers that were booked.
     pub(crate) transfers: Vec<Transfer>,
     /// Organizations seen for the first time.
@@ -238,6 +240,9 @@ impl Writer {
         if effects.directory {
             self.directory.fetch_add(1, Ordering::AcqRel);
         }
+        if effects.placements {
+            self.money.placed();
+        }
     }
 }
 
@@ -245,6 +250,11 @@ impl WriteTx<'_> {
     /// Something that [`haithe_orgs::ports::Directory`] could tell changes here.
     pub(crate) fn directory_changed(&mut self) {
         self.effects.directory = true;
+    }
+
+    /// Calls that existed before get a batch here, or lose it.
+    pub(crate) fn calls_placed(&mut self) {
+        self.effects.placements = true;
     }
 }
 

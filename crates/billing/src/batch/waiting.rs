@@ -77,6 +77,22 @@ pub struct WaitingGroup {
     pub oldest: Timestamp,
 }
 
+/// One group for each organization and history, in their order.
+pub fn merge_waiting(groups: impl IntoIterator<Item = WaitingGroup>) -> Vec<WaitingGroup> {
+    let mut merged: BTreeMap<(OrgId, bool), WaitingGroup> = BTreeMap::new();
+    for group in groups {
+        merged
+            .entry((group.org, group.was_skipped))
+            .and_modify(|sum| {
+                sum.calls = sum.calls.saturating_add(group.calls);
+                sum.amount = sum.amount.saturating_add(group.amount);
+                sum.oldest = sum.oldest.min(group.oldest);
+            })
+            .or_insert(group);
+    }
+    merged.into_values().collect()
+}
+
 /// The waiting charges of each organization, in order of their numbers.
 pub fn waiting_charges(
     groups: impl IntoIterator<Item = WaitingGroup>,
@@ -265,5 +281,26 @@ mod tests {
         assert_eq!((waiting[0].withdrawing, waiting[1].withdrawing), (true, false));
         let only_skipped = waiting_charges([group(3, true, 5, 50)], &HashSet::new());
         assert_eq!(only_skipped[0].oldest, None);
+    }
+
+    #[test]
+    fn groups_of_one_history_are_one() {
+        let group = |calls, oldest| WaitingGroup {
+            org: OrgId(1),
+            was_skipped: false,
+            calls,
+            amount: Usdt::from_nano(3),
+            oldest: Timestamp::from_seconds(oldest),
+        };
+        let skipped = WaitingGroup {
+            was_skipped: true,
+            ..group(1, 5)
+        };
+        let merged = merge_waiting([group(2, 9), skipped, group(4, 7)]);
+        let sum = WaitingGroup {
+            amount: Usdt::from_nano(6),
+            ..group(6, 7)
+        };
+        assert_eq!(merged, [sum, skipped]);
     }
 }

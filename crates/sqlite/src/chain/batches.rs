@@ -241,6 +241,7 @@ impl WriteTx<'_> {
         let items = "UPDATE usage_records SET batch_seq = NULL, skipped = 1
                      WHERE id IN (SELECT usage_id FROM batch_items WHERE seq = ? AND line = ?)";
         let batch = seq(batch)?;
+        self.calls_placed();
         self.execute(sqlx::query(items).bind(batch).bind(line)).await?;
         self.undo_carry(batch, Some(line.into())).await
     }
@@ -263,6 +264,7 @@ impl WriteTx<'_> {
                 new.push(usage);
             }
         }
+        self.calls_placed();
         for (calls, was_skipped) in [(skipped, true), (new, false)] {
             let reclaim = "UPDATE usage_records SET batch_seq = ?, skipped = ?
                            WHERE id IN (SELECT value FROM json_each(?))";

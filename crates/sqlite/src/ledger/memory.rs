@@ -9,7 +9,10 @@ use haithe_billing::{
 use haithe_kernel::{CallId, Clock, StoreError, Usdt};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use tokio::sync::oneshot;
 
@@ -57,6 +60,8 @@ pub(super) enum Decision {
 pub(crate) struct Money {
     memory: Mutex<Memory>,
     clock: Arc<dyn Clock>,
+    /// How many transactions gave calls a batch or took it away.
+    placements: AtomicU64,
 }
 
 impl Money {
@@ -69,7 +74,19 @@ impl Money {
                 stopped: false,
             }),
             clock,
+            placements: AtomicU64::new(0),
         }
+    }
+
+    /// How many committed transactions gave calls that existed before a batch, or took it away. It is raised after
+    /// the commit.
+    pub(crate) fn placements(&self) -> u64 {
+        self.placements.load(Ordering::Acquire)
+    }
+
+    /// One more such transaction is committed.
+    pub(crate) fn placed(&self) {
+        self.placements.fetch_add(1, Ordering::AcqRel);
     }
 
     /// The memory, while the writer lives.

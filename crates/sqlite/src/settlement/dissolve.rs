@@ -79,6 +79,7 @@ async fn store(write: &mut WriteTx<'_>, dissolution: &Dissolution) -> Result<(),
             .bind(intent.0);
         write.execute(statement).await?;
     }
+    write.calls_placed();
     write.write_carry(&dissolution.carry).await?;
     for seq in &dissolution.batches {
         let seq = crate::columns::number(*seq, "batches.seq")?;

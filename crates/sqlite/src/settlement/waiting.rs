@@ -5,7 +5,7 @@ use crate::{
     columns::{Columns, json_list, read_each},
     db::WriteTx,
 };
-use haithe_billing::batch::{UnsealableCharge, WaitingGroup};
+use haithe_billing::batch::{UnsealableCharge, WaitingGroup, merge_waiting};
 use haithe_kernel::{CallId, StoreError, Timestamp};
 use sqlx::SqliteConnection;
 use std::collections::BTreeSet;
@@ -30,28 +30,81 @@ pub(super) async fn aside(
     Ok(usage)
 }
 
+/// The waiting charges as they were last read. They are read twice a second, and there may be a hundred thousand
+/// of them: only what is newer is read again, until a call gets a batch or loses it.
+#[derive(Default)]
+pub(super) struct KnownWaiting {
+    /// [`Money::placements`](crate::ledger::memory::Money::placements) before they were read; `None` at first.
+    placements: Option<u64>,
+    /// The usage records that are left out.
+    aside: BTreeSet<i64>,
+    /// The newest usage record.
+    newest: i64,
+    groups: Vec<WaitingGroup>,
+}
+
+impl KnownWaiting {
+    /// Reads what is newer, or all of it when calls were placed since, or others are set aside. `placements` is from
+    /// before the snapshot began: when a transaction was committed in between, the next time reads all of it.
+    pub(super) async fn update(
+        &mut self,
+        snapshot: &mut SqliteConnection,
+        placements: u64,
+        aside: BTreeSet<i64>,
+    ) -> Result<Vec<WaitingGroup>, StoreError> {
+        if self.placements != Some(placements) || self.aside != aside {
+            *self = Self {
+                placements: Some(placements),
+                aside,
+                ..Self::default()
+            };
+        }
+        let (newer, newest) = groups_after(snapshot, self.newest, &self.aside).await?;
+        self.newest = self.newest.max(newest);
+        self.groups.extend(newer);
+        self.groups = merge_waiting(std::mem::take(&mut self.groups));
+        Ok(self.groups.clone())
+    }
+}
+
 /// Waiting charges by organization and history, without those that were set aside.
 pub(super) async fn groups(
     connection: &mut SqliteConnection,
     aside: &BTreeSet<i64>,
 ) -> Result<Vec<WaitingGroup>, StoreError> {
+    let (groups, _) = groups_after(connection, 0, aside).await?;
+    Ok(groups)
+}
+
+/// The same of usage records above a number, and the greatest number among them.
+async fn groups_after(
+    connection: &mut SqliteConnection,
+    after: i64,
+    aside: &BTreeSet<i64>,
+) -> Result<(Vec<WaitingGroup>, i64), StoreError> {
     let waiting = "SELECT org_id, skipped, count(*) AS calls, sum(charged) AS amount,
-                          min(finished_at) AS oldest
-                   FROM usage_records
-                   WHERE batch_seq IS NULL AND charged > 0
+                          min(finished_at) AS oldest, max(id) AS newest
+                   FROM usage_records INDEXED BY usage_records_unsealed
+                   WHERE batch_seq IS NULL AND charged > 0 AND id > ?
                      AND id NOT IN (SELECT value FROM json_each(?))
                    GROUP BY org_id, skipped";
-    let statement = sqlx::query(waiting).bind(json_list(aside.iter().copied()));
-    read_each(connection, statement, |columns| {
-        Ok(WaitingGroup {
+    let statement = sqlx::query(waiting)
+        .bind(after)
+        .bind(list(aside.iter().copied()));
+    let rows = read_each(connection, statement, |columns| {
+        let newest: i64 = columns.get_as("newest", "usage_records.id")?;
+        let group = WaitingGroup {
             org: columns.get("usage_records.org_id")?,
             was_skipped: columns.get("usage_records.skipped")?,
             calls: columns.get_as("calls", "usage_records.id")?,
             amount: columns.get_as("amount", "usage_records.charged")?,
             oldest: columns.get_as("oldest", "usage_records.finished_at")?,
-        })
+        };
+        Ok((group, newest))
     })
-    .await
+    .await?;
+    let newest = rows.iter().map(|(_, newest)| *newest).max().unwrap_or(0);
+    Ok((rows.into_iter().map(|(group, _)| group).collect(), newest))
 }
 
 /// The charge of a call that waits for a batch; `None` when it does not.

@@ -96,6 +96,7 @@ impl WriteTx<'_> {
                       WHERE id IN (SELECT usage_id FROM batch_items
                                    WHERE seq = ?1 AND position >= ?2 AND position < ?2 + ?3)
                         AND batch_seq IS NULL";
+        self.calls_placed();
         let mut sealed = 0;
         for from in (0..rows.len()).step_by(UPDATED_AT_ONCE) {
             let from = columns::number(from, "batch_items.position")?;
