@@ -1,5 +1,6 @@
 //! Between rows and the domain's types. A value that breaks an invariant names its column and never panics.
 
+use haithe_billing::{capture::Payee, ledger::Account};
 use haithe_identity::api_key::{ApiKeyId, KeyHash};
 use haithe_identity::session::SessionId;
 use haithe_kernel::{
@@ -100,6 +101,9 @@ field!(KeyHash, Vec<u8>, |raw| raw.try_into().ok().map(Self));
 field!(SessionId, Vec<u8>, |raw| raw.try_into().ok().map(Self));
 field!(ClientIp, String, |raw| raw.parse().ok());
 field!(ClientNetwork, String, |raw| raw.parse().ok());
+field!(Payee, String, |raw| read_payee(&raw));
+field!(Account, String, |raw| raw.parse().ok());
+field!(i128, String, |raw| raw.parse().ok());
 
 impl<T: Field> Field for Option<T>
 where
@@ -131,6 +135,24 @@ pub(crate) fn number(number: impl TryInto<i64>, place: &'static str) -> Result<i
         .map_err(|_| StoreError::new(format!("a number beyond 63 bits cannot be stored in {place}")))
 }
 
+/// `platform`, `creator/0x…` or `org/…`.
+pub(crate) fn payee(payee: Payee) -> String {
+    match payee {
+        Payee::Platform => "platform".to_owned(),
+        Payee::Creator(address) => format!("creator/{address}"),
+        Payee::Organization(org) => format!("org/{org}"),
+    }
+}
+
+fn read_payee(text: &str) -> Option<Payee> {
+    match text.split_once('/') {
+        None if text == "platform" => Some(Payee::Platform),
+        Some(("creator", address)) => address.parse().ok().map(Payee::Creator),
+        Some(("org", id)) => id.parse().ok().map(|id| Payee::Organization(OrgId(id))),
+        _ => None,
+    }
+}
+
 /// A text as PostgreSQL can hold it: its `TEXT` has no U+0000, which becomes U+FFFD.
 pub(crate) fn text(text: impl Into<String>) -> String {
     let text = text.into();
@@ -144,6 +166,16 @@ pub(crate) fn text(text: impl Into<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_payee_reads_back_from_its_text() {
+        let creator = Payee::Creator(WalletAddress::new([7; 20]));
+        for one in [Payee::Platform, creator, Payee::Organization(OrgId(12))] {
+            assert_eq!(read_payee(&payee(one)), Some(one));
+        }
+        assert_eq!(read_payee("org/x"), None);
+        assert_eq!(read_payee("nobody"), None);
+    }
 
     #[test]
     fn a_number_beyond_63_bits_is_refused() {

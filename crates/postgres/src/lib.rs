@@ -38,6 +38,7 @@ mod conversations;
 mod db;
 mod directory;
 mod identity;
+mod ledger;
 mod marketplace;
 mod open;
 mod retry;
