@@ -41,6 +41,7 @@ pub mod gate;
 pub mod hold;
 pub mod holds;
 pub mod indexer;
+pub mod lease;
 pub mod ledger;
 pub mod merkle;
 pub mod open_calls;
