@@ -1,10 +1,12 @@
 //! PostgreSQL, as the suites see it: a database of its own, opened again at will.
 //!
-//! The stores of money are not on PostgreSQL yet: what a suite needs of the chain's index comes from
-//! [`DirectoryIndex`], and [`READY`] lists the suites that need no other.
+//! The chain's index, batches and the outbox are not on PostgreSQL yet: what a suite needs of the index comes from
+//! [`DirectoryIndex`], and [`READY`] lists the suites that need no other. The suites `ledger`, `ledger_bounds`,
+//! `ledger_under_random_use`, `books` and `figures` are ready as soon as the index and batches are.
 
 mod index;
 mod instances;
+mod money;
 mod usage;
 
 use crate::database::{Database, Setup};
@@ -27,10 +29,11 @@ use haithe_orgs::ports::{
     OrgStore, ProjectStore, RoleStore, StandingStore,
 };
 use haithe_postgres::{
-    Db, PgAcceptedProjectStore, PgApiKeyStore, PgAuditStore, PgBotStore, PgChallengeStore, PgConfig,
-    PgContentStore, PgConversationStore, PgCreatorStore, PgDirectory, PgIdempotencyStore, PgOrgMemberStore,
-    PgOrgModelStore, PgOrgSettingsStore, PgOrgStore, PgProductStore, PgProjectStore, PgRoleStore,
-    PgSessionStore, PgStandingStore, PgUsageStore, PgWaitlist, PgWebhookInbox, PgWebhookStore,
+    Db, PgAcceptedProjectStore, PgApiKeyStore, PgAuditStore, PgBooks, PgBotStore, PgChallengeStore, PgConfig,
+    PgContentStore, PgConversationStore, PgCreatorStore, PgDirectory, PgIdempotencyStore, PgInstance,
+    PgLedger, PgOrgMemberStore, PgOrgModelStore, PgOrgSettingsStore, PgOrgStore, PgProductStore,
+    PgProjectStore, PgRoleStore, PgSessionStore, PgStandingStore, PgUsageStore, PgWaitlist, PgWebhookInbox,
+    PgWebhookStore,
 };
 use haithe_tests::postgres::TestDatabase;
 use index::DirectoryIndex;
@@ -88,6 +91,8 @@ fn is_ready(test: &str) -> bool {
 
 pub struct PostgresDatabase {
     db: Db,
+    instance: PgInstance,
+    ledger: PgLedger,
     setup: Setup,
     database: TestDatabase,
 }
@@ -110,7 +115,15 @@ impl PostgresDatabase {
             ..PgConfig::new(database.url(), setup.decimals)
         };
         let db = Db::open(&config).await.unwrap();
-        Self { db, setup, database }
+        let instance = PgInstance::start(&db).await.unwrap();
+        let ledger = PgLedger::start(&db, &instance);
+        Self {
+            db,
+            instance,
+            ledger,
+            setup,
+            database,
+        }
     }
 }
 
@@ -130,6 +143,8 @@ impl Database for PostgresDatabase {
     }
 
     async fn reopened(self) -> Self {
+        self.ledger.settled().await.unwrap();
+        self.instance.resign().await.unwrap();
         self.db.close().await;
         Self::at(self.database, self.setup).await
     }
@@ -186,10 +201,10 @@ impl Database for PostgresDatabase {
         Arc::new(PgDirectory::new(&self.db))
     }
     fn ledger(&self) -> Arc<dyn Ledger> {
-        missing("Ledger")
+        Arc::new(self.ledger.clone())
     }
     fn books(&self) -> Arc<dyn Books> {
-        missing("Books")
+        Arc::new(PgBooks::new(&self.db))
     }
     fn settlements(&self) -> Arc<dyn SettlementStore> {
         missing("SettlementStore")

@@ -25,10 +25,16 @@ mod tests {
     #[test]
     fn a_lease_expires_ten_seconds_after_its_last_renewal() {
         let renewed = Timestamp::from_seconds(1_000);
-        assert!(!is_expired(renewed, renewed.minus(VALID_FOR)), "a clock that was set back");
+        assert!(
+            !is_expired(renewed, renewed.minus(VALID_FOR)),
+            "a clock that was set back"
+        );
         assert!(!is_expired(renewed, renewed.plus(VALID_FOR)));
         let later = renewed.plus(VALID_FOR + Duration::from_micros(1));
         assert!(is_expired(renewed, later));
-        assert!(VALID_FOR >= 4 * RENEWED_EVERY, "renewals that are lost do not end a lease");
+        assert!(
+            VALID_FOR >= 4 * RENEWED_EVERY,
+            "renewals that are lost do not end a lease"
+        );
     }
 }

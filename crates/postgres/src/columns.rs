@@ -1,6 +1,9 @@
 //! Between rows and the domain's types. A value that breaks an invariant names its column and never panics.
 
-use haithe_billing::{capture::Payee, ledger::Account};
+use haithe_billing::{
+    capture::Payee,
+    ledger::{Account, SpendingSubject},
+};
 use haithe_identity::api_key::{ApiKeyId, KeyHash};
 use haithe_identity::session::SessionId;
 use haithe_kernel::{
@@ -74,6 +77,7 @@ field!(u8, i64, |raw| raw.try_into().ok());
 field!(bool, bool, Some);
 field!(String, String, Some);
 field!(Vec<u8>, Vec<u8>, Some);
+field!(Vec<String>, Vec<String>, Some);
 field!(Vec<ModelId>, Vec<i64>, |raw| Some(
     raw.into_iter().map(ModelId).collect()
 ));
@@ -104,6 +108,7 @@ field!(ClientNetwork, String, |raw| raw.parse().ok());
 field!(Payee, String, |raw| read_payee(&raw));
 field!(Account, String, |raw| raw.parse().ok());
 field!(i128, String, |raw| raw.parse().ok());
+field!(SpendingSubject, String, |raw| raw.parse().ok());
 
 impl<T: Field> Field for Option<T>
 where
@@ -116,6 +121,13 @@ where
             Some(raw) => T::from_raw(raw).map(Some),
         }
     }
+}
+
+/// A sum that a statement returns in two halves, `high` and `low`, because in 64 bits it could overflow.
+pub(crate) fn halves(columns: &Columns<'_>, place: &'static str) -> Result<i128, StoreError> {
+    let high: i64 = columns.get_as("high", place)?;
+    let low: i64 = columns.get_as("low", place)?;
+    Ok((i128::from(high) << 32) + i128::from(low))
 }
 
 /// The bytes of an address, as a column holds them.

@@ -1,5 +1,4 @@
-//! The stores of identity, orgs, marketplace and inference on one PostgreSQL database, shared by any number of
-//! instances.
+//! The stores of all domains on one PostgreSQL database, shared by any number of instances.
 //!
 //! ```text
 //!   PgSessionStore, PgProductStore… ──► Db ──┬─ core        ┐
@@ -25,6 +24,9 @@
 //!
 //! **Several instances.** A transaction that changes the directory also raises its version, by a row of `change_log`.
 //! The instance that makes the change acts on it at once; every other one reads the version twice a second.
+//! Money is decided in the database: the [`PgLedger`] of each process runs its callers' holds, captures and releases
+//! in groups, each one transaction under locks on the organizations that pay. What a process writes for calls in
+//! flight and for background work carries the epoch of its [`PgInstance`], and is refused once that is raised.
 //!
 //! **Secrets.** What must be read again (bots' tokens, webhooks' secrets, kept answers) is stored through a
 //! [`SealedBox`](haithe_encryption::SealedBox).
@@ -33,11 +35,13 @@
 //! hashes bytes. A row that breaks an invariant is `inconsistent data in table.column`, never a panic. The crate must
 //! never know of HTTP, of a node, or of another adapter.
 
+mod books;
 mod columns;
 mod conversations;
 mod db;
 mod directory;
 mod identity;
+mod instances;
 mod ledger;
 mod marketplace;
 mod open;
@@ -46,6 +50,7 @@ mod usage;
 mod webhooks;
 mod write;
 
+pub use books::PgBooks;
 pub use conversations::PgConversationStore;
 pub use db::Db;
 pub use directory::{
@@ -53,6 +58,8 @@ pub use directory::{
     PgOrgSettingsStore, PgOrgStore, PgProjectStore, PgRoleStore, PgStandingStore,
 };
 pub use identity::{PgApiKeyStore, PgChallengeStore, PgIdempotencyStore, PgSessionStore, PgWaitlist};
+pub use instances::{InstanceEpoch, PgInstance, StaleEpoch};
+pub use ledger::PgLedger;
 pub use marketplace::{PgContentStore, PgCreatorStore, PgProductStore};
 pub use open::{OpenError, PgConfig};
 pub use usage::PgUsageStore;

@@ -174,9 +174,7 @@ impl LedgerGroup {
                 HoldDecision::Unread(unread) => {
                     let nano = self.input.windows.get(&(unread.subject, unread.since));
                     let missing = || StoreError::new("the window of a budget was not loaded");
-                    self.input
-                        .state
-                        .budget_read(unread, *nano.ok_or_else(missing)?);
+                    self.input.state.budget_read(unread, *nano.ok_or_else(missing)?);
                 }
             }
         }

@@ -34,7 +34,13 @@ impl FromStr for SpendingSubject {
     fn from_str(name: &str) -> Result<Self, SpendingSubjectError> {
         let number = |text: &str| text.parse().map_err(|_| SpendingSubjectError);
         let mut parts = name.split('/');
-        let parts = (parts.next(), parts.next(), parts.next(), parts.next(), parts.next());
+        let parts = (
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+        );
         match parts {
             (Some("key"), Some(key), None, _, _) => Ok(Self::ApiKey(ApiKeyId(number(key)?))),
             (Some("org"), Some(org), Some("project"), Some(project), None) => {
@@ -128,8 +134,20 @@ mod tests {
         for subject in [KEY, PROJECT] {
             assert_eq!(subject.to_string().parse(), Ok(subject));
         }
-        for name in ["", "key", "key/x", "key/1/2", "org/1/project", "org/1/project/2/3", "project/1"] {
-            assert_eq!(name.parse::<SpendingSubject>(), Err(SpendingSubjectError), "{name}");
+        for name in [
+            "",
+            "key",
+            "key/x",
+            "key/1/2",
+            "org/1/project",
+            "org/1/project/2/3",
+            "project/1",
+        ] {
+            assert_eq!(
+                name.parse::<SpendingSubject>(),
+                Err(SpendingSubjectError),
+                "{name}"
+            );
         }
     }
 
@@ -147,7 +165,11 @@ mod tests {
         assert_eq!(sums.get(KEY, None), Some(105));
         assert_eq!(sums.get(KEY, Some(later)), Some(1));
         let changed: Vec<_> = sums.changed().collect();
-        let expected = [sum(KEY, None, 105), sum(KEY, Some(NOON), 15), sum(PROJECT, None, 3)];
+        let expected = [
+            sum(KEY, None, 105),
+            sum(KEY, Some(NOON), 15),
+            sum(PROJECT, None, 3),
+        ];
         assert_eq!(changed, expected);
     }
 }

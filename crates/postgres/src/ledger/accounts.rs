@@ -35,9 +35,10 @@ impl Balances for LockedAccounts {
 /// The organization whose money an account is part of.
 pub(crate) const fn org_of(account: Account) -> Option<OrgId> {
     match account {
-        Account::ChainOrg(org) | Account::Available(org) | Account::Unsettled(org) | Account::Withdrawing(org) => {
-            Some(org)
-        }
+        Account::ChainOrg(org)
+        | Account::Available(org)
+        | Account::Unsettled(org)
+        | Account::Withdrawing(org) => Some(org),
         Account::ChainOrchestrator
         | Account::Creator(_)
         | Account::Escrow(_)
@@ -100,7 +101,8 @@ impl WriteTx {
         accounts: &BTreeSet<Account>,
     ) -> Result<BTreeMap<Account, AccountRow>, StoreError> {
         let names: Vec<String> = accounts.iter().map(Account::to_string).collect();
-        let lock = "SELECT id, name, balance FROM ledger_accounts WHERE name = ANY($1) ORDER BY id FOR UPDATE";
+        let lock =
+            "SELECT id, name, balance FROM ledger_accounts WHERE name = ANY($1) ORDER BY id FOR UPDATE";
         let rows = self.all(sqlx::query(lock).bind(names)).await?;
         let read = rows.iter().map(|row| {
             let columns = Columns::of(row);
@@ -120,7 +122,8 @@ impl WriteTx {
             .iter()
             .map(|account| org_of(*account).map(|org| org.0))
             .collect();
-        let insert = "INSERT INTO ledger_accounts (name, org_id) SELECT * FROM unnest($1::TEXT[], $2::BIGINT[])
+        let insert =
+            "INSERT INTO ledger_accounts (name, org_id) SELECT * FROM unnest($1::TEXT[], $2::BIGINT[])
                       ON CONFLICT DO NOTHING";
         self.execute(sqlx::query(insert).bind(names).bind(orgs))
             .await

@@ -17,7 +17,9 @@ pub(crate) async fn post(write: &mut WriteTx, entry: Entry) -> Result<(), StoreE
     let mut accounts = write.accounts_of(&entry).await?;
     let reversals = reversals(write, &entry.key).await?;
     let key = occurrence_key(entry.key, reversals);
-    write.store_entry(&mut accounts, &Entry { key, ..entry }, None).await
+    write
+        .store_entry(&mut accounts, &Entry { key, ..entry }, None)
+        .await
 }
 
 /// Reverses every entry of a block above `block` that is not reversed, the newest first.

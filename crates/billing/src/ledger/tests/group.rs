@@ -39,7 +39,11 @@ fn a_command_is_decided_after_the_effects_of_those_before_it() {
     group.release(call(2));
     assert_eq!(group.hold(&request(3, ORG, 60, 60), NOON).unwrap(), nano(60));
     let effects = group.into_effects();
-    let holds: Vec<_> = effects.holds.iter().map(|(_, hold)| hold.as_ref().map(|hold| hold.amount)).collect();
+    let holds: Vec<_> = effects
+        .holds
+        .iter()
+        .map(|(_, hold)| hold.as_ref().map(|hold| hold.amount))
+        .collect();
     assert_eq!(holds, [None, None, Some(nano(60))]);
     assert_eq!(effects.captures.len(), 1);
     assert!(effects.captures[0].was_held);
@@ -96,7 +100,10 @@ fn a_capture_whose_hold_was_released_takes_what_is_spendable_and_the_platform_lo
 fn a_refused_capture_changes_nothing_and_harms_no_other() {
     let mut group = group(100);
     group.hold(&request(1, ORG, 60, 60), NOON).unwrap();
-    assert!(group.capture(&capture(1, OTHER, 10)).is_err(), "a hold of another organization");
+    assert!(
+        group.capture(&capture(1, OTHER, 10)).is_err(),
+        "a hold of another organization"
+    );
     let own = capture_of(1, ORG, vec![line(Payee::Organization(ORG), 10)]);
     assert!(group.capture(&own).is_err());
     let unknown = capture_of(1, ORG, vec![line(Payee::Organization(OrgId(77)), 10)]);
@@ -157,7 +164,10 @@ fn a_budget_counts_its_stored_window_and_the_captures_of_the_group() {
 #[test]
 fn a_budget_that_was_not_loaded_is_an_error_and_no_answer() {
     let mut group = group(100);
-    assert!(matches!(group.hold(&claimed(1, 1, 100), NOON), Err(HoldError::Store(_))));
+    assert!(matches!(
+        group.hold(&claimed(1, 1, 100), NOON),
+        Err(HoldError::Store(_))
+    ));
     assert!(group.into_effects().holds.is_empty());
 }
 
@@ -210,11 +220,18 @@ enum Command {
 fn command() -> impl Strategy<Value = Command> {
     let org = |first| if first { ORG } else { OTHER };
     prop_oneof![
-        (0..12u128, any::<bool>(), 0..60i64, 0..60i64)
-            .prop_map(move |(call, first, a, b)| Command::Hold(call, org(first), a.max(b), a.min(b))),
+        (0..12u128, any::<bool>(), 0..60i64, 0..60i64).prop_map(move |(call, first, a, b)| Command::Hold(
+            call,
+            org(first),
+            a.max(b),
+            a.min(b)
+        )),
         (0..12u128).prop_map(Command::Release),
-        (0..12u128, any::<bool>(), 0..80i64)
-            .prop_map(move |(call, first, cost)| Command::Capture(call, org(first), cost)),
+        (0..12u128, any::<bool>(), 0..80i64).prop_map(move |(call, first, cost)| Command::Capture(
+            call,
+            org(first),
+            cost
+        )),
     ]
 }
 
