@@ -18,6 +18,9 @@
 //! (`40001`, `40P01`) is [run again](retry) whole, a bounded number of times. A write transaction runs to its end
 //! even when its caller leaves.
 //!
+//! **Money.** All rules are `haithe_billing`'s. A step of the chain's index, sealing and dissolving lock the one row of
+//! the index first, then the [books](ledger::accounts) of the organizations that they change, as captures do.
+//!
 //! **Plain SQL.** No extension, stored procedure, trigger, advisory lock or session state, so that connection
 //! poolers and distributed engines that speak PostgreSQL's protocol can run it. Rows are read by the names of their
 //! columns.
@@ -36,6 +39,7 @@
 //! never know of HTTP, of a node, or of another adapter.
 
 mod books;
+mod chain;
 mod columns;
 mod conversations;
 mod db;
@@ -47,12 +51,15 @@ mod ledger;
 mod marketplace;
 mod open;
 mod outbox;
+mod reads;
 mod retry;
+mod settlement;
 mod usage;
 mod webhooks;
 mod write;
 
 pub use books::PgBooks;
+pub use chain::{Alarm, PgChainIndex, PgChainStats};
 pub use conversations::PgConversationStore;
 pub use db::Db;
 pub use directory::{
@@ -65,5 +72,6 @@ pub use ledger::PgLedger;
 pub use marketplace::{PgContentStore, PgCreatorStore, PgProductStore};
 pub use open::{OpenError, PgConfig};
 pub use outbox::PgTxOutbox;
+pub use settlement::PgSettlementStore;
 pub use usage::PgUsageStore;
 pub use webhooks::{PgWebhookInbox, PgWebhookStore};
