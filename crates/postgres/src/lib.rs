@@ -44,6 +44,7 @@ mod columns;
 mod conversations;
 mod db;
 mod directory;
+mod earnings;
 mod identity;
 mod instances;
 mod lease;
@@ -54,6 +55,7 @@ mod outbox;
 mod reads;
 mod retry;
 mod settlement;
+mod treasury;
 mod usage;
 mod webhooks;
 mod write;
@@ -66,6 +68,7 @@ pub use directory::{
     PgAcceptedProjectStore, PgAuditStore, PgBotStore, PgDirectory, PgOrgMemberStore, PgOrgModelStore,
     PgOrgSettingsStore, PgOrgStore, PgProjectStore, PgRoleStore, PgStandingStore,
 };
+pub use earnings::PgEarningsStore;
 pub use identity::{PgApiKeyStore, PgChallengeStore, PgIdempotencyStore, PgSessionStore, PgWaitlist};
 pub use instances::{InstanceEpoch, PgInstance, StaleEpoch};
 pub use ledger::PgLedger;
@@ -73,5 +76,6 @@ pub use marketplace::{PgContentStore, PgCreatorStore, PgProductStore};
 pub use open::{OpenError, PgConfig};
 pub use outbox::PgTxOutbox;
 pub use settlement::PgSettlementStore;
+pub use treasury::PgTreasuryStore;
 pub use usage::PgUsageStore;
 pub use webhooks::{PgWebhookInbox, PgWebhookStore};
