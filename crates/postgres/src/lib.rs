@@ -1,4 +1,4 @@
-//! The stores of all domains on one PostgreSQL database, shared by any number of instances.
+//! Every port that a database implements, on one PostgreSQL database, shared by any number of instances.
 //!
 //! ```text
 //!   PgSessionStore, PgProductStore… ──► Db ──┬─ core        ┐
@@ -6,11 +6,11 @@
 //!                                            └─ background  ┘
 //! ```
 //!
-//! [`Db::open`] checks the server and the schema, migrates it (`migrations/postgres`, embedded; one instance at a
-//! time), and starts a task that follows what other instances change. Each store is a small struct over a [`Db`]
-//! handle: `PgSessionStore::new(&db)` and so on. Requests without a credential and background tasks have
-//! connections of their own ([`Db::for_public`], [`Db::for_background`]), so that they cannot keep logins and paid
-//! calls waiting.
+//! [`open`] opens the database and fills a [`Stores`](haithe_stores::Stores). [`Db::open`] checks the server and the
+//! schema, migrates it (`migrations/postgres`, embedded; one instance at a time), and starts a task that follows what
+//! other instances change. Each store is a small struct over a [`Db`] handle: `PgSessionStore::new(&db)` and so on.
+//! Requests without a credential and background tasks have connections of their own ([`Db::for_public`],
+//! [`Db::for_background`]), so that they cannot keep logins and paid calls waiting.
 //!
 //! **Writing.** What one statement decides by its row locks is one statement, which is a transaction by itself.
 //! What reads before it writes is a [transaction](write) that is `SERIALIZABLE`, or that first locks a row which all
@@ -55,6 +55,7 @@ mod outbox;
 mod reads;
 mod retry;
 mod settlement;
+mod stores;
 mod treasury;
 mod usage;
 mod webhooks;
@@ -76,6 +77,7 @@ pub use marketplace::{PgContentStore, PgCreatorStore, PgProductStore};
 pub use open::{OpenError, PgConfig};
 pub use outbox::PgTxOutbox;
 pub use settlement::PgSettlementStore;
+pub use stores::{open, open_read_only, stores};
 pub use treasury::PgTreasuryStore;
 pub use usage::PgUsageStore;
 pub use webhooks::{PgWebhookInbox, PgWebhookStore};

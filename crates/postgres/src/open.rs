@@ -8,6 +8,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{
+    cmp::Ordering,
     fmt,
     sync::{Arc, Weak},
     time::Duration,
@@ -83,6 +84,26 @@ pub enum OpenError {
         /// The newest version known here.
         known: i64,
     },
+    /// An older program wrote it, and it is opened for reading only.
+    #[error(
+        "the database has schema version {found}, this program reads {known}: run `haithe migrate` first"
+    )]
+    Older {
+        /// The version in the database.
+        found: i64,
+        /// The newest version known here.
+        known: i64,
+    },
+    /// It counts another token.
+    #[error(
+        "the database counts a token of {found} decimals, and {configured} are configured; use another database"
+    )]
+    Decimals {
+        /// The decimals in the database.
+        found: u8,
+        /// The decimals that are configured.
+        configured: u8,
+    },
     /// Not a database of ours.
     #[error("the database contains tables of another program; create an empty database for haithe")]
     Foreign,
@@ -110,18 +131,54 @@ impl Db {
     /// # Errors
     /// [`OpenError`], whose text says what to do.
     pub async fn open(config: &PgConfig) -> Result<Self, OpenError> {
-        let options: PgConnectOptions = config.url.parse().map_err(OpenError::Url)?;
-        let options = options.application_name("haithe").disable_statement_logging();
+        let options = options(config)?;
         migrate(&options).await?;
-        let pools = Pools {
-            core: pool(&options, config.core_connections),
-            public: pool(&options, config.other_connections),
-            background: pool(&options, config.other_connections),
-        };
-        let shared = Arc::new(Shared::new(pools, config.decimals));
+        let shared = shared(&options, config).await?;
         shared.refresh().await.map_err(OpenError::Store)?;
         tokio::spawn(follow(Arc::downgrade(&shared)));
         Ok(Self::new(shared))
+    }
+
+    /// Opens the database, which must have this program's version, for statements that only read. It does not
+    /// follow what other instances change.
+    ///
+    /// # Errors
+    /// [`OpenError`], whose text says what to do.
+    pub async fn open_read_only(config: &PgConfig) -> Result<Self, OpenError> {
+        let options = options(config)?;
+        let mut connection = options.connect().await?;
+        check_server(&mut connection).await?;
+        let (found, known) = (found_version(&mut connection).await?, known_version());
+        connection.close().await?;
+        match found.cmp(&known) {
+            Ordering::Less => Err(OpenError::Older { found, known }),
+            Ordering::Greater => Err(OpenError::Newer { found, known }),
+            Ordering::Equal => Ok(Self::new(shared(&options, config).await?)),
+        }
+    }
+}
+
+fn options(config: &PgConfig) -> Result<PgConnectOptions, OpenError> {
+    let options: PgConnectOptions = config.url.parse().map_err(OpenError::Url)?;
+    Ok(options.application_name("haithe").disable_statement_logging())
+}
+
+/// The connections to a database of this program's version, if it counts the configured token.
+async fn shared(options: &PgConnectOptions, config: &PgConfig) -> Result<Arc<Shared>, OpenError> {
+    let pools = Pools {
+        core: pool(options, config.core_connections),
+        public: pool(options, config.other_connections),
+        background: pool(options, config.other_connections),
+    };
+    let found: Option<i64> = sqlx::query_scalar("SELECT decimals FROM chain_binding")
+        .fetch_optional(&pools.background)
+        .await?;
+    match found {
+        Some(found) if found != i64::from(config.decimals.digits()) => Err(OpenError::Decimals {
+            found: u8::try_from(found).unwrap_or(u8::MAX),
+            configured: config.decimals.into(),
+        }),
+        _ => Ok(Arc::new(Shared::new(pools, config.decimals))),
     }
 }
 
@@ -173,11 +230,7 @@ async fn migrate(options: &PgConnectOptions) -> Result<(), OpenError> {
         .await?;
     let mut worker = options.connect().await?;
     let found = found_version(&mut worker).await?;
-    let known = MIGRATIONS
-        .iter()
-        .map(|migration| migration.version)
-        .max()
-        .unwrap_or(0);
+    let known = known_version();
     if found > known {
         return Err(OpenError::Newer { found, known });
     }
@@ -227,6 +280,12 @@ async fn make_lock(connection: &mut PgConnection) -> Result<(), OpenError> {
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// The schema's newest version.
+fn known_version() -> i64 {
+    let versions = MIGRATIONS.iter().map(|migration| migration.version);
+    versions.max().unwrap_or(0)
 }
 
 /// The schema version in the database; 0 for an empty one.

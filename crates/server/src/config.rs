@@ -11,7 +11,7 @@ mod values;
 pub use layers::{ConfigError, Environment, Sources};
 pub use sections::{
     Agent, Auth, Chain, Content, Conversations, Database, DatabaseUrl, Embeddings, Enclave, Inference,
-    Limits, Log, LogFormat, Metrics, Projects, Search, SearchEngineName, Server, Settlement, SiteEntry,
+    Limits, Log, LogFormat, Metrics, PostgresUrl, Projects, Search, SearchEngineName, Server, Settlement, SiteEntry,
     Sponsoring, Webhooks,
 };
 
