@@ -160,7 +160,7 @@ async fn settings_that_cannot_be_used_stop_the_start_and_are_named() {
         ("chain.id", json!(1), "chain"),
         ("chain.orchestrator", json!("0x12"), "chain.orchestrator"),
         ("chain.token_decimals", json!(6), "decimals"),
-        ("database.url", json!("postgres://localhost/x"), "database.url"),
+        ("database.url", json!("mysql://localhost/x"), "database.url"),
         ("server.no_such_setting", json!("x"), "server.no_such_setting"),
         (
             "inference.catalogue",

@@ -108,8 +108,7 @@ macro_rules! on_every_database {
                 #[tokio::test(flavor = "multi_thread")]
                 async fn $test() {
                     use $crate::{database::Setup, postgres::PostgresDatabase};
-                    let test = concat!(module_path!(), "::", stringify!($test));
-                    if let Some(db) = PostgresDatabase::available(test, Setup::default()).await {
+                    if let Some(db) = PostgresDatabase::available(Setup::default()).await {
                         super::$test(db).await;
                     }
                 }

@@ -1,10 +1,7 @@
 //! PostgreSQL, as the suites see it: a database of its own, opened again at will.
-//!
-//! The stores of money are not on PostgreSQL yet: what a suite needs of the chain's index comes from
-//! [`DirectoryIndex`], and [`READY`] lists the suites that need no other.
 
-mod index;
 mod instances;
+mod money;
 mod usage;
 
 use crate::database::{Database, Setup};
@@ -27,78 +24,28 @@ use haithe_orgs::ports::{
     OrgStore, ProjectStore, RoleStore, StandingStore,
 };
 use haithe_postgres::{
-    Db, PgAcceptedProjectStore, PgApiKeyStore, PgAuditStore, PgBotStore, PgChallengeStore, PgConfig,
-    PgContentStore, PgConversationStore, PgCreatorStore, PgDirectory, PgIdempotencyStore, PgOrgMemberStore,
-    PgOrgModelStore, PgOrgSettingsStore, PgOrgStore, PgProductStore, PgProjectStore, PgRoleStore,
-    PgSessionStore, PgStandingStore, PgUsageStore, PgWaitlist, PgWebhookInbox, PgWebhookStore,
+    Db, PgAcceptedProjectStore, PgApiKeyStore, PgAuditStore, PgBooks, PgBotStore, PgChainIndex, PgChainStats,
+    PgChallengeStore, PgConfig, PgContentStore, PgConversationStore, PgCreatorStore, PgDirectory,
+    PgEarningsStore, PgIdempotencyStore, PgInstance, PgLedger, PgOrgMemberStore, PgOrgModelStore,
+    PgOrgSettingsStore, PgOrgStore, PgProductStore, PgProjectStore, PgRoleStore, PgSessionStore,
+    PgSettlementStore, PgStandingStore, PgTreasuryStore, PgTxOutbox, PgUsageStore, PgWaitlist,
+    PgWebhookInbox, PgWebhookStore,
 };
 use haithe_tests::postgres::TestDatabase;
-use index::DirectoryIndex;
 use secrecy::SecretString;
 use std::sync::Arc;
 
-/// Suites whose ports are on PostgreSQL.
-const READY: &[&str] = &[
-    "accepted_projects",
-    "api_keys",
-    "bots",
-    "challenges",
-    "contents",
-    "conversations",
-    "creators",
-    "directory",
-    "governance",
-    "idempotency",
-    "orgs",
-    "product_uses",
-    "products",
-    "projects",
-    "sessions",
-    "waitlist",
-    "webhook_inbox",
-    "webhooks",
-];
-
-/// Tests of these suites that need other ports, too.
-const NOT_READY: &[&str] = &[
-    // The ledger.
-    "a_deleted_project_is_gone_and_its_receipts_stay",
-    "a_restart_frees_what_was_under_way_and_nothing_else",
-    "calls_and_projects_are_counted_and_sorted_by",
-    "reading_and_spending_leave_answers_fresh",
-    "what_is_booked_is_never_free_again",
-    // What the chain says about owners and roles.
-    "a_decision_opens_a_change_until_it_is_settled",
-    "a_decision_survives_the_rewind_of_what_it_overruled",
-    "a_reorganization_brings_no_removed_member_back",
-    "an_offer_of_ownership_follows_the_chain",
-    "every_change_makes_older_answers_stale",
-    "our_own_transactions_change_what_is_seen_and_decide_nothing",
-    "the_owner_follows_the_chain_and_a_rewind",
-    "the_owners_transaction_decides_here_too",
-    "what_was_mined_before_a_decision_and_is_seen_after_it_is_older",
-];
-
-/// Whether a test, by its path `ports::<suite>::…::<test>`, needs only ports that are on PostgreSQL.
-fn is_ready(test: &str) -> bool {
-    let suite = test.split("::").nth(1).unwrap_or_default();
-    let name = test.rsplit("::").next().unwrap_or_default();
-    READY.contains(&suite) && !NOT_READY.contains(&name)
-}
-
 pub struct PostgresDatabase {
     db: Db,
+    instance: PgInstance,
+    ledger: PgLedger,
     setup: Setup,
     database: TestDatabase,
 }
 
 impl PostgresDatabase {
-    /// An empty one for this test; `None` when there is no server, or not every port.
-    pub async fn available(test: &str, setup: Setup) -> Option<Self> {
-        if !is_ready(test) {
-            println!("skipped: its ports are not on PostgreSQL yet");
-            return None;
-        }
+    /// An empty one; `None` when there is no server.
+    pub async fn available(setup: Setup) -> Option<Self> {
         let database = TestDatabase::create().await?;
         Some(Self::at(database, setup).await)
     }
@@ -110,17 +57,21 @@ impl PostgresDatabase {
             ..PgConfig::new(database.url(), setup.decimals)
         };
         let db = Db::open(&config).await.unwrap();
-        Self { db, setup, database }
+        let instance = PgInstance::start(&db).await.unwrap();
+        let ledger = PgLedger::start(&db, &instance);
+        Self {
+            db,
+            instance,
+            ledger,
+            setup,
+            database,
+        }
     }
 }
 
 fn encryption_key(byte: u8) -> EncryptionKey {
     let digits = SecretString::from(hex::encode([byte; 32]));
     EncryptionKey::parse(&digits).unwrap()
-}
-
-fn missing(port: &str) -> ! {
-    panic!("{port} is not on PostgreSQL yet")
 }
 
 impl Database for PostgresDatabase {
@@ -130,6 +81,8 @@ impl Database for PostgresDatabase {
     }
 
     async fn reopened(self) -> Self {
+        self.ledger.settled().await.unwrap();
+        self.instance.resign().await.unwrap();
         self.db.close().await;
         Self::at(self.database, self.setup).await
     }
@@ -186,32 +139,28 @@ impl Database for PostgresDatabase {
         Arc::new(PgDirectory::new(&self.db))
     }
     fn ledger(&self) -> Arc<dyn Ledger> {
-        missing("Ledger")
+        Arc::new(self.ledger.clone())
     }
     fn books(&self) -> Arc<dyn Books> {
-        missing("Books")
+        Arc::new(PgBooks::new(&self.db))
     }
     fn settlements(&self) -> Arc<dyn SettlementStore> {
-        missing("SettlementStore")
+        Arc::new(PgSettlementStore::new(&self.db))
     }
     fn index(&self) -> Arc<dyn ChainIndex> {
-        Arc::new(DirectoryIndex::new(
-            &self.db,
-            &self.database.url(),
-            self.setup.decimals,
-        ))
+        Arc::new(PgChainIndex::new(&self.db))
     }
     fn treasury(&self) -> Arc<dyn TreasuryStore> {
-        missing("TreasuryStore")
+        Arc::new(PgTreasuryStore::new(&self.db))
     }
     fn usage(&self) -> Arc<dyn UsageStore> {
         Arc::new(PgUsageStore::new(&self.db))
     }
     fn earnings(&self) -> Arc<dyn EarningsStore> {
-        missing("EarningsStore")
+        Arc::new(PgEarningsStore::new(&self.db))
     }
     fn outbox(&self) -> Arc<dyn TxOutbox> {
-        missing("TxOutbox")
+        Arc::new(PgTxOutbox::new(&self.db))
     }
     fn conversations(&self) -> Arc<dyn ConversationStore> {
         Arc::new(PgConversationStore::new(&self.db))
@@ -226,7 +175,7 @@ impl Database for PostgresDatabase {
         Arc::new(PgWaitlist::new(&self.db))
     }
     fn chain_stats(&self) -> Arc<dyn ChainStats> {
-        missing("ChainStats")
+        Arc::new(PgChainStats::new(&self.db))
     }
     fn webhooks(&self) -> Arc<dyn WebhookStore> {
         self.webhooks_under(0x7e)

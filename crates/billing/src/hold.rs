@@ -1,7 +1,7 @@
 //! Holds: money set aside before the upstream hears of a call.
 //!
-//! A hold is no posting. It lives in the memory of the one process that owns the ledger; a crash
-//! forgets holds, which is right, because it also forgets the calls they were for.
+//! A hold is no posting. It lives as long as the instance that serves the call: in the memory of the one process that
+//! owns the ledger, or in a row that is removed when the [lease](crate::lease) of its instance ends.
 
 use crate::ExpenditureScope;
 use haithe_identity::api_key::ApiKeyId;

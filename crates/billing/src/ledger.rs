@@ -30,12 +30,14 @@ mod budgets;
 mod captures;
 mod entry;
 mod facts;
+mod group;
 mod holds;
 mod money;
 mod report;
 mod scale;
 mod spending;
 mod state;
+mod sums;
 
 pub use account::{Account, AccountError};
 pub use budgets::{StoreMark, UnreadBudget};
@@ -45,11 +47,13 @@ pub use entry::{
     post, reversal_prefix,
 };
 pub use facts::{ChainFigures, InTransit, OrgFacts, suspends};
+pub use group::{GroupCapture, GroupEffects, GroupInput, LedgerGroup};
 pub use holds::{Held, HoldDecision};
 pub use money::OrgMoney;
 pub use report::{Balance, LedgerSnapshot, LedgerTotals, OrgPosition, drifted, escrow_total, mirror};
 pub use scale::{TokenScale, capped};
 pub use state::{HoldRecord, LedgerState};
+pub use sums::{SpendingSubject, SpendingSubjectError, SpendingSum, SpendingSums};
 
 #[cfg(test)]
 mod tests;

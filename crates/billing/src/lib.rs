@@ -2,7 +2,7 @@
 //!
 //! The life of a charge, each step with its own module:
 //!
-//! 1. [`hold`]: before the upstream hears of a call, the most it can cost is set aside in memory;
+//! 1. [`hold`]: before the upstream hears of a call, the most it can cost is set aside;
 //!    [`holds`] hands it out as a guard that cannot leak, while the [`gate`] is open.
 //! 2. [`capture`]: what it did cost moves, durably and once, from the payer's available balance to
 //!    its unsettled one, with a usage record and a [`receipt`].
@@ -41,6 +41,7 @@ pub mod gate;
 pub mod hold;
 pub mod holds;
 pub mod indexer;
+pub mod lease;
 pub mod ledger;
 pub mod merkle;
 pub mod open_calls;

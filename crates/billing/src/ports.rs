@@ -30,11 +30,12 @@ use haithe_kernel::{
 };
 use std::{collections::HashSet, time::Duration};
 
-/// The ledger's hot side: decisions about money. One process owns it.
+/// The ledger's hot side: decisions about money.
 ///
-/// **Guarantees**: [`hold`](Self::hold), [`available`](Self::available), [`release`](Self::release),
-/// [`balance`](Self::balance) and [`totals`](Self::totals) are per process: holds live in its memory.
-/// [`capture`](Self::capture) is global: a call is captured once, and durably.
+/// **Guarantees**: [`capture`](Self::capture) is global: a call is captured once, and durably. The others are per
+/// process where holds live in its memory (SQLite, which one process owns), and global where holds are rows of an
+/// instance (PostgreSQL): holds of all instances together never exceed what there is. There a hold is released when
+/// the [lease](crate::lease) of its instance ends, and every decision of an instance that lost its lease is refused.
 #[cfg_attr(any(test, feature = "mocks"), mockall::automock)]
 #[async_trait]
 pub trait Ledger: Send + Sync {
@@ -56,7 +57,8 @@ pub trait Ledger: Send + Sync {
 
     /// Takes min(cost, hold + spendable) and gives the rest of the hold back, in one durable
     /// transaction with the usage record, the receipt and the payees' lines. Returns once that is
-    /// on disk. The same call again returns the first answer and takes nothing.
+    /// on disk. The same call again returns the first answer and takes nothing. A call whose hold was
+    /// released pays what is spendable; the platform bears the rest.
     async fn capture(&self, capture: Capture) -> Result<Captured, StoreError>;
 
     /// An organization's money now.

@@ -1,5 +1,9 @@
 //! Between rows and the domain's types. A value that breaks an invariant names its column and never panics.
 
+use haithe_billing::{
+    capture::Payee,
+    ledger::{Account, SpendingSubject},
+};
 use haithe_identity::api_key::{ApiKeyId, KeyHash};
 use haithe_identity::session::SessionId;
 use haithe_kernel::{
@@ -73,6 +77,7 @@ field!(u8, i64, |raw| raw.try_into().ok());
 field!(bool, bool, Some);
 field!(String, String, Some);
 field!(Vec<u8>, Vec<u8>, Some);
+field!(Vec<String>, Vec<String>, Some);
 field!(Vec<ModelId>, Vec<i64>, |raw| Some(
     raw.into_iter().map(ModelId).collect()
 ));
@@ -100,6 +105,10 @@ field!(KeyHash, Vec<u8>, |raw| raw.try_into().ok().map(Self));
 field!(SessionId, Vec<u8>, |raw| raw.try_into().ok().map(Self));
 field!(ClientIp, String, |raw| raw.parse().ok());
 field!(ClientNetwork, String, |raw| raw.parse().ok());
+field!(Payee, String, |raw| read_payee(&raw));
+field!(Account, String, |raw| raw.parse().ok());
+field!(i128, String, |raw| raw.parse().ok());
+field!(SpendingSubject, String, |raw| raw.parse().ok());
 
 impl<T: Field> Field for Option<T>
 where
@@ -112,6 +121,13 @@ where
             Some(raw) => T::from_raw(raw).map(Some),
         }
     }
+}
+
+/// A sum that a statement returns in two halves, `high` and `low`, because in 64 bits it could overflow.
+pub(crate) fn halves(columns: &Columns<'_>, place: &'static str) -> Result<i128, StoreError> {
+    let high: i64 = columns.get_as("high", place)?;
+    let low: i64 = columns.get_as("low", place)?;
+    Ok((i128::from(high) << 32) + i128::from(low))
 }
 
 /// The bytes of an address, as a column holds them.
@@ -131,6 +147,24 @@ pub(crate) fn number(number: impl TryInto<i64>, place: &'static str) -> Result<i
         .map_err(|_| StoreError::new(format!("a number beyond 63 bits cannot be stored in {place}")))
 }
 
+/// `platform`, `creator/0x…` or `org/…`.
+pub(crate) fn payee(payee: Payee) -> String {
+    match payee {
+        Payee::Platform => "platform".to_owned(),
+        Payee::Creator(address) => format!("creator/{address}"),
+        Payee::Organization(org) => format!("org/{org}"),
+    }
+}
+
+fn read_payee(text: &str) -> Option<Payee> {
+    match text.split_once('/') {
+        None if text == "platform" => Some(Payee::Platform),
+        Some(("creator", address)) => address.parse().ok().map(Payee::Creator),
+        Some(("org", id)) => id.parse().ok().map(|id| Payee::Organization(OrgId(id))),
+        _ => None,
+    }
+}
+
 /// A text as PostgreSQL can hold it: its `TEXT` has no U+0000, which becomes U+FFFD.
 pub(crate) fn text(text: impl Into<String>) -> String {
     let text = text.into();
@@ -144,6 +178,16 @@ pub(crate) fn text(text: impl Into<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_payee_reads_back_from_its_text() {
+        let creator = Payee::Creator(WalletAddress::new([7; 20]));
+        for one in [Payee::Platform, creator, Payee::Organization(OrgId(12))] {
+            assert_eq!(read_payee(&payee(one)), Some(one));
+        }
+        assert_eq!(read_payee("org/x"), None);
+        assert_eq!(read_payee("nobody"), None);
+    }
 
     #[test]
     fn a_number_beyond_63_bits_is_refused() {

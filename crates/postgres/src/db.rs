@@ -4,15 +4,19 @@ use crate::{
     columns::Columns,
     retry::{Attempt, repeated},
 };
-use haithe_kernel::{Decimals, Listed, Page, StoreError};
+use haithe_kernel::{CallId, Decimals, Listed, Page, StoreError};
+use haithe_stores::ReadCounts;
 use sqlx::{
     PgPool, Postgres, Transaction,
     postgres::{PgArguments, PgRow},
     query::Query,
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 /// A statement with its values.
@@ -72,6 +76,28 @@ pub(crate) struct Shared {
     /// Changes of the directory by this process.
     directory_own: AtomicU64,
     conflicts: AtomicU64,
+    /// Reads on the connections of each class.
+    reads: ReadCounters,
+    /// Writes that wait for the database now.
+    writes: AtomicUsize,
+    /// Waiting calls that no batch can contain.
+    aside: Mutex<BTreeSet<CallId>>,
+}
+
+#[derive(Default)]
+struct ReadCounters {
+    core: AtomicU64,
+    public: AtomicU64,
+    background: AtomicU64,
+}
+
+/// A write that waits for the database until this is dropped.
+pub(crate) struct RunningWrite<'d>(&'d AtomicUsize);
+
+impl Drop for RunningWrite<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Shared {
@@ -82,6 +108,9 @@ impl Shared {
             directory_seen: AtomicU64::new(0),
             directory_own: AtomicU64::new(0),
             conflicts: AtomicU64::new(0),
+            reads: ReadCounters::default(),
+            writes: AtomicUsize::new(0),
+            aside: Mutex::default(),
         }
     }
 
@@ -165,9 +194,54 @@ impl Db {
         self.shared.directory_own.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Whether the connections are closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.shared.is_closed()
+    }
+
+    /// How many writes of this process wait for the database.
+    pub(crate) fn running_writes(&self) -> usize {
+        self.shared.writes.load(Ordering::Relaxed)
+    }
+
+    /// Counts a write among those that wait.
+    pub(crate) fn running_write(&self) -> RunningWrite<'_> {
+        self.shared.writes.fetch_add(1, Ordering::Relaxed);
+        RunningWrite(&self.shared.writes)
+    }
+
+    /// How many reads ran on the connections of each class since the database was opened.
+    pub fn reads(&self) -> ReadCounts {
+        let ReadCounters {
+            core,
+            public,
+            background,
+        } = &self.shared.reads;
+        ReadCounts {
+            core: core.load(Ordering::Relaxed),
+            public: public.load(Ordering::Relaxed),
+            background: background.load(Ordering::Relaxed),
+        }
+    }
+
+    fn count_read(&self) {
+        let reads = &self.shared.reads;
+        let reads = match self.class {
+            ConnectionClass::Core => &reads.core,
+            ConnectionClass::Public => &reads.public,
+            ConnectionClass::Background => &reads.background,
+        };
+        reads.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// How many transactions were run again because of concurrent ones since the database was opened.
     pub fn conflicts(&self) -> u64 {
         self.shared.conflicts.load(Ordering::Relaxed)
+    }
+
+    /// The waiting calls that this process excludes from all batches.
+    pub(crate) fn set_aside(&self) -> MutexGuard<'_, BTreeSet<CallId>> {
+        self.shared.aside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn decimals(&self) -> Decimals {
@@ -182,17 +256,20 @@ impl Db {
 
     /// The rows of a reading statement.
     pub(crate) async fn all(&self, statement: Statement) -> Result<Vec<PgRow>, StoreError> {
+        self.count_read();
         statement.fetch_all(self.pool()).await.map_err(StoreError::new)
     }
 
     /// The first row of a reading statement.
     pub(crate) async fn optional(&self, statement: Statement) -> Result<Option<PgRow>, StoreError> {
+        self.count_read();
         let row = statement.fetch_optional(self.pool()).await;
         row.map_err(StoreError::new)
     }
 
     /// A reading transaction, in which everything is as it was at its first statement.
     pub(crate) async fn snapshot(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+        self.count_read();
         let begun = self.pool().begin_with(SNAPSHOT).await;
         begun.map_err(StoreError::new)
     }
@@ -228,6 +305,7 @@ impl Db {
     /// One writing statement, a transaction of its own; returns its rows. Its row locks must suffice for its
     /// decision.
     pub(crate) async fn change(&self, statement: impl Fn() -> Statement) -> Result<Vec<PgRow>, StoreError> {
+        let _running = self.running_write();
         let run = || async {
             let rows = statement().fetch_all(self.pool()).await;
             self.counted(Attempt::of(rows))
@@ -238,6 +316,7 @@ impl Db {
     /// One writing statement, a transaction of its own; returns how many rows it changed. Its row locks must
     /// suffice for its decision.
     pub(crate) async fn execute(&self, statement: impl Fn() -> Statement) -> Result<u64, StoreError> {
+        let _running = self.running_write();
         let run = || async {
             let done = statement().execute(self.pool()).await;
             self.counted(Attempt::of(done))

@@ -94,6 +94,26 @@ pub enum OpenError {
         /// The first migration in the database that is not one of ours.
         version: i64,
     },
+    /// An older program wrote it, and it is opened for reading only.
+    #[error(
+        "the database has schema version {found}, this program reads {known}: run `haithe migrate` first"
+    )]
+    Older {
+        /// The version in the database.
+        found: i64,
+        /// The newest version known here.
+        known: i64,
+    },
+    /// It counts another token.
+    #[error(
+        "the database counts a token of {found} decimals, and {configured} are configured; use another database"
+    )]
+    Decimals {
+        /// The decimals in the database.
+        found: u8,
+        /// The decimals that are configured.
+        configured: u8,
+    },
     /// Not a database of ours.
     #[error("the database contains tables of another program; create an empty database for haithe")]
     Foreign,
@@ -121,18 +141,54 @@ impl Db {
     /// # Errors
     /// [`OpenError`], whose text says what to do.
     pub async fn open(config: &PgConfig) -> Result<Self, OpenError> {
-        let options: PgConnectOptions = config.url.parse().map_err(OpenError::Url)?;
-        let options = options.application_name("haithe").disable_statement_logging();
+        let options = options(config)?;
         migrate(&options).await?;
-        let pools = Pools {
-            core: pool(&options, config.core_connections),
-            public: pool(&options, config.other_connections),
-            background: pool(&options, config.other_connections),
-        };
-        let shared = Arc::new(Shared::new(pools, config.decimals));
+        let shared = shared(&options, config).await?;
         shared.refresh().await.map_err(OpenError::Store)?;
         tokio::spawn(follow(Arc::downgrade(&shared)));
         Ok(Self::new(shared))
+    }
+
+    /// Opens the database, which must have this program's version, for statements that only read. It does not
+    /// follow what other instances change.
+    ///
+    /// # Errors
+    /// [`OpenError`], whose text says what to do.
+    pub async fn open_read_only(config: &PgConfig) -> Result<Self, OpenError> {
+        let options = options(config)?;
+        let mut connection = options.connect().await?;
+        check_server(&mut connection).await?;
+        let state = check_schema(&mut connection).await?;
+        connection.close().await?;
+        if let SchemaState::Behind { found } = state {
+            let known = known_migrations().last().map_or(0, |newest| newest.version);
+            return Err(OpenError::Older { found, known });
+        }
+        Ok(Self::new(shared(&options, config).await?))
+    }
+}
+
+fn options(config: &PgConfig) -> Result<PgConnectOptions, OpenError> {
+    let options: PgConnectOptions = config.url.parse().map_err(OpenError::Url)?;
+    Ok(options.application_name("haithe").disable_statement_logging())
+}
+
+/// The connections to a database of this program's version, if it counts the configured token.
+async fn shared(options: &PgConnectOptions, config: &PgConfig) -> Result<Arc<Shared>, OpenError> {
+    let pools = Pools {
+        core: pool(options, config.core_connections),
+        public: pool(options, config.other_connections),
+        background: pool(options, config.other_connections),
+    };
+    let found: Option<i64> = sqlx::query_scalar("SELECT decimals FROM chain_binding")
+        .fetch_optional(&pools.background)
+        .await?;
+    match found {
+        Some(found) if found != i64::from(config.decimals.digits()) => Err(OpenError::Decimals {
+            found: u8::try_from(found).unwrap_or(u8::MAX),
+            configured: config.decimals.into(),
+        }),
+        _ => Ok(Arc::new(Shared::new(pools, config.decimals))),
     }
 }
 
@@ -234,15 +290,20 @@ async fn make_lock(connection: &mut PgConnection) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Refuses a schema that this program cannot use.
-async fn check_schema(connection: &mut PgConnection) -> Result<(), OpenError> {
-    let known: Vec<SchemaMigration> = MIGRATIONS
+/// The migrations of this program, in order.
+fn known_migrations() -> Vec<SchemaMigration> {
+    MIGRATIONS
         .iter()
         .map(|migration| SchemaMigration {
             version: migration.version,
             checksum: migration.checksum.to_vec(),
         })
-        .collect();
+        .collect()
+}
+
+/// Refuses a schema that this program cannot use.
+async fn check_schema(connection: &mut PgConnection) -> Result<SchemaState, OpenError> {
+    let known = known_migrations();
     let version = known.last().map_or(0, |newest| newest.version);
     let applied = applied(connection).await?;
     let mut state = SchemaState::of(&known, &applied, None);
@@ -265,9 +326,9 @@ async fn check_schema(connection: &mut PgConnection) -> Result<(), OpenError> {
                 known = version,
                 "a newer version has migrated the database"
             );
-            Ok(())
+            Ok(state)
         }
-        SchemaState::Current | SchemaState::Behind { .. } => Ok(()),
+        SchemaState::Current | SchemaState::Behind { .. } => Ok(state),
     }
 }
 

@@ -44,6 +44,13 @@ pub(crate) fn is_duplicate(error: &sqlx::Error) -> bool {
     code.as_deref() == Some("23505")
 }
 
+/// Whether the data of a statement is at fault (SQLSTATE classes 22 and 23), and not the database.
+pub(crate) fn blames_the_data(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    let is_of_data = |code: &str| code.starts_with("22") || code.starts_with("23");
+    matches!(error, sqlx::Error::Encode(_)) || code.as_deref().is_some_and(is_of_data)
+}
+
 /// Runs `attempt` until it is over, at most [`ATTEMPTS`] times, with random pauses in between.
 ///
 /// # Errors

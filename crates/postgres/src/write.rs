@@ -130,6 +130,7 @@ impl Db {
     {
         let db = self.clone();
         let transaction = tokio::spawn(async move {
+            let _running = db.running_write();
             let first = AtomicBool::new(true);
             let run = || async {
                 let is_first = first.swap(false, Ordering::Relaxed);

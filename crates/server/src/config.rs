@@ -11,8 +11,8 @@ mod values;
 pub use layers::{ConfigError, Environment, Sources};
 pub use sections::{
     Agent, Auth, Backup, Chain, Content, Conversations, Database, DatabaseUrl, Embeddings, Enclave,
-    Inference, Limits, Log, LogFormat, Metrics, Projects, Search, SearchEngineName, Server, Settlement,
-    SiteEntry, Sponsoring, Webhooks,
+    Inference, Limits, Log, LogFormat, Metrics, PostgresUrl, Projects, Search, SearchEngineName, Server,
+    Settlement, SiteEntry, Sponsoring, Webhooks,
 };
 
 use haithe_billing::batch::{CreditCounts, SealPolicy};

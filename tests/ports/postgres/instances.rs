@@ -1,6 +1,5 @@
 //! Several instances on one database, and databases that are not to be opened.
 
-use super::DirectoryIndex;
 use crate::{
     database::{NOON, Setup},
     world::{CHAIN_ID, ORCHESTRATOR, act, new_project, wallet},
@@ -13,7 +12,9 @@ use haithe_billing::{
 use haithe_kernel::OrgId;
 use haithe_marketplace::hosting::{ContentDigest, ContentStore, HostingLimits, NewContent, NotHosted};
 use haithe_orgs::ports::{Directory, OrgStore, ProjectStore};
-use haithe_postgres::{Db, OpenError, PgConfig, PgContentStore, PgDirectory, PgOrgStore, PgProjectStore};
+use haithe_postgres::{
+    Db, OpenError, PgChainIndex, PgConfig, PgContentStore, PgDirectory, PgOrgStore, PgProjectStore,
+};
 use haithe_tests::{eventually, postgres::TestDatabase};
 use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 
@@ -28,8 +29,8 @@ async fn execute(database: &TestDatabase, statement: &'static str) {
 }
 
 /// An organization in the database.
-async fn organization(database: &TestDatabase, db: &Db) -> OrgId {
-    let index = DirectoryIndex::new(db, &database.url(), Setup::default().decimals);
+async fn organization(db: &Db) -> OrgId {
+    let index = PgChainIndex::new(db);
     index.bind(CHAIN_ID, ORCHESTRATOR, 1).await.unwrap();
     let block = BlockRef {
         number: 1,
@@ -81,7 +82,7 @@ async fn a_change_of_the_directory_reaches_its_own_instance_at_once_and_every_ot
         return;
     };
     let (one, other) = (open(&database).await.unwrap(), open(&database).await.unwrap());
-    let org = organization(&database, &one).await;
+    let org = organization(&one).await;
     let versions = || {
         (
             PgDirectory::new(&one).version(),

@@ -128,7 +128,7 @@ impl LedgerState {
         };
         for line in &capture.lines {
             if let Payee::Organization(payee) = line.payee
-                && (payee == capture.org || !self.orgs.contains_key(&payee))
+                && (payee == capture.org || !self.is_known(payee))
             {
                 return Err(CaptureRefused::Payee);
             }
@@ -164,6 +164,10 @@ impl LedgerState {
         };
         self.captures.insert(capture.call, flight);
         Ok(CaptureDecision::Decided(decided))
+    }
+
+    fn is_known(&self, org: OrgId) -> bool {
+        self.orgs.contains_key(&org) || self.payees.contains(&org)
     }
 
     /// A decided capture is stored, and is the newest one up to `mark`.

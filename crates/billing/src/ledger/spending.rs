@@ -1,6 +1,7 @@
 //! What was captured of all time, by project of a payer and by API key, for callers that may not see what the
 //! whole organization spent.
 
+use super::SpendingSubject;
 use crate::{ExpenditureScope, capture::UsageRecord};
 use haithe_identity::api_key::ApiKeyId;
 use haithe_kernel::{OrgId, ProjectId};
@@ -19,6 +20,14 @@ impl Spending {
         add(&mut self.projects, (org, project), amount);
         if let Some(key) = key {
             add(&mut self.keys, key, amount);
+        }
+    }
+
+    /// Adds what was captured of all time for one subject.
+    pub(super) fn add(&mut self, subject: SpendingSubject, amount: i128) {
+        match subject {
+            SpendingSubject::ApiKey(key) => add(&mut self.keys, key, amount),
+            SpendingSubject::Project(org, project) => add(&mut self.projects, (org, project), amount),
         }
     }
 

@@ -4,13 +4,13 @@
 //! commands is about from its rows, applies the group and writes the effects. Both see the same decisions.
 
 use super::{
-    Account, LedgerTotals, OrgFacts, OrgMoney, StoreMark, TokenScale, Transfer, UnreadBudget,
+    Account, LedgerTotals, OrgFacts, OrgMoney, SpendingSum, StoreMark, TokenScale, Transfer, UnreadBudget,
     budgets::Budgets, capped, report::Balance, spending::Spending,
 };
 use crate::{hold::BudgetSubject, usage::Day};
 use haithe_identity::api_key::ApiKeyId;
 use haithe_kernel::{CallId, OrgId, ProjectId, Timestamp, Usdt};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Money set aside for a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +51,8 @@ impl InFlight {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LedgerState {
     pub(super) orgs: HashMap<OrgId, OrgMoney>,
+    /// Organizations that are known as payees and not loaded.
+    pub(super) payees: HashSet<OrgId>,
     pub(super) holds: HashMap<CallId, HoldRecord>,
     pub(super) captures: HashMap<CallId, InFlight>,
     pub(super) budgets: Budgets,
@@ -74,6 +76,11 @@ impl LedgerState {
         self.orgs.entry(org).or_insert(money);
     }
 
+    /// Adds an organization that exists and can be paid, without its money.
+    pub fn add_payee(&mut self, org: OrgId) {
+        self.payees.insert(org);
+    }
+
     /// Adds a stored hold. The organization that pays it comes first, if it is loaded at all: a hold of another
     /// organization counts in the budgets only.
     pub fn add_hold(&mut self, hold: HoldRecord) {
@@ -84,6 +91,13 @@ impl LedgerState {
     /// Adds what was captured of all time, in nano-USDT, in one project with one key (`None`: with a session).
     pub fn add_spending(&mut self, org: OrgId, project: ProjectId, key: Option<ApiKeyId>, nano: i128) {
         self.spending.charge(org, project, key, nano);
+    }
+
+    /// Adds what was captured of all time for one key, or in one project of one payer. Sums of windows are ignored.
+    pub fn add_sum(&mut self, sum: SpendingSum) {
+        if sum.since.is_none() {
+            self.spending.add(sum.subject, sum.nano);
+        }
     }
 
     /// The sum of captures, in nano-USDT, that [`UnreadBudget`] asked for. One that is not, or no longer, needed is
@@ -163,6 +177,11 @@ impl LedgerState {
     /// Everything captured from the organization, all time.
     pub fn expenditure(&self, org: OrgId) -> Usdt {
         self.orgs.get(&org).map_or(Usdt::ZERO, OrgMoney::expenditure)
+    }
+
+    /// What was captured from a loaded organization of all time, in nano-USDT, however much that is.
+    pub fn spent(&self, org: OrgId) -> Option<i128> {
+        self.orgs.get(&org).map(|money| money.spent)
     }
 
     /// Sums over all loaded organizations, capped at the ends of the range.

@@ -1,6 +1,7 @@
 //! The ledger's rules, on a state in memory.
 
 mod fixture;
+mod group;
 mod random;
 
 use super::*;

@@ -36,6 +36,7 @@ const DECIDE: &str = "
     ON CONFLICT (org_id, wallet_address) DO UPDATE SET
         version = org_role_decisions.version + 1, role = excluded.role, decided_by = excluded.decided_by,
         decided_at = excluded.decided_at, after_block = excluded.after_block, open = TRUE";
+const HOLD_INDEX: &str = "SELECT id FROM chain_binding FOR SHARE";
 const OPEN: &str = "
     SELECT decision.org_id, decision.wallet_address, version, sent, decided_by,
            organizations.address AS contract, organizations.owner = decision.wallet_address AS owns,
@@ -52,7 +53,8 @@ const SETTLE: &str = "
     WHERE org_id = $1 AND wallet_address = $2 AND version = $3 AND open";
 
 impl WriteTx {
-    /// Notes what was decided about a wallet's role, and opens the change.
+    /// Notes what was decided about a wallet's role, and opens the change. The index reads decisions and does not
+    /// run meanwhile: a transaction that began before its last step ended conflicts with it.
     pub(super) async fn decide_role(
         &mut self,
         org: OrgId,
@@ -60,6 +62,7 @@ impl WriteTx {
         role: Option<OrgRole>,
         act: &Act,
     ) -> Result<(), StoreError> {
+        self.execute(sqlx::query(HOLD_INDEX)).await?;
         let decide = sqlx::query(DECIDE)
             .bind(org.0)
             .bind(columns::address(address))

@@ -145,6 +145,7 @@ fn bad_values_are_refused_by_name_with_what_is_allowed() {
         ("database.url", "mysql://x".into(), "unknown scheme `mysql`"),
         ("database.url", "haithe.db".into(), "sqlite://"),
         ("database.url", "sqlite::memory:".into(), "sqlite://"),
+        ("database.url", "postgres://localhost".into(), "/database"),
         ("server.host", "everywhere".into(), "an IP address"),
         ("server.body_timeout_seconds", 0.into(), "from 1 to 86400"),
         ("auth.jwt_secret", "short".into(), "32 bytes"),

@@ -1,6 +1,6 @@
 //! Forms that settings take. Each parser says what is allowed and never repeats a secret.
 
-use super::sections::{DatabaseUrl, SearchEngineName};
+use super::sections::{DatabaseUrl, PostgresUrl, SearchEngineName};
 use haithe_kernel::{Decimals, Usdt, WalletAddress};
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::Error};
@@ -73,23 +73,29 @@ pub(super) fn seconds_or_none<'de, const MOST: u64, D: Deserializer<'de>>(
     number(from, 0, MOST).map(Duration::from_secs)
 }
 
-/// The address of a database: `sqlite://` and a file, relative or absolute.
+/// The address of a database: `sqlite://` and a file, relative or absolute, or a URL of PostgreSQL.
 pub(super) fn database_url<'de, D: Deserializer<'de>>(from: D) -> Result<DatabaseUrl, D::Error> {
-    const WANTED: &str = "sqlite:// and a file, such as sqlite://haithe.db or sqlite:///var/lib/haithe.db";
+    const WANTED: &str = "sqlite:// and a file, such as sqlite://haithe.db or sqlite:///var/lib/haithe.db, or \
+                          postgres://user:password@host:port/database";
     let url = text(from)?;
+    let refused = || D::Error::custom(format!("must be {WANTED}"));
     match url.split_once(':') {
         Some(("sqlite", rest)) => {
             let file = rest.strip_prefix("//").unwrap_or(rest);
             let file = file.split_once('?').map_or(file, |(file, _)| file);
             if file.is_empty() || file.contains(":memory:") {
-                return Err(D::Error::custom(format!("must be {WANTED}")));
+                return Err(refused());
             }
             Ok(DatabaseUrl::Sqlite(PathBuf::from(file)))
+        }
+        Some(("postgres" | "postgresql", _)) => {
+            let url = Url::parse(&url).ok().and_then(PostgresUrl::new);
+            url.map(DatabaseUrl::Postgres).ok_or_else(refused)
         }
         Some((scheme, _)) => Err(D::Error::custom(format!(
             "has the unknown scheme `{scheme}`: must be {WANTED}"
         ))),
-        None => Err(D::Error::custom(format!("must be {WANTED}"))),
+        None => Err(refused()),
     }
 }
 

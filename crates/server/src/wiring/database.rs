@@ -3,6 +3,7 @@
 use crate::{Config, config::DatabaseUrl};
 use haithe_encryption::EncryptionKey;
 use haithe_kernel::Clock;
+use haithe_postgres::PgConfig;
 use haithe_sqlite::DbConfig;
 use haithe_stores::{ReadOnlyStores, Stores};
 use std::{path::PathBuf, sync::Arc};
@@ -13,6 +14,9 @@ pub enum DatabaseError {
     /// The SQLite file cannot be opened.
     #[error(transparent)]
     Sqlite(#[from] haithe_sqlite::OpenError),
+    /// The PostgreSQL database cannot be opened.
+    #[error(transparent)]
+    Postgres(#[from] haithe_postgres::OpenError),
 }
 
 /// Opens the database for writing, which migrates it.
@@ -29,6 +33,10 @@ pub(super) async fn open_database(
                 clock,
             };
             Ok(haithe_sqlite::open(config, key).await?)
+        }
+        DatabaseUrl::Postgres(url) => {
+            let config = PgConfig::new(url.expose(), config.chain.decimals);
+            Ok(haithe_postgres::open(&config, key).await?)
         }
     }
 }
@@ -52,5 +60,9 @@ pub(super) async fn open_read_only(
 ) -> Result<ReadOnlyStores, DatabaseError> {
     match &config.database.url {
         DatabaseUrl::Sqlite(path) => Ok(haithe_sqlite::open_read_only(path, clock).await?),
+        DatabaseUrl::Postgres(url) => {
+            let config = PgConfig::new(url.expose(), config.chain.decimals);
+            Ok(haithe_postgres::open_read_only(&config).await?)
+        }
     }
 }
