@@ -76,7 +76,9 @@ pub fn act(handle: &Handle, action: Action) {
             world.chain.around.names_receiver = world.rng.random_bool(0.5);
             world.spawn(
                 "payee",
-                again(seconds, |world| drop(world.chain.around.blocked.pop())),
+                again(seconds, |world| {
+                    world.chain.around.blocked.pop();
+                }),
             );
         }
         Action::NodeAway { seconds } => {

@@ -25,6 +25,8 @@ impl ModelTransaction<'_> {
                 self.transfers.extend(transfers);
             }
             Effect::RaiseAlarm(alarm) => store.alarms.push(alarm),
+            // There are no roles here.
+            Effect::LowerDecisions { .. } => {}
             Effect::Remember { blocks, keep_from } => {
                 store
                     .blocks
@@ -69,7 +71,7 @@ impl Store {
     fn write_money(&mut self, effect: Effect) -> Result<(), String> {
         match effect {
             Effect::NoteDeposit(deposit) => {
-                drop(self.deposits.entry(deposit.event).or_insert((deposit, false)))
+                self.deposits.entry(deposit.event).or_insert((deposit, false));
             }
             Effect::ConfirmDeposit { event, .. } => self.deposit(event).1 = true,
             Effect::RefuseDeposit { event, .. } => self.deposit(event).0.amount = None,
