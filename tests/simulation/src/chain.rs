@@ -33,6 +33,8 @@ pub struct Chain {
     blocks: Vec<Block>,
     /// Blocks that no reorganization drops.
     kept: usize,
+    /// The number of the highest head that there ever was: what was final then stays.
+    highest: u64,
     pool: Vec<Tx>,
     hashes: u64,
     /// Faults of the surroundings at the moment.
@@ -51,6 +53,7 @@ impl Chain {
         let mut chain = Self {
             blocks: Vec::new(),
             kept: 1,
+            highest: 0,
             pool: Vec::new(),
             hashes: 0,
             around: Surroundings::default(),
@@ -174,6 +177,7 @@ impl Chain {
             parent: parent.map_or([0; 32], |parent| parent.hash),
             time: parent.map_or(now, |parent| parent.time.max(now)),
         };
+        self.highest = self.highest.max(reference.number);
         let (mut events, mut done) = (Vec::new(), Vec::new());
         for tx in txs {
             let bodies = state.run(&tx.act, reference.time, &self.around);
@@ -200,9 +204,11 @@ impl Chain {
         });
     }
 
-    /// Drops the newest blocks, but none that is kept. Their transactions may be mined again; with `loses`, some of
-    /// them never are. Returns how many blocks were dropped.
-    pub fn reorganize(&mut self, rng: &mut StdRng, depth: u64, loses: bool) -> u64 {
+    /// Drops the newest blocks, but none that is kept or was ever `finality` blocks deep. Their transactions may be
+    /// mined again; with `loses`, some of them never are. Returns how many blocks were dropped.
+    pub fn reorganize(&mut self, rng: &mut StdRng, depth: u64, finality: u64, loses: bool) -> u64 {
+        let last_final = (self.highest + 1).saturating_sub(finality);
+        let depth = depth.min(self.head().reference.number.saturating_sub(last_final));
         let mut dropped = 0;
         while dropped < depth && self.blocks.len() > self.kept {
             let block = self.blocks.pop().expect("more than are kept");

@@ -219,8 +219,8 @@ impl World {
             return Some(format!("instance {down} is down"));
         }
         for org in 1..=self.setup.orgs {
-            if self.store.has_waiting(OrgId(org)) {
-                return Some(format!("charges of organization {org} wait for a batch"));
+            if let Some(call) = self.store.oldest_waiting(OrgId(org)) {
+                return Some(format!("a charge of organization {org} waits for a batch: {call:?}"));
             }
         }
         let unit = background::policy(self).payable_unit();

@@ -104,10 +104,11 @@ pub fn act(handle: &Handle, action: Action) {
             );
         }
         Action::Reorg { depth, loses } => {
+            let finality = world.setup.finality;
             let World {
                 chain, rng, oracle, ..
             } = &mut *world;
-            let dropped = chain.reorganize(rng, depth, loses);
+            let dropped = chain.reorganize(rng, depth, finality, loses);
             oracle.had_reorganization = true;
             let head = world.chain.head().reference.number;
             world.log(format_args!(

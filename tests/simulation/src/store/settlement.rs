@@ -36,9 +36,9 @@ impl Store {
         self.usage.iter().enumerate().filter(waits)
     }
 
-    /// Whether any charge of the organization waits for a batch.
-    pub fn has_waiting(&self, org: OrgId) -> bool {
-        self.waiting().any(|(_, usage)| usage.org == org)
+    /// The oldest charge of the organization that waits for a batch.
+    pub fn oldest_waiting(&self, org: OrgId) -> Option<&Usage> {
+        self.waiting().map(|(_, usage)| usage).find(|usage| usage.org == org)
     }
 
     /// Waiting charges by organization and history, without those that were set aside.
