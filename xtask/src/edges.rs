@@ -45,6 +45,10 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
                 "haithe-inference",
             ][..],
         ),
+        (
+            "haithe-simulation",
+            &["haithe-kernel", "haithe-identity", "haithe-orgs", "haithe-billing"][..],
+        ),
         ("xtask", &[][..]),
     ])
 }

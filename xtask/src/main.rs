@@ -14,6 +14,7 @@ mod openapi;
 mod postgres;
 mod release;
 mod run;
+mod soak;
 mod test;
 
 use std::{
@@ -60,6 +61,8 @@ enum Command {
     },
     /// Fuzz everything that strangers' bytes reach, guided by coverage.
     Fuzz(fuzz::Options),
+    /// Run the proofs in their deep form: thousands of simulated histories of the money core.
+    Soak(soak::Options),
     /// Compile abi/src with npm's solc and write the artifacts in abi/ (needs Node).
     Abi {
         /// Write nothing; fail if the artifacts differ from what the sources compile to.
@@ -95,6 +98,7 @@ fn chore() -> anyhow::Result<()> {
         Command::Release(build) => release::release(&root, build.plain).map(drop),
         Command::Bench { build, arguments } => bench::bench(&root, build.plain, &arguments),
         Command::Fuzz(options) => fuzz::fuzz(&root, &options),
+        Command::Soak(options) => soak::soak(&root, &options),
         Command::Abi { check: false } => abi::generate(&root),
         Command::Abi { check: true } => abi::check_recompile(&root),
     }

@@ -62,7 +62,7 @@ pub struct Payers {
     /// All of their charges together are too small for a line ([`SealPolicy::defers`]).
     pub deferred: HashSet<OrgId>,
     /// A transfer in their last lines failed, and which one is not known. Their lines credit one
-    /// organization at most, so that the next failure shows it.
+    /// organization at most, so that the next failure shows it; the first call of a line may exceed that.
     pub probed: HashSet<OrgId>,
     /// Payers and payees whose credits go to escrow, because the payee could not be paid three times.
     pub unpayable: HashSet<CarryKey>,
@@ -277,7 +277,9 @@ impl Sealer {
         }
         plan.gas = self.policy.gas.line(plan.credits);
         plan.items += items;
-        if plan.credits.organizations > 1 && self.payers.probed.contains(&org) {
+        // A call that credits several by itself would wait forever, and all younger ones with it.
+        let credits_one = line.is_some_and(|line| line.credits.organizations > 0);
+        if credits_one && plan.credits.organizations > 1 && self.payers.probed.contains(&org) {
             return Placement::BeyondQuarter;
         }
         let placement = self.fits(line, &plan);

@@ -168,6 +168,25 @@ fn a_charge_with_more_payees_than_a_line_holds_is_unsealable() {
 }
 
 #[test]
+fn a_probed_payers_lines_credit_one_organization_unless_one_call_credits_several() {
+    let [one, other] = [50, 51].map(|org| Payee::Organization(OrgId(org)));
+    let mut queue = Queue::of(vec![
+        item(1, 1, &[(one, 5_000)]),
+        item(2, 1, &[(one, 5_000), (other, 5_000)]),
+        item(3, 1, &[(other, 5_000)]),
+    ]);
+    for call in [1, 2, 3] {
+        let payers = Payers {
+            probed: HashSet::from([OrgId(1)]),
+            ..Payers::default()
+        };
+        let batch = queue.seal(policy(), payers, NOW).unwrap();
+        let calls: Vec<CallId> = batch.items.iter().map(|item| item.call).collect();
+        assert_eq!(calls, [CallId(Uuid::from_u128(call))]);
+    }
+}
+
+#[test]
 fn the_payers_of_the_first_audit_no_longer_make_one_batch() {
     // 24 payers × 49 public projects of 49 organizations: one sealed batch of more than 12 M gas.
     let mut items = Vec::new();
