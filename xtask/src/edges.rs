@@ -47,7 +47,12 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ),
         (
             "haithe-simulation",
-            &["haithe-kernel", "haithe-identity", "haithe-orgs", "haithe-billing"][..],
+            &[
+                "haithe-kernel",
+                "haithe-identity",
+                "haithe-orgs",
+                "haithe-billing",
+            ][..],
         ),
         ("xtask", &[][..]),
     ])

@@ -39,7 +39,9 @@ pub use gather::{GatherRead, Gathered, Gathering};
 pub use policy::{SealPolicy, Unsealed, WaitingCharges};
 pub use seal::{Pass, Payers, Sealer, Verdict};
 pub use sealing::{SealEffects, SealState, Sealing};
-pub use waiting::{UnsealableCharge, WaitingCall, WaitingGroup, merge_waiting, waiting_charges, was_skipped_before};
+pub use waiting::{
+    UnsealableCharge, WaitingCall, WaitingGroup, merge_waiting, waiting_charges, was_skipped_before,
+};
 
 use crate::{capture::Payee, chain::Hash32};
 use haithe_kernel::{CallId, OrgId, Timestamp, TokenUnits, Usdt, WalletAddress};

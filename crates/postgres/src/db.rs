@@ -15,7 +15,7 @@ use std::{
     collections::BTreeSet,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -80,6 +80,8 @@ pub(crate) struct Shared {
     reads: ReadCounters,
     /// Writes that wait for the database now.
     writes: AtomicUsize,
+    /// Whether the last write failed for another reason than its data.
+    unwritable: AtomicBool,
     /// Waiting calls that no batch can contain.
     aside: Mutex<BTreeSet<CallId>>,
 }
@@ -110,6 +112,7 @@ impl Shared {
             conflicts: AtomicU64::new(0),
             reads: ReadCounters::default(),
             writes: AtomicUsize::new(0),
+            unwritable: AtomicBool::new(false),
             aside: Mutex::default(),
         }
     }
@@ -197,6 +200,16 @@ impl Db {
     /// Whether the connections are closed.
     pub(crate) fn is_closed(&self) -> bool {
         self.shared.is_closed()
+    }
+
+    /// Whether the last write that this process tried was not refused by the database itself.
+    pub(crate) fn is_writable(&self) -> bool {
+        !self.shared.unwritable.load(Ordering::Relaxed)
+    }
+
+    /// Notes what became of a write.
+    pub(crate) fn note_write(&self, stored: bool) {
+        self.shared.unwritable.store(!stored, Ordering::Relaxed);
     }
 
     /// How many writes of this process wait for the database.

@@ -41,6 +41,7 @@
 mod books;
 mod chain;
 mod columns;
+mod control;
 mod conversations;
 mod db;
 mod directory;

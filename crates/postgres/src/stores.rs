@@ -6,12 +6,10 @@ use crate::{
     PgDirectory, PgEarningsStore, PgIdempotencyStore, PgInstance, PgLedger, PgOrgMemberStore,
     PgOrgModelStore, PgOrgSettingsStore, PgOrgStore, PgProductStore, PgProjectStore, PgRoleStore,
     PgSessionStore, PgSettlementStore, PgStandingStore, PgTreasuryStore, PgTxOutbox, PgUsageStore,
-    PgWaitlist, PgWebhookInbox, PgWebhookStore,
+    PgWaitlist, PgWebhookInbox, PgWebhookStore, control::OpenDatabase,
 };
-use async_trait::async_trait;
 use haithe_encryption::EncryptionKey;
-use haithe_kernel::StoreError;
-use haithe_stores::{BackgroundStores, DatabaseControl, PublicStores, ReadCounts, ReadOnlyStores, Stores};
+use haithe_stores::{BackgroundStores, PublicStores, ReadOnlyStores, Stores};
 use std::sync::Arc;
 
 /// Opens the database ([`Db::open`]) and registers this process as one of its instances. What is stored and must be
@@ -98,34 +96,5 @@ fn background(db: &Db, key: &EncryptionKey) -> BackgroundStores {
         contents: Arc::new(PgContentStore::new(db)),
         conversations: Arc::new(PgConversationStore::new(db)),
         webhook_inbox: Arc::new(PgWebhookInbox::new(db, key)),
-    }
-}
-
-/// The database as operators see it, from this process.
-struct OpenDatabase {
-    db: Db,
-    instance: PgInstance,
-    ledger: PgLedger,
-}
-
-#[async_trait]
-impl DatabaseControl for OpenDatabase {
-    fn is_healthy(&self) -> bool {
-        !self.db.is_closed()
-    }
-
-    fn waiting_writes(&self) -> usize {
-        self.db.running_writes()
-    }
-
-    fn reads(&self) -> ReadCounts {
-        self.db.reads()
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        let settled = self.ledger.settled().await;
-        let resigned = self.instance.resign().await;
-        self.db.close().await;
-        settled.and(resigned)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     db::{Db, Statement},
-    retry::{Attempt, is_conflict, is_duplicate, repeated},
+    retry::{Attempt, blames_the_data, is_conflict, is_duplicate, repeated},
 };
 use futures::future::BoxFuture;
 use haithe_kernel::StoreError;
@@ -155,7 +155,10 @@ impl Db {
     {
         let transaction = match self.pool().begin_with(isolation.begin()).await {
             Ok(transaction) => transaction,
-            Err(error) => return Attempt::Over(Err(StoreError::new(error).into())),
+            Err(error) => {
+                self.note_write(false);
+                return Attempt::Over(Err(StoreError::new(error).into()));
+            }
         };
         let mut write = WriteTx {
             transaction,
@@ -184,13 +187,18 @@ impl Db {
         let directory_changed = write.directory_changed;
         match write.transaction.commit().await {
             Ok(()) => {
+                self.note_write(true);
                 if directory_changed {
                     self.directory_changed();
                 }
                 Attempt::Over(result)
             }
             Err(error) if is_conflict(&error) => Attempt::Conflict(error),
-            Err(error) => Attempt::Over(Err(StoreError::new(error).into())),
+            Err(error) => {
+                // A deferred constraint may refuse the data at the commit.
+                self.note_write(blames_the_data(&error));
+                Attempt::Over(Err(StoreError::new(error).into()))
+            }
         }
     }
 }

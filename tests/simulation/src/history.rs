@@ -220,7 +220,9 @@ impl World {
         }
         for org in 1..=self.setup.orgs {
             if let Some(call) = self.store.oldest_waiting(OrgId(org)) {
-                return Some(format!("a charge of organization {org} waits for a batch: {call:?}"));
+                return Some(format!(
+                    "a charge of organization {org} waits for a batch: {call:?}"
+                ));
             }
         }
         let unit = background::policy(self).payable_unit();

@@ -50,6 +50,8 @@ pub(super) fn backup_marker(config: &Config) -> Option<PathBuf> {
             marker.push(".last-backup");
             Some(marker.into())
         }
+        // Its backups are made by its own tools: `backup.marker` names what they write.
+        DatabaseUrl::Postgres(_) => None,
     }
 }
 

@@ -38,7 +38,9 @@ impl Store {
 
     /// The oldest charge of the organization that waits for a batch.
     pub fn oldest_waiting(&self, org: OrgId) -> Option<&Usage> {
-        self.waiting().map(|(_, usage)| usage).find(|usage| usage.org == org)
+        self.waiting()
+            .map(|(_, usage)| usage)
+            .find(|usage| usage.org == org)
     }
 
     /// Waiting charges by organization and history, without those that were set aside.
