@@ -188,7 +188,8 @@ async fn faults_of_two_wallets_do_not_open_the_circuit_for_others() {
     assert_eq!(ask(&ann, &question("sturdy")).await.status, 200);
 }
 
-/// Finding 8: a real outage, which several payers see, still opens the circuit for everybody.
+/// Finding 8: a real outage, which several payers see, opens the circuit for everybody. An outage did so before
+/// the finding was fixed, and must still do so.
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_of_several_payers_open_the_circuit_for_everybody() {
     let (setup, clock) = Setup::on_a_clock();

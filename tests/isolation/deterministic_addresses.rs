@@ -98,7 +98,8 @@ async fn a_reorganization_does_not_give_a_published_address_to_another_owner() {
     assert!(around.run(&["ledger", "check"], None).await.success());
 }
 
-/// Finding 17: a deposit that a reorganization moves before the organization's creation counts once.
+/// Finding 17: a deposit that a reorganization moves before the organization's creation counts once. This held
+/// before the addresses were deterministic, and must stay so.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deposit_that_is_mined_before_the_organization_counts_once() {
     let app = App::with(
