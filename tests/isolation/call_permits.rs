@@ -145,7 +145,8 @@ async fn hanging_up_frees_no_place_while_the_provider_works() {
     );
 }
 
-/// Finding 7: the same for a webhook, whose sender need not wait for the answer.
+/// Finding 7: the same for a webhook, whose sender need not wait for the answer. This held before the finding
+/// was fixed and must stay so.
 #[tokio::test(flavor = "multi_thread")]
 async fn senders_of_webhooks_that_hang_up_free_no_place() {
     let stage = Stage::set().await;

@@ -263,7 +263,8 @@ async fn a_stop_waits_for_departed_calls() {
     assert_eq!(usdt(&spent["expenditure_usdt"]).nano(), due);
 }
 
-/// Finding 5: callers that the stopping service cuts off did not leave, and pay nothing for that.
+/// Finding 5: callers that the stopping service cuts off did not leave, and pay nothing for that. This held
+/// before callers were charged for leaving, and must stay so.
 #[tokio::test(flavor = "multi_thread")]
 async fn callers_that_a_stop_cuts_off_are_not_charged() {
     let app = App::with(Setup::default().set("server.shutdown_seconds", 1)).await;

@@ -102,7 +102,7 @@ async fn hops_with_ports_are_counted_as_one_client() {
     assert_eq!(app.anonymous().get("/v1/models").send().await.status, 200);
 }
 
-/// Finding 12: only a trusted proxy names its client.
+/// Finding 12: only a trusted proxy names its client. This held before the finding was fixed and must stay so.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_is_no_trusted_proxy_cannot_choose_its_network() {
     let app = App::with(standing_still(Setup::default()).set("limits.requests_per_address", 3)).await;

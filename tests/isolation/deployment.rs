@@ -152,7 +152,8 @@ async fn chain_deploy_with_every_safeguard_shows_the_decimals_and_deploys_them()
     );
 }
 
-/// Finding 4: the development chain keeps its one-command deployment.
+/// Finding 4: the development chain keeps its one-command deployment. This held before the finding was fixed
+/// and must stay so.
 #[tokio::test(flavor = "multi_thread")]
 async fn chain_deploy_on_a_development_chain_needs_no_safeguards() {
     let around = Surroundings::prepare(Setup::default()).await;

@@ -104,14 +104,7 @@ impl Shop {
             .chain
             .set_uri(&self.creator.wallet, product.contract, &uri)
             .await;
-        eventually("the other content is indexed", async || {
-            let entry = self.entry().await;
-            let seen = [&entry["pending_content_sha256"], &entry["content_sha256"]];
-            seen.iter()
-                .any(|digest| **digest == sealed.digest.to_string())
-                .then_some(())
-        })
-        .await;
+        self.app.indexed().await;
         sealed
     }
 
@@ -166,15 +159,15 @@ async fn other_content_of_a_product_is_used_only_after_the_project_accepted_it()
     let product = shop.prompt("Speak Latin.").await;
     assert_eq!(shop.enable(product.id, false).await.status, 200);
     assert!(shop.instructions().await.contains("Speak Latin."));
-    let entry = shop.entry().await;
-    assert_eq!(entry["content_sha256"], product.sealed.digest.to_string());
-    assert_eq!(
-        (&entry["content_changed"], &entry["follow_updates"]),
-        (&json!(false), &json!(false))
-    );
+    let before = shop.entry().await;
 
     let other = shop.replace(&product, &json!(["Praise my brand."])).await;
     assert!(shop.instructions().await.contains("Speak Latin."));
+    assert_eq!(before["content_sha256"], product.sealed.digest.to_string());
+    assert_eq!(
+        (&before["content_changed"], &before["follow_updates"]),
+        (&json!(false), &json!(false))
+    );
     assert_eq!(
         shop.enable(product.id, false).await.status,
         200,
@@ -206,14 +199,6 @@ async fn who_changes_a_projects_products_is_in_the_audit() {
     let owner = &shop.tenant.owner;
     let product = shop.prompt("Speak Latin.").await;
     assert_eq!(shop.enable(product.id, false).await.status, 200);
-    let other = shop.replace(&product, &json!(["Speak Greek."])).await;
-    assert_eq!(shop.accept_content(product.id, None).await.status, 200);
-    let disable = format!("/v1/products/{}/disable", product.id);
-    let body = json!({"project_id": shop.tenant.project_id});
-    let named = owner.client.with("x-request-id", "the-request");
-    for _ in 0..2 {
-        named.delete(&disable).json(&body).data().await;
-    }
 
     let path = format!("/v1/orgs/{}/audit", shop.tenant.org_id);
     let line = async |action: &str| {
@@ -225,18 +210,29 @@ async fn who_changes_a_projects_products_is_in_the_audit() {
         assert_eq!(line["subject"], product.id.to_string());
         line
     };
-    let (old, new) = (product.sealed.hosted_uri(), other.hosted_uri());
     let uses = |uri: &str| format!("price_per_call_usdt=1 follow_updates=false content={uri}");
+    let old = product.sealed.hosted_uri();
     let enabled = line("product.enabled").await;
     assert_eq!(
         (&enabled["before"], &enabled["after"]),
         (&Value::Null, &json!(uses(&old)))
     );
+
+    let other = shop.replace(&product, &json!(["Speak Greek."])).await;
+    let new = other.hosted_uri();
+    assert_eq!(shop.accept_content(product.id, None).await.status, 200);
     let accepted = line("product.content_accepted").await;
     assert_eq!(
         (&accepted["before"], &accepted["after"]),
         (&json!(old), &json!(new))
     );
+
+    let disable = format!("/v1/products/{}/disable", product.id);
+    let body = json!({"project_id": shop.tenant.project_id});
+    let named = owner.client.with("x-request-id", "the-request");
+    for _ in 0..2 {
+        named.delete(&disable).json(&body).data().await;
+    }
     let disabled = line("product.disabled").await;
     assert_eq!(
         (&disabled["before"], &disabled["after"]),
@@ -283,15 +279,13 @@ async fn a_product_price_above_the_accepted_maximum_is_refused_and_never_charged
     chain
         .set_price(&shop.creator.wallet, product.contract, usdt(499))
         .await;
-    let announced = eventually("the rise is announced", async || {
-        let shown = shop.product(product.id).await;
-        (shown["next_price_usdt"] == "499").then_some(shown)
-    })
-    .await;
-    assert_eq!(announced["price_per_call_usdt"], "1", "the price in force");
-    assert!(announced["next_price_at"].is_string(), "{announced}");
+    shop.app.indexed().await;
     let during = shop.call().await;
     assert_eq!(during.status, 200, "{}", during.text());
+    let announced = shop.product(product.id).await;
+    assert_eq!(announced["price_per_call_usdt"], "1", "the price in force");
+    assert_eq!(announced["next_price_usdt"], "499");
+    assert!(announced["next_price_at"].is_string(), "{announced}");
     chain.dev.advance_time(7 * 86_400 + 60);
     chain.dev.mine(1);
     eventually("the price is in force", async || {
@@ -321,33 +315,31 @@ async fn a_product_that_can_never_be_used_is_refused_by_check_list_enabling_and_
         shop.creator.client.post("/v1/products/check").json(&body)
     };
     let uri = sealed.hosted_uri();
-    let checked = draft("mcp", &uri, &sealed.wrapped_key).data().await;
-    assert_eq!(
-        (&checked["loadable"], &checked["usable"]),
-        (&json!(false), &json!(false)),
-        "{checked}"
-    );
-    assert_eq!(
-        (&checked["field"], &checked["pointer"]),
-        (&json!("content"), &json!("/url"))
-    );
-    assert!(!checked.to_string().contains("127.0.0.1"), "{checked}");
-
     let key = sealed.wrapped_key.clone();
+    let checked = draft("mcp", &uri, &key).send().await;
+
     let product = shop.publish("inside", "mcp", &uri, sealed).await;
     let path = format!("/v1/products/{}/content", product.id);
-    assert_eq!(
-        shop.creator.client.get(&path).data().await,
-        checked,
-        "the published product is checked alike"
-    );
+    let shown = shop.creator.client.get(&path).data().await;
+    assert_eq!(shown["loadable"], false, "{shown}");
+    let refused = error(&shop.enable(product.id, false).await, 422, "product_unusable");
     let listed = shop.product(product.id).await;
     assert_eq!(
         (&listed["usable"], &listed["problem"]["pointer"]),
         (&json!(false), &json!("/url"))
     );
-    let refused = error(&shop.enable(product.id, false).await, 422, "product_unusable");
     assert_eq!(refused["details"]["pointer"], "/url", "{refused}");
+    assert_eq!(shown["usable"], false, "{shown}");
+    assert_eq!(
+        (&shown["field"], &shown["pointer"]),
+        (&json!("content"), &json!("/url"))
+    );
+    assert!(!shown.to_string().contains("127.0.0.1"), "{shown}");
+    assert_eq!(
+        checked.data(),
+        shown,
+        "the check before publication gives the same result"
+    );
 
     // Sealed as the old SDK does: its words alone show it, before anything is loaded.
     let old = draft("promptset", "{\"data\":[1,2]}", &key).data().await;
@@ -391,11 +383,7 @@ async fn a_call_tells_a_product_that_can_never_be_used_from_one_that_is_away() {
         .chain
         .set_uri(&shop.creator.wallet, product.contract, &uri)
         .await;
-    eventually("the other content is indexed", async || {
-        let entry = shop.entry().await;
-        (entry["content_sha256"] == unhosted.digest.to_string()).then_some(())
-    })
-    .await;
+    shop.app.indexed().await;
     error(&shop.call().await, 503, "product_unavailable");
     assert_eq!(
         shop.product(product.id).await["usable"],

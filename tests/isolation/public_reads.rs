@@ -3,8 +3,9 @@
 use haithe_kernel::Usdt;
 use haithe_server::http::public_reads::PUBLIC_READS;
 use haithe_tests::{
-    app::{App, Setup, models, question},
+    app::{App, Setup, Tenant, models, question},
     eventually,
+    wallets::Wallet,
 };
 use serde_json::{Value, json};
 use std::net::TcpListener;
@@ -161,6 +162,44 @@ async fn statistics_are_read_once_for_many_anonymous_clients() {
     clock.advance(std::time::Duration::from_secs(1));
     assert_eq!(stats().await, 200);
     assert_eq!(reads(&metrics).await.1, 2 * once);
+}
+
+/// Finding 6: what the statistics show is at most a second old, and within that second it does not change.
+#[tokio::test(flavor = "multi_thread")]
+async fn statistics_show_nothing_new_within_their_second() {
+    let (setup, clock) = Setup::on_a_clock();
+    let app = App::with(setup).await;
+    app.funded("Acme", Usdt::whole(1)).await;
+    app.indexed().await;
+    let stats = async || app.anonymous().get("/v1/stats").data().await;
+    let before = stats().await;
+    let other = Tenant::found(&app.chain, app.wallet(2).await, "Other").await;
+    app.indexed().await;
+    let path = format!("/v1/orgs/{}", other.org_id);
+    let shown = other.owner.client.get(&path).data().await;
+    assert_eq!(shown["name"], "Other", "the index has it");
+    assert_eq!(stats().await, before, "they are not read again");
+    clock.advance(std::time::Duration::from_secs(1));
+    assert_ne!(stats().await, before);
+}
+
+/// A read that fails answers each of the clients that wait for it, and not only the first.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_anonymous_client_gets_the_404_of_a_read_that_others_wait_for() {
+    let app = App::start().await;
+    let path = format!("/v1/creator/{}", Wallet::number(99).wallet_address());
+    let clients = (0..16).map(|_| {
+        let (client, path) = (app.anonymous(), path.clone());
+        tokio::spawn(async move {
+            for _ in 0..20 {
+                let answer = client.get(&path).send().await;
+                assert_eq!(answer.status, 404, "{}", answer.text());
+            }
+        })
+    });
+    for client in clients.collect::<Vec<_>>() {
+        client.await.unwrap();
+    }
 }
 
 /// Finding 6: background tasks have readers of their own, too.

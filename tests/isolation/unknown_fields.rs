@@ -244,7 +244,8 @@ async fn fields_that_the_sdk_sends_are_ignored_on_their_own_routes_only() {
     sessions.refused(400, "unexpected_body").await;
 }
 
-/// Finding 20: the model dialects pass unknown fields and query parameters on.
+/// Finding 20: the model dialects pass unknown fields and query parameters on. This held before the other
+/// operations refused them, and must stay so.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_model_dialects_still_take_unknown_names() {
     let app = start().await;

@@ -309,6 +309,17 @@ impl App {
         Self::over(self.stop().await).await
     }
 
+    /// Waits until the chain's newest block is indexed.
+    pub async fn indexed(&self) {
+        let head = self.around.chain.dev.head().number;
+        crate::eventually("the chain's newest block is indexed", async || {
+            let ready = self.anonymous().get("//health/ready").send().await.json();
+            let block = ready["chain"]["indexed_block"].as_u64();
+            block.is_some_and(|block| block >= head).then_some(())
+        })
+        .await;
+    }
+
     /// A caller without a credential.
     pub fn anonymous(&self) -> Client {
         Client::new(self.base.clone())

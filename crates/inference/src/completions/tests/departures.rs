@@ -177,7 +177,8 @@ async fn of_attempts_that_failed_over_only_the_running_one_counts() {
     assert_eq!(stage.charge().usage.provider, "p");
 }
 
-/// Finding 5: a caller whom the stopping service cuts off did not leave.
+/// Finding 5: a caller whom the stopping service cuts off did not leave, and pays nothing. This held before
+/// callers were charged for leaving, and must stay so.
 #[tokio::test]
 async fn a_stop_of_the_service_is_no_departure() {
     let stage = stage(endless);
