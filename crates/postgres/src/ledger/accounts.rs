@@ -85,13 +85,21 @@ impl WriteTx {
         }
         let orgs: BTreeSet<OrgId> = accounts.iter().copied().filter_map(org_of).collect();
         self.lock_books(orgs).await?;
-        let mut rows = self.locked_rows(&accounts).await?;
+        self.lock_account_rows(&accounts).await
+    }
+
+    /// The same when the books of the organizations are locked already.
+    pub(crate) async fn lock_account_rows(
+        &mut self,
+        accounts: &BTreeSet<Account>,
+    ) -> Result<LockedAccounts, StoreError> {
+        let mut rows = self.locked_rows(accounts).await?;
         if rows.len() < accounts.len() {
             let new = accounts.iter().filter(|account| !rows.contains_key(account));
             let new: Vec<Account> = new.copied().collect();
             self.open_accounts(&new).await?;
             // A concurrent transaction may have opened some of them, and changed them since.
-            rows = self.locked_rows(&accounts).await?;
+            rows = self.locked_rows(accounts).await?;
         }
         Ok(LockedAccounts { rows })
     }

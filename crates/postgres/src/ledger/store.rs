@@ -3,6 +3,7 @@
 use super::{load::budget_name, statistics, sums};
 use crate::{
     columns::{self, Columns, text},
+    db::Statement,
     instances::InstanceEpoch,
     write::WriteTx,
 };
@@ -11,7 +12,7 @@ use haithe_billing::{
     ledger::{Entry, GroupCapture, GroupEffects, HoldRecord, Postings},
 };
 use haithe_kernel::{CallId, OrgId, StoreError};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Who writes, and which holds of the group's calls are stored.
 pub(super) struct WrittenBy {
@@ -101,6 +102,25 @@ async fn store_spent(write: &mut WriteTx, spent: BTreeMap<OrgId, i128>) -> Resul
         .map(drop)
 }
 
+/// Everything that is written for captures beside entries and balances, in one statement: what it refers to is checked
+/// at its end.
+const CAPTURES: &str = "
+    WITH usage AS (
+        INSERT INTO usage_records (
+            id, call, org_id, project_id, wallet_address, api_key_id, model_id, model_name, provider, input_tokens,
+            cached_tokens, output_tokens, reasoning_tokens, estimated, streamed, outcome, request_hash,
+            response_hash, started_at, finished_at, charged, lost, spent_before)
+        SELECT * FROM unnest(
+            $1::BIGINT[], $2::BYTEA[], $3::BIGINT[], $4::BIGINT[], $5::BYTEA[], $6::BIGINT[], $7::BIGINT[],
+            $8::TEXT[], $9::TEXT[], $10::BIGINT[], $11::BIGINT[], $12::BIGINT[], $13::BIGINT[], $14::BOOLEAN[],
+            $15::BOOLEAN[], $16::TEXT[], $17::BYTEA[], $18::BYTEA[], $19::BIGINT[], $20::BIGINT[], $21::BIGINT[],
+            $22::BIGINT[], $23::BIGINT[])
+    ), receipt AS (
+        INSERT INTO receipts (id, hash, json) SELECT * FROM unnest($1::BIGINT[], $24::BYTEA[], $25::TEXT[])
+    )
+    INSERT INTO charge_lines (usage_id, position, payee, item, item_id, amount)
+    SELECT * FROM unnest($26::BIGINT[], $27::BIGINT[], $28::TEXT[], $29::TEXT[], $30::BIGINT[], $31::BIGINT[])";
+
 /// Entries with their balances, usage records, receipts and lines.
 async fn store_captures(write: &mut WriteTx, captures: &[GroupCapture]) -> Result<(), StoreError> {
     let entries = captures.iter().map(|taken| &taken.effects.entry);
@@ -108,8 +128,9 @@ async fn store_captures(write: &mut WriteTx, captures: &[GroupCapture]) -> Resul
         .clone()
         .flat_map(Entry::booked)
         .flat_map(|transfer| [transfer.source, transfer.target]);
-    let touched: Vec<_> = touched.collect();
-    let mut accounts = write.lock_accounts(touched).await?;
+    let touched: BTreeSet<_> = touched.collect();
+    // The group was loaded under the lock of the books.
+    let mut accounts = write.lock_account_rows(&touched).await?;
     let mut postings = Postings::on(&accounts);
     for entry in entries.clone() {
         postings.post(entry).map_err(StoreError::new)?;
@@ -120,9 +141,10 @@ async fn store_captures(write: &mut WriteTx, captures: &[GroupCapture]) -> Resul
         .store_transfers(&accounts, ids.iter().copied().zip(entries))
         .await?;
     write.store_balances(&mut accounts, balances).await?;
-    insert_usage(write, &ids, captures).await?;
-    insert_receipts(write, &ids, captures).await?;
-    insert_lines(write, &ids, captures).await
+    let statement = bind_usage(sqlx::query(CAPTURES), &ids, captures);
+    let statement = bind_receipts(statement, captures);
+    let statement = bind_lines(statement, &ids, captures);
+    write.execute(statement).await.map(drop)
 }
 
 /// Inserts the entries' rows; returns their numbers, in the order of the captures.
@@ -151,21 +173,12 @@ async fn insert_entries(write: &mut WriteTx, captures: &[GroupCapture]) -> Resul
     ids.ok_or(StoreError::inconsistent("ledger_transactions.key"))
 }
 
-async fn insert_usage(write: &mut WriteTx, ids: &[i64], captures: &[GroupCapture]) -> Result<(), StoreError> {
+fn bind_usage(statement: Statement, ids: &[i64], captures: &[GroupCapture]) -> Statement {
     fn each<T>(captures: &[GroupCapture], of: impl Fn(&GroupCapture) -> T) -> Vec<T> {
         captures.iter().map(of).collect()
     }
     let tokens = |of: fn(&GroupCapture) -> u64| each(captures, |taken| counted(of(taken)));
-    let insert = "INSERT INTO usage_records (
-                      id, call, org_id, project_id, wallet_address, api_key_id, model_id, model_name, provider,
-                      input_tokens, cached_tokens, output_tokens, reasoning_tokens, estimated, streamed, outcome,
-                      request_hash, response_hash, started_at, finished_at, charged, lost, spent_before)
-                  SELECT * FROM unnest(
-                      $1::BIGINT[], $2::BYTEA[], $3::BIGINT[], $4::BIGINT[], $5::BYTEA[], $6::BIGINT[], $7::BIGINT[],
-                      $8::TEXT[], $9::TEXT[], $10::BIGINT[], $11::BIGINT[], $12::BIGINT[], $13::BIGINT[],
-                      $14::BOOLEAN[], $15::BOOLEAN[], $16::TEXT[], $17::BYTEA[], $18::BYTEA[], $19::BIGINT[],
-                      $20::BIGINT[], $21::BIGINT[], $22::BIGINT[], $23::BIGINT[])";
-    let statement = sqlx::query(insert)
+    statement
         .bind(ids.to_vec())
         .bind(each(captures, |taken| columns::uuid(taken.capture.call.0)))
         .bind(each(captures, |taken| taken.capture.org.0))
@@ -198,8 +211,7 @@ async fn insert_usage(write: &mut WriteTx, ids: &[i64], captures: &[GroupCapture
         .bind(each(captures, |taken| taken.capture.usage.finished_at.micros()))
         .bind(each(captures, |taken| taken.captured.charged.nano()))
         .bind(each(captures, |taken| taken.captured.lost.nano()))
-        .bind(each(captures, |taken| taken.captured.spent_before.nano()));
-    write.execute(statement).await.map(drop)
+        .bind(each(captures, |taken| taken.captured.spent_before.nano()))
 }
 
 /// A provider may report any number; one beyond 63 bits must not harm the group.
@@ -215,21 +227,14 @@ const fn outcome(outcome: CallOutcome) -> &'static str {
     }
 }
 
-async fn insert_receipts(
-    write: &mut WriteTx,
-    ids: &[i64],
-    captures: &[GroupCapture],
-) -> Result<(), StoreError> {
+fn bind_receipts(statement: Statement, captures: &[GroupCapture]) -> Statement {
     let receipts = captures.iter().map(|taken| &taken.effects.receipt);
     let hashes: Vec<Vec<u8>> = receipts.clone().map(|receipt| receipt.hash.to_vec()).collect();
     let json: Vec<String> = receipts.map(|receipt| receipt.json.clone()).collect();
-    let insert = "INSERT INTO receipts (id, hash, json)
-                  SELECT * FROM unnest($1::BIGINT[], $2::BYTEA[], $3::TEXT[])";
-    let statement = sqlx::query(insert).bind(ids.to_vec()).bind(hashes).bind(json);
-    write.execute(statement).await.map(drop)
+    statement.bind(hashes).bind(json)
 }
 
-async fn insert_lines(write: &mut WriteTx, ids: &[i64], captures: &[GroupCapture]) -> Result<(), StoreError> {
+fn bind_lines(statement: Statement, ids: &[i64], captures: &[GroupCapture]) -> Statement {
     let (mut usage, mut positions, mut payees) = (Vec::new(), Vec::<i64>::new(), Vec::new());
     let (mut items, mut item_ids, mut amounts) = (Vec::new(), Vec::new(), Vec::new());
     for (id, taken) in ids.iter().zip(captures) {
@@ -248,18 +253,11 @@ async fn insert_lines(write: &mut WriteTx, ids: &[i64], captures: &[GroupCapture
             amounts.push(line.amount.nano());
         }
     }
-    if usage.is_empty() {
-        return Ok(());
-    }
-    let insert = "INSERT INTO charge_lines (usage_id, position, payee, item, item_id, amount)
-                  SELECT * FROM unnest(
-                      $1::BIGINT[], $2::BIGINT[], $3::TEXT[], $4::TEXT[], $5::BIGINT[], $6::BIGINT[])";
-    let statement = sqlx::query(insert)
+    statement
         .bind(usage)
         .bind(positions)
         .bind(payees)
         .bind(items)
         .bind(item_ids)
-        .bind(amounts);
-    write.execute(statement).await.map(drop)
+        .bind(amounts)
 }

@@ -188,6 +188,7 @@ impl Worker {
 fn answer(asked: Vec<Asked>, answers: Answers) {
     for unforeseen in answers.unforeseen {
         tracing::error!(
+            target: "haithe::alarm",
             call = %unforeseen.call,
             org = unforeseen.org.0,
             lost_nano = unforeseen.lost.nano(),
