@@ -1,4 +1,4 @@
-//! Sums over days, of rows that the test writes: captures are not on PostgreSQL yet.
+//! Sums over days, of rows that the test writes.
 
 use crate::{database::Setup, world::nano};
 use haithe_billing::{

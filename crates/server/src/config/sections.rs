@@ -170,7 +170,7 @@ impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "{}", path.display()),
-            Self::Postgres(url) => url.fmt(f),
+            Self::Postgres(url) => fmt::Display::fmt(url, f),
         }
     }
 }

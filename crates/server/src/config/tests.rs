@@ -193,6 +193,21 @@ fn bad_values_are_refused_by_name_with_what_is_allowed() {
 }
 
 #[test]
+fn a_postgresql_url_is_shown_without_its_password() {
+    let url = "postgres://haithe:tellnobody@db.example:6432/haithe?sslmode=require";
+    let config = Config::load(complete().set("database.url", url.into())).unwrap();
+    let DatabaseUrl::Postgres(parsed) = &config.database.url else {
+        panic!("{:?}", config.database.url)
+    };
+    assert_eq!(parsed.expose(), url);
+    assert_eq!(
+        config.database.url.to_string(),
+        "postgres://db.example:6432/haithe"
+    );
+    assert!(!format!("{:?}", config.database).contains("tellnobody"));
+}
+
+#[test]
 fn what_is_missing_is_asked_for_by_its_name_in_the_environment() {
     for (missing, path) in [
         ("JWT_SECRET", "auth.jwt_secret"),
