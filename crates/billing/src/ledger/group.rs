@@ -155,10 +155,9 @@ impl LedgerGroup {
     fn count(&mut self, capture: &Capture, charged: Usdt) {
         let (usage, nano) = (&capture.usage, i128::from(charged.nano()));
         let project = SpendingSubject::Project(capture.org, usage.project);
-        for subject in [Some(project), usage.api_key.map(SpendingSubject::ApiKey)] {
-            if let Some(subject) = subject {
-                self.input.sums.charge(subject, usage.finished_at, nano);
-            }
+        let key = usage.api_key.map(SpendingSubject::ApiKey);
+        for subject in [project].into_iter().chain(key) {
+            self.input.sums.charge(subject, usage.finished_at, nano);
         }
         self.charged.insert(capture.org);
     }

@@ -11,7 +11,7 @@ use haithe_billing::{
     hold::HoldError,
     ledger::{LedgerGroup, TokenScale},
 };
-use haithe_kernel::{StoreError, Usdt};
+use haithe_kernel::{CallId, OrgId, StoreError, Usdt};
 use std::sync::Arc;
 
 /// Commands that are decided in one transaction, in this order.
@@ -43,8 +43,8 @@ pub(super) struct Answers {
 /// A charge that the platform bears because a call's hold was released before it ended.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Unforeseen {
-    pub(super) call: haithe_kernel::CallId,
-    pub(super) org: haithe_kernel::OrgId,
+    pub(super) call: CallId,
+    pub(super) org: OrgId,
     pub(super) lost: Usdt,
 }
 

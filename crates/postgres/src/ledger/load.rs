@@ -12,6 +12,7 @@ use haithe_billing::{
     hold::BudgetSubject,
     ledger::{GroupInput, HoldRecord, LedgerState, SpendingSubject, StoreMark, TokenScale},
 };
+use haithe_identity::api_key::ApiKeyId;
 use haithe_kernel::{CallId, OrgId, ProjectId, StoreError, Timestamp};
 use sqlx::postgres::PgRow;
 use std::{
@@ -222,10 +223,7 @@ pub(super) fn budget_name(subject: BudgetSubject) -> String {
 
 fn read_budget_name(name: &str) -> Option<BudgetSubject> {
     match name.split_once('/')? {
-        ("key", key) => key
-            .parse()
-            .ok()
-            .map(|key| BudgetSubject::ApiKey(haithe_identity::api_key::ApiKeyId(key))),
+        ("key", key) => key.parse().ok().map(|key| BudgetSubject::ApiKey(ApiKeyId(key))),
         ("project", project) => project
             .parse()
             .ok()
@@ -237,7 +235,6 @@ fn read_budget_name(name: &str) -> Option<BudgetSubject> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use haithe_identity::api_key::ApiKeyId;
 
     #[test]
     fn a_budget_reads_back_from_its_name() {

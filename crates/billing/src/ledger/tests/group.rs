@@ -41,8 +41,8 @@ fn a_command_is_decided_after_the_effects_of_those_before_it() {
     let effects = group.into_effects();
     let holds: Vec<_> = effects
         .holds
-        .iter()
-        .map(|(_, hold)| hold.as_ref().map(|hold| hold.amount))
+        .values()
+        .map(|hold| hold.as_ref().map(|hold| hold.amount))
         .collect();
     assert_eq!(holds, [None, None, Some(nano(60))]);
     assert_eq!(effects.captures.len(), 1);
