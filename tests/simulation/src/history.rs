@@ -156,6 +156,11 @@ fn drain(handle: &Handle, executor: &mut Executor) {
             Some(_) => {}
         }
     }
+    // The gates hear of it with the next steps of settlement.
+    let end = handle.lock().now().plus(Duration::from_secs(60));
+    if !executor.run_until(end) {
+        return;
+    }
     probe(handle);
     let end = handle.lock().now().plus(Duration::from_secs(60));
     if executor.run_until(end) {
@@ -220,7 +225,9 @@ impl World {
         }
         for org in 1..=self.setup.orgs {
             if let Some(call) = self.store.oldest_waiting(OrgId(org)) {
-                return Some(format!("a charge of organization {org} waits for a batch: {call:?}"));
+                return Some(format!(
+                    "a charge of organization {org} waits for a batch: {call:?}"
+                ));
             }
         }
         let unit = background::policy(self).payable_unit();

@@ -38,7 +38,9 @@ impl Store {
 
     /// The oldest charge of the organization that waits for a batch.
     pub fn oldest_waiting(&self, org: OrgId) -> Option<&Usage> {
-        self.waiting().map(|(_, usage)| usage).find(|usage| usage.org == org)
+        self.waiting()
+            .map(|(_, usage)| usage)
+            .find(|usage| usage.org == org)
     }
 
     /// Waiting charges by organization and history, without those that were set aside.
@@ -210,7 +212,7 @@ impl Store {
     /// Stores a batch, unless something that it was built from has changed; returns whether it did.
     pub fn seal(&mut self, sealing: &Sealing<usize>) -> bool {
         let keys = sealing.carry_keys();
-        let mut state = SealState {
+        let state = SealState {
             open: self.open().count(),
             next: self.next_batch(),
             carry: keys
@@ -219,9 +221,6 @@ impl Store {
                 .copied()
                 .collect(),
         };
-        if self.has(Defect::SealedFromOldView) {
-            state.next = sealing.batch.seq;
-        }
         let Some(effects) = sealing.effects(&state) else {
             return false;
         };
@@ -282,7 +281,7 @@ impl Store {
         let transactions = live.map(|intent| SettlementTx {
             id: intent.id,
             seq: intent.batch.seq,
-            has_nonce: intent.nonce.is_some() && !self.has(Defect::DissolvedWithNonce),
+            has_nonce: intent.nonce.is_some(),
         });
         let view = DissolveView {
             batches: batches.collect(),
