@@ -283,6 +283,9 @@ impl World {
                 unsettled,
                 i128::from(carried),
             ));
+            let frozen = i128::from(balances.balance_of(Account::Withdrawing(id)).nano());
+            let requested = i128::from(self.store.frozen(id));
+            pairs.push((format!("what organization {org} withdraws"), frozen, requested));
             pairs.push((
                 format!("what organization {org} holds"),
                 0,
