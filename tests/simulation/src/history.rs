@@ -117,9 +117,12 @@ fn drain(handle: &Handle, executor: &mut Executor) {
         let mut world = handle.lock();
         world.log(format_args!("faults end; everything has to settle"));
         world.is_draining = true;
-        let World { chain, .. } = &mut *world;
+        let now = world.now();
+        let World { chain, rng, .. } = &mut *world;
         (chain.is_stuck, chain.is_away, chain.repeats) = (false, false, false);
         chain.around = Default::default();
+        // What owners sent before comes first.
+        chain.mine(rng, now, true);
         chain.send(Act::Unpause);
         for org in 1..=world.setup.orgs {
             world.chain.send(Act::SetCap { org, units: None });
