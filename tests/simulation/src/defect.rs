@@ -19,10 +19,6 @@ pub enum Defect {
     CarryKept,
     /// An event that is indexed again counts again.
     EventCountedTwice,
-    /// A batch is dissolved although its transaction has a nonce.
-    DissolvedWithNonce,
-    /// A sealed batch is stored although what it was built from has changed.
-    SealedFromOldView,
     /// A frozen withdrawal that was cancelled stays frozen.
     CancelledStaysFrozen,
     /// Dissolving a batch keeps its changes of the carry.
@@ -31,7 +27,7 @@ pub enum Defect {
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 10] = [
         Self::CaptureRepeated,
         Self::AcknowledgedEarly,
         Self::HoldsOfEndedInstance,
@@ -40,8 +36,6 @@ impl Defect {
         Self::SkippedLineForgotten,
         Self::CarryKept,
         Self::EventCountedTwice,
-        Self::DissolvedWithNonce,
-        Self::SealedFromOldView,
         Self::CancelledStaysFrozen,
         Self::DissolvedCarryKept,
     ];

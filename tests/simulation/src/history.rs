@@ -117,9 +117,12 @@ fn drain(handle: &Handle, executor: &mut Executor) {
         let mut world = handle.lock();
         world.log(format_args!("faults end; everything has to settle"));
         world.is_draining = true;
-        let World { chain, .. } = &mut *world;
+        let now = world.now();
+        let World { chain, rng, .. } = &mut *world;
         (chain.is_stuck, chain.is_away, chain.repeats) = (false, false, false);
         chain.around = Default::default();
+        // What owners sent before comes first.
+        chain.mine(rng, now, true);
         chain.send(Act::Unpause);
         for org in 1..=world.setup.orgs {
             world.chain.send(Act::SetCap { org, units: None });
@@ -155,6 +158,11 @@ fn drain(handle: &Handle, executor: &mut Executor) {
             }
             Some(_) => {}
         }
+    }
+    // The gates hear of it with the next steps of settlement.
+    let end = handle.lock().now().plus(Duration::from_secs(60));
+    if !executor.run_until(end) {
+        return;
     }
     probe(handle);
     let end = handle.lock().now().plus(Duration::from_secs(60));
@@ -278,6 +286,9 @@ impl World {
                 unsettled,
                 i128::from(carried),
             ));
+            let frozen = i128::from(balances.balance_of(Account::Withdrawing(id)).nano());
+            let requested = i128::from(self.store.frozen(id));
+            pairs.push((format!("what organization {org} withdraws"), frozen, requested));
             pairs.push((
                 format!("what organization {org} holds"),
                 0,

@@ -3,7 +3,7 @@
 use haithe_simulation::{Plan, defect::Defect, run, shrink};
 
 /// Seeds that are tried for a defect.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 100;
 
 /// The first seed whose history shows the defect, and the invariant that it breaks.
 fn find(defect: Defect) -> Option<(u64, &'static str)> {

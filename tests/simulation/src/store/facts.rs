@@ -103,6 +103,15 @@ impl Store {
         in_transit
     }
 
+    /// What requests that have not ended freeze, in nano-USDT.
+    pub fn frozen(&self, org: OrgId) -> i64 {
+        let open = self
+            .requests
+            .iter()
+            .filter(|request| request.org == org && request.booked.is_none());
+        open.map(|request| request.frozen.nano()).sum()
+    }
+
     /// An organization as the ledger loads it.
     pub fn money(&self, org: OrgId) -> OrgMoney {
         let created = &self.orgs[&org.0].created;

@@ -212,7 +212,7 @@ impl Store {
     /// Stores a batch, unless something that it was built from has changed; returns whether it did.
     pub fn seal(&mut self, sealing: &Sealing<usize>) -> bool {
         let keys = sealing.carry_keys();
-        let mut state = SealState {
+        let state = SealState {
             open: self.open().count(),
             next: self.next_batch(),
             carry: keys
@@ -221,9 +221,6 @@ impl Store {
                 .copied()
                 .collect(),
         };
-        if self.has(Defect::SealedFromOldView) {
-            state.next = sealing.batch.seq;
-        }
         let Some(effects) = sealing.effects(&state) else {
             return false;
         };
@@ -284,7 +281,7 @@ impl Store {
         let transactions = live.map(|intent| SettlementTx {
             id: intent.id,
             seq: intent.batch.seq,
-            has_nonce: intent.nonce.is_some() && !self.has(Defect::DissolvedWithNonce),
+            has_nonce: intent.nonce.is_some(),
         });
         let view = DissolveView {
             batches: batches.collect(),
