@@ -9,7 +9,10 @@ mod keys;
 mod ports;
 mod process;
 
-use crate::run::{cargo, step, target_folder};
+use crate::{
+    postgres,
+    run::{cargo, step, target_folder},
+};
 use anyhow::{Context, bail};
 use keys::{Account, Secrets};
 use process::{Program, Stop};
@@ -37,6 +40,10 @@ pub struct Options {
     /// Forget the state of earlier runs first.
     #[arg(long)]
     fresh: bool,
+    /// Use PostgreSQL instead of SQLite: a server that is started for this run and removed with it, so that every
+    /// run begins from nothing.
+    #[arg(long)]
+    postgres: bool,
     /// Stop when everything is up (for checks).
     #[arg(long, hide = true)]
     once: bool,
@@ -58,13 +65,21 @@ pub fn dev(root: &Path, options: &Options) -> anyhow::Result<()> {
     ];
     step("build", cargo(root).args(programs))?;
     let built = target_folder(root)?.join("debug");
-    let folder = root.join(".haithe/dev");
-    if options.fresh && folder.exists() {
+    let folder = root.join(match options.postgres {
+        true => ".haithe/dev-postgres",
+        false => ".haithe/dev",
+    });
+    if (options.fresh || options.postgres) && folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
     }
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
 
     let stop = Stop::watch()?;
+    let postgres = options.postgres.then(|| database_server(root)).transpose()?;
+    let database = match &postgres {
+        Some(server) => server.url().to_owned(),
+        None => format!("sqlite://{}", folder.join("haithe.db").display()),
+    };
     let chain_at = ports::free(options.chain_port)?;
     println!("\n── chain on {chain_at}");
     let mut chain = Chain::start(&built, &folder, chain_at, &stop)?;
@@ -73,6 +88,7 @@ pub fn dev(root: &Path, options: &Options) -> anyhow::Result<()> {
         built,
         folder,
         stop: &stop,
+        database,
         chain_at,
         accounts: &chain.accounts,
     }
@@ -80,6 +96,11 @@ pub fn dev(root: &Path, options: &Options) -> anyhow::Result<()> {
     println!("\n── stopping");
     chain.program.end();
     ran
+}
+
+/// A PostgreSQL server for this run.
+fn database_server(root: &Path) -> anyhow::Result<postgres::Server> {
+    postgres::Server::start(root)?.context("`--postgres` needs an installation of PostgreSQL")
 }
 
 struct Chain {
@@ -108,6 +129,8 @@ struct Stage<'a> {
     built: PathBuf,
     folder: PathBuf,
     stop: &'a Stop,
+    /// The URL of the database.
+    database: String,
     chain_at: SocketAddr,
     accounts: &'a [Account],
 }
@@ -198,10 +221,7 @@ impl Stage<'_> {
             ),
             ("PORT", at.port().to_string()),
             ("HAITHE__METRICS__ADDRESS", metrics.to_string()),
-            (
-                "DATABASE_URL",
-                format!("sqlite://{}", self.folder.join("haithe.db").display()),
-            ),
+            ("DATABASE_URL", self.database.clone()),
             ("BLOCKCHAIN_PROVIDER_URL", rpc.clone()),
             ("HAITHE__CHAIN__PUBLIC_RPC_URL", rpc),
             ("HAITHE__CHAIN__ORCHESTRATOR", fact("orchestrator")?),

@@ -62,10 +62,26 @@ pub fn test(root: &Path, scope: Scope, deep: bool) -> anyhow::Result<()> {
                 command.env(POSTGRES, server.url());
             }
             step("rules, adapters, contracts and end to end", &mut command)?;
+            let url = server.as_ref().map(|server| server.url().to_owned());
+            if let Some(url) = url.or_else(|| std::env::var(POSTGRES).ok()) {
+                let mut command = cargo(root);
+                command.args(runner).args(["--locked", "--workspace"]);
+                command.args(on_postgres(has_nextest(root)));
+                command.env(POSTGRES, url).env("HAITHE_TEST_DATABASE", "postgres");
+                step("end to end on PostgreSQL", &mut command)?;
+            }
         }
     }
     println!("\ntest: all good");
     Ok(())
+}
+
+/// Selects the suites that use the whole service; without nextest, by their test binaries.
+fn on_postgres(has_nextest: bool) -> &'static [&'static str] {
+    match has_nextest {
+        true => &["-E", "binary(e2e) or binary(isolation) or binary(money)"],
+        false => &["--test", "e2e", "--test", "isolation", "--test", "money"],
+    }
 }
 
 /// A PostgreSQL server for this run; `None` when the environment names one, or when there is none and the tests may do

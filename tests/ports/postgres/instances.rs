@@ -162,7 +162,7 @@ async fn a_version_works_beside_and_after_the_next_one_has_migrated() {
         return;
     };
     let running = open(&database).await.unwrap();
-    let org = organization(&database, &running).await;
+    let org = organization(&running).await;
     migrate_to_the_next_version(&database).await;
     let started_later = open(&database).await.unwrap();
     for (db, name) in [(&running, "one"), (&started_later, "two")] {

@@ -195,7 +195,7 @@ fn bad_values_are_refused_by_name_with_what_is_allowed() {
 #[test]
 fn a_postgresql_url_is_shown_without_its_password() {
     let url = "postgres://haithe:tellnobody@db.example:6432/haithe?sslmode=require";
-    let config = Config::load(complete().set("database.url", url.into())).unwrap();
+    let config = Config::load(complete().set("database.url", url)).unwrap();
     let DatabaseUrl::Postgres(parsed) = &config.database.url else {
         panic!("{:?}", config.database.url)
     };

@@ -103,7 +103,7 @@ pub const CATALOGUE: &[(&str, &str, &str)] = &[
     (
         "haithe_writer_queue",
         "gauge",
-        "Writes that wait for the database's writer, 1024 at most",
+        "Writes that wait for the database's writer, 1024 at most; on PostgreSQL, writes that are under way",
     ),
     (
         "haithe_database_reads_total",

@@ -88,7 +88,9 @@ async fn groups_after(
                    WHERE batch_seq IS NULL AND charged > 0 AND id > ?
                      AND id NOT IN (SELECT value FROM json_each(?))
                    GROUP BY org_id, skipped";
-    let statement = sqlx::query(waiting).bind(after).bind(json_list(aside.iter().copied()));
+    let statement = sqlx::query(waiting)
+        .bind(after)
+        .bind(json_list(aside.iter().copied()));
     let rows = read_each(connection, statement, |columns| {
         let newest: i64 = columns.get_as("newest", "usage_records.id")?;
         let group = WaitingGroup {

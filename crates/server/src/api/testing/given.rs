@@ -93,6 +93,7 @@ pub(super) fn chain() -> crate::config::Chain {
         rpc_timeout_seconds = 10
         max_fee_gwei = 1
         batch_gas = 8000000
+        alarms_from_block = 0
         sponsoring = "development"
         sponsored_per_network = 1
         deployments_per_wallet = 1
