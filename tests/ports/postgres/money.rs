@@ -90,8 +90,8 @@ async fn funded(database: &TestDatabase, process: &Process, amount: i64) -> Proj
         ),
         format!(
             "INSERT INTO organizations (id, organization_uid, address, created_tx, orchestrator_index, chain_name,
-                                        name, owner, created_at, on_chain)
-             VALUES (1, {}, {}, {}, 1, 'Acme', 'Acme', {}, {at}, TRUE)",
+                                        name, owner, created_at, on_chain, created_block)
+             VALUES (1, {}, {}, {}, 1, 'Acme', 'Acme', {}, {at}, TRUE, 1)",
             bytes(5, 16),
             bytes(9, 20),
             bytes(1, 32),
