@@ -3,7 +3,7 @@
 use alloy::primitives::U256;
 use haithe_kernel::Usdt;
 use haithe_tests::{
-    app::{App, PROVIDER_KEY, Setup, Surroundings, question},
+    app::{App, PROVIDER_KEY, Setup, Surroundings, on_sqlite, question},
     client::Client,
     eventually,
     program::free_port,
@@ -74,6 +74,9 @@ fn database(around: &Surroundings) -> std::path::PathBuf {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_cannot_be_written_answers_503_until_it_can() {
+    if !on_sqlite() {
+        return;
+    }
     let address = format!("127.0.0.1:{}", free_port());
     let app = App::with(Setup::default().set("metrics.address", address.clone())).await;
     let tenant = app.funded("Acme", Usdt::whole(1)).await;
@@ -180,6 +183,9 @@ async fn an_encryption_key_that_opens_nothing_that_is_stored_is_reported() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stale_backup_is_reported_until_a_newer_one_is_recorded() {
+    if !on_sqlite() {
+        return;
+    }
     let app = App::with(Setup::default().set("backup.max_age_hours", 24)).await;
     let never = degraded(&app, "backup_stale").await;
     let message = never["message"].as_str().expect("text");
@@ -200,6 +206,9 @@ async fn a_stale_backup_is_reported_until_a_newer_one_is_recorded() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn alarms_of_the_index_are_reported_until_they_are_acknowledged() {
+    if !on_sqlite() {
+        return;
+    }
     let around = App::start().await.stop().await;
     let mut connection = connect(&database(&around)).await;
     let alarm =

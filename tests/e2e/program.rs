@@ -2,7 +2,7 @@
 
 use haithe_kernel::Usdt;
 use haithe_tests::{
-    app::{App, Setup, Surroundings, Tenant, User, question},
+    app::{App, Setup, Surroundings, Tenant, User, on_sqlite, question},
     eventually,
     program::free_port,
     wallets::Wallet,
@@ -41,6 +41,9 @@ async fn used() -> (Surroundings, Tenant, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_finds_what_does_not_add_up() {
+    if !on_sqlite() {
+        return;
+    }
     for (sql, word) in [
         (
             "UPDATE ledger_accounts SET balance = balance + 1 WHERE name LIKE 'org/%/available'",
@@ -88,6 +91,9 @@ async fn a_check_finds_money_that_left_the_chain_unnoticed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn books_that_do_not_add_up_stop_the_start() {
+    if !on_sqlite() {
+        return;
+    }
     let (around, _, _) = used().await;
     tamper(
         &around,
@@ -184,6 +190,9 @@ async fn settings_that_cannot_be_used_stop_the_start_and_are_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_has_one_server() {
+    if !on_sqlite() {
+        return;
+    }
     let around = Surroundings::prepare(Setup::default()).await;
     let first = around.serve(free_port()).await;
     let second = around.run(&["serve"], None).await;

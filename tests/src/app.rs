@@ -106,6 +106,15 @@ pub struct Surroundings {
 /// The database of every whole service, `sqlite` (also without it) or `postgres`.
 const DATABASE: &str = "HAITHE_TEST_DATABASE";
 
+/// Whether whole services run on SQLite. Otherwise prints that a test, which needs SQLite's file, is skipped.
+pub fn on_sqlite() -> bool {
+    let is_sqlite = std::env::var(DATABASE).map_or(true, |name| name == "sqlite");
+    if !is_sqlite {
+        println!("skipped: it opens the file of an SQLite database");
+    }
+    is_sqlite
+}
+
 /// An empty PostgreSQL database, if that is what this run tests.
 ///
 /// # Panics
@@ -203,11 +212,6 @@ impl Surroundings {
             dir,
             postgres,
         }
-    }
-
-    /// Whether the database is SQLite's, for the few tests that open its file.
-    pub fn is_sqlite(&self) -> bool {
-        self.postgres.is_none()
     }
 
     /// The folder of the database.

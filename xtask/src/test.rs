@@ -79,8 +79,8 @@ pub fn test(root: &Path, scope: Scope, deep: bool) -> anyhow::Result<()> {
 /// Selects the suites that use the whole service; without nextest, by their test binaries.
 fn on_postgres(has_nextest: bool) -> &'static [&'static str] {
     match has_nextest {
-        true => &["-E", "binary(e2e) or binary(isolation) or binary(money)"],
-        false => &["--test", "e2e", "--test", "isolation", "--test", "money"],
+        true => &["-E", "(binary(e2e) and not test(injection)) or binary(money)"],
+        false => &["--test", "e2e", "--test", "money", "--", "--skip", "injection"],
     }
 }
 

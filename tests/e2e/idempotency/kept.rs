@@ -3,7 +3,7 @@
 use super::{PRICE, assert_replayed, is_replay, keyed, tenant};
 use haithe_kernel::Usdt;
 use haithe_tests::{
-    app::{App, PROVIDER_KEY, Setup, Surroundings, Tenant, User, question, usdt},
+    app::{App, PROVIDER_KEY, Setup, Surroundings, Tenant, User, on_sqlite, question, usdt},
     program::free_port,
     upstream::Script,
     wallets::Wallet,
@@ -14,6 +14,9 @@ use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_outlive_a_restart_and_cannot_be_read_in_the_database() {
+    if !on_sqlite() {
+        return;
+    }
     let (app, tenant) = tenant().await;
     let answer = json!({"id": "x", "object": "chat.completion", "created": 1, "model": "m",
         "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "the treasure is buried"}}],
@@ -82,6 +85,9 @@ async fn a_crash_in_the_middle_of_a_call_frees_its_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_whose_charge_outlived_its_answer_is_never_charged_again() {
+    if !on_sqlite() {
+        return;
+    }
     let (app, tenant) = tenant().await;
     let caller = keyed(&tenant.caller, "k");
     let first = caller.chat(&question("per-token")).send().await;
