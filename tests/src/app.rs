@@ -99,8 +99,8 @@ pub struct Surroundings {
     clock: Option<Arc<FixedClock>>,
     receivers: Vec<SocketAddr>,
     dir: TempDir,
-    /// Where the whole service is tested on PostgreSQL.
-    postgres: Option<TestDatabase>,
+    /// The database of a service on PostgreSQL, dropped with this value.
+    _postgres: Option<TestDatabase>,
 }
 
 /// The database of every whole service, `sqlite` (also without it) or `postgres`.
@@ -210,7 +210,7 @@ impl Surroundings {
             clock: setup.clock,
             receivers: setup.receivers,
             dir,
-            postgres,
+            _postgres: postgres,
         }
     }
 
