@@ -163,8 +163,11 @@ impl Stage<'_> {
             banner::of(
                 [at, metrics, self.chain_at],
                 &seeded,
-                &self.folder,
-                &self.built.join("haithe")
+                (&self.folder, &self.built.join("haithe")),
+                match options.postgres {
+                    true => "begins anew",
+                    false => "continues",
+                }
             )
         );
         while !options.once && !self.stop.requested() {

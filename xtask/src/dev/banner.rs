@@ -3,8 +3,13 @@
 use serde_json::Value;
 use std::{net::SocketAddr, path::Path};
 
-/// Addresses, and commands to try.
-pub fn of([server, metrics, chain]: [SocketAddr; 3], seeded: &Value, folder: &Path, haithe: &Path) -> String {
+/// Addresses, and commands to try. `then` is what the next run does.
+pub fn of(
+    [server, metrics, chain]: [SocketAddr; 3],
+    seeded: &Value,
+    (folder, haithe): (&Path, &Path),
+    then: &str,
+) -> String {
     let text = |name: &str| seeded.get(name).and_then(Value::as_str).unwrap_or_default();
     let (base_url, key, model) = (text("base_url"), text("api_key"), text("model"));
     format!(
@@ -34,7 +39,7 @@ The answer's header x-haithe-call names its receipt. In another shell:
   {haithe} ledger check                 # do the books and the chain agree?
   {haithe} receipt audit --org {org}          # do the receipts add up to what was taken?
 
-Ctrl-C stops everything; the next run continues.
+Ctrl-C stops everything; the next run {then}.
 "#,
         orchestrator = text("orchestrator"),
         token = text("token"),
