@@ -40,8 +40,8 @@ pub enum OrgError {
     #[error("this wallet is already a member; change its role instead")]
     AlreadyAMember,
     /// The zero address.
-    #[error("the zero address is nobody's wallet")]
-    Nobody,
+    #[error("the zero address is not allowed")]
+    ZeroAddress,
     /// An address that cannot own the organization.
     #[error("name another wallet than the owner's, the organization's own contract and the zero address")]
     NotAnOwner,
@@ -77,7 +77,7 @@ impl Failure for OrgError {
             | Self::Setting(_)
             | Self::BotToken(_)
             | Self::NothingToChange
-            | Self::Nobody
+            | Self::ZeroAddress
             | Self::NotAnOwner => Kind::Invalid,
             Self::Owner
             | Self::AlreadyAMember
@@ -101,7 +101,7 @@ impl Failure for OrgError {
             Self::Owner => "owner_is_on_chain",
             Self::NotAMember => "not_a_member",
             Self::AlreadyAMember => "already_a_member",
-            Self::Nobody => "zero_address",
+            Self::ZeroAddress => "zero_address",
             Self::NotAnOwner => "not_an_owner",
             Self::OwnProject => "own_project",
             Self::TooManyAccepted => "too_many_accepted_projects",

@@ -13,7 +13,7 @@ use haithe_kernel::WalletAddress;
 pub struct MemberFacts<R> {
     /// What who acts is to the organization, and to the project where it is about one.
     pub standing: Standing,
-    /// Who owns the organization; nobody when it is missing.
+    /// The owner of the organization; `None` when it does not exist.
     pub owner: Option<WalletAddress>,
     /// The role that the member has.
     pub present: Option<R>,
@@ -50,7 +50,7 @@ impl<R: Copy> Edit<R> {
     /// Whether the edit fits what is there.
     fn fits(self, member: WalletAddress, present: Option<R>) -> Result<(), OrgError> {
         match (self, present) {
-            (Self::Add(_), _) if member == ZERO_ADDRESS => Err(OrgError::Nobody),
+            (Self::Add(_), _) if member == ZERO_ADDRESS => Err(OrgError::ZeroAddress),
             (Self::Add(_), Some(_)) => Err(OrgError::AlreadyAMember),
             (Self::Change(_) | Self::Remove, None) => Err(OrgError::NotAMember),
             _ => Ok(()),

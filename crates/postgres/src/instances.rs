@@ -3,7 +3,7 @@
 //!
 //! Every write of holds, captures and background work checks the epoch in its own transaction, by a lock that a
 //! raise of the epoch waits for. An instance whose epoch was raised can write nothing more; it starts anew under
-//! another number, and whoever watches [`PgInstance::epochs`] ends what the old one had promised.
+//! another number, and watchers of [`PgInstance::epochs`] end the work of the old one.
 
 use crate::{
     columns::Columns,

@@ -91,7 +91,7 @@ pub enum OpenError {
          version that created it can still serve its receipts"
     )]
     Unreleased {
-        /// The first migration in the database that is not one of ours.
+        /// The first migration in the database that this program does not know.
         version: i64,
     },
     /// An older program wrote it, and it is opened for reading only.
@@ -114,7 +114,7 @@ pub enum OpenError {
         /// The decimals that are configured.
         configured: u8,
     },
-    /// Not a database of ours.
+    /// The database belongs to another program.
     #[error("the database contains tables of another program; create an empty database for haithe")]
     Foreign,
     /// A migration failed; the database is as it was before it.

@@ -4,15 +4,16 @@
 //! key or a bad value is a [`ConfigError`] that names the setting, where it came from, and what is
 //! allowed. Secrets are types that do not print. Nothing else in the process reads the environment.
 
+mod database;
 mod layers;
 mod sections;
 mod values;
 
+pub use database::{Backup, Database, DatabaseUrl, PostgresUrl};
 pub use layers::{ConfigError, Environment, Sources};
 pub use sections::{
-    Agent, Auth, Backup, Chain, Content, Conversations, Database, DatabaseUrl, Embeddings, Enclave,
-    Inference, Limits, Log, LogFormat, Metrics, PostgresUrl, Projects, Search, SearchEngineName, Server,
-    Settlement, SiteEntry, Sponsoring, Webhooks,
+    Agent, Auth, Chain, Content, Conversations, Embeddings, Enclave, Inference, Limits, Log, LogFormat,
+    Metrics, Projects, Search, SearchEngineName, Server, Settlement, SiteEntry, Sponsoring, Webhooks,
 };
 
 use haithe_billing::batch::{CreditCounts, SealPolicy};

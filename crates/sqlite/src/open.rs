@@ -96,10 +96,10 @@ pub enum OpenError {
     Unreleased {
         /// The file.
         path: PathBuf,
-        /// The first migration in the file that is not one of ours; 0 when the file does not record any.
+        /// The first migration in the file that this program does not know; 0 when the file does not record any.
         version: i64,
     },
-    /// Not a database of ours.
+    /// The database belongs to another program.
     #[error("the file {} is a database of another program", .path.display())]
     Foreign {
         /// The file.

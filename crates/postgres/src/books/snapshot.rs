@@ -33,7 +33,7 @@ const MOVED: &str = "
     JOIN ledger_accounts AS source ON source.id = moved.source
     JOIN ledger_accounts AS target ON target.id = moved.target";
 
-/// Transactions whose postings do not sum to zero. Transfers cannot make one; whoever wrote to the database past
+/// Transactions whose postings do not sum to zero. Transfers cannot make one; a program that wrote to the database past
 /// this program can.
 const UNBALANCED: &str = "
     SELECT key FROM ledger_transactions

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 /// A write transaction of the index.
 pub(super) struct PgIndexTransaction<'w> {
     write: &'w mut WriteTx,
-    /// Organizations whose books are locked: nobody decides about their money before the commit.
+    /// Organizations whose books are locked: no other transaction changes their money before the commit.
     locked: BTreeSet<OrgId>,
 }
 

@@ -73,7 +73,7 @@ impl WriteTx {
     }
 }
 
-/// A role by the contract's number; `NULL` is none.
+/// A role by the contract's number; `NULL` means no role.
 pub(super) fn chain_role(number: Option<u8>) -> Result<ChainRole, StoreError> {
     ChainRole::of_number(number.unwrap_or(0)).ok_or(StoreError::inconsistent("org_chain_roles.role"))
 }

@@ -137,7 +137,7 @@ impl WriteTx {
         Columns::of(&row).get("idempotency_wallets.slots")
     }
 
-    /// Locks the wallet whose claim with this work is in flight in the slot; `None` if there is none.
+    /// Locks the wallet whose claim with this work is in flight in the slot; `None` if the slot has no such claim.
     async fn lock_wallet_of(&mut self, (slot, work): &(SlotId, Uuid)) -> Result<Option<Vec<u8>>, StoreError> {
         let wallet = sqlx::query(WALLET_OF)
             .bind(slot.0.to_vec())

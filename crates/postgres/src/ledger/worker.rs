@@ -167,7 +167,7 @@ impl Worker {
             .await
     }
 
-    /// Nothing was stored, or nobody knows whether it was: a capture can be asked again, and a caller that got no
+    /// Nothing was stored, or it is unknown whether it was: a capture can be asked again, and a caller that got no
     /// answer to its hold releases it.
     fn fail(&mut self, asked: Vec<Asked>, error: StoreError) {
         tracing::error!(

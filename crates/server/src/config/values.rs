@@ -1,6 +1,9 @@
 //! Forms that settings take. Each parser says what is allowed and never repeats a secret.
 
-use super::sections::{DatabaseUrl, PostgresUrl, SearchEngineName};
+use super::{
+    database::{DatabaseUrl, PostgresUrl},
+    sections::SearchEngineName,
+};
 use haithe_kernel::{Decimals, Usdt, WalletAddress};
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::Error};
@@ -46,7 +49,7 @@ pub(super) fn days<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Er
     number(from, 1, 3_650).map(|days| Duration::from_secs(days * 24 * 60 * 60))
 }
 
-/// Hours up to a year; 0 is none.
+/// Hours up to a year; 0 disables the limit.
 pub(super) fn optional_hours<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
     let hours = number(from, 0, 8_760)?;
     Ok((hours > 0).then(|| Duration::from_secs(hours * 60 * 60)))

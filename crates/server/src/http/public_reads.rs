@@ -132,7 +132,7 @@ impl PublicReads {
             return Ok(equal);
         }
         if waiting.len() >= WAITING {
-            // Those whose clients have all gone wait for nobody.
+            // Reads whose clients have all disconnected are dropped.
             waiting.retain(|_, read| read.upgrade().is_some());
         }
         if waiting.len() >= WAITING {

@@ -6,7 +6,7 @@
 //!   Levels: memory only, at every reading ──────┘
 //! ```
 //!
-//! [`Condition`] is the table: the name, whether readiness is 503 or 200 with a warning, and what to do. Whoever
+//! [`Condition`] is the table: the name, whether readiness is 503 or 200 with a warning, and what to do. The code that
 //! detects one raises it in [`Conditions`] and clears it on recovery. Nothing here runs on the path of a request:
 //! [`Levels`] reads memory only, and everything that needs the disk or the chain runs in the background.
 

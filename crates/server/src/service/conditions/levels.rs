@@ -1,4 +1,4 @@
-//! Conditions that follow from what is in memory: read whenever somebody asks.
+//! Conditions that follow from values in memory: read for every readiness request and metrics scrape.
 
 use super::{Condition, Conditions};
 use crate::service::{ledger_watch::LedgerWatch, metrics::SenderFigures};
